@@ -1,0 +1,204 @@
+"""Settings of every stage: one frozen dataclass per section of ``config/*.yaml``, checked once at the border.
+
+Standard library only, because training and sampling run on machines without pydantic.  Below ``stages/`` no function
+sees these objects; they get plain arguments.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+from symmcd.errors import InputError
+
+Section = TypeVar("Section")
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Where crystals come from."""
+
+    source: str = "mp20"  # mp20 | prototypes | a folder or csv file of yours
+    url: str = "https://raw.githubusercontent.com/txie-93/cdvae/main/data/mp_20"
+    retries: int = 5  # downloads: attempts a file, waiting 1, 2, 4 … seconds between them
+    limit: int = 0  # crystals kept a split, drawn by `split_seed`; 0 = all
+    split: tuple[float, float, float] = (0.6, 0.2, 0.2)  # only for a source that comes in one piece
+    split_seed: int = 0
+
+
+@dataclass(frozen=True)
+class ReduceSettings:
+    """Asymmetric units from raw crystals."""
+
+    symprec: float = 0.1  # Å, tolerance of the symmetry search (paper, section 5)
+    max_orbits: int = 20  # MP-20 has at most 20; larger crystals are listed as rejects
+    max_atoms: int = 400  # atoms of the conventional cell
+    max_rejected_share: float = 0.02  # a larger share stops the run
+    workers: int = 0  # processes; 0 = one a core given by Snakemake
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """The denoiser (paper, appendix E)."""
+
+    width: int = 1024
+    layers: int = 8
+    frequencies: int = 128  # Fourier features of coordinate differences
+    time_features: int = 10
+    steps: int = 1000  # T
+    sigma_min: float = 0.005  # wrapped normal, fractional
+    sigma_max: float = 0.5
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """Optimisation of the denoiser."""
+
+    epochs: int = 2000
+    batch_size: int = 512
+    learning_rate: float = 1e-3
+    gradient_norm: float = 1.0  # clip by global norm
+    ema_decay: float = 0.999
+    loss_weights: Mapping[str, float] = field(
+        default_factory=lambda: {"lattice": 5.0, "position": 1.0, "element": 0.1, "site_symmetry": 10.0}
+    )
+    validate_every: int = 10  # epochs
+    max_minutes: float = 0  # stop cleanly after so long; 0 = never
+
+
+@dataclass(frozen=True)
+class SamplingSettings:
+    """New asymmetric units from a trained denoiser."""
+
+    number: int = 10_000
+    batch_size: int = 1024
+    steps: int = 1000  # reverse steps; fewer skips evenly through the T of training
+    corrector: bool = True
+    corrector_step: float = 1e-5
+    space_groups: tuple[int, ...] = ()  # empty = as in the training set
+
+
+@dataclass(frozen=True)
+class ReplicateSettings:
+    """Crystals from asymmetric units."""
+
+    cif_folder_limit: int = 300  # more crystals than this go into one zip
+
+
+@dataclass(frozen=True)
+class ScoreSettings:
+    """Validity, symmetry and distributions."""
+
+    symprec: float = 0.1  # Å, for both sides of d_sg
+    smact_seconds: float = 10.0  # time limit a formula
+    distribution_sample: int = 1000  # paper: 1,000 random valid crystals
+
+
+@dataclass(frozen=True)
+class RelaxSettings:
+    """CHGNet relaxation."""
+
+    number: int = 1000  # crystals relaxed, drawn from all samples
+    steps: int = 500
+    fmax: float = 0.1  # eV/Å
+    max_atoms: int = 200  # larger primitive cells get the status `too_large`
+
+
+@dataclass(frozen=True)
+class HullSettings:
+    """Reference energies for the convex hull."""
+
+    source: Literal["table", "chgnet", "matbench-discovery"] = "chgnet"
+    path: str = ""  # table: csv with formula, formation_energy_per_atom
+    elemental_references: str = ""  # table: json of elemental reference entries
+
+
+@dataclass(frozen=True)
+class SunSettings:
+    """Stable, unique, novel."""
+
+    thresholds: tuple[float, ...] = (0.0, 0.1)  # eV/atom above the hull
+    min_elements: int = 2  # elements alone never count as stable (FlowMM's rule)
+
+
+@dataclass(frozen=True)
+class ReportSettings:
+    """The page at the end."""
+
+    title: str = "symmcd report"
+    drawn_crystals: int = 6
+
+
+SECTIONS: dict[str, type] = {
+    "data": DataSettings,
+    "reduce": ReduceSettings,
+    "model": ModelSettings,
+    "training": TrainingSettings,
+    "sampling": SamplingSettings,
+    "replicate": ReplicateSettings,
+    "score": ScoreSettings,
+    "relax": RelaxSettings,
+    "hull": HullSettings,
+    "sun": SunSettings,
+    "report": ReportSettings,
+}
+
+
+def read_section(name: str, values: Mapping[str, Any] | str) -> Any:
+    """Settings of one section from a mapping, or from its JSON text (as rules pass it on a command line).
+
+    Raises:
+        InputError: an unknown key (with the nearest known one), a value of the wrong type or out of its choices.
+    """
+    if isinstance(values, str):
+        try:
+            values = json.loads(values)
+        except json.JSONDecodeError as error:
+            raise InputError(f"{name}: settings are not valid JSON: {error}") from None
+    if not isinstance(values, Mapping):
+        raise InputError(f"{name}: expected a mapping of settings, got {values!r}")
+    section = SECTIONS[name]
+    hints = typing.get_type_hints(section)
+    fields = {f.name for f in dataclasses.fields(section)}
+    for key in values:
+        if key not in fields:
+            near = difflib.get_close_matches(str(key), fields, n=1)
+            advice = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(sorted(fields))}"
+            raise InputError(f"{name}.{key} is not a setting{advice}")
+    return section(**{key: _checked(f"{name}.{key}", value, hints[key]) for key, value in values.items()})
+
+
+def _checked(name: str, value: Any, hint: Any) -> Any:
+    """`value` as `hint` says, or an InputError that names the setting."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        return _checked(name, value, next(a for a in arguments if a is not type(None)))
+    if origin is Literal:
+        if value not in arguments:
+            raise InputError(f"{name} = {value!r}: choose one of {', '.join(map(repr, arguments))}")
+        return value
+    if origin is tuple and isinstance(value, list | tuple):
+        kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
+        if len(kinds) != len(value):
+            raise InputError(f"{name} = {value!r}: expected {len(kinds)} values")
+        return tuple(_checked(f"{name}[{i}]", v, k) for i, (v, k) in enumerate(zip(value, kinds, strict=True)))
+    if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping) and isinstance(value, Mapping):
+        return {str(k): _checked(f"{name}.{k}", v, arguments[1]) for k, v in value.items()}
+    if hint is bool and isinstance(value, bool):
+        return value
+    if hint is int and isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if hint is str and isinstance(value, str):
+        return value
+    kind = getattr(hint, "__name__", str(hint)) if origin is None else str(hint).replace("typing.", "")
+    raise InputError(f"{name} = {value!r}: expected {kind}, got {type(value).__name__}")

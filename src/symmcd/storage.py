@@ -1,0 +1,82 @@
+"""Our files: atomic writes, and arrays of asymmetric units.  Numpy only, so that it runs on a bare CUDA machine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.errors import InputError
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path`, renamed to it when the block ends well and removed when it does not.
+
+    The suffix is kept, because writers choose a format by it.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{os.getpid()}.tmp.{path.name}")
+        temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"{path}: cannot write here ({error.strerror}); choose another folder") from None
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        if error.filename is not None and Path(error.filename).name == temporary.name:
+            raise InputError(f"{path}: cannot write here ({error.strerror}); choose another folder") from error
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write named arrays as a compressed npz (no pickling)."""
+    with atomic_path(path) as temporary:
+        np.savez_compressed(temporary, **{k: np.asarray(v) for k, v in arrays.items()}, allow_pickle=False)
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Read an npz written by `write_arrays`.
+
+    Raises:
+        InputError: the file is missing or is not such an archive.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; run the stage that makes it first") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: not a readable npz file ({error}); delete it and rerun its stage") from None
+
+
+UNIT_FIELDS = ("space_group", "lattice", "start", "element", "wyckoff", "position", "label")
+
+
+def write_units(path: Path, units: AsymmetricUnits) -> None:
+    """Write asymmetric units; properties are stored as ``property/<name>``."""
+    arrays = {name: getattr(units, name) for name in UNIT_FIELDS}
+    write_arrays(path, arrays | {f"property/{k}": v for k, v in units.properties.items()})
+
+
+def read_units(path: Path) -> AsymmetricUnits:
+    """Read what `write_units` wrote.
+
+    Raises:
+        InputError: missing, unreadable or lacking a field.
+    """
+    arrays = read_arrays(path)
+    missing = [name for name in UNIT_FIELDS if name not in arrays]
+    if missing:
+        raise InputError(f"{path}: lacks {', '.join(missing)}; it is not a file of asymmetric units")
+    properties = {k.removeprefix("property/"): v for k, v in arrays.items() if k.startswith("property/")}
+    return AsymmetricUnits(**{name: arrays[name] for name in UNIT_FIELDS}, properties=properties)
