@@ -21,6 +21,30 @@ Section = TypeVar("Section")
 
 
 @dataclass(frozen=True)
+class RunSettings:
+    """The whole run: keys that stand at the top of a config file, outside its sections."""
+
+    results: str = "results"  # folder that everything is written to
+    seed: int = 0
+    device: Literal["auto", "cuda", "cpu"] = "auto"  # of train, sample, relax and reference
+
+
+@dataclass(frozen=True)
+class ShardSettings:
+    """Jobs that a stage is split into; as many run at once as there are cores, GPUs or nodes."""
+
+    sample: int = 4
+    score: int = 4
+    relax: int = 8
+    reference: int = 4
+
+    def __post_init__(self) -> None:
+        for name, number in dataclasses.asdict(self).items():
+            if number < 1:
+                raise InputError(f"shards.{name} = {number}: at least 1")
+
+
+@dataclass(frozen=True)
 class DataSettings:
     """Where crystals come from."""
 
@@ -136,6 +160,7 @@ class ReportSettings:
 
 
 SECTIONS: dict[str, type] = {
+    "shards": ShardSettings,
     "data": DataSettings,
     "reduce": ReduceSettings,
     "model": ModelSettings,
@@ -163,7 +188,7 @@ def read_section(name: str, values: Mapping[str, Any] | str) -> Any:
             raise InputError(f"{name}: settings are not valid JSON: {error}") from None
     if not isinstance(values, Mapping):
         raise InputError(f"{name}: expected a mapping of settings, got {values!r}")
-    section = SECTIONS[name]
+    section = RunSettings if name == "run" else SECTIONS[name]
     hints = typing.get_type_hints(section)
     fields = {f.name for f in dataclasses.fields(section)}
     for key in values:

@@ -1,0 +1,400 @@
+"""``symmcd <stage> …``: arguments in, one stage called, one line said where it went wrong.
+
+A stage and what it imports are loaded inside its subcommand, so that ``symmcd --help`` is instant.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from symmcd import __version__
+from symmcd.errors import InputError, SymmcdError
+from symmcd.settings import SECTIONS, read_section
+
+EXIT_INPUT = 2  # what the user gave cannot be used; argparse says the same of its own complaints
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells count
+
+EPILOG = """\
+The stages above stand in the order of the chain; generate and evaluate are for crystals of your own.
+`symmcd STAGE --help` has an example of each, `snakemake --cores 8` runs the whole chain."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand and return the exit code: 0, 2 for input that cannot be used, 130 when interrupted."""
+    arguments = _parser().parse_args(argv)
+    try:
+        arguments.run(arguments)
+        sys.stdout.flush()
+    except SymmcdError as error:
+        if arguments.debug:
+            raise
+        print(f"symmcd {arguments.command}: {error}", file=sys.stderr)
+        return EXIT_INPUT
+    except KeyboardInterrupt:
+        print(f"symmcd {arguments.command}: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # `symmcd … | head`: the reader has what it wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+# --- subcommands: import a stage, call it ----------------------------------------------------------------------------
+
+
+def _settings(a: argparse.Namespace, section: str) -> Any:
+    """Settings of `section`: from its JSON, or from --config and --set, or the defaults."""
+    text = a.model_settings if section == "model" else a.settings
+    if text is None:
+        return _config(a)[section]
+    if a.config is not None or a.set:
+        raise InputError("--settings has the whole section already; leave out --config and --set")
+    return read_section(section, text)
+
+
+def _config(a: argparse.Namespace) -> dict[str, Any]:
+    from symmcd import config
+
+    values = config.read_config_file(a.config) if a.config is not None else {}
+    return config.read_config(values | config.parse_changes(a.set))
+
+
+def _download(a: argparse.Namespace) -> None:
+    from symmcd.stages import download
+
+    download.run(a.output_dir, _settings(a, "data"))
+
+
+def _reduce(a: argparse.Namespace) -> None:
+    import dataclasses
+
+    from symmcd.stages import reduce
+
+    settings = _settings(a, "reduce")
+    if a.workers is not None:
+        settings = dataclasses.replace(settings, workers=a.workers)
+    reduce.run(a.raw, a.units, a.rejects or a.units.with_name(f"{a.units.stem}_rejects.csv"), settings)
+
+
+def _train(a: argparse.Namespace) -> None:
+    from symmcd.stages import train
+
+    model, training = _settings(a, "model"), _settings(a, "training")
+    train.run(a.train, a.val, a.output_dir, model, training, seed=a.seed, device=a.device)
+
+
+def _sample(a: argparse.Namespace) -> None:
+    from symmcd.stages import sample
+
+    sample.run(a.denoiser, a.output, *a.shard, _settings(a, "sampling"), seed=a.seed, device=a.device)
+
+
+def _replicate(a: argparse.Namespace) -> None:
+    from symmcd.stages import replicate
+
+    replicate.run(a.samples, a.output_dir, _settings(a, "replicate"))
+
+
+def _score(a: argparse.Namespace) -> None:
+    from symmcd.stages import score
+
+    score.run(a.crystals, a.output, *a.shard, _settings(a, "score"))
+
+
+def _summarise(a: argparse.Namespace) -> None:
+    from symmcd.stages import summarise
+
+    summarise.run(a.shards, a.units, a.train, a.reference, a.output_dir, _settings(a, "score"), seed=a.seed)
+
+
+def _relax(a: argparse.Namespace) -> None:
+    from symmcd.stages import relax
+
+    relax.run(a.crystals, a.table, a.relaxed, *a.shard, _settings(a, "relax"), seed=a.seed, device=a.device)
+
+
+def _reference(a: argparse.Namespace) -> None:
+    from symmcd.stages import reference
+
+    reference.run(a.units, a.output, _settings(a, "hull"), device=a.device)
+
+
+def _hull(a: argparse.Namespace) -> None:
+    from symmcd.stages import hull
+
+    hull.run(a.relaxed, a.reference, a.output, _settings(a, "hull"))
+
+
+def _sun(a: argparse.Namespace) -> None:
+    from symmcd.stages import sun
+
+    sun.run(a.hull, a.crystals, a.relaxed, a.train, a.output, a.per_crystal, _settings(a, "sun"))
+
+
+def _report(a: argparse.Namespace) -> None:
+    from symmcd.stages import report
+
+    report.run(a.results, a.output_dir, _settings(a, "report"), seed=a.seed)
+
+
+def _generate(a: argparse.Namespace) -> None:
+    from symmcd.stages import generate
+
+    generate.run(a.output, a.number, a.space_group, a.checkpoint, seed=a.seed, device=a.device)
+
+
+def _evaluate(a: argparse.Namespace) -> None:
+    from symmcd.stages import evaluate
+
+    evaluate.run(a.structures, a.output, a.reference, _settings(a, "score"))
+
+
+def _print_settings(a: argparse.Namespace) -> None:
+    from symmcd import config
+
+    if a.schema:
+        import yaml
+
+        print(yaml.safe_dump(config.schema(), sort_keys=False, allow_unicode=True, width=120), end="")
+    else:
+        print(config.describe(_config(a), only=a.section))
+
+
+# --- parser ----------------------------------------------------------------------------------------------------------
+
+
+def _shard(text: str) -> tuple[int, int]:
+    """``I/N`` as two integers, 0 ≤ I < N."""
+    index, _, number = text.partition("/")
+    if not (index.isdecimal() and number.isdecimal() and int(index) < int(number)):
+        raise argparse.ArgumentTypeError(f"{text!r}: write I/N with I from 0 to N - 1, for example 0/4")
+    return int(index), int(number)
+
+
+SHARED: dict[str, dict[str, Any]] = {
+    "--shard": {"type": _shard, "default": (0, 1), "metavar": "I/N", "help": "part I of N, I from 0 (default: 0/1)"},
+    "--seed": {"type": int, "default": 0, "metavar": "S", "help": "random seed (default: 0)"},
+    "--device": {
+        "choices": ("auto", "cuda", "cpu"),
+        "default": "auto",
+        "help": "auto (default) takes CUDA where there is one",
+    },
+}
+
+
+class _Commands:
+    """The subcommands, each added by one call."""
+
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        self.commands = parser.add_subparsers(dest="command", required=True, metavar="STAGE")
+
+    def add(
+        self,
+        name: str,
+        run: Callable[[argparse.Namespace], None],
+        summary: str,
+        example: str,
+        section: str = "",
+        files: Mapping[str, str] | None = None,
+        shared: Sequence[str] = (),
+    ) -> argparse.ArgumentParser:
+        """A subcommand with its section of settings; a name in `files` that ends in an ellipsis takes several."""
+        parser = self.commands.add_parser(
+            name,
+            help=summary,
+            description=f"{summary[0].upper()}{summary[1:]}.",
+            epilog=f"example:\n  symmcd {name} {example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        parser.set_defaults(run=run)
+        for argument, text in (files or {}).items():
+            several = argument.endswith("…")
+            parser.add_argument(argument.rstrip("…"), type=Path, help=text, nargs="+" if several else None)
+        for option in shared:
+            parser.add_argument(f"--{option}", **SHARED[f"--{option}"])
+        if section:
+            group = parser.add_argument_group("settings", f"`symmcd settings {section}` lists them")
+            group.add_argument("--settings", metavar="JSON", help=f"the section `{section}` as JSON")
+            group.add_argument("--config", type=Path, metavar="FILE", help="a config file, as Snakemake reads it")
+            group.add_argument(
+                "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="may be repeated"
+            )
+        parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        return parser
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="symmcd", description="Symmetry-preserving crystal generation, stage by stage.", epilog=EPILOG
+    )
+    parser.add_argument("--version", action="version", version=f"symmcd {__version__}")
+    commands = _Commands(parser)
+
+    commands.add(
+        "download",
+        _download,
+        "fetch raw crystals, or make the embedded ones",
+        "results/raw --set data.source=prototypes",
+        "data",
+        {"output_dir": "gets train.csv.gz, val.csv.gz, test.csv.gz and source.json"},
+    )
+    command = commands.add(
+        "reduce",
+        _reduce,
+        "reduce raw crystals to asymmetric units",
+        "results/raw/val.csv.gz results/asymmetric_units/val.npz --workers 4",
+        "reduce",
+        {"raw": "csv or csv.gz with a column cif", "units": "asymmetric units, npz"},
+    )
+    command.add_argument("--rejects", type=Path, metavar="CSV", help="rows not kept (default: beside the units)")
+    command.add_argument("--workers", type=int, metavar="N", help="processes (default: the setting reduce.workers)")
+    command = commands.add(
+        "train",
+        _train,
+        "train the denoiser, going on from a checkpoint in the output folder",
+        "results/asymmetric_units/train.npz results/asymmetric_units/val.npz results/training/seed0",
+        "training",
+        {
+            "train": "asymmetric units to learn from, npz",
+            "val": "asymmetric units for the validation loss, npz",
+            "output_dir": "gets denoiser.safetensors, losses.csv and the checkpoint",
+        },
+        shared=("seed", "device"),
+    )
+    command.add_argument("--model-settings", metavar="JSON", help="the section `model` as JSON")
+    commands.add(
+        "sample",
+        _sample,
+        "sample asymmetric units from a trained denoiser",
+        "results/training/seed0/denoiser.safetensors results/samples/shard0.npz --shard 0/4",
+        "sampling",
+        {"denoiser": "denoiser.safetensors of `symmcd train`", "output": "raw output of the model, npz"},
+        shared=("shard", "seed", "device"),
+    )
+    command = commands.add(
+        "replicate",
+        _replicate,
+        "project samples onto Wyckoff positions and replicate them to whole crystals",
+        "results/samples/shard*.npz --output-dir results/crystals",
+        "replicate",
+        {"samples…": "samples, all shards"},
+    )
+    command.add_argument("--output-dir", type=Path, required=True, help="gets units.npz, crystals.extxyz and the CIFs")
+    commands.add(
+        "score",
+        _score,
+        "score each crystal: validity, symmetry, template, density",
+        "results/crystals/crystals.extxyz results/metrics/shard0.csv --shard 0/4",
+        "score",
+        {"crystals": "crystals.extxyz of `symmcd replicate`", "output": "one row a crystal, csv"},
+        shared=("shard",),
+    )
+    command = commands.add(
+        "summarise",
+        _summarise,
+        "gather scored shards and compare them with training and test crystals",
+        "results/metrics/shard*.csv --units results/crystals/units.npz --train results/asymmetric_units/train.npz\n"
+        "    --reference results/asymmetric_units/test.npz --output-dir results/metrics",
+        "score",
+        {"shards…": "csv files of `symmcd score`"},
+        shared=("seed",),
+    )
+    command.add_argument("--units", type=Path, required=True, help="units.npz of `symmcd replicate`")
+    command.add_argument("--train", type=Path, required=True, help="asymmetric units of the training set")
+    command.add_argument("--reference", type=Path, required=True, help="asymmetric units of the test set")
+    command.add_argument("--output-dir", type=Path, required=True, help="gets per_crystal.csv and summary.csv")
+    commands.add(
+        "relax",
+        _relax,
+        "relax crystals with CHGNet",
+        "results/crystals/crystals.extxyz results/relaxed/shard0.csv results/relaxed/shard0.extxyz --shard 0/8",
+        "relax",
+        {
+            "crystals": "crystals.extxyz of `symmcd replicate`",
+            "table": "energies and status, one row a crystal, csv",
+            "relaxed": "relaxed crystals, extxyz",
+        },
+        shared=("shard", "seed", "device"),
+    )
+    commands.add(
+        "reference",
+        _reference,
+        "energies of the reference crystals that the hull is made of",
+        "results/asymmetric_units/train.npz results/asymmetric_units/val.npz results/hull/reference.csv",
+        "hull",
+        {"units…": "asymmetric units of the reference crystals, npz", "output": "formula and energy, csv"},
+        shared=("device",),
+    )
+    commands.add(
+        "hull",
+        _hull,
+        "energy above the convex hull of each crystal",
+        "results/relaxed/shard*.csv results/hull/reference.csv results/hull.csv",
+        "hull",
+        {
+            "relaxed…": "csv files of `symmcd relax`",
+            "reference": "csv of `symmcd reference`",
+            "output": "one row a crystal, csv",
+        },
+    )
+    commands.add(
+        "sun",
+        _sun,
+        "count stable, unique and novel crystals",
+        "results/hull.csv results/crystals/crystals.extxyz results/relaxed/shard*.extxyz\n"
+        "    results/asymmetric_units/train.npz results/sun.csv results/sun_per_crystal.csv",
+        "sun",
+        {
+            "hull": "csv of `symmcd hull`",
+            "crystals": "crystals.extxyz of `symmcd replicate`",
+            "relaxed…": "extxyz files of `symmcd relax`",
+            "train": "asymmetric units of the training set, npz",
+            "output": "one row a protocol, csv",
+            "per_crystal": "one row a crystal, csv",
+        },
+    )
+    commands.add(
+        "report",
+        _report,
+        "tables and figures as one page",
+        "results results/report",
+        "report",
+        {"results": "folder that the chain wrote", "output_dir": "gets index.html and figures/"},
+        shared=("seed",),
+    )
+    command = commands.add(
+        "generate",
+        _generate,
+        "make crystals from trained weights",
+        "--space-group 225 --number 100 --output crystals/ --checkpoint results/training/seed0/denoiser.safetensors",
+        shared=("seed", "device"),
+    )
+    command.add_argument("--number", type=int, default=10, metavar="N", help="crystals to make (default: 10)")
+    command.add_argument("--space-group", type=int, metavar="G", help="1 to 230 (default: as in the training set)")
+    command.add_argument("--output", type=Path, required=True, metavar="DIR", help="gets CIFs and crystals.extxyz")
+    command.add_argument("--checkpoint", type=Path, metavar="FILE", help="denoiser.safetensors of `symmcd train`")
+    command = commands.add(
+        "evaluate",
+        _evaluate,
+        "score crystals of your own",
+        "my_cifs/ --output scored/ --reference results/asymmetric_units/test.npz",
+        "score",
+        {"structures": "a folder or zip of CIFs, a csv, or an extxyz"},
+    )
+    command.add_argument("--output", type=Path, required=True, metavar="DIR", help="gets per_crystal.csv, summary.csv")
+    command.add_argument("--reference", type=Path, metavar="FILE", help="crystals to compare with")
+    command = commands.add(
+        "settings",
+        _print_settings,
+        "print every setting with its meaning, or check a config file",
+        "--config config/cpu.yaml training",
+    )
+    command.add_argument("section", nargs="*", help=f"only these sections, of: run, {', '.join(SECTIONS)}")
+    command.add_argument("--config", type=Path, metavar="FILE", help="check this file, print it with all defaults")
+    command.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="may be repeated")
+    command.add_argument("--schema", action="store_true", help="the JSON schema of a config file, as YAML")
+    return parser

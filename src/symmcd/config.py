@@ -1,0 +1,188 @@
+"""A whole config file: sections and the keys above them, checked, described, and as a JSON schema.
+
+A config file may name only what differs from the defaults in `symmcd.settings`.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import difflib
+import inspect
+import json
+import types
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from symmcd.errors import InputError
+from symmcd.settings import SECTIONS, ModelSettings, RunSettings, TrainingSettings, read_section
+
+Config = dict[str, Any]  # "run" -> RunSettings, and each name of SECTIONS -> its settings
+
+RUN_KEYS = tuple(field.name for field in dataclasses.fields(RunSettings))
+
+
+def read_config(values: Mapping[str, Any]) -> Config:
+    """Settings of every section, defaults filled in.  A key may be dotted, ``sampling.number: 100``.
+
+    Raises:
+        InputError: an unknown section or key (with the nearest known one), or a value that its section refuses.
+    """
+    run: dict[str, Any] = {}
+    sections: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
+    for key, value in nested(values).items():
+        if key in RUN_KEYS:
+            run[key] = value
+        elif key not in sections:
+            known = (*RUN_KEYS, *SECTIONS)
+            near = difflib.get_close_matches(str(key), known, n=1)
+            raise InputError(f"{key!r} is no section" + (f"; did you mean {near[0]!r}?" if near else f" ({known=})"))
+        else:
+            sections[key] = value or {}  # an empty section reads as None
+    config = {name: read_section(name, section) for name, section in sections.items()}
+    return {"run": read_section("run", run)} | config
+
+
+def nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """`values` with dotted keys put into their sections: ``{"a.b": 1}`` becomes ``{"a": {"b": 1}}``."""
+    result = {key: dict(value) if isinstance(value, Mapping) else value for key, value in values.items()}
+    for key in [key for key in result if isinstance(key, str) and "." in key]:
+        name, _, setting = key.partition(".")
+        section = result.setdefault(name, {}) or {}
+        if not isinstance(section, dict):
+            raise InputError(f"{key}: {name} is a value, not a section")
+        result[name] = section | {setting: result.pop(key)}
+    return result
+
+
+def read_config_file(path: Path) -> dict[str, Any]:
+    """The values in a YAML file, unchecked.
+
+    Raises:
+        InputError: the file cannot be read, is not YAML, or is not a mapping.
+    """
+    import yaml
+
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot read it ({error.strerror}); give an existing YAML file") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid YAML: {error}") from None
+    if not isinstance(values, Mapping):
+        raise InputError(f"{path}: expected sections such as {', '.join(list(SECTIONS)[:4])}, got {values!r}")
+    return dict(values)
+
+
+def parse_changes(changes: Sequence[str]) -> dict[str, Any]:
+    """Values of ``section.key=value`` texts, each value read as YAML."""
+    if not changes:
+        return {}
+    import yaml
+
+    parsed = {}
+    for change in changes:
+        key, equals, value = change.partition("=")
+        if not (key and equals):
+            raise InputError(f"{change!r}: write section.key=value, for example sampling.number=100")
+        try:
+            parsed[key] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise InputError(f"{change!r}: {value!r} is not a YAML value") from None
+    return parsed
+
+
+def as_json(settings: Any) -> str:
+    """One section as the JSON that `read_section` reads."""
+    return json.dumps(dataclasses.asdict(settings), sort_keys=True)
+
+
+def needs_gpu(model: ModelSettings, training: TrainingSettings) -> bool:
+    """Whether training at this size takes days on a CPU.
+
+    Multiply-adds grow with epochs × layers × width²: 1.7e10 at paper scale, 1e7 for an hour on two cores.
+    """
+    return training.epochs * model.layers * model.width**2 > 1e9 and training.max_minutes == 0
+
+
+# --- the same as text ------------------------------------------------------------------------------------------------
+
+
+def comments(section: type) -> dict[str, str]:
+    """The remark behind each field of a settings class, from its source."""
+    source = inspect.getsource(section)
+    lines = source.splitlines()
+    body = typing.cast("ast.ClassDef", ast.parse(source).body[0]).body
+    fields = [node for node in body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)]
+    return {typing.cast("ast.Name", node.target).id: lines[node.lineno - 1].partition("  # ")[2] for node in fields}
+
+
+def describe(config: Config, only: Iterable[str] = ()) -> str:
+    """Settings as a YAML file with their meaning in comments; `only` names the sections to show."""
+    unknown = [name for name in only if name not in config]
+    if unknown:
+        raise InputError(f"{unknown[0]!r} is no section; known: {', '.join(config)}")
+    blocks = []
+    for name in only or config:
+        values, remarks = dataclasses.asdict(config[name]), comments(type(config[name]))
+        lines = [f"# {(inspect.getdoc(type(config[name])) or '').splitlines()[0]}"]
+        indent = "" if name == "run" else "  "
+        lines += [] if name == "run" else [f"{name}:"]
+        for key, value in values.items():
+            # JSON is YAML, but for 1e-05, which YAML 1.1 takes for a string
+            text = json.dumps(value).replace("1e-", "1.0e-")
+            lines.append(f"{indent}{key}: {text}" + (f"  # {remarks[key]}" if remarks[key] else ""))
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)
+
+
+def schema() -> dict[str, Any]:
+    """JSON schema of a config file, made from the settings classes."""
+    properties = _properties(RunSettings)
+    for name, section in SECTIONS.items():
+        description = (inspect.getdoc(section) or "").splitlines()[0]
+        properties[name] = {
+            "type": "object",
+            "description": description,
+            "additionalProperties": False,
+            "properties": _properties(section),
+        }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "description": "Made by `symmcd settings --schema` from src/symmcd/settings.py; edit there.",
+        "type": "object",
+        "additionalProperties": False,
+        "properties": properties,
+    }
+
+
+def _properties(section: type) -> dict[str, Any]:
+    hints, remarks = typing.get_type_hints(section), comments(section)
+    return {
+        field.name: _json_type(hints[field.name])
+        | ({"description": remarks[field.name]} if remarks[field.name] else {})
+        for field in dataclasses.fields(section)
+    }
+
+
+def _json_type(hint: Any) -> dict[str, Any]:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        return {"enum": list(arguments)}
+    if origin is tuple and arguments[-1] is Ellipsis:
+        return {"type": "array", "items": _json_type(arguments[0])}
+    if origin is tuple:
+        return {
+            "type": "array",
+            "items": _json_type(arguments[0]),
+            "minItems": len(arguments),
+            "maxItems": len(arguments),
+        }
+    if origin in (typing.Union, types.UnionType):
+        return {"anyOf": [_json_type(argument) for argument in arguments]}
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return {"type": "object", "additionalProperties": _json_type(arguments[1])}
+    names = {bool: "boolean", int: "integer", float: "number", str: "string", type(None): "null"}
+    return {"type": names[hint]}
