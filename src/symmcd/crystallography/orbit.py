@@ -1,0 +1,47 @@
+"""Replication: asymmetric unit → conventional cell, each orbit made by operations of its space group."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.crystallography.lattice import lattice_from_k
+from symmcd.crystallography.wyckoff import wyckoff_table
+
+
+@dataclass(frozen=True)
+class Crystals:
+    """Conventional cells, atoms one after the other; crystal i has atoms ``start[i]:start[i+1]``."""
+
+    lattice: np.ndarray  # (B, 3, 3) rows a, b, c, Å
+    start: np.ndarray  # (B + 1,)
+    element: np.ndarray  # (A,) atomic number
+    position: np.ndarray  # (A, 3) fractional, [0, 1)
+    orbit: np.ndarray  # (A,) index of the orbit in the asymmetric units that made the atom
+
+    def __len__(self) -> int:
+        return len(self.lattice)
+
+
+def replicate_flat(units: AsymmetricUnits) -> Crystals:
+    """Conventional cells of asymmetric units (paper, appendix A), atoms of one orbit together, representative first.
+
+    The table holds operations of the group that take a point in generator form to each member of its orbit once, so
+    the orbit is the full group orbit, without a loop and without merging.
+    """
+    table = wyckoff_table()
+    multiplicity = table.multiplicity[units.wyckoff]
+    orbit = np.repeat(np.arange(len(units.element)), multiplicity)
+    first = np.concatenate([[0], np.cumsum(multiplicity)])
+    row = np.arange(first[-1]) - first[orbit] + table.operation_start[units.wyckoff[orbit]]
+    operation = table.operations[row]
+    position = wrap((operation[:, :, :3] @ units.position[orbit, :, None])[..., 0] + operation[:, :, 3])
+    return Crystals(lattice_from_k(units.lattice), first[units.start], units.element[orbit], position, orbit)
+
+
+def wrap(position: np.ndarray) -> np.ndarray:
+    """Fractional coordinates in [0, 1); values that rounding leaves a hair below 1 become 0."""
+    wrapped = position % 1.0
+    return np.where(wrapped > 1 - 1e-12, 0.0, wrapped)

@@ -1,0 +1,230 @@
+"""The 230 space groups in the standard setting of International Tables A: operations, family, binary code.
+
+Setting: unique axis b, hexagonal axes for rhombohedral groups, origin choice 2.
+Operations are (3, 4) matrices [W | w] acting on fractional column vectors, x' = W x + w.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from importlib import resources
+
+import numpy as np
+
+from symmcd.errors import InputError
+
+AXES = np.array(
+    [
+        (0, 0, 1), (0, 1, 0), (1, 0, 0),
+        (1, 1, 1), (1, -1, 1), (-1, 1, 1), (-1, -1, 1),
+        (1, 1, 0), (1, -1, 0), (1, 0, 1), (1, 0, -1), (0, 1, 1), (0, 1, -1),
+        (2, 1, 0), (1, 2, 0),
+    ]
+)  # fmt: skip
+"""(15, 3) directions of symmetry elements as lattice vectors (paper, appendix C); in hexagonal axes too."""
+
+LATTICE_LETTERS = "PIFABCR"
+
+ELEMENTS = (
+    "1", "-1", "2", "2_1", "m", "a", "b", "c", "n", "d", "3", "3_1", "3_2", "4", "4_1", "4_2", "4_3",
+    "-4", "-3", "6", "6_1", "6_2", "6_3", "6_4", "6_5", "-6",
+)  # fmt: skip
+"""The 26 symmetry elements of the space-group code (paper, appendix C; a double glide e counts as its two glides)."""
+
+FAMILIES = ("triclinic", "monoclinic", "orthorhombic", "tetragonal", "hexagonal", "cubic")
+_LAST_OF_FAMILY = (2, 15, 74, 142, 194, 230)
+_ORDER = {(1, 3): 1, (1, -1): 2, (1, 0): 3, (1, 1): 4, (1, 2): 6, (-1, -3): -1, (-1, 1): -2, (-1, 0): -3, (-1, -1): -4,
+          (-1, -2): -6}  # fmt: skip
+
+
+def crystal_family(number: int) -> str:
+    """Crystal family of a space group; trigonal groups are hexagonal, as they stand in hexagonal axes."""
+    return FAMILIES[family_index(number)]
+
+
+def family_index(number: int) -> int:
+    """Index into `FAMILIES`."""
+    return int(np.searchsorted(_LAST_OF_FAMILY, check_number(number)))
+
+
+def check_number(number: int) -> int:
+    """`number`, if it names a space group.
+
+    Raises:
+        InputError: it is not 1..230.
+    """
+    if not 1 <= number <= 230:  # noqa: PLR2004
+        raise InputError(f"space group {number!r}: expected a number from 1 to 230")
+    return int(number)
+
+
+@dataclass(frozen=True)
+class SpaceGroups:
+    """All groups, operations one after the other; group g has rows ``start[g-1]:start[g]``, the identity first."""
+
+    symbol: tuple[str, ...]  # Hermann–Mauguin, short
+    start: np.ndarray  # (231,)
+    operations: np.ndarray  # (O, 3, 4), centring translations included, translations in [0, 1)
+    order: np.ndarray  # (O,) 1, 2, 3, 4, 6; negative for rotoinversions, -2 is a mirror
+    axis: np.ndarray  # (O,) row of AXES; -1 for identity and inversion
+
+
+@functools.cache
+def space_groups() -> SpaceGroups:
+    """The table, parsed on first use."""
+    with (resources.files("symmcd.crystallography") / "tables/space_groups.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    triplets = [row["operations"].split(";") for row in rows]
+    operations = np.array([parse_triplet(t) for group in triplets for t in group])
+    order, axis = classify(operations[:, :, :3])
+    start = np.concatenate([[0], np.cumsum([len(group) for group in triplets])])
+    return SpaceGroups(tuple(row["symbol"] for row in rows), start, operations, order, axis)
+
+
+def operations(number: int) -> np.ndarray:
+    """(n, 3, 4) operations of a group's conventional cell, the identity first."""
+    table = space_groups()
+    check_number(number)
+    return table.operations[table.start[number - 1] : table.start[number]]
+
+
+def symbol(number: int) -> str:
+    """Short Hermann–Mauguin symbol, for example ``Fm-3m``."""
+    return space_groups().symbol[check_number(number) - 1]
+
+
+def triplets(number: int) -> list[str]:
+    """Operations as coordinate triplets, ``x,y,z`` first, as a CIF lists them."""
+    return [format_triplet(operation) for operation in operations(number)]
+
+
+def format_triplet(operation: np.ndarray) -> str:
+    """Coordinate triplet of one (3, 4) operation."""
+    parts = []
+    for row in operation:
+        part = "".join(_term(int(round(v)), name) for v, name in zip(row[:3], "xyz", strict=True))
+        shift = Fraction(float(row[3])).limit_denominator(48)
+        if shift or not part:
+            part += f"+{shift}" if part and shift > 0 else str(shift)
+        parts.append(part.removeprefix("+"))
+    return ",".join(parts)
+
+
+def _term(factor: int, name: str) -> str:
+    if factor == 0:
+        return ""
+    return ("-" if factor < 0 else "+") + ("" if abs(factor) == 1 else str(abs(factor))) + name
+
+
+def parse_triplet(text: str) -> tuple[tuple[float, ...], ...]:
+    """[W | w] of a coordinate triplet such as ``-y,x-y,z+1/2``."""
+    return tuple(_parse_component(part) for part in text.split(","))
+
+
+@functools.cache
+def _parse_component(text: str) -> tuple[float, ...]:
+    row = [0.0] * 4
+    for term in text.replace("-", "+-").split("+"):
+        if not term:
+            continue
+        if term[-1] in "xyz":
+            factor = term[:-1]
+            row["xyz".index(term[-1])] += -1.0 if factor == "-" else float(factor or 1)
+        else:
+            row[3] += float(Fraction(term))
+    return tuple(row)
+
+
+def classify(rotations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Order and axis of integer rotation parts.
+
+    Args:
+        rotations: (n, 3, 3) in any lattice basis.
+
+    Returns:
+        order (n,), negative for rotoinversions, and axis (n,), the row of `AXES` (-1 for 1 and -1).
+    """
+    rotations = np.rint(rotations).astype(int)
+    determinant = np.rint(np.linalg.det(rotations)).astype(int)
+    trace = np.trace(rotations, axis1=1, axis2=2)
+    order = np.array([_ORDER[d, t] for d, t in zip(determinant.tolist(), trace.tolist(), strict=True)])
+    proper = rotations * determinant[:, None, None]
+    total, power = np.zeros_like(proper), np.broadcast_to(np.eye(3, dtype=int), proper.shape)
+    for _ in range(12):  # a common multiple of all orders: the sum projects onto the axis
+        total, power = total + power, power @ proper
+    column = np.abs(total).sum(axis=1).argmax(axis=1)
+    direction = np.take_along_axis(total, column[:, None, None], axis=2)[:, :, 0]
+    parallel = (np.cross(direction[:, None, :], AXES[None]) == 0).all(axis=2)
+    return order, np.where(np.abs(order) == 1, -1, parallel.argmax(axis=1))
+
+
+@functools.cache
+def space_group_codes() -> np.ndarray:
+    """(230, 397) binary codes: 15 axes × 26 symmetry elements, then the lattice letter one-hot (paper, section 4.2).
+
+    Elements are those of the representative operations that International Tables list before adding the centring
+    translations.  All 230 codes differ.
+    """
+    codes = np.zeros((230, len(AXES) * len(ELEMENTS) + len(LATTICE_LETTERS)), np.uint8)
+    table = space_groups()
+    for number in range(1, 231):
+        rows = slice(table.start[number - 1], table.start[number])
+        listed, order, axis = table.operations[rows], table.order[rows], table.axis[rows]
+        centring = listed[(np.abs(listed[:, :, :3] - np.eye(3)) < 1e-9).all(axis=(1, 2)), :, 3]
+        elements = codes[number - 1, : 15 * 26].reshape(15, 26)
+        elements[:, 0] = 1
+        _, first = np.unique(listed[:, :, :3], axis=0, return_index=True)
+        for i in np.sort(first):
+            if order[i] == -1:
+                elements[:, 1] = 1
+            elif order[i] != 1:
+                elements[axis[i], ELEMENTS.index(_element(listed[i], order[i], AXES[axis[i]], centring))] = 1
+        codes[number - 1, 15 * 26 + LATTICE_LETTERS.index(table.symbol[number - 1][0])] = 1
+    codes.setflags(write=False)
+    return codes
+
+
+def _element(operation: np.ndarray, order: int, axis: np.ndarray, centring: np.ndarray) -> str:
+    """Symbol of the symmetry element of one operation that is neither identity nor inversion."""
+    rotation, translation = operation[:, :3], operation[:, 3]
+    if order < -2:  # noqa: PLR2004
+        return str(order)
+    period = abs(order)
+    power, intrinsic = np.eye(3), np.zeros(3)
+    for _ in range(period):
+        intrinsic, power = intrinsic + power @ translation / period, power @ rotation
+    if order == -2:  # noqa: PLR2004
+        return _glide(intrinsic)
+    step = _shortest_translation(axis, centring)
+    along = float(intrinsic @ axis) / float(axis @ axis) / step
+    probe = next(v for v in np.eye(3) if np.any(np.cross(v, axis)))
+    if period > 2 and np.linalg.det(np.stack([probe, rotation @ probe, axis])) < 0:  # noqa: PLR2004
+        along = -along
+    screw = round(along * period) % period
+    return f"{period}_{screw}" if screw else str(period)
+
+
+def _glide(intrinsic: np.ndarray) -> str:
+    shift = np.rint((intrinsic % 1) * 12).astype(int) % 12
+    if not shift.any():
+        return "m"
+    if np.any(shift % 6):
+        return "d"
+    half = tuple(shift == 6)  # noqa: PLR2004
+    return {(True, False, False): "a", (False, True, False): "b", (False, False, True): "c"}.get(half, "n")
+
+
+def _shortest_translation(axis: np.ndarray, centring: Sequence[np.ndarray] | np.ndarray) -> float:
+    """Length of the shortest lattice translation along `axis`, in units of `axis`."""
+    steps = []
+    for translation, denominator in itertools.product(centring, (1, 2, 3)):
+        candidate = axis / denominator
+        difference = candidate - translation
+        if np.allclose(difference, np.rint(difference)):
+            steps.append(1 / denominator)
+    return min(steps)
