@@ -18,8 +18,8 @@ _HOME = {
     "SymmcdError": "symmcd.errors",
     "evaluate": "symmcd.stages.evaluate",
     "load_pretrained": "symmcd.stages.generate",
-    "reduce": "symmcd.structures.convert",
-    "replicate": "symmcd.structures.convert",
+    "reduce": "symmcd.structures.units",
+    "replicate": "symmcd.structures.units",
 }
 
 __all__ = ["__version__", *_HOME]  # noqa: PLE0604  (strings all the same)

@@ -20,7 +20,7 @@ EXIT_INPUT = 2  # what the user gave cannot be used; argparse says the same of i
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 EPILOG = """\
-The stages above stand in the order of the chain; generate and evaluate are for crystals of your own.
+The stages above stand in the order of the chain; `generate` and `evaluate` are for crystals of your own.
 `symmcd STAGE --help` has an example of each, `snakemake --cores 8` runs the whole chain."""
 
 
@@ -151,6 +151,12 @@ def _evaluate(a: argparse.Namespace) -> None:
     from symmcd.stages import evaluate
 
     evaluate.run(a.structures, a.output, a.reference, _settings(a, "score"))
+
+
+def _show(a: argparse.Namespace) -> None:
+    from symmcd.stages import show
+
+    show.run(a.results)
 
 
 def _print_settings(a: argparse.Namespace) -> None:
@@ -365,6 +371,13 @@ def _parser() -> argparse.ArgumentParser:
         "report",
         {"results": "folder that the chain wrote", "output_dir": "gets index.html and figures/"},
         shared=("seed",),
+    )
+    commands.add(
+        "show",
+        _show,
+        "print the tables of results and where the report is",
+        "results",
+        files={"results": "folder that the chain wrote"},
     )
     command = commands.add(
         "generate",

@@ -1,0 +1,55 @@
+# make quickstart   the whole chain on embedded crystals, on a CPU, in minutes
+# make test         the tests
+# make check        format, lint, types, workflow
+# make test-slurm   the chain through a SLURM that is installed for it (Debian, root)
+# make lock         pin what is installed in .venv
+# make clean        remove what the above made, but no results of yours
+
+SHELL := bash
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+VENV ?= .venv
+BIN := $(abspath $(VENV))/bin
+READY := $(VENV)/installed
+
+.PHONY: quickstart test check test-slurm lock clean install
+.DEFAULT_GOAL := quickstart
+
+install: $(READY)
+
+# Made once, and again when the pins change.
+$(READY): requirements.lock pyproject.toml
+	@echo "installing into $(VENV) ($(PYTHON)); minutes the first time"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+quickstart: $(READY)
+	@$(BIN)/snakemake --configfile config/quickstart.yaml --cores $(CORES) --quiet rules host
+	@$(BIN)/symmcd show results-quickstart
+
+test: $(READY)
+	@PATH="$(BIN):$$PATH" OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses $(CORES) --quiet
+
+check: $(READY)
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check . || { echo "run: ruff format ."; exit 1; }
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/snakefmt --line-length 120 --check Snakefile workflow
+	@$(BIN)/snakemake --lint
+	@echo "check: all good"
+
+test-slurm: $(READY)
+	@bash tests/slurm/start.sh
+	@PATH="$(BIN):$$PATH" $(BIN)/pytest -m slurm tests/slurm --quiet; status=$$?; bash tests/slurm/stop.sh; exit $$status
+
+# A CPU build of torch calls itself 2.13.0+cpu; the pin without that takes whichever build the machine's index has.
+lock: $(READY)
+	@{ echo "# Made by \`make lock\` on $$($(BIN)/python -V): what .venv holds, for pip install -r."; \
+	   $(BIN)/pip freeze --disable-pip-version-check --exclude-editable --exclude symmcd | sed 's/+cpu$$//'; \
+	 } > requirements.lock
+	@touch $(READY)
+
+clean:
+	rm -rf $(VENV) .snakemake results-quickstart .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

@@ -1,0 +1,78 @@
+# What all rules use: the checked configuration, its sections as parameters, shards.
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import validate
+
+from symmcd import config as config_file
+from symmcd.errors import SymmcdError
+
+try:
+    CONFIG = config_file.read_config(config)  # names the key and the nearest known one
+except SymmcdError as error:
+    raise WorkflowError(f"config: {error}") from None
+validate(config, "../schemas/config.schema.yaml")
+
+RUN = CONFIG["run"]
+SHARDS = CONFIG["shards"]
+GPUS = 0 if RUN.device == "cpu" else 1  # of each job that can use one
+SPLITS = ("train", "val", "test")
+
+
+pathvars:
+    results=RUN.results,
+    logs=f"{RUN.results}/logs",
+    benchmarks=f"{RUN.results}/benchmarks",
+
+
+wildcard_constraints:
+    split="|".join(SPLITS),
+    seed=r"\d+",
+    shard=r"\d+",
+
+
+# Jobs find `symmcd` also where the environment of this Snakemake is not activated.
+shell.prefix(f"export PATH=$PATH:{Path(sys.executable).parent}; ")
+
+
+onstart:
+    stop_without_gpu()
+
+
+def settings(section):
+    """The settings of one section as JSON, for `params`; a change reruns its stage and what follows."""
+    # a function, as braces in a plain string pass for wildcards
+    return lambda wildcards: config_file.as_json(CONFIG[section])
+
+
+def device(wildcards, resources):
+    """Where to compute."""
+    # Snakemake does not compare what is derived from resources, so moving a run to another machine reruns nothing
+    return RUN.device
+
+
+def shards(stage, pattern):
+    """The files of all shards of `stage`."""
+    return expand(pattern, shard=range(getattr(SHARDS, stage)))
+
+
+def sources(*packages):
+    """Our own code, as input where a rerun is cheap; Snakemake does not see what a shell command imports."""
+    return sorted(str(path) for package in packages for path in Path("src/symmcd", package).glob("*.py"))
+
+
+def stop_without_gpu():
+    """End a real run of a training that a CPU cannot finish, before its first job."""
+    wants_gpu = RUN.device == "auto" and config_file.needs_gpu(CONFIG["model"], CONFIG["training"])
+    if not wants_gpu or workflow.touch or not workflow.local_exec:  # a cluster's login node has no GPU either
+        return
+    if any(job.rule.name == "train" for job in workflow.dag.needrun_jobs()):
+        import torch
+
+        if not torch.cuda.is_available():
+            raise WorkflowError(
+                "This configuration trains at paper scale, and there is no CUDA device here.  On a CPU use"
+                " `--configfile config/cpu.yaml` (MP-20, about an hour) or `make quickstart` (minutes);"
+                " to train at this scale on a CPU all the same, for days, add `--config device=cpu`."
+            )

@@ -1,0 +1,42 @@
+# Raw crystals, and their asymmetric units.
+
+
+rule download:
+    output:
+        expand("<results>/raw/{split}.csv.gz", split=SPLITS),
+        "<results>/raw/source.json",
+    log:
+        "<logs>/download/download.log",
+    benchmark:
+        "<benchmarks>/download/download.tsv"
+    conda:
+        "../envs/crystals.yaml"
+    params:
+        directory=subpath(output[0], parent=True),
+        settings=settings("data"),
+    shell:
+        "symmcd download {params.directory} --settings {params.settings:q} 2>&1 | tee {log}"
+
+
+rule reduce:
+    input:
+        "<results>/raw/{split}.csv.gz",
+    output:
+        units="<results>/asymmetric_units/{split}.npz",
+        rejects=report(
+            "<results>/asymmetric_units/{split}_rejects.csv",
+            category="Data",
+            labels={"table": "rejects", "of": "{split}"},
+        ),
+    log:
+        "<logs>/reduce/{split}.log",
+    benchmark:
+        "<benchmarks>/reduce/{split}.tsv"
+    conda:
+        "../envs/crystals.yaml"
+    threads: 8
+    params:
+        settings=settings("reduce"),
+    shell:
+        "symmcd reduce {input} {output.units} --rejects {output.rejects}"
+        " --workers {threads} --settings {params.settings:q} 2>&1 | tee {log}"

@@ -1,0 +1,32 @@
+# The page at the end.
+
+
+rule report:
+    input:
+        f"<results>/training/seed{RUN.seed}/losses.csv",
+        "<results>/asymmetric_units/train.npz",
+        "<results>/asymmetric_units/test.npz",
+        "<results>/crystals/units.npz",
+        "<results>/crystals/crystals.extxyz",
+        "<results>/metrics/per_crystal.csv",
+        "<results>/metrics/summary.csv",
+        "<results>/relaxed/relaxed.csv",
+        "<results>/hull.csv",
+        "<results>/sun.csv",
+        code=sources("report"),
+    output:
+        report("<results>/report/index.html", category="Report", labels={"page": "report"}),
+    log:
+        "<logs>/report/report.log",
+    benchmark:
+        "<benchmarks>/report/report.tsv"
+    conda:
+        "../envs/evaluation.yaml"
+    params:
+        directory=subpath(output[0], parent=True),
+        results=subpath(output[0], ancestor=2),
+        seed=RUN.seed,
+        settings=settings("report"),
+    shell:
+        "symmcd report {params.results} {params.directory} --seed {params.seed} --settings {params.settings:q}"
+        " 2>&1 | tee {log}"

@@ -1,0 +1,45 @@
+# New asymmetric units, and the crystals they stand for.
+
+
+rule sample:
+    input:
+        f"<results>/training/seed{RUN.seed}/denoiser.safetensors",
+    output:
+        "<results>/samples/shard{shard}.npz",
+    log:
+        "<logs>/sample/shard{shard}.log",
+    benchmark:
+        "<benchmarks>/sample/shard{shard}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    resources:
+        gpu=GPUS,
+    params:
+        device=device,
+        seed=RUN.seed,
+        shards=SHARDS.sample,
+        settings=settings("sampling"),
+    shell:
+        "symmcd sample {input} {output} --shard {wildcards.shard}/{params.shards} --seed {params.seed}"
+        " --device {params.device} --settings {params.settings:q} 2>&1 | tee {log}"
+
+
+rule replicate:
+    input:
+        samples=shards("sample", "<results>/samples/shard{shard}.npz"),
+        code=sources("crystallography"),
+    output:
+        units="<results>/crystals/units.npz",
+        crystals="<results>/crystals/crystals.extxyz",
+    log:
+        "<logs>/replicate/replicate.log",
+    benchmark:
+        "<benchmarks>/replicate/replicate.tsv"
+    conda:
+        "../envs/crystals.yaml"
+    params:
+        directory=subpath(output.units, parent=True),
+        settings=settings("replicate"),
+    shell:
+        "symmcd replicate {input.samples} --output-dir {params.directory} --settings {params.settings:q}"
+        " 2>&1 | tee {log}"

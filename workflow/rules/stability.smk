@@ -1,0 +1,108 @@
+# Relaxation, convex hull, and what is stable, unique and novel.
+
+
+rule relax:
+    input:
+        "<results>/crystals/crystals.extxyz",
+    output:
+        table="<results>/relaxed/shard{shard}.csv",
+        crystals="<results>/relaxed/shard{shard}.extxyz",
+    log:
+        "<logs>/relax/shard{shard}.log",
+    benchmark:
+        "<benchmarks>/relax/shard{shard}.tsv"
+    conda:
+        "../envs/evaluation.yaml"
+    resources:
+        gpu=GPUS,
+    params:
+        device=device,
+        seed=RUN.seed,
+        shards=SHARDS.relax,
+        settings=settings("relax"),
+    shell:
+        "symmcd relax {input} {output.table} {output.crystals} --shard {wildcards.shard}/{params.shards}"
+        " --seed {params.seed} --device {params.device} --settings {params.settings:q} 2>&1 | tee {log}"
+
+
+rule gather_relaxed:
+    input:
+        tables=shards("relax", "<results>/relaxed/shard{shard}.csv"),
+        crystals=shards("relax", "<results>/relaxed/shard{shard}.extxyz"),
+    output:
+        table="<results>/relaxed/relaxed.csv",
+        crystals="<results>/relaxed/relaxed.extxyz",
+    log:
+        "<logs>/gather_relaxed/gather_relaxed.log",
+    benchmark:
+        "<benchmarks>/gather_relaxed/gather_relaxed.tsv"
+    conda:
+        "../envs/crystals.yaml"
+    shell:
+        # ids are zero-padded and stand first, so that sorted text is sorted by crystal
+        "(head -n 1 {input.tables[0]} > {output.table}"
+        " && tail -q -n +2 {input.tables} | sort >> {output.table}"
+        " && cat {input.crystals} > {output.crystals}) 2> {log}"
+
+
+rule reference:
+    input:
+        units=expand("<results>/asymmetric_units/{split}.npz", split=SPLITS),
+        tables=[path for path in (CONFIG["hull"].path, CONFIG["hull"].elemental_references) if path],
+    output:
+        "<results>/hull/reference.csv",
+    log:
+        "<logs>/reference/reference.log",
+    benchmark:
+        "<benchmarks>/reference/reference.tsv"
+    conda:
+        "../envs/evaluation.yaml"
+    resources:
+        gpu=GPUS,
+    params:
+        device=device,
+        settings=settings("hull"),
+    shell:
+        "symmcd reference {input.units} {output} --device {params.device} --settings {params.settings:q} 2>&1 | tee {log}"
+
+
+rule hull:
+    input:
+        relaxed="<results>/relaxed/relaxed.csv",
+        reference="<results>/hull/reference.csv",
+        code=sources("stability"),
+    output:
+        "<results>/hull.csv",
+    log:
+        "<logs>/hull/hull.log",
+    benchmark:
+        "<benchmarks>/hull/hull.tsv"
+    conda:
+        "../envs/evaluation.yaml"
+    params:
+        settings=settings("hull"),
+    shell:
+        "symmcd hull {input.relaxed} {input.reference} {output} --settings {params.settings:q} 2>&1 | tee {log}"
+
+
+rule sun:
+    input:
+        hull="<results>/hull.csv",
+        crystals="<results>/crystals/crystals.extxyz",
+        relaxed="<results>/relaxed/relaxed.extxyz",
+        train="<results>/asymmetric_units/train.npz",
+        code=sources("stability"),
+    output:
+        table=report("<results>/sun.csv", category="Stability", labels={"table": "stable, unique, novel"}),
+        per_crystal="<results>/sun_per_crystal.csv",
+    log:
+        "<logs>/sun/sun.log",
+    benchmark:
+        "<benchmarks>/sun/sun.tsv"
+    conda:
+        "../envs/evaluation.yaml"
+    params:
+        settings=settings("sun"),
+    shell:
+        "symmcd sun {input.hull} {input.crystals} {input.relaxed} {input.train} {output.table} {output.per_crystal}"
+        " --settings {params.settings:q} 2>&1 | tee {log}"
