@@ -40,7 +40,7 @@ def read_config(values: Mapping[str, Any]) -> Config:
             near = difflib.get_close_matches(str(key), known, n=1)
             raise InputError(f"{key!r} is no section" + (f"; did you mean {near[0]!r}?" if near else f" ({known=})"))
         else:
-            sections[key] = value or {}  # an empty section reads as None
+            sections[key] = {} if value is None else value  # YAML reads an empty section as None
     config = {name: read_section(name, section) for name, section in sections.items()}
     return {"run": read_section("run", run)} | config
 
@@ -50,10 +50,10 @@ def nested(values: Mapping[str, Any]) -> dict[str, Any]:
     result = {key: dict(value) if isinstance(value, Mapping) else value for key, value in values.items()}
     for key in [key for key in result if isinstance(key, str) and "." in key]:
         name, _, setting = key.partition(".")
-        section = result.setdefault(name, {}) or {}
-        if not isinstance(section, dict):
+        section = result.get(name)
+        if not isinstance(section, dict | None):
             raise InputError(f"{key}: {name} is a value, not a section")
-        result[name] = section | {setting: result.pop(key)}
+        result[name] = (section or {}) | {setting: result.pop(key)}
     return result
 
 

@@ -188,15 +188,15 @@ def read_section(name: str, values: Mapping[str, Any] | str) -> Any:
             raise InputError(f"{name}: settings are not valid JSON: {error}") from None
     if not isinstance(values, Mapping):
         raise InputError(f"{name}: expected a mapping of settings, got {values!r}")
-    section = RunSettings if name == "run" else SECTIONS[name]
+    section, prefix = (RunSettings, "") if name == "run" else (SECTIONS[name], f"{name}.")
     hints = typing.get_type_hints(section)
     fields = {f.name for f in dataclasses.fields(section)}
     for key in values:
         if key not in fields:
             near = difflib.get_close_matches(str(key), fields, n=1)
             advice = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(sorted(fields))}"
-            raise InputError(f"{name}.{key} is not a setting{advice}")
-    return section(**{key: _checked(f"{name}.{key}", value, hints[key]) for key, value in values.items()})
+            raise InputError(f"{prefix}{key} is not a setting{advice}")
+    return section(**{key: _checked(f"{prefix}{key}", value, hints[key]) for key, value in values.items()})
 
 
 def _checked(name: str, value: Any, hint: Any) -> Any:

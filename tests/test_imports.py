@@ -1,0 +1,139 @@
+"""Imports point one way, as the table in docs/architecture.md says, and `import symmcd` loads nothing heavy."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "symmcd"
+EVERYWHERE = {"errors"}
+ARRAYS = {"numpy", "torch"}
+CRYSTALS = {"numpy", "pymatgen", "ase", "spglib", "moyopy", "gemmi"}
+
+# package or module -> what of ours it may import, and what from outside the standard library (None: anything)
+TABLE: dict[str, tuple[set[str], set[str] | None]] = {
+    "crystallography": ({"crystallography"}, ARRAYS),
+    "batch": ({"crystallography"}, ARRAYS),
+    "storage": ({"crystallography", "batch"}, {"numpy", "safetensors"}),
+    "diffusion": ({"diffusion", "batch", "crystallography", "storage", "settings"}, ARRAYS),
+    "structures": ({"structures", "crystallography", "storage"}, CRYSTALS),
+    "metrics": ({"metrics", "structures", "crystallography", "storage"}, None),
+    "stability": ({"stability", "structures", "crystallography", "storage"}, None),
+    "report": ({"report", "structures", "crystallography", "storage"}, None),
+    "stages": (
+        {
+            "settings",
+            "storage",
+            "batch",
+            "crystallography",
+            "diffusion",
+            "structures",
+            "metrics",
+            "stability",
+            "report",
+        },
+        None,
+    ),
+    "errors": (set(), set()),
+    "settings": (set(), set()),
+    "config": ({"settings"}, {"yaml"}),
+    "cli": ({"settings", "config", "stages"}, {"yaml"}),
+    "__init__": (set(), set()),
+}
+# heavier than their package allows, and only inside a function
+EXCEPTIONS = {("crystallography/assignment.py", "scipy")}
+
+
+def imported(tree: ast.AST) -> set[str]:
+    """Full names of the modules that a file imports, at its top or inside functions."""
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative import"
+            # `from symmcd.stages import train` imports symmcd.stages.train
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+FILES = sorted(path.relative_to(SOURCE) for path in SOURCE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("file", FILES, ids=str)
+def test_imports_point_one_way(file):
+    names = imported(ast.parse((SOURCE / file).read_text(encoding="utf-8")))
+    package = file.parts[0].removesuffix(".py")
+    ours, outside = TABLE[package]
+    for name in names:
+        parts = name.split(".")
+        if parts[0] == "symmcd":
+            if len(parts) > 1 and parts[1] != "__version__":
+                assert parts[1] in ours | EVERYWHERE, f"{file} imports {name}"
+        elif (
+            parts[0] not in sys.stdlib_module_names and (str(file), parts[0]) not in EXCEPTIONS and outside is not None
+        ):
+            assert parts[0] in outside, f"{file} imports {name}"
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if file.parts[0] == "stages"], ids=str)
+def test_stages_know_nothing_of_each_other(file):
+    names = imported(ast.parse((SOURCE / file).read_text(encoding="utf-8")))
+    others = {name for name in names if name.startswith("symmcd.stages.")}
+    assert not others
+
+
+@pytest.mark.parametrize("file", sorted(SOURCE.rglob("__init__.py")), ids=lambda p: p.parent.name)
+def test_packages_import_nothing_by_themselves(file):
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    assert {name.split(".")[0] for name in imported(tree)} <= set(sys.stdlib_module_names)
+
+
+def loaded_by(code: str) -> set[str]:
+    """Top-level modules that are loaded after `code` ran in a fresh interpreter."""
+    printed = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys; print(*{{name.split('.')[0] for name in sys.modules}})"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    return set(printed.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import symmcd; dir(symmcd)",
+        "import symmcd.cli\ntry: symmcd.cli.main(['--help'])\nexcept SystemExit: pass",
+        "import symmcd.cli\ntry: symmcd.cli.main(['train', '--help'])\nexcept SystemExit: pass",
+    ],
+)
+def test_help_loads_nothing_heavy(code):
+    third_party = loaded_by(code) - set(sys.stdlib_module_names)
+    heavy = {
+        "numpy",
+        "torch",
+        "pymatgen",
+        "scipy",
+        "pandas",
+        "matplotlib",
+        "chgnet",
+        "ase",
+        "spglib",
+        "yaml",
+        "snakemake",
+    }
+    assert not third_party & heavy
+
+
+def test_public_names_are_found():
+    import symmcd
+
+    for name in symmcd.__all__:
+        assert getattr(symmcd, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'redcue'"):
+        symmcd.redcue  # noqa: B018

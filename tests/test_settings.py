@@ -1,0 +1,144 @@
+"""Settings: what is refused and with which words; files and schema that are made from the classes."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from symmcd import config
+from symmcd.errors import InputError
+from symmcd.settings import SECTIONS, ModelSettings, RunSettings, TrainingSettings, read_section
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = sorted((ROOT / "config").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", ["run", *SECTIONS])
+def test_defaults_survive_json(name):
+    section = RunSettings if name == "run" else SECTIONS[name]
+    assert read_section(name, config.as_json(section())) == section()
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "message"),
+    [
+        ("training", {"epoch": 3}, "training.epoch is not a setting; did you mean 'epochs'?"),
+        ("training", {"epochs": 3.5}, "training.epochs = 3.5: expected int, got float"),
+        ("training", {"epochs": True}, "training.epochs = True: expected int, got bool"),
+        ("training", {"learning_rate": "1e-3"}, "training.learning_rate = '1e-3': expected float, got str"),
+        ("training", {"loss_weights": {"lattice": "x"}}, "training.loss_weights.lattice = 'x'"),
+        ("data", {"split": [0.5, 0.5]}, "data.split = .*: expected 3 values"),
+        ("hull", {"source": "mp"}, "hull.source = 'mp': choose one of 'table', 'chgnet', 'matbench-discovery'"),
+        ("run", {"device": "gpu"}, "device = 'gpu': choose one of 'auto', 'cuda', 'cpu'"),
+        ("shards", {"relax": 0}, "shards.relax = 0: at least 1"),
+        ("sun", "{", "sun: settings are not valid JSON"),
+        ("sun", "[1]", "sun: expected a mapping"),
+    ],
+)
+def test_what_a_section_refuses(section, values, message):
+    with pytest.raises(InputError, match=message.replace("[", r"\[").replace("?", r"\?")):
+        read_section(section, values)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"trainig": {}}, "'trainig' is no section; did you mean 'training'?"),
+        ({"sampling.numbr": 3}, "sampling.numbr is not a setting; did you mean 'number'?"),
+        ({"seed": "0"}, "seed = '0': expected int, got str"),
+        ({"seed.a": 1, "seed": 0}, "seed is a value, not a section"),
+        ({"training": 3}, "training: expected a mapping"),
+    ],
+)
+def test_what_a_config_refuses(values, message):
+    with pytest.raises(InputError) as error:
+        config.read_config(values)
+    assert message in str(error.value)
+
+
+def test_dotted_keys_and_empty_sections():
+    read = config.read_config({"sampling.number": 7, "sampling": {"steps": 5}, "training": None})
+    assert (read["sampling"].number, read["sampling"].steps) == (7, 5)
+    assert read["training"] == TrainingSettings()
+
+
+@given(st.dictionaries(st.text(min_size=1), st.integers() | st.text() | st.none() | st.lists(st.integers())))
+def test_any_mapping_is_read_or_refused_in_words(values):
+    with contextlib.suppress(InputError):
+        config.read_config(values)
+
+
+def test_paper_scale_is_the_default():
+    """config/config.yaml shows every setting, at the value that the code has without it."""
+    path = ROOT / "config" / "config.yaml"
+    values = config.read_config_file(path)
+    assert config.read_config(values) == config.read_config({})
+    complete = config.read_config({})
+    assert set(values) == {*SECTIONS, *config.RUN_KEYS}
+    for name in SECTIONS:
+        assert set(values[name]) == {field.name for field in dataclasses.fields(complete[name])}, name
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_configurations_are_valid(path):
+    values = config.read_config_file(path)
+    config.read_config(values)
+    jsonschema.validate(values, config.schema())
+    assert values["results"].startswith("results")
+    needs_gpu = config.needs_gpu(config.read_config(values)["model"], config.read_config(values)["training"])
+    assert needs_gpu == (path.name == "config.yaml")
+
+
+def test_schema_file_is_up_to_date():
+    path = ROOT / "workflow" / "schemas" / "config.schema.yaml"
+    written = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert written == config.schema(), "run: symmcd settings --schema > workflow/schemas/config.schema.yaml"
+
+
+def test_description_is_a_config_file_again():
+    text = config.describe(config.read_config({}))
+    assert config.read_config(yaml.safe_load(text)) == config.read_config({})
+    assert "# Å, tolerance" in text
+    for name in SECTIONS:
+        assert f"\n{name}:\n" in text
+
+
+def test_small_training_needs_no_gpu():
+    paper = ModelSettings(), TrainingSettings()
+    assert config.needs_gpu(*paper)
+    assert not config.needs_gpu(paper[0], dataclasses.replace(paper[1], epochs=2))
+    assert not config.needs_gpu(paper[0], dataclasses.replace(paper[1], max_minutes=30))
+
+
+@pytest.mark.parametrize(("text", "value"), [("a.b=1", 1), ("a.b=[1, 2]", [1, 2]), ("a.b=", None), ("a.b=x=y", "x=y")])
+def test_changes(text, value):
+    assert config.parse_changes([text]) == {"a.b": value}
+
+
+@pytest.mark.parametrize("text", ["a.b", "=3", "a.b=[1"])
+def test_changes_that_are_none(text):
+    with pytest.raises(InputError, match=r"YAML value|section\.key=value"):
+        config.parse_changes([text])
+
+
+def test_config_files_that_cannot_be_read(tmp_path):
+    with pytest.raises(InputError, match=r"none.yaml: cannot read it \(No such file"):
+        config.read_config_file(tmp_path / "none.yaml")
+    for text, message in (("a: [", "not valid YAML"), ("- 1", "expected sections such as"), ("", "expected sections")):
+        path = tmp_path / "config.yaml"
+        path.write_text(text)
+        with pytest.raises(InputError, match=message):
+            config.read_config_file(path)
+
+
+def test_json_is_stable():
+    assert config.as_json(ModelSettings()) == config.as_json(ModelSettings())
+    assert list(json.loads(config.as_json(ModelSettings()))) == sorted(json.loads(config.as_json(ModelSettings())))
