@@ -44,6 +44,7 @@ def nearest_on_images(point: np.ndarray, image: np.ndarray, metric: np.ndarray) 
 def _shortest(residual: np.ndarray, basis: np.ndarray, metric: np.ndarray) -> np.ndarray:
     """Shortest vector of residual + basis·Zʳ in the metric, for (n, 3), (n, 3, r), (n, 3, 3)."""
     rank = basis.shape[2]
+    basis = _pair_reduced(basis, metric)
     weighted = np.swapaxes(basis, 1, 2) @ metric
     inverse = np.linalg.inv(weighted @ basis)
     coefficient = (inverse @ (weighted @ residual[:, :, None]))[..., 0]
@@ -59,6 +60,27 @@ def _shortest(residual: np.ndarray, basis: np.ndarray, metric: np.ndarray) -> np
             part = rows[i : i + chunk]
             best[part], _ = _search(start[part], basis[part], metric[part], int(wider))
     return best
+
+
+def _pair_reduced(basis: np.ndarray, metric: np.ndarray) -> np.ndarray:
+    """The same lattices with bases (n, 3, r) that no multiple of one vector taken from another shortens.
+
+    Conventional cells of crystals are reduced already, or nearly; without this a badly skewed one would need a
+    search as wide as it is skewed.
+    """
+    basis = basis.copy()
+    pending = np.arange(len(basis))
+    while len(pending):
+        part, cells = basis[pending], metric[pending]
+        changed = np.zeros(len(pending), bool)
+        for i, j in itertools.permutations(range(basis.shape[2]), 2):
+            covector = (cells @ part[:, :, j, None])[..., 0]
+            steps = np.rint((part[:, :, i] * covector).sum(axis=1) / (part[:, :, j] * covector).sum(axis=1) * (1 - 1e-9))
+            part[:, :, i] -= steps[:, None] * part[:, :, j]
+            changed |= steps != 0
+        basis[pending] = part
+        pending = pending[changed]
+    return basis
 
 
 def _search(start: np.ndarray, basis: np.ndarray, metric: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:

@@ -18,8 +18,11 @@ from symmcd.crystallography.space_group import operations
 from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.errors import InputError
 
-ON_POSITION = 1e-2
-"""Å: how far spglib's idealised atoms may lie off our orbits and positions (seen on MP-20: below 1e-4)."""
+EXACT = 1e-6
+"""Å: atoms this close to where their group puts them count as exactly there."""
+
+ON_POSITION = 1e-3
+"""Å: how far an atom of an exactly symmetric cell may lie off its Wyckoff position; rounding gives 1e-13."""
 
 CENTRE = np.array([0.2371, 0.1713, 0.0917])
 """Of the members of an orbit in generator form, the representative is the one nearest this generic point (fractional,
@@ -78,14 +81,17 @@ def standard_cell(lattice: np.ndarray, position: np.ndarray, element: np.ndarray
         raise SymmetryError("no_symmetry_found", f"spglib at symprec {symprec} Å: {error}") from None
     if found is None:
         raise SymmetryError("no_symmetry_found", f"spglib at symprec {symprec} Å: atoms too close, or a broken cell")
-    return StandardCell(found.number, found.std_lattice, found.std_positions, found.std_types)
+    return StandardCell(found.number, found.std_lattice, np.array(found.std_positions), found.std_types)
 
 
-def find_orbits(cell: StandardCell) -> list[np.ndarray]:
+def find_orbits(cell: StandardCell, tolerance: float) -> list[np.ndarray]:
     """Atom indices of each orbit under the group's operations.
 
+    spglib's idealisation leaves a few crystals in a thousand short of their symmetry; those are symmetrised here, in
+    place, by averaging each orbit over the group.
+
     Raises:
-        SymmetryError: an operation takes an atom to a place where no equal atom is.
+        SymmetryError: an operation takes an atom to a place where, within `tolerance` Å, no equal atom is.
     """
     group = operations(cell.space_group)
     left = np.ones(len(cell.element), bool)
@@ -93,21 +99,34 @@ def find_orbits(cell: StandardCell) -> list[np.ndarray]:
     while left.any():
         atom = int(left.argmax())
         same = np.flatnonzero(left & (cell.element == cell.element[atom]))
-        difference = (group[:, :, :3] @ cell.position[atom] + group[:, :, 3])[:, None] - cell.position[same]
+        images = group[:, :, :3] @ cell.position[atom] + group[:, :, 3]
+        difference = cell.position[same] - images[:, None]
         difference -= np.rint(difference)
         squared = ((difference @ cell.lattice) ** 2).sum(axis=2)
         nearest = squared.argmin(axis=1)
         gap = np.sqrt(squared.min(axis=1).max())
-        if gap > ON_POSITION:
+        if gap > tolerance:
             raise SymmetryError("orbit_not_closed", f"atom {atom} of the standard cell misses an image by {gap:.3g} Å")
         members = same[np.unique(nearest)]
+        if gap > EXACT:
+            shift = difference[np.arange(len(group)), nearest]  # from where each image should be to the atom that is there
+            back = np.rint(np.linalg.inv(group[:, :, :3])) @ shift[:, :, None]
+            ideal = images + group[:, :, :3] @ back[..., 0].mean(axis=0)
+            cell.position[same[nearest]] = ideal
         left[members] = False
         orbits.append(members)
     return orbits
 
 
-def reduce_cells(cells: Sequence[StandardCell], labels: Sequence[str]) -> tuple[AsymmetricUnits, list[int], dict[int, SymmetryError]]:
+def reduce_cells(
+    cells: Sequence[StandardCell], labels: Sequence[str], tolerance: float
+) -> tuple[AsymmetricUnits, list[int], dict[int, SymmetryError]]:
     """Asymmetric units of standard cells, all at once.
+
+    Args:
+        cells: from `standard_cell`; their positions may be symmetrised in place.
+        labels: one name a cell.
+        tolerance: Å, how far an atom may be from an image of its orbit; the symprec of the search.
 
     Returns:
         The units of the cells that worked, the indices of those cells, and the error of each other one.
@@ -118,7 +137,7 @@ def reduce_cells(cells: Sequence[StandardCell], labels: Sequence[str]) -> tuple[
     orbits: list[tuple[int, np.ndarray]] = []  # (cell, members)
     for index, cell in enumerate(cells):
         try:
-            found = find_orbits(cell)
+            found = find_orbits(cell, tolerance)
         except SymmetryError as error:
             failures[index] = error
             continue
@@ -153,7 +172,7 @@ def reduce_cells(cells: Sequence[StandardCell], labels: Sequence[str]) -> tuple[
         failures.setdefault(index, SymmetryError("no_wyckoff_position", f"{len(members)} atoms on no position of group {cells[index].space_group}"))
     if failures:
         good = [i for i in kept if i not in failures]
-        units, again, more = reduce_cells([cells[i] for i in good], [labels[i] for i in good])
+        units, again, more = reduce_cells([cells[i] for i in good], [labels[i] for i in good], tolerance)
         return units, [good[i] for i in again], failures | {good[i]: e for i, e in more.items()}
 
     cell_of = np.array([index for index, _ in orbits])
