@@ -32,8 +32,9 @@ wildcard_constraints:
     shard=r"\d+",
 
 
-# Jobs find `symmcd` also where the environment of this Snakemake is not activated.
-shell.prefix(f"export PATH=$PATH:{Path(sys.executable).parent}; ")
+# Jobs find `symmcd` also where the environment of this Snakemake is not activated.  `pipefail`, as this prefix takes
+# the place of Snakemake's own: a stage that dies before `| tee` must fail its job.
+shell.prefix(f"set -euo pipefail; export PATH=$PATH:{Path(sys.executable).parent}; ")
 
 
 onstart:

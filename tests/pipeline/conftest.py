@@ -1,0 +1,105 @@
+"""A copy of the workflow in a scratch folder, with a stand-in for `symmcd` that only makes files."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+STAND_IN = """\
+#!{python}
+import sys
+from pathlib import Path
+
+stage, *words = sys.argv[1:]
+with open("calls.txt", "a") as file:
+    print(stage, file=file)
+options = {{word: words[i + 1] for i, word in enumerate(words) if word.startswith("--")}}
+files = [word for i, word in enumerate(words) if not word.startswith("--") and words[i - 1] not in options]
+makes = {{
+    "download": lambda: [f"{{files[0]}}/{{split}}.csv.gz" for split in ("train", "val", "test")]
+    + [f"{{files[0]}}/source.json"],
+    "reduce": lambda: [files[1], options["--rejects"]],
+    "train": lambda: [f"{{files[2]}}/{{name}}" for name in ("denoiser.safetensors", "losses.csv")],
+    "replicate": lambda: [f"{{options['--output-dir']}}/{{name}}" for name in ("units.npz", "crystals.extxyz")],
+    "summarise": lambda: [f"{{options['--output-dir']}}/{{name}}" for name in ("per_crystal.csv", "summary.csv")],
+    "relax": lambda: files[-2:],
+    "sun": lambda: files[-2:],
+    "report": lambda: [f"{{files[1]}}/index.html"],
+}}.get(stage, lambda: files[-1:])
+for name in makes():
+    Path(name).parent.mkdir(parents=True, exist_ok=True)
+    Path(name).write_text(f"{{stage}} {{words}}")
+"""
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """A folder that Snakemake runs in."""
+
+    folder: Path
+
+    def run(self, *words: str, config: str = "", timeout: float = 300) -> subprocess.CompletedProcess[str]:
+        """Run Snakemake; `config` is the text of an extra configuration file."""
+        if config:
+            extra = self.folder / f"extra{abs(hash(config))}.yaml"
+            extra.write_text(config)
+            words = ("--configfile", str(extra), *words)
+        path = f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
+        return subprocess.run(
+            [sys.executable, "-m", "snakemake", *words],
+            cwd=self.folder,
+            env=os.environ | {"PATH": path},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+
+    def planned(self, *words: str, config: str = "") -> dict[str, int]:
+        """Jobs a rule that a dry run would start, without `all`."""
+        done = self.run("-n", *words, config=config)
+        text = done.stdout + done.stderr
+        assert done.returncode == 0, text
+        table = text.partition("Job stats:")[2].partition("total")[0]
+        return {name: int(n) for name, n in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE) if name != "all"}
+
+    def calls(self) -> list[str]:
+        """Stages that the stand-in was called for."""
+        path = self.folder / "calls.txt"
+        return path.read_text().split() if path.exists() else []
+
+
+def copy_workflow(folder: Path, *, stand_in: bool) -> Workflow:
+    for name in ("Snakefile", "config", "workflow", "profiles", "src"):
+        source = ROOT / name
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
+    (folder / "bin").mkdir()
+    if stand_in:
+        script = folder / "bin" / "symmcd"
+        script.write_text(STAND_IN.format(python=sys.executable))
+        script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    return Workflow(folder)
+
+
+@pytest.fixture
+def workflow(tmp_path):
+    """The workflow with the stand-in, nothing made yet."""
+    return copy_workflow(tmp_path, stand_in=True)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """The workflow with the stand-in, everything made once; for dry runs only."""
+    workflow = copy_workflow(tmp_path_factory.mktemp("finished"), stand_in=True)
+    done = workflow.run("--cores", "2", config="{device: cpu}")
+    assert done.returncode == 0, done.stderr
+    return workflow

@@ -1,0 +1,54 @@
+"""pyproject.toml, the environments of the rules and the lock file say the same."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+ENVIRONMENTS = sorted((ROOT / "workflow" / "envs").glob("*.yaml"))
+
+
+def packages(path: Path) -> set[str]:
+    dependencies = yaml.safe_load(path.read_text(encoding="utf-8"))["dependencies"]
+    assert f"python{PROJECT['requires-python']}" in dependencies
+    return set(dependencies[-1]["pip"])
+
+
+@pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.stem)
+def test_environments_have_the_bounds_of_the_project(path):
+    assert packages(path) <= set(PROJECT["dependencies"])
+    assert path.with_suffix(".post-deploy.sh").exists()
+
+
+def test_environments_together_are_the_project():
+    together = set().union(*map(packages, ENVIRONMENTS))
+    missing = {re.match(r"[\w-]+", requirement)[0] for requirement in set(PROJECT["dependencies"]) - together}
+    assert missing == {"snakemake", "pyyaml"}  # used where Snakemake itself runs
+
+
+def test_rules_use_existing_environments():
+    used = set()
+    for path in (ROOT / "workflow" / "rules").glob("*.smk"):
+        used |= set(re.findall(r'"\.\./envs/(\w+)\.yaml"', path.read_text(encoding="utf-8")))
+    assert used == {path.stem for path in ENVIRONMENTS}
+
+
+def test_lock_file_pins_what_the_project_asks_for():
+    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+    pins = {}
+    for line in lines:
+        if not line.startswith("#"):
+            name, _, version = line.partition("==")
+            pins[re.sub(r"[-_.]+", "-", name).lower()] = version
+    assert "+" not in "".join(pins.values()), "a local build such as +cpu is not to be had everywhere"
+    extras = PROJECT["optional-dependencies"]
+    for text in [*PROJECT["dependencies"], *extras["dev"], *extras["slurm"]]:
+        requirement = Requirement(text)
+        assert requirement.specifier.contains(pins[requirement.name.lower()]), text

@@ -1,0 +1,156 @@
+"""What Snakemake plans, reruns and refuses; the stages are stand-ins."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from symmcd.settings import SECTIONS
+
+AFTER_RELAX = {"gather_relaxed", "hull", "sun", "report"}
+AFTER_REPLICATE = {"score", "summarise", "relax"} | AFTER_RELAX
+AFTER_TRAIN = {"sample", "replicate"} | AFTER_REPLICATE
+AFTER_REDUCE = {"train", "reference"} | AFTER_TRAIN
+
+# a change of configuration -> the rules that run again, and no more
+RERUNS = {
+    "data: {limit: 5}": {"download", "reduce"} | AFTER_REDUCE,
+    "reduce: {symprec: 0.05}": {"reduce"} | AFTER_REDUCE,
+    "model: {width: 512}": {"train"} | AFTER_TRAIN,
+    "training: {epochs: 1999}": {"train"} | AFTER_TRAIN,
+    "sampling: {number: 9000}": AFTER_TRAIN,
+    "replicate: {cif_folder_limit: 10}": {"replicate"} | AFTER_REPLICATE,
+    "score: {symprec: 0.05}": {"score", "summarise", "report"},
+    "relax: {fmax: 0.05}": {"relax"} | AFTER_RELAX,
+    "hull: {source: table}": {"reference", "hull", "sun", "report"},
+    "sun: {min_elements: 1}": {"sun", "report"},
+    "report: {title: again}": {"report"},
+    "shards: {relax: 9}": {"relax"} | AFTER_RELAX,
+    "shards: {score: 3}": {"score", "summarise", "report"},
+    "seed: 1": {"train", "summarise", "relax"} | AFTER_TRAIN,
+    "{device: cuda}": set(),  # another machine computes nothing again
+}
+
+
+def test_every_section_is_in_the_table():
+    assert set(SECTIONS) <= {change.partition(":")[0] for change in RERUNS}
+
+
+@pytest.mark.parametrize("change", RERUNS)
+def test_a_change_reruns_its_stage_and_what_follows(finished, change):
+    assert set(finished.planned(config=change)) == RERUNS[change]
+
+
+def test_changed_code_reruns_the_cheap_stages_that_use_it(finished):
+    code = finished.folder / "src" / "symmcd" / "stability" / "__init__.py"
+    before = code.read_text()
+    code.write_text(before + "# changed\n")
+    assert set(finished.planned(config="{device: cpu}")) == {"hull", "sun", "report"}
+    code.write_text(before)  # same content: Snakemake compares checksums
+    assert finished.planned(config="{device: cpu}") == {}
+
+
+@pytest.mark.parametrize("name", ["config", "cpu", "quickstart", "test"])
+def test_each_configuration_plans_the_whole_chain(workflow, name):
+    planned = workflow.planned("--configfile", f"config/{name}.yaml")
+    assert set(planned) == {"download", "reduce"} | AFTER_REDUCE
+    assert planned["relax"] == {"config": 8, "cpu": 4, "quickstart": 2, "test": 2}[name]
+    assert planned["reduce"] == 3
+
+
+def test_one_file_is_made_with_what_it_needs(workflow):
+    done = workflow.run(
+        "results/sun.csv", "--cores", "8", "--configfile", "config/test.yaml", "--config", "results=results"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "report" not in workflow.calls()
+    assert (workflow.folder / "results" / "sun.csv").exists()
+    # and now the rest, as the README writes it
+    done = workflow.run(
+        "--cores", "8", "--resources", "gpu=1", "--configfile", "config/test.yaml", "--config", "results=results"
+    )
+    assert done.returncode == 0, done.stderr
+    assert workflow.calls()[-1] == "report"
+    assert workflow.planned("--configfile", "config/test.yaml", "--config", "results=results") == {}
+
+
+def test_gathered_tables_have_every_row_once_in_order(workflow):
+    """Shards are interleaved, so the gathered table is sorted by id again."""
+    relaxed = workflow.folder / "results" / "relaxed"
+    relaxed.mkdir(parents=True)
+    for shard in range(8):
+        rows = "".join(f"{number:05d},ok\n" for number in range(shard, 100, 8))
+        (relaxed / f"shard{shard}.csv").write_text("id,status\n" + rows)
+        (relaxed / f"shard{shard}.extxyz").write_text(f"{shard}\n")
+    done = workflow.run("--cores", "1", "results/relaxed/relaxed.csv", "--allowed-rules", "gather_relaxed")
+    assert done.returncode == 0, done.stderr
+    lines = (relaxed / "relaxed.csv").read_text().splitlines()
+    assert lines == ["id,status", *(f"{number:05d},ok" for number in range(100))]
+    assert (relaxed / "relaxed.extxyz").read_text().split() == [str(shard) for shard in range(8)]
+
+
+def test_gpu_jobs_say_so(workflow):
+    gpu = workflow.run("-n", "results/sun.csv").stdout
+    cpu = workflow.run("-n", "results/sun.csv", config="{device: cpu}").stdout
+    assert "gpu=1" in gpu
+    assert "gpu=1" not in cpu
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_paper_scale_without_a_gpu_stops_at_once(workflow):
+    done = workflow.run("--cores", "2")
+    assert done.returncode != 0
+    assert "config/cpu.yaml" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert workflow.calls() == []
+    assert workflow.run("-n").returncode == 0
+    assert workflow.run("--cores", "2", "results/raw/source.json").returncode == 0  # needs no training
+
+
+def test_paper_scale_on_a_cpu_by_hand(workflow):
+    done = workflow.run("--cores", "2", "--config", "device=cpu")
+    assert done.returncode == 0, done.stderr
+    assert workflow.calls()[-1] == "report"
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ("training: {epoch: 3}", "training.epoch is not a setting; did you mean 'epochs'?"),
+        ("trainig: {epochs: 3}", "'trainig' is no section; did you mean 'training'?"),
+    ],
+)
+def test_a_typo_in_the_configuration(workflow, config, message):
+    done = workflow.run("-n", config=config)
+    text = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert message in text
+    assert "Traceback" not in text
+    assert "Building DAG" not in text
+
+
+def test_a_failed_stage_is_shown_and_made_again(workflow):
+    broken = workflow.folder / "bin" / "symmcd"
+    text = broken.read_text()
+    broken.write_text(
+        text.replace("stage, *words", "import os, signal\nstage, *words", 1)
+        + ("\nif stage == 'train':\n    os.kill(os.getpid(), signal.SIGKILL)\n")
+    )
+    quick = ("--cores", "2", "--configfile", "config/test.yaml")
+    done = workflow.run(*quick)
+    assert done.returncode != 0
+    assert "Error in rule train" in done.stderr
+    results = workflow.folder / "results-test"
+    assert not (results / "training" / "seed0" / "denoiser.safetensors").exists()  # half-made: taken away
+    assert (results / "asymmetric_units" / "train.npz").exists()
+    broken.write_text(text)
+    before = len(workflow.calls())
+    assert workflow.run(*quick).returncode == 0
+    assert workflow.calls()[before:][0] in {"train", "reference"}
+    assert workflow.calls()[-1] == "report"
+
+
+def test_results_that_cannot_be_written(workflow):
+    done = workflow.run("--cores", "1", "--configfile", "config/test.yaml", "--config", "results=/proc/results")
+    assert done.returncode != 0
+    assert "/proc/results" in done.stderr
