@@ -132,6 +132,7 @@ class RelaxSettings:
     steps: int = 500
     fmax: float = 0.1  # eV/Å
     max_atoms: int = 200  # larger primitive cells get the status `too_large`
+    seconds: float = 600.0  # wall-clock limit a crystal, then the status `timed_out`
 
 
 @dataclass(frozen=True)
@@ -139,8 +140,9 @@ class HullSettings:
     """Reference energies for the convex hull."""
 
     source: Literal["table", "chgnet", "matbench-discovery"] = "chgnet"
-    path: str = ""  # table: csv with formula, formation_energy_per_atom
+    path: str = ""  # table: csv with formula, formation_energy_per_atom; matbench-discovery: json of computed entries
     elemental_references: str = ""  # table: json of elemental reference entries
+    batch_size: int = 16  # chgnet: reference crystals computed at once
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,130 @@
+"""Energy above the convex hull of reference crystals, eV/atom.
+
+One interface for every source of reference energies: `ConvexHull` is made from total energies under the potential
+itself, or from tabulated formation energies together with the elemental energies that turn a total energy into one.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+import numpy as np
+from pymatgen.core import Composition
+
+
+@dataclass(frozen=True)
+class ReferenceEntry:
+    """One reference crystal, or the elemental energy behind a table of formation energies."""
+
+    formula: str
+    energy_per_atom: float  # eV/atom, of the given kind
+    kind: Literal["energy", "formation_energy", "elemental_reference"]
+    origin: str  # where it comes from
+    id: str = ""
+
+
+@dataclass(frozen=True)
+class HullPoint:
+    """The hull at one composition."""
+
+    energy_per_atom: float  # eV/atom, on the scale of the potential's total energies
+    decomposition: str  # as in "0.667 Li2O + 0.333 TiO2", shares of atoms
+
+
+class MissingReferenceError(Exception):
+    """Elements of a composition that have no reference energy; the message lists them as in ``Po+Rn``."""
+
+
+class ConvexHull:
+    """Lower convex hull of formation energies, solved per composition as a linear programme over its own subsystem.
+
+    A crystal is compared with the reference entries alone, itself not among them, so that it may lie below the hull.
+
+    Args:
+        entries: kinds `energy` (elemental references are then the lowest entry of each element) or `formation_energy`
+            with one `elemental_reference` per element (elements then lie at 0), not both.
+    """
+
+    def __init__(self, entries: Iterable[ReferenceEntry]) -> None:
+        entries = list(entries)
+        kinds = {entry.kind for entry in entries}
+        if {"energy", "formation_energy"} <= kinds:
+            raise ValueError("a hull is made of total energies or of formation energies, not of both")
+        fractions = [_fractions(entry.formula) for entry in entries]
+        self._elemental: dict[str, float] = {}  # total energy of each element's reference, eV/atom
+        for entry, fraction in zip(entries, fractions, strict=True):
+            if len(fraction) == 1 and entry.kind in ("energy", "elemental_reference"):
+                (element,) = fraction
+                self._elemental[element] = min(entry.energy_per_atom, self._elemental.get(element, np.inf))
+        # Lowest formation energy of each composition, by the set of its elements; entries above 0 cannot be on the hull.
+        self._phases: dict[frozenset[str], dict[tuple[tuple[str, float], ...], tuple[float, str]]] = {}
+        for element in self._elemental:
+            self._phases[frozenset([element])] = {((element, 1.0),): (0.0, element)}
+        for entry, fraction in zip(entries, fractions, strict=True):
+            if entry.kind == "elemental_reference" or not self._elemental.keys() >= fraction.keys():
+                continue
+            energy = entry.energy_per_atom - (self._baseline(fraction) if entry.kind == "energy" else 0.0)
+            if energy > 0:
+                continue
+            phases = self._phases.setdefault(frozenset(fraction), {})
+            key = tuple(sorted((element, round(share, 9)) for element, share in fraction.items()))
+            if key not in phases or energy < phases[key][0]:
+                phases[key] = (energy, Composition(entry.formula).reduced_formula)
+
+    def at(self, formula: str) -> HullPoint:
+        """The hull at a composition.
+
+        Raises:
+            MissingReferenceError: an element without a reference.
+        """
+        fraction = _fractions(formula)
+        missing = sorted(fraction.keys() - self._elemental.keys())
+        if missing:
+            raise MissingReferenceError("+".join(missing))
+        phases = [phase for subset in _subsets(fraction) for phase in self._phases.get(subset, {}).items()]
+        weights, energy = _lowest_mixture(fraction, [dict(key) for key, _ in phases], [value[0] for _, value in phases])
+        parts = sorted(((w, phases[i][1][1]) for i, w in enumerate(weights) if w > 1e-6), reverse=True)
+        return HullPoint(energy + self._baseline(fraction), " + ".join(f"{w:.3f} {name}" for w, name in parts))
+
+    def energy_above(self, formula: str, energy_per_atom: float) -> float:
+        """Distance of a crystal of total energy `energy_per_atom` (eV/atom) to the hull; negative below it."""
+        return energy_per_atom - self.at(formula).energy_per_atom
+
+    def _baseline(self, fraction: Mapping[str, float]) -> float:
+        """Energy of the separate elements, eV/atom."""
+        return sum(share * self._elemental[element] for element, share in fraction.items())
+
+
+@cache
+def _fractions(formula: str) -> dict[str, float]:
+    composition = Composition(formula).get_el_amt_dict()
+    total = sum(composition.values())
+    return {element: amount / total for element, amount in composition.items()}
+
+
+def _subsets(elements: Iterable[str]) -> Iterable[frozenset[str]]:
+    elements = sorted(elements)
+    for size in range(1, len(elements) + 1):
+        yield from map(frozenset, itertools.combinations(elements, size))
+
+
+def _lowest_mixture(
+    target: Mapping[str, float], phases: list[dict[str, float]], energies: list[float]
+) -> tuple[np.ndarray, float]:
+    """Shares of atoms w ≥ 0 that minimise Σ wⱼ Eⱼ while Σ wⱼ xⱼ is the target composition.
+
+    Returns:
+        w (n,), and the minimum in the unit of `energies`.
+    """
+    from scipy.optimize import linprog
+
+    elements = sorted(target)
+    composition = np.array([[phase.get(element, 0.0) for phase in phases] for element in elements])
+    solution = linprog(energies, A_eq=composition, b_eq=[target[e] for e in elements], bounds=(0, None), method="highs")
+    if not solution.success:  # the elements alone are a mixture, so this is a fault of the solver
+        raise ArithmeticError(f"hull at {dict(target)}: {solution.message}")
+    return solution.x, float(solution.fun)

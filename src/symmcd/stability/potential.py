@@ -1,0 +1,134 @@
+"""CHGNet 0.3.0: its weights, what it can be asked, and the cell it is asked about."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pymatgen.core import Structure
+
+VERSION = "0.3.0"
+# MPtrj, its training set, has 89 elements (Deng et al. 2023): the first 94 without Po, At, Rn, Fr and Ra, whose
+# embeddings were never trained although the network gives a number for them.
+KNOWN_ELEMENTS = frozenset(range(1, 95)) - {84, 85, 86, 87, 88}
+ATOM_CUTOFF = 6.0  # Å, neighbours in CHGNet's atom graph
+ANGLE_CUTOFF = 3.0  # Å, bonds that make angles
+# Forces with their graph cost about 0.1 MB an angle (measured: 62,250 angles, 6.2 GB), so this is about 3 GB.
+# Dense elements have 130 to 350 angles an atom.
+MAX_ANGLES = 30_000
+MAX_PERIODIC_IMAGES = 200_000  # atoms within the cutoff of the cell; a sound cell of 20 atoms has about 1,000
+
+
+class UnusableCrystalError(Exception):
+    """CHGNet cannot be asked about this crystal; the message is the reason in a word, as in ``failed:<reason>``."""
+
+
+def load_chgnet(device: str) -> Any:
+    """CHGNet with the weights that its package ships.
+
+    The file is read without unpickling objects (`weights_only`), unlike ``CHGNet.load``, and nothing is downloaded.
+    CHGNet announces itself on standard output; that, and only that, is dropped.
+    """
+    import chgnet
+    import torch
+    from chgnet.model import CHGNet
+
+    # torch takes OMP_NUM_THREADS, which Snakemake sets to the threads of a rule; without it, the cores we may use.
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    weights = Path(chgnet.__file__).parent / "pretrained" / VERSION / f"chgnet_{VERSION}_e29f68s314m37.pth.tar"
+    state = torch.load(weights, map_location="cpu", weights_only=True)["model"]
+    with contextlib.redirect_stdout(io.StringIO()):
+        model = CHGNet.from_dict(state, mlp_out_bias=False, version=VERSION)
+    model.graph_converter.set_isolated_atom_response("error")
+    return model.to(device).eval()
+
+
+def torch_device(device: str) -> str:
+    """``auto`` as what this machine has."""
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return device
+
+
+def is_finite(structure: Structure) -> bool:
+    """Whether cell and positions are numbers."""
+    return bool(np.isfinite(structure.lattice.matrix).all() and np.isfinite(structure.frac_coords).all())
+
+
+def check_crystal(structure: Structure) -> None:
+    """Refuse what CHGNet gives nonsense for, or would fill the memory with.
+
+    Overlapping atoms pass: their energy is high and relaxation may part them.
+
+    Raises:
+        UnusableCrystalError: non-finite numbers, a flat cell, an element outside the training set, an atom without a
+            neighbour within 6 Å, or so many neighbours that the graph would not fit.
+    """
+    if not is_finite(structure):
+        raise UnusableCrystalError("not_finite")
+    lattice = structure.lattice.matrix
+    volume = abs(np.linalg.det(lattice))
+    if volume < 1e-3:
+        raise UnusableCrystalError("flat_cell")
+    unknown = {site.specie.symbol for site in structure if site.specie.Z not in KNOWN_ELEMENTS}
+    if unknown:
+        raise UnusableCrystalError("unknown_element:" + "+".join(sorted(unknown)))
+    # The search lists every periodic image within the cutoff of the cell: bound their number before it runs.
+    heights = volume / np.linalg.norm(np.cross(lattice[[1, 2, 0]], lattice[[2, 0, 1]]), axis=1)  # between faces, Å
+    if len(structure) * np.prod(2 * np.ceil(ATOM_CUTOFF / heights) + 1) > MAX_PERIODIC_IMAGES:
+        raise UnusableCrystalError("too_many_neighbours")
+    centre, _, _, distance = structure.get_neighbor_list(ATOM_CUTOFF, numerical_tol=1e-8)
+    if len(np.unique(centre)) < len(structure):
+        raise UnusableCrystalError("isolated_atoms")
+    bonds = np.bincount(centre[distance < ANGLE_CUTOFF], minlength=len(structure))
+    if (bonds * (bonds - 1)).sum() > MAX_ANGLES:
+        raise UnusableCrystalError("too_many_neighbours")
+
+
+def primitive_cell(structure: Structure, symprec: float = 1e-3) -> Structure:
+    """A reduced primitive cell, geometry untouched; the cell as it is where spglib finds none (overlapping atoms).
+
+    Args:
+        structure: any cell.
+        symprec: tolerance in Å, tight, as nothing may be idealised here.
+    """
+    import spglib
+
+    numbers = [site.specie.Z for site in structure]
+    given = (structure.lattice.matrix, structure.frac_coords, numbers)
+    try:
+        cell = spglib.standardize_cell(given, to_primitive=True, no_idealize=True, symprec=symprec) or given
+    except spglib.SpglibError:
+        cell = given
+    primitive = Structure(cell[0], [int(z) for z in cell[2]], cell[1])
+    same = primitive.composition.reduced_composition == structure.composition.reduced_composition
+    return primitive if same else Structure(given[0], numbers, given[1])
+
+
+def space_group_number(structure: Structure, symprec: float) -> int | None:
+    """Space group that spglib finds within `symprec` Å; None where it finds none (overlapping atoms)."""
+    import spglib
+
+    cell = (structure.lattice.matrix, structure.frac_coords, [site.specie.Z for site in structure])
+    try:
+        dataset = spglib.get_symmetry_dataset(cell, symprec=symprec)
+    except spglib.SpglibError:
+        return None
+    return None if dataset is None else int(dataset.number)
+
+
+def shortest_distance(structure: Structure) -> float:
+    """Shortest distance between two atoms, own images included, in Å."""
+    vectors = structure.lattice.get_lll_reduced_lattice().matrix
+    shortest = float(np.linalg.norm(vectors, axis=1).min())
+    if len(structure) > 1:
+        pairs = structure.distance_matrix[np.triu_indices(len(structure), 1)]
+        shortest = min(shortest, float(pairs.min()))
+    return shortest

@@ -1,0 +1,198 @@
+"""Reference energies that a convex hull is made of, from each source; and the csv that holds them."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from pymatgen.core import Composition
+
+from symmcd.errors import InputError
+from symmcd.stability.hull import ReferenceEntry
+from symmcd.storage import atomic_path
+
+COLUMNS = ("hull", "id", "formula", "energy_per_atom", "kind", "origin", "status")
+KINDS = get_args(get_type_hints(ReferenceEntry)["kind"])
+MATBENCH = (
+    "give hull.path the Materials Project entries of matbench-discovery, 2023-02-07-mp-computed-structure-entries.json.gz "
+    "(figshare file 40344436), downloaded by hand; its phase diagram 2023-02-07-ppd-mp.pkl.gz is a pickle, and reading a "
+    "pickle runs code from it, so it is not read"
+)
+
+
+@cache
+def elemental_energies() -> dict[str, ReferenceEntry]:
+    """CHGNet 0.3.0's lowest energy of each of the 89 elements it knows, by symbol (``tools/make_elemental_energies.py``).
+
+    They see to it that every composition has its terminals, whatever crystals the data set has.
+    """
+    table = resources.files("symmcd.stability") / "tables" / "elemental_energies.csv"
+    with table.open(encoding="utf-8") as file:
+        return {
+            row["element"]: ReferenceEntry(
+                row["element"], float(row["energy_per_atom"]), "energy", f"elemental prototype {row['prototype']}"
+            )
+            for row in csv.DictReader(file)
+        }
+
+
+def table_entries(path: Path) -> list[ReferenceEntry]:
+    """Formation energies of a csv or csv.gz with the columns formula, formation_energy_per_atom and, if there, material_id.
+
+    Raises:
+        InputError: an unreadable file, a missing column, or a row that makes no sense, by its number.
+    """
+    origin = path.name
+    entries = []
+    for number, row in _read_csv(path, ("formula", "formation_energy_per_atom")):
+        energy = _energy(row["formation_energy_per_atom"], path, number)
+        formula = _formula(row["formula"], path, number)
+        entries.append(ReferenceEntry(formula, energy, "formation_energy", origin, row.get("material_id") or ""))
+    return entries
+
+
+def elemental_reference_entries(path: Path) -> list[ReferenceEntry]:
+    """Elemental references of a json(.gz), element → computed entry, as matbench-discovery publishes them.
+
+    Raises:
+        InputError: an unreadable file, or one of another form.
+    """
+    content = _read_json(path)
+    if not isinstance(content, Mapping):
+        raise InputError(f"{path}: expected a mapping from element to computed entry")
+    entries = []
+    for element, entry in content.items():
+        found = _computed_entry(entry, path, element)
+        if Composition(found.formula).chemical_system != element:
+            raise InputError(f"{path}: the entry of {element} is {found.formula}; expected the element alone")
+        entries.append(ReferenceEntry(element, found.energy_per_atom, "elemental_reference", path.name, found.id))
+    return entries
+
+
+def computed_entries(path: Path) -> list[ReferenceEntry]:
+    """Corrected total energies of a json(.gz) of pymatgen computed entries.
+
+    Taken are a list of entries, a mapping from id to entry, or a mapping (a data frame) with such under ``entry``.
+    Energies get the correction that the entry carries (MP2020), as CHGNet was trained on corrected ones.
+
+    Raises:
+        InputError: no path, a pickle, or a file of another form.
+    """
+    if not path.name or not str(path.name).removesuffix(".gz").endswith(".json"):
+        raise InputError(f"hull.path = {str(path)!r}: {MATBENCH}")
+    content = _read_json(path)
+    if isinstance(content, Mapping) and "entry" in content:
+        content = content["entry"]
+    items = content.items() if isinstance(content, Mapping) else enumerate(content)
+    return [_computed_entry(entry, path, key) for key, entry in items]
+
+
+def _computed_entry(entry: Any, path: Path, key: object) -> ReferenceEntry:
+    try:
+        if "composition" in entry:
+            amounts = entry["composition"]
+        else:  # a computed structure entry as pymatgen writes it has only the sites
+            amounts = {}
+            for site in entry["structure"]["sites"]:
+                for species in site["species"]:
+                    amounts[species["element"]] = amounts.get(species["element"], 0) + species["occu"]
+        composition = Composition(amounts)
+        energy = (float(entry["energy"]) + float(entry.get("correction") or 0.0)) / composition.num_atoms
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: entry {key} is not a computed entry with composition and energy ({error!r})") from None
+    if not math.isfinite(energy):
+        raise InputError(f"{path}: entry {key} has the energy {energy}")
+    return ReferenceEntry(composition.formula.replace(" ", ""), energy, "energy", path.name, str(entry.get("entry_id") or key))
+
+
+# --- the csv between the stages `reference` and `hull` ---------------------------------------------------------------
+
+
+def write_entries(path: Path, hull: str, entries: Iterable[ReferenceEntry], failed: Sequence[Mapping[str, str]] = ()) -> None:
+    """Write the energies of one hull; crystals that have none stand at the end, with their status.
+
+    Args:
+        path: csv.
+        hull: name of the hull, repeated in every table that is made with it.
+        entries: with energies.
+        failed: ``id, formula, origin, status`` of reference crystals without energy.
+    """
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n", restval="")
+        writer.writeheader()
+        for entry in entries:
+            writer.writerow({"hull": hull, "status": "ok", **vars(entry)})
+        for row in failed:
+            writer.writerow({"hull": hull, "kind": "energy", **row})
+
+
+def read_entries(path: Path) -> dict[str, list[ReferenceEntry]]:
+    """Energies by name of hull; rows without an energy are left out.
+
+    Raises:
+        InputError: missing, unreadable or empty.
+    """
+    hulls: dict[str, list[ReferenceEntry]] = {}
+    for number, row in _read_csv(path, COLUMNS):
+        if row["status"] != "ok":
+            continue
+        if row["kind"] not in KINDS:
+            raise InputError(f"{path}, row {number}: kind {row['kind']!r}; expected one of {', '.join(KINDS)}")
+        energy, formula = _energy(row["energy_per_atom"], path, number), _formula(row["formula"], path, number)
+        hulls.setdefault(row["hull"], []).append(ReferenceEntry(formula, energy, row["kind"], row["origin"], row["id"]))
+    if not hulls:
+        raise InputError(f"{path}: no reference energies; rerun `symmcd reference`")
+    return hulls
+
+
+def _read_csv(path: Path, columns: Sequence[str]) -> Iterable[tuple[int, dict[str, str]]]:
+    """Rows with their number, 1 = first after the header."""
+    try:
+        with (gzip.open(path, "rt", newline="") if path.suffix == ".gz" else path.open(newline="", encoding="utf-8")) as file:
+            reader = csv.DictReader(file)
+            missing = [name for name in columns if name not in (reader.fieldnames or ())]
+            if missing:
+                raise InputError(f"{path}: lacks the column {', '.join(missing)}; it has {reader.fieldnames}")
+            yield from enumerate(reader, 1)
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: cannot read it ({error}); give a csv or csv.gz") from None
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        with gzip.open(path, "rt") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
+            return json.load(file)
+    except (OSError, EOFError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"{path}: cannot read it ({error}); give a json or json.gz") from None
+
+
+def _energy(text: str | None, path: Path, number: int) -> float:
+    try:
+        value = float(text or "")
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise InputError(f"{path}, row {number}: energy {text!r} is not a number; remove the row or fill it")
+    return value
+
+
+@cache
+def _valid_formula(formula: str) -> bool:
+    try:
+        composition = Composition(formula, strict=True)
+    except ValueError:
+        return False
+    return composition.num_atoms > 0 and composition.valid
+
+
+def _formula(text: str | None, path: Path, number: int) -> str:
+    if not text or not _valid_formula(text):
+        raise InputError(f"{path}, row {number}: {text!r} is not a formula")
+    return text

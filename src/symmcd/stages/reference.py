@@ -1,0 +1,91 @@
+"""Stage ``reference``: the energies that the convex hull is made of."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from pymatgen.core import Structure
+
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.crystallography.orbit import replicate_flat
+from symmcd.errors import InputError
+from symmcd.settings import HullSettings
+from symmcd.stability import reference
+from symmcd.stability.hull import ReferenceEntry
+from symmcd.stability.journal import Journal, Progress
+from symmcd.storage import read_units
+
+
+def run(units: list[Path], output: Path, settings: HullSettings, device: str) -> None:
+    """Write the reference energies of `settings.source`.
+
+    ``table``: formation energies of a csv, and the elemental energies that turn a CHGNet energy into one.
+    ``matbench-discovery``: total energies of computed entries.
+    ``chgnet``: CHGNet's energy of each crystal of `units` as it is, and of each element's prototype; resumed after a kill.
+
+    Raises:
+        InputError: a path that the source needs is missing, or a file cannot be used.
+    """
+    failed: list[dict[str, str]] = []
+    journal = None
+    if settings.source == "table":
+        for name in ("path", "elemental_references"):
+            if not getattr(settings, name):
+                raise InputError(f"hull.{name} is empty; hull.source = table needs it (or choose hull.source = chgnet)")
+        hull = f"table {Path(settings.path).name}"
+        entries = reference.elemental_reference_entries(Path(settings.elemental_references))
+        entries += reference.table_entries(Path(settings.path))
+    elif settings.source == "matbench-discovery":
+        hull, entries = settings.source, reference.computed_entries(Path(settings.path))
+    else:
+        journal = _chgnet_energies(units, output, settings.batch_size, device)
+        hull, entries = "chgnet", list(reference.elemental_energies().values())
+        for row in journal.done:
+            if row["status"] == "ok":
+                entries.append(ReferenceEntry(row["formula"], row["energy"], "energy", row["origin"], row["id"]))
+            else:
+                failed.append({key: row[key] for key in ("id", "formula", "origin", "status")})
+    reference.write_entries(output, hull, entries, failed)
+    if journal is not None:
+        journal.remove()
+    print(f"wrote {output} ({len(entries)} energies of the hull {hull!r}; {len(failed)} reference crystals without one)")
+
+
+def _chgnet_energies(paths: list[Path], output: Path, batch_size: int, device: str) -> Journal:
+    """CHGNet energies of all crystals of the files, one row each, in their order."""
+    from symmcd.stability.energies import energies
+    from symmcd.stability.potential import VERSION, load_chgnet, torch_device
+
+    files = [(path.stem, read_units(path)) for path in paths]
+    journal = Journal(output, {"units": [hashlib.sha256(p.read_bytes()).hexdigest() for p in paths], "model": VERSION})
+    total, skip = sum(len(units) for _, units in files), len(journal.done)
+    if skip == total:
+        return journal
+    model = load_chgnet(torch_device(device))
+    with Progress(total, skip, "reference crystals") as progress:
+        for origin, units in files:
+            for start in range(min(skip, len(units)), len(units), batch_size):
+                part = units.take(range(start, min(start + batch_size, len(units))))
+                structures = list(_primitive_cells(part))
+                found = energies(structures, model, batch_size)
+                rows = [
+                    {"id": str(label), "formula": structure.composition.reduced_formula, "origin": origin}
+                    | {"status": energy.status, "energy": energy.value}
+                    for label, structure, energy in zip(part.label, structures, found, strict=True)
+                ]
+                journal.append(*rows)
+                progress.advance(len(part))
+            skip = max(0, skip - len(units))
+    return journal
+
+
+def _primitive_cells(units: AsymmetricUnits) -> Iterator[Structure]:
+    from symmcd.stability.potential import primitive_cell
+
+    crystals = replicate_flat(units)
+    for index in range(len(crystals)):
+        atoms = slice(crystals.start[index], crystals.start[index + 1])
+        elements = crystals.element[atoms].tolist()
+        yield primitive_cell(Structure(crystals.lattice[index], elements, crystals.position[atoms]))

@@ -1,0 +1,176 @@
+"""The hull against examples by hand, against pymatgen's phase diagram, and against known Materials Project values."""
+
+import csv
+import gzip
+import json
+import os
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
+from pymatgen.core import Composition
+
+from symmcd.errors import InputError
+from symmcd.stability import reference
+from symmcd.stability.hull import ConvexHull, MissingReferenceError, ReferenceEntry
+
+
+def entry(formula, energy, kind="energy"):
+    return ReferenceEntry(formula, energy, kind, "test")
+
+
+def test_binary_by_hand():
+    """A at -1, B at -2, AB 0.5 below their mean: A3B lies on the line from A to AB."""
+    hull = ConvexHull([entry("Na", -1.0), entry("Cl", -2.0), entry("NaCl", -2.0), entry("NaCl3", -1.0)])
+    assert hull.at("NaCl").energy_per_atom == pytest.approx(-2.0)
+    assert hull.at("Na3Cl").energy_per_atom == pytest.approx((-1.0 - 2.0) / 2)
+    assert hull.at("Na3Cl").decomposition == "0.500 NaCl + 0.500 Na"
+    assert hull.energy_above("NaCl3", -1.0) == pytest.approx(1.0)  # it is no vertex: half NaCl, half Cl lie at -2
+    assert hull.energy_above("NaCl", -2.3) == pytest.approx(-0.3), "a crystal is not compared with itself"
+
+
+def test_ternary_by_hand():
+    """LiTiO2-like point inside a triangle of two compounds and an element."""
+    hull = ConvexHull([entry("Li", 0.0), entry("Ti", 0.0), entry("O", 0.0), entry("Li2O", -2.0), entry("TiO2", -3.0)])
+    # Li2TiO3 = Li2O + TiO2: half the atoms each
+    assert hull.at("Li2TiO3").energy_per_atom == pytest.approx(-2.5)
+    # LiTiO2 (4 atoms) = 1/2 Li2O (1.5 atoms) + 3/4 TiO2 (2.25 atoms) + 1/4 Ti (0.25 atoms)
+    assert hull.at("LiTiO2").energy_per_atom == pytest.approx((1.5 * -2.0 + 2.25 * -3.0) / 4)
+
+
+def test_lowest_polymorph_counts_and_formulas_reduce():
+    hull = ConvexHull([entry("Ti", -1.0), entry("Ti2", -1.5), entry("O2", -4.0), entry("Ti2O4", -6.0), entry("TiO2", -5.9)])
+    assert hull.at("Ti").energy_per_atom == pytest.approx(-1.5)
+    assert hull.at("Ti4O8").energy_per_atom == pytest.approx(-6.0)
+
+
+def test_formation_energies_give_the_same_distances():
+    """Tabulated formation energies with elemental references are the same hull as total energies."""
+    elements = {"Li": -1.9, "Ti": -7.9, "O": -4.9}
+    formation = {"Li2O": -2.0, "TiO2": -3.2, "Li2TiO3": -2.8, "TiO": -2.5}
+
+    def total(formula):
+        fractions = Composition(formula).fractional_composition
+        return formation[formula] + sum(float(fractions[e]) * v for e, v in elements.items())
+
+    by_total = ConvexHull([entry(e, v) for e, v in elements.items()] + [entry(f, total(f)) for f in formation])
+    by_formation = ConvexHull(
+        [entry(e, v, "elemental_reference") for e, v in elements.items()]
+        + [entry(f, v, "formation_energy") for f, v in formation.items()]
+    )
+    for formula in ("Li4TiO4", "LiTiO2", "Ti3O5", "O", "LiO"):
+        assert by_formation.energy_above(formula, -5.0) == pytest.approx(by_total.energy_above(formula, -5.0))
+
+
+def test_missing_terminal_is_named_even_where_a_compound_is_there():
+    hull = ConvexHull([entry("Na", -1.0), entry("NaPo", -2.0)])
+    with pytest.raises(MissingReferenceError, match=r"^Po$"):
+        hull.at("NaPo")
+    with pytest.raises(MissingReferenceError, match=r"Po\+Rn"):
+        hull.at("NaPoRn")
+
+
+def test_mixed_kinds_are_refused():
+    with pytest.raises(ValueError, match="not of both"):
+        ConvexHull([entry("Na", -1.0), entry("NaCl", -2.0, "formation_energy")])
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6), st.integers(2, 4))
+def test_agrees_with_pymatgen(seed, number_of_elements):
+    """Random systems of up to four elements: hull energies of pymatgen's PhaseDiagram (convex hull by qhull)."""
+    generator = random.Random(seed)
+    elements = ["Li", "Ti", "O", "Cl"][:number_of_elements]
+    values = {element: generator.uniform(-8, 0) for element in elements}
+    for _ in range(12):
+        amounts = {e: generator.randint(0, 4) for e in elements}
+        if sum(amounts.values()):
+            formula = Composition(amounts).reduced_formula
+            mean = sum(n * values.get(e, 0) for e, n in amounts.items()) / sum(amounts.values())
+            values.setdefault(formula, mean + generator.uniform(-2, 1))
+    ours = ConvexHull([entry(f, e) for f, e in values.items()])
+    theirs = PhaseDiagram([PDEntry(Composition(f), e * Composition(f).num_atoms) for f, e in values.items()])
+    for _ in range(6):
+        target = Composition({e: generator.randint(1, 5) for e in elements})
+        expected = theirs.get_hull_energy_per_atom(target)
+        assert ours.at(target.reduced_formula).energy_per_atom == pytest.approx(expected, abs=1e-6)
+
+
+def test_elemental_energies_cover_chgnet():
+    """89 elements, and close to where the Materials Project has them (chemistry text books do for order)."""
+    table = reference.elemental_energies()
+    assert len(table) == 89
+    assert not {"Po", "At", "Rn", "Fr", "Ra"} & table.keys()
+    assert table["W"].energy_per_atom < table["Mo"].energy_per_atom < table["Na"].energy_per_atom < 0
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def test_entries_survive_the_csv(tmp_path):
+    entries = [entry("NaN", -1.25), entry("Na", -1.3, "elemental_reference")]  # pandas would read NaN as missing
+    failed = [{"id": "x", "formula": "Po", "origin": "t", "status": "failed:unknown_element:Po"}]
+    reference.write_entries(tmp_path / "r.csv", "some hull", entries, failed)
+    assert reference.read_entries(tmp_path / "r.csv") == {"some hull": entries}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("formula,energy\nNaCl,-1\n", "lacks the column formation_energy_per_atom"),
+        ("formula,formation_energy_per_atom\nNaCl,-1\nKCl,\n", "row 2: energy '' is not a number"),
+        ("formula,formation_energy_per_atom\nNaCl,nan\n", "row 1: energy 'nan' is not a number"),
+        ("formula,formation_energy_per_atom\nQx2,-1\n", "row 1: 'Qx2' is not a formula"),
+    ],
+)
+def test_bad_tables(tmp_path, content, message):
+    (tmp_path / "t.csv").write_text(content)
+    with pytest.raises(InputError, match=message):
+        reference.table_entries(tmp_path / "t.csv")
+
+
+def test_truncated_gzip_and_missing_file(tmp_path):
+    whole = gzip.compress(b"formula,formation_energy_per_atom\n" + b"NaCl,-1\n" * 5000)
+    (tmp_path / "t.csv.gz").write_bytes(whole[: len(whole) // 2])
+    for name in ("t.csv.gz", "absent.csv"):
+        with pytest.raises(InputError, match=f"{name}: cannot read it"):
+            reference.table_entries(tmp_path / name)
+
+
+def test_computed_entries_take_corrections_and_no_pickle(tmp_path):
+    plain = {"energy": -10.0, "correction": -1.0, "composition": {"Ti": 1, "O": 1}, "entry_id": "mp-1"}
+    sites = [{"species": [{"element": "Na", "occu": 1}]}, {"species": [{"element": "Cl", "occu": 1}]}]
+    structured = {"energy": -6.0, "structure": {"sites": sites}, "entry_id": "mp-2"}
+    for number, content in enumerate(([plain, structured], {"entry": {"0": plain, "1": structured}})):
+        path = tmp_path / f"{number}.json"
+        path.write_text(json.dumps(content))
+        found = reference.computed_entries(path)
+        assert [(e.formula, e.energy_per_atom, e.id) for e in found] == [("Ti1O1", -5.5, "mp-1"), ("Na1Cl1", -3.0, "mp-2")]
+    for path in (Path(), Path("2023-02-07-ppd-mp.pkl.gz")):
+        with pytest.raises(InputError, match="pickle"):
+            reference.computed_entries(path)
+
+
+HULL = os.environ.get("SYMMCD_HULL", "")
+
+
+@pytest.mark.skipif(not HULL, reason="SYMMCD_HULL is not set: no table of Materials Project formation energies here")
+def test_known_energies_above_hull():
+    """Distances of the Materials Project's own entries, from their formation energies: MAE of a few meV/atom."""
+    table = Path(HULL) / "mp_formation_energies.csv.gz"
+    elemental = reference.elemental_reference_entries(Path(HULL) / "mp_elemental_reference_entries.json.gz")
+    hull = ConvexHull(elemental + reference.table_entries(table))
+    energies = {e.formula: e.energy_per_atom for e in elemental}
+    with gzip.open(table, "rt", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["e_above_hull"]]
+    errors = []
+    for row in random.Random(0).sample(rows, 300):
+        fractions = Composition(row["formula"]).fractional_composition.get_el_amt_dict()
+        total = float(row["formation_energy_per_atom"]) + sum(share * energies[e] for e, share in fractions.items())
+        errors.append(hull.energy_above(row["formula"], total) - float(row["e_above_hull"]))
+    assert np.abs(errors).mean() < 0.003
+    assert np.mean(np.abs(errors) < 0.005) > 0.9
