@@ -1,0 +1,137 @@
+"""Figures of what crystals are made of: atoms per cell, elements per crystal, the periodic table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.report.style import GENERATED, GRID, INK, MUTED, PANEL, REFERENCE, WIDE, figure_style, new_figure
+
+LAST_ELEMENT = 103  # drawn; the periodic table beyond has no crystals
+
+
+def atoms_per_cell(generated: np.ndarray, training: np.ndarray) -> Any:
+    """Histogram of atoms in the conventional cell (paper, figure 5).
+
+    Args:
+        generated, training: (B,) numbers of atoms.
+    """
+    last = int(max(np.quantile(generated, 0.995), np.quantile(training, 0.995)))
+    width = max(1, round(last / 30))
+    edges = np.arange(0.5, last + width + 0.5, width)
+    with figure_style():
+        figure, axes = new_figure(PANEL)
+        _compared_histogram(axes, generated, training, edges)
+        beyond = [100 * float(np.mean(numbers > edges[-1])) for numbers in (generated, training)]
+        axes.set(xlabel="atoms in the conventional cell", ylabel="% of crystals", xlim=(0, edges[-1]))
+        if max(beyond) > 0:
+            axes.text(0.98, 0.62, f"beyond the axis: {beyond[0]:.1f} % generated, {beyond[1]:.1f} % training", ha="right",
+                      transform=axes.transAxes, color=MUTED, fontsize=7.5)  # fmt: skip
+    return figure
+
+
+def elements_per_crystal(generated: np.ndarray, training: np.ndarray) -> Any:
+    """Histogram of distinct elements; arguments are (B,) numbers of elements."""
+    with figure_style():
+        figure, axes = new_figure(PANEL)
+        last = int(max(generated.max(), training.max()))
+        _compared_histogram(axes, generated, training, np.arange(0.5, last + 1))
+        axes.set(xlabel="distinct elements", ylabel="% of crystals")
+        axes.set_xticks(range(1, last + 1))
+    return figure
+
+
+def _compared_histogram(axes: Any, generated: np.ndarray, training: np.ndarray, edges: np.ndarray) -> None:
+    share = [100 * np.histogram(numbers, edges)[0] / len(numbers) for numbers in (generated, training)]
+    axes.stairs(share[0], edges, fill=True, color=GENERATED, alpha=0.75, label=f"generated (n = {len(generated):,})")
+    axes.stairs(share[1], edges, color=REFERENCE, linewidth=1.8, label=f"training (n = {len(training):,})")
+    axes.grid(axis="y")
+    axes.set_ylim(bottom=0)
+    axes.legend()
+
+
+def element_shares(units: AsymmetricUnits) -> np.ndarray:
+    """(119,) per cent of crystals that contain each element, by atomic number."""
+    pairs = np.unique(np.column_stack([units.crystal, units.element]), axis=0)
+    return 100 * np.bincount(pairs[:, 1], minlength=119)[:119] / len(units)
+
+
+def distinct_elements(units: AsymmetricUnits) -> np.ndarray:
+    """(B,) number of distinct elements of each crystal."""
+    pairs = np.unique(np.column_stack([units.crystal, units.element]), axis=0)
+    return np.bincount(pairs[:, 0], minlength=len(units))
+
+
+def place_in_table(number: int) -> tuple[int, float]:
+    """Column 1..18 and row of an element in the long periodic table; the f block stands below, in rows 8.4 and 9.4."""
+    if 57 <= number <= 71 or 89 <= number <= 103:
+        return (number - 57 + 3, 8.4) if number < 80 else (number - 89 + 3, 9.4)
+    noble = (0, 2, 10, 18, 36, 54, 86, 118)
+    period = next(p for p in range(1, 8) if number <= noble[p])
+    within, left = number - noble[period - 1], noble[period] - number
+    if period == 1:
+        return (1 if number == 1 else 18), 1
+    return (within if within <= 2 else 18 - left), period
+
+
+def periodic_table(generated: np.ndarray, training: np.ndarray) -> Any:
+    """Share of crystals with each element: colour and upper number generated, lower number training.
+
+    Args:
+        generated, training: (119,) per cent by atomic number, from `element_shares`.
+    """
+    from ase.data import chemical_symbols
+    from matplotlib.patches import Rectangle
+
+    top = max(float(np.quantile(generated[generated > 0], 0.98)) if (generated > 0).any() else 1.0, 1e-9)
+    with figure_style():
+        figure, axes = new_figure((WIDE[0], 5.4))
+        for number in range(1, LAST_ELEMENT + 1):
+            column, row = place_in_table(number)
+            used = generated[number] > 0 or training[number] > 0
+            strength = min(generated[number] / top, 1.0) ** 0.6
+            axes.add_patch(
+                Rectangle(
+                    (column - 0.47, row - 0.47), 0.94, 0.94, facecolor=GENERATED, alpha=0.85 * strength, linewidth=0
+                )
+            )
+            axes.add_patch(
+                Rectangle((column - 0.47, row - 0.47), 0.94, 0.94, fill=False, edgecolor=GRID, linewidth=0.7)
+            )
+            axes.text(column - 0.40, row - 0.12, chemical_symbols[number], fontsize=9.5, weight="bold" if used else "normal",
+                      color=INK if used else MUTED, ha="left", va="center")  # fmt: skip
+            if used:
+                axes.text(
+                    column + 0.42,
+                    row - 0.16,
+                    _percent(generated[number]),
+                    fontsize=6.8,
+                    color=INK,
+                    ha="right",
+                    va="center",
+                )
+                axes.text(
+                    column + 0.42,
+                    row + 0.24,
+                    _percent(training[number]),
+                    fontsize=6.8,
+                    color=INK,
+                    alpha=0.75,
+                    ha="right",
+                    va="center",
+                )
+        for row, name in ((6, "57–71"), (7, "89–103")):
+            axes.text(3, row, name, fontsize=6.8, color=MUTED, ha="center", va="center")
+        axes.add_patch(Rectangle((5.53, 1.13), 0.94, 0.94, facecolor=GENERATED, alpha=0.4, linewidth=0))
+        axes.text(5.60, 1.48, "X", fontsize=9.5, weight="bold", color=INK, ha="left", va="center")
+        axes.text(6.65, 1.44, "% of generated crystals with X (and colour)", fontsize=7.5, color=INK, va="center")
+        axes.text(6.65, 1.84, "% of training crystals with X", fontsize=7.5, color=MUTED, va="center")
+        axes.set(xlim=(0.4, 18.6), ylim=(10.0, 0.4))
+        axes.set_axis_off()
+    return figure
+
+
+def _percent(value: float) -> str:
+    return "0" if value == 0 else f"{value:.2f}" if value < 0.1 else f"{value:.1f}" if value < 10 else f"{value:.0f}"

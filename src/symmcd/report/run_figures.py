@@ -1,0 +1,147 @@
+"""Figures of the run and its judgement: losses, validity, distance to the hull, S.U.N."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from symmcd.report.style import (
+    GENERATED,
+    HIGHLIGHT,
+    INK,
+    MUTED,
+    PANEL,
+    PAPER_MARK,
+    REFERENCE,
+    WIDE,
+    figure_style,
+    new_figure,
+)
+
+COMPONENTS = ("total", "lattice", "position", "element", "site_symmetry")
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A percentage with its 95 % interval, and the value published for SymmCD where there is one."""
+
+    label: str
+    value: float
+    low: float
+    high: float
+    paper: float | None = None
+
+
+def losses(table: Mapping[str, np.ndarray]) -> Any:
+    """Training and validation loss of each component over epochs.
+
+    Args:
+        table: columns of losses.csv; a validation loss is NaN in epochs that were not validated.
+    """
+    with figure_style():
+        figure, row = new_figure((WIDE[0], 2.5), 1, len(COMPONENTS))
+        epoch = np.asarray(table["epoch"], float)
+        for axes, component in zip(row, COMPONENTS, strict=True):
+            training, validation = (np.asarray(table[f"{part}_{component}"], float) for part in ("train", "val"))
+            axes.plot(epoch, training, color=REFERENCE, linewidth=1.4, label="training")
+            there = np.isfinite(validation)
+            few = there.sum() <= 25
+            axes.plot(
+                epoch[there],
+                validation[there],
+                color=GENERATED,
+                linewidth=1.4,
+                marker="o" if few else None,
+                markersize=3,
+                label="validation",
+            )
+            values = np.concatenate([training, validation[there]])
+            if len(values) and np.nanmin(values) > 0 and np.nanmax(values) > 3 * np.nanmin(values):
+                axes.set_yscale("log")
+                few_decades = np.nanmax(values) < 30 * np.nanmin(values)
+                axes.yaxis.set_major_formatter("{x:g}")
+                axes.yaxis.set_minor_formatter(lambda v, _: f"{v:g}" if few_decades and f"{v:.0e}"[0] in "25" else "")  # noqa: B023
+            axes.set_title(component.replace("_", " "))
+            axes.set_xlabel("epoch")
+            axes.grid()
+        row[0].legend()
+        row[0].set_ylabel("loss")
+    return figure
+
+
+def rates(items: Sequence[Rate], label: str) -> Any:
+    """Percentages as points with 95 % intervals; a diamond marks the value published for SymmCD."""
+    with figure_style():
+        figure, axes = new_figure((PANEL[0], 0.85 + 0.36 * len(items)))
+        place = np.arange(len(items))[::-1]
+        value = np.array([item.value for item in items])
+        spread = np.array([[item.value - item.low for item in items], [item.high - item.value for item in items]])
+        axes.barh(place, value, 0.5, color=GENERATED, alpha=0.30)
+        axes.errorbar(
+            value,
+            place,
+            xerr=np.maximum(spread, 0),
+            fmt="o",
+            color=GENERATED,
+            markersize=5,
+            capsize=3,
+            linewidth=1.3,
+            label="this run, 95 % interval",
+        )
+        published = [(item.paper, at) for item, at in zip(items, place, strict=True) if item.paper is not None]
+        if published:
+            axes.plot(*zip(*published, strict=True), "D", color=PAPER_MARK, markersize=5.5, label="SymmCD, published")
+        axes.set_yticks(place, [item.label for item in items])
+        axes.tick_params(axis="y", length=0)
+        axes.set_xlim(
+            0,
+            max(
+                102.0 if value.max() > 40 else 0.0,
+                1.15 * max([item.high for item in items] + [p for p, _ in published] + [1.0])
+                if value.max() <= 40
+                else 0.0,
+            ),
+        )
+        axes.set_xlabel(label)
+        axes.grid(axis="x")
+        figure.legend(loc="outside upper center", ncols=2)
+    return figure
+
+
+def hull_distances(initial: np.ndarray, relaxed: np.ndarray, thresholds: Sequence[float], total: int) -> Any:
+    """Energy above the hull as generated and after relaxation, eV/atom.
+
+    Args:
+        initial, relaxed: (n,) eV/atom, NaN where there is none.
+        thresholds: vertical lines, eV/atom.
+        total: crystals that were to be relaxed; those without an energy stay in the denominator.
+    """
+    there = [values[np.isfinite(values)] for values in (initial, relaxed)]
+    low = min([-0.1] + [float(np.quantile(values, 0.01)) for values in there if len(values)])
+    high = max([0.5] + [float(np.quantile(values, 0.9)) for values in there if len(values)])
+    edges = np.linspace(low, min(high, 3.0), 41)
+    with figure_style():
+        figure, axes = new_figure(PANEL)
+        for values, name, kind in ((there[0], "as generated", "before"), (there[1], "relaxed", "after")):
+            share = 100 * np.histogram(values, edges)[0] / total
+            beyond = 100 * np.sum((values < edges[0]) | (values > edges[-1])) / total
+            text = (
+                f"{name} (n = {len(values):,}; {beyond:.0f} % off the axis)"
+                if beyond >= 0.5
+                else f"{name} (n = {len(values):,})"
+            )
+            if kind == "before":
+                axes.stairs(share, edges, color=HIGHLIGHT, linewidth=1.6, label=text)
+            else:
+                axes.stairs(share, edges, fill=True, color=GENERATED, alpha=0.75, label=text)
+        for threshold in thresholds:
+            axes.axvline(threshold, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
+            axes.annotate(f"{threshold:g}", (threshold, 1), xycoords=("data", "axes fraction"), xytext=(2, -8),
+                          textcoords="offset points", fontsize=7.5, color=INK)  # fmt: skip
+        axes.set(xlabel="energy above the hull, eV/atom", ylabel=f"% of {total:,} crystals", xlim=(edges[0], edges[-1]))
+        axes.grid(axis="y")
+        axes.legend(loc="upper right")
+    return figure
