@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
-from pymatgen.core import Composition
+from pymatgen.core import Composition, Lattice, Structure
+from pymatgen.entries.computed_entries import ComputedEntry, ComputedStructureEntry
 
 from symmcd.errors import InputError
 from symmcd.stability import reference
@@ -43,7 +44,9 @@ def test_ternary_by_hand():
 
 
 def test_lowest_polymorph_counts_and_formulas_reduce():
-    hull = ConvexHull([entry("Ti", -1.0), entry("Ti2", -1.5), entry("O2", -4.0), entry("Ti2O4", -6.0), entry("TiO2", -5.9)])
+    hull = ConvexHull(
+        [entry("Ti", -1.0), entry("Ti2", -1.5), entry("O2", -4.0), entry("Ti2O4", -6.0), entry("TiO2", -5.9)]
+    )
     assert hull.at("Ti").energy_per_atom == pytest.approx(-1.5)
     assert hull.at("Ti4O8").energy_per_atom == pytest.approx(-6.0)
 
@@ -142,14 +145,16 @@ def test_truncated_gzip_and_missing_file(tmp_path):
 
 
 def test_computed_entries_take_corrections_and_no_pickle(tmp_path):
-    plain = {"energy": -10.0, "correction": -1.0, "composition": {"Ti": 1, "O": 1}, "entry_id": "mp-1"}
-    sites = [{"species": [{"element": "Na", "occu": 1}]}, {"species": [{"element": "Cl", "occu": 1}]}]
-    structured = {"energy": -6.0, "structure": {"sites": sites}, "entry_id": "mp-2"}
+    """Entries as pymatgen writes them, with or without structure, alone or in a data frame."""
+    plain = ComputedEntry("TiO", -10.0, correction=-1.0, entry_id="mp-1").as_dict()
+    rock_salt = Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.7), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    structured = ComputedStructureEntry(rock_salt, -24.0, entry_id="mp-2").as_dict()
+    structured.pop("composition", None)
     for number, content in enumerate(([plain, structured], {"entry": {"0": plain, "1": structured}})):
         path = tmp_path / f"{number}.json"
         path.write_text(json.dumps(content))
-        found = reference.computed_entries(path)
-        assert [(e.formula, e.energy_per_atom, e.id) for e in found] == [("Ti1O1", -5.5, "mp-1"), ("Na1Cl1", -3.0, "mp-2")]
+        found = [(e.formula, e.energy_per_atom, e.id) for e in reference.computed_entries(path)]
+        assert found == [("Ti1O1", -5.5, "mp-1"), ("Na4Cl4", -3.0, "mp-2")]
     for path in (Path(), Path("2023-02-07-ppd-mp.pkl.gz")):
         with pytest.raises(InputError, match="pickle"):
             reference.computed_entries(path)

@@ -15,6 +15,8 @@ from typing import Literal
 import numpy as np
 from pymatgen.core import Composition
 
+Kind = Literal["energy", "formation_energy", "elemental_reference"]
+
 
 @dataclass(frozen=True)
 class ReferenceEntry:
@@ -22,7 +24,7 @@ class ReferenceEntry:
 
     formula: str
     energy_per_atom: float  # eV/atom, of the given kind
-    kind: Literal["energy", "formation_energy", "elemental_reference"]
+    kind: Kind
     origin: str  # where it comes from
     id: str = ""
 
@@ -60,7 +62,7 @@ class ConvexHull:
             if len(fraction) == 1 and entry.kind in ("energy", "elemental_reference"):
                 (element,) = fraction
                 self._elemental[element] = min(entry.energy_per_atom, self._elemental.get(element, np.inf))
-        # Lowest formation energy of each composition, by the set of its elements; entries above 0 cannot be on the hull.
+        # Lowest formation energy of each composition, by the set of its elements; those above 0 are not on the hull.
         self._phases: dict[frozenset[str], dict[tuple[tuple[str, float], ...], tuple[float, str]]] = {}
         for element in self._elemental:
             self._phases[frozenset([element])] = {((element, 1.0),): (0.0, element)}

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from symmcd.errors import InputError
 
@@ -89,10 +89,12 @@ class Progress:
 
             self._bar = tqdm(total=total, initial=done, unit=f" {unit}")
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._bar is not None:
             self._bar.close()
 
@@ -109,8 +111,5 @@ class Progress:
         self._next_line = now + self._between
         rate = (self.done - self._first) / max(now - self._started, 1e-9)
         left = (self.total - self.done) / rate if rate else 0.0
-        print(
-            f"{self.done}/{self.total} {self.unit}, {rate:.3g} a second, {left / 60:.1f} min left{', ' + note if note else ''}",
-            file=sys.stderr,
-            flush=True,
-        )
+        text = f"{self.done}/{self.total} {self.unit}, {rate:.3g} a second, {left / 60:.1f} min left"
+        print(f"{text}, {note}" if note else text, file=sys.stderr, flush=True)

@@ -37,9 +37,10 @@ def load_chgnet(device: str) -> Any:
     import torch
     from chgnet.model import CHGNet
 
-    # torch takes OMP_NUM_THREADS, which Snakemake sets to the threads of a rule; without it, the cores we may use.
+    # torch takes OMP_NUM_THREADS, which Snakemake sets to the threads of a rule.  Without it one thread: crystals of
+    # some 20 atoms gain nothing from a second, and lose where the cores are busy; shards use the cores better.
     if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+        torch.set_num_threads(1)
     weights = Path(chgnet.__file__).parent / "pretrained" / VERSION / f"chgnet_{VERSION}_e29f68s314m37.pth.tar"
     state = torch.load(weights, map_location="cpu", weights_only=True)["model"]
     with contextlib.redirect_stdout(io.StringIO()):

@@ -10,28 +10,29 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args
 
 from pymatgen.core import Composition
 
 from symmcd.errors import InputError
-from symmcd.stability.hull import ReferenceEntry
+from symmcd.stability.hull import Kind, ReferenceEntry
 from symmcd.storage import atomic_path
 
 COLUMNS = ("hull", "id", "formula", "energy_per_atom", "kind", "origin", "status")
-KINDS = get_args(get_type_hints(ReferenceEntry)["kind"])
+KINDS: tuple[Kind, ...] = get_args(Kind)
 MATBENCH = (
-    "give hull.path the Materials Project entries of matbench-discovery, 2023-02-07-mp-computed-structure-entries.json.gz "
-    "(figshare file 40344436), downloaded by hand; its phase diagram 2023-02-07-ppd-mp.pkl.gz is a pickle, and reading a "
-    "pickle runs code from it, so it is not read"
+    "give hull.path the Materials Project entries of matbench-discovery, "
+    "2023-02-07-mp-computed-structure-entries.json.gz (figshare file 40344436), downloaded by hand; its phase diagram "
+    "2023-02-07-ppd-mp.pkl.gz is a pickle, and reading a pickle runs code from it, so it is not read"
 )
 
 
 @cache
 def elemental_energies() -> dict[str, ReferenceEntry]:
-    """CHGNet 0.3.0's lowest energy of each of the 89 elements it knows, by symbol (``tools/make_elemental_energies.py``).
+    """CHGNet 0.3.0's lowest energy of each of the 89 elements it knows, by symbol.
 
-    They see to it that every composition has its terminals, whatever crystals the data set has.
+    Made by ``tools/make_elemental_energies.py``.  They see to it that every composition has its
+    terminals, whatever crystals the data set has.
     """
     table = resources.files("symmcd.stability") / "tables" / "elemental_energies.csv"
     with table.open(encoding="utf-8") as file:
@@ -44,7 +45,7 @@ def elemental_energies() -> dict[str, ReferenceEntry]:
 
 
 def table_entries(path: Path) -> list[ReferenceEntry]:
-    """Formation energies of a csv or csv.gz with the columns formula, formation_energy_per_atom and, if there, material_id.
+    """Formation energies of a csv(.gz) with columns formula, formation_energy_per_atom and, if there, material_id.
 
     Raises:
         InputError: an unreadable file, a missing column, or a row that makes no sense, by its number.
@@ -106,16 +107,22 @@ def _computed_entry(entry: Any, path: Path, key: object) -> ReferenceEntry:
         composition = Composition(amounts)
         energy = (float(entry["energy"]) + float(entry.get("correction") or 0.0)) / composition.num_atoms
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: entry {key} is not a computed entry with composition and energy ({error!r})") from None
+        raise InputError(
+            f"{path}: entry {key} is not a computed entry with composition and energy ({error!r})"
+        ) from None
     if not math.isfinite(energy):
         raise InputError(f"{path}: entry {key} has the energy {energy}")
-    return ReferenceEntry(composition.formula.replace(" ", ""), energy, "energy", path.name, str(entry.get("entry_id") or key))
+    return ReferenceEntry(
+        composition.formula.replace(" ", ""), energy, "energy", path.name, str(entry.get("entry_id") or key)
+    )
 
 
 # --- the csv between the stages `reference` and `hull` ---------------------------------------------------------------
 
 
-def write_entries(path: Path, hull: str, entries: Iterable[ReferenceEntry], failed: Sequence[Mapping[str, str]] = ()) -> None:
+def write_entries(
+    path: Path, hull: str, entries: Iterable[ReferenceEntry], failed: Sequence[Mapping[str, str]] = ()
+) -> None:
     """Write the energies of one hull; crystals that have none stand at the end, with their status.
 
     Args:
@@ -143,10 +150,11 @@ def read_entries(path: Path) -> dict[str, list[ReferenceEntry]]:
     for number, row in _read_csv(path, COLUMNS):
         if row["status"] != "ok":
             continue
-        if row["kind"] not in KINDS:
+        kind = next((kind for kind in KINDS if kind == row["kind"]), None)
+        if kind is None:
             raise InputError(f"{path}, row {number}: kind {row['kind']!r}; expected one of {', '.join(KINDS)}")
         energy, formula = _energy(row["energy_per_atom"], path, number), _formula(row["formula"], path, number)
-        hulls.setdefault(row["hull"], []).append(ReferenceEntry(formula, energy, row["kind"], row["origin"], row["id"]))
+        hulls.setdefault(row["hull"], []).append(ReferenceEntry(formula, energy, kind, row["origin"], row["id"]))
     if not hulls:
         raise InputError(f"{path}: no reference energies; rerun `symmcd reference`")
     return hulls
@@ -155,7 +163,9 @@ def read_entries(path: Path) -> dict[str, list[ReferenceEntry]]:
 def _read_csv(path: Path, columns: Sequence[str]) -> Iterable[tuple[int, dict[str, str]]]:
     """Rows with their number, 1 = first after the header."""
     try:
-        with (gzip.open(path, "rt", newline="") if path.suffix == ".gz" else path.open(newline="", encoding="utf-8")) as file:
+        with (
+            gzip.open(path, "rt", newline="") if path.suffix == ".gz" else path.open(newline="", encoding="utf-8")
+        ) as file:
             reader = csv.DictReader(file)
             missing = [name for name in columns if name not in (reader.fieldnames or ())]
             if missing:

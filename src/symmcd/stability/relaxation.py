@@ -96,8 +96,11 @@ class _WatchedCalculator(CHGNetCalculator):
         self.deadline = deadline
         self.first: _State | None = None
         self.last: _State | None = None
+        self.steps = 0  # points computed after the first
 
-    def calculate(self, atoms: Any = None, properties: Any = None, system_changes: Any = None, task: Any = "efsm") -> None:
+    def calculate(
+        self, atoms: Any = None, properties: Any = None, system_changes: Any = None, task: Any = "efsm"
+    ) -> None:
         """One energy call, or in its place a _StoppedError or UnusableCrystalError."""
         structure = Structure(atoms.cell.array, atoms.numbers.tolist(), atoms.get_scaled_positions(wrap=False))
         if self.first is not None:
@@ -110,7 +113,10 @@ class _WatchedCalculator(CHGNetCalculator):
         if not all(np.isfinite(self.results[name]).all() for name in ("energy", "forces", "stress")):
             raise UnusableCrystalError("nan_forces")
         self.last = _State(structure, float(self.results["energy"]) / len(structure))
-        self.first = self.first or self.last
+        if self.first is None:
+            self.first = self.last
+        else:
+            self.steps += 1
 
 
 def relax(
@@ -136,7 +142,9 @@ def relax(
     if len(primitive) > max_atoms:
         return dataclasses.replace(result, status="too_large")
     calculator = _WatchedCalculator(model, started + seconds)
-    optimizers: list[FIRE] = []  # StructOptimizer keeps its optimizer to itself, and with it steps and convergence
+    optimizers: list[
+        FIRE
+    ] = []  # StructOptimizer keeps its optimizer to itself, and with it the forces on atoms and cell
 
     def fire(atoms: Any, **options: Any) -> FIRE:
         optimizers.append(FIRE(atoms, **options))
@@ -160,7 +168,7 @@ def relax(
     result = dataclasses.replace(
         result,
         status=status,
-        steps=optimizers[0].nsteps if optimizers else 0,
+        steps=calculator.steps,
         fmax=largest,
         detail=(detail or "").replace("\n", " "),
     )

@@ -23,7 +23,7 @@ def run(units: list[Path], output: Path, settings: HullSettings, device: str) ->
 
     ``table``: formation energies of a csv, and the elemental energies that turn a CHGNet energy into one.
     ``matbench-discovery``: total energies of computed entries.
-    ``chgnet``: CHGNet's energy of each crystal of `units` as it is, and of each element's prototype; resumed after a kill.
+    ``chgnet``: CHGNet's energy of each crystal of `units` as it is, and of each element; resumed after a kill.
 
     Raises:
         InputError: a path that the source needs is missing, or a file cannot be used.
@@ -50,7 +50,9 @@ def run(units: list[Path], output: Path, settings: HullSettings, device: str) ->
     reference.write_entries(output, hull, entries, failed)
     if journal is not None:
         journal.remove()
-    print(f"wrote {output} ({len(entries)} energies of the hull {hull!r}; {len(failed)} reference crystals without one)")
+    print(
+        f"wrote {output} ({len(entries)} energies of the hull {hull!r}; {len(failed)} reference crystals without one)"
+    )
 
 
 def _chgnet_energies(paths: list[Path], output: Path, batch_size: int, device: str) -> Journal:

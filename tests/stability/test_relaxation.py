@@ -1,0 +1,174 @@
+"""Relaxation returns known crystals, and every crystal that it cannot relax ends with a status that says why."""
+
+import numpy as np
+import pytest
+from pymatgen.core import Lattice, Structure
+
+from symmcd.stability.energies import energies
+from symmcd.stability.potential import (
+    UnusableCrystalError,
+    check_crystal,
+    load_chgnet,
+    primitive_cell,
+    shortest_distance,
+)
+from symmcd.stability.relaxation import COLUMNS, relax
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_chgnet("cpu")
+
+
+def rock_salt(a=5.69):
+    return Structure.from_spacegroup("Fm-3m", Lattice.cubic(a), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+
+
+def rutile():
+    return Structure.from_spacegroup(
+        "P4_2/mnm", Lattice.tetragonal(4.65, 2.97), ["Ti", "O"], [[0, 0, 0], [0.305, 0.305, 0]]
+    )
+
+
+def displaced(structure, distance, seed=0):
+    shift = np.random.default_rng(seed).normal(size=(len(structure), 3))
+    shift *= distance / np.linalg.norm(shift, axis=1, keepdims=True)
+    return Structure(structure.lattice, structure.species, structure.cart_coords + shift, coords_are_cartesian=True)
+
+
+def crystal(length, species, positions):
+    return Structure(Lattice.cubic(length), species, positions)
+
+
+def test_weights_are_those_that_chgnet_loads(model, capsys):
+    from chgnet.model import CHGNet
+
+    theirs = CHGNet.load(model_name="0.3.0", use_device="cpu", verbose=False)
+    capsys.readouterr()
+    for name, value in theirs.state_dict().items():
+        assert (model.state_dict()[name] == value).all(), name
+    load_chgnet("cpu")
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("start", "space_group"), [(rock_salt(), 225), (rutile(), 136)])
+def test_displaced_crystal_returns(model, capsys, start, space_group):
+    """Atoms 0.06 Å off and the cell 4 % too large: back to the ideal crystal, at its relaxed energy."""
+    moved = displaced(start, 0.06)
+    moved.scale_lattice(moved.volume * 1.04)
+    result = relax(moved, model, fmax=0.005)
+    ideal = relax(start, model, fmax=0.005)
+    assert result.status == ideal.status == "converged"
+    assert result.fmax < 0.005
+    assert result.space_group_initial < space_group
+    assert result.space_group_relaxed == space_group
+    assert result.energy_relaxed == pytest.approx(ideal.energy_relaxed, abs=5e-4)
+    assert result.energy_relaxed < result.energy_initial
+    assert result.rms_displacement == pytest.approx(0.06, abs=0.02)
+    # volumes an atom: the relaxed one is that of the relaxed ideal crystal
+    relaxed, expected = (r.structure.volume / len(r.structure) for r in (result, ideal))
+    assert relaxed == pytest.approx(expected, rel=0.01)
+    assert capsys.readouterr().out == ""
+
+
+def test_initial_energy_is_chgnets_and_runs_repeat(model):
+    start = displaced(rutile(), 0.05)
+    first, second = relax(start, model, steps=3), relax(start, model, steps=3)
+    assert first.energy_initial == pytest.approx(energies([start], model)[0].value, abs=1e-5)
+    assert first.status == "step_limit"
+    assert first.steps == 3
+    assert [first.row()[c] for c in COLUMNS if c != "seconds"] == [second.row()[c] for c in COLUMNS if c != "seconds"]
+
+
+def test_one_atom_cell_relaxes(model):
+    """Tungsten at a = 3.5 Å: back to 3.16 Å (experiment), within the 2 % of the functional."""
+    result = relax(Structure(Lattice.cubic(3.5), ["W", "W"], [[0, 0, 0], [0.5, 0.5, 0.5]]), model)
+    assert (result.status, result.number_of_atoms, result.space_group_relaxed) == ("converged", 1, 229)
+    assert (2 * result.structure.volume) ** (1 / 3) == pytest.approx(3.165, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("structure", "status"),
+    [
+        (crystal(15, ["Na"], [[0, 0, 0]]), "failed:isolated_atoms"),
+        (crystal(4, ["Po"], [[0, 0, 0]]), "failed:unknown_element:Po"),
+        (crystal(4, ["Lr", "Rf"], [[0, 0, 0], [0.5, 0.5, 0.5]]), "failed:unknown_element:Lr+Rf"),
+        (crystal(0.6, ["Na"], [[0, 0, 0]]), "failed:too_many_neighbours"),
+        (Structure([[1e-4, 0, 0], [0, 1e4, 0], [0, 0, 10]], ["Na"], [[0, 0, 0]]), "failed:too_many_neighbours"),
+        (crystal(4, ["Na", "Cl"], [[0, 0, 0], [0, 0, 0]]), "failed:nan_forces"),
+        (crystal(4, ["Na", "Cl"], [[0, 0, 0], [float("nan"), 0, 0]]), "failed:not_finite"),
+        (Structure([[4, 0, 0], [4, 1e-6, 0], [0, 0, 4]], ["Na"], [[0, 0, 0]]), "failed:flat_cell"),
+    ],
+)
+def test_statuses_of_what_cannot_be_computed(model, structure, status):
+    result = relax(structure, model, steps=5)
+    assert result.status == status
+    assert result.structure is None
+    assert result.energy_initial is None
+    assert result.energy_relaxed is None
+
+
+@pytest.mark.parametrize("gap", [0.02, 0.1])
+def test_overlapping_atoms_end_without_an_energy(model, gap):
+    """Two atoms closer than 0.5 Å: CHGNet gives a number, which means nothing unless relaxation parts them."""
+    result = relax(crystal(4, ["Na", "Cl"], [[0, 0, 0], [gap, 0, 0]]), model, steps=5)
+    assert result.status in ("overlapping", "exploded")
+    assert result.min_distance_initial == pytest.approx(4 * gap)
+    assert result.energy_initial is not None
+    assert result.energy_relaxed is None
+
+
+def test_limits_of_size_and_time(model):
+    assert relax(rutile(), model, max_atoms=5).status == "too_large"
+    assert relax(rock_salt(), model, max_atoms=2).status == "converged", "8 atoms, but 2 in the primitive cell"
+    slow = relax(displaced(rutile(), 0.1), model, seconds=0)
+    assert (slow.status, slow.steps) == ("timed_out", 0)
+    assert slow.energy_relaxed == slow.energy_initial
+
+
+def test_unforeseen_failure_is_a_status(model, monkeypatch):
+    monkeypatch.setattr(
+        type(model), "predict_graph", lambda *_, **__: (_ for _ in ()).throw(RuntimeError("no\nmemory"))
+    )
+    result = relax(rutile(), model)
+    assert (result.status, result.detail) == ("failed:RuntimeError", "no memory")
+
+
+@pytest.mark.filterwarnings("ignore:logm result")
+def test_runaway_cell_is_stopped(model, monkeypatch):
+    """Stress that tears the cell apart ends the relaxation, not the process."""
+    from chgnet.model.dynamics import CHGNetCalculator
+
+    def torn(self, atoms, properties, changes, task):
+        self.results = {
+            "energy": 0.0, "free_energy": 0.0, "forces": np.zeros((len(atoms), 3)), "stress": -np.ones(6) * 10,
+            "magmoms": np.zeros(len(atoms)),
+        }  # fmt: skip
+
+    monkeypatch.setattr(CHGNetCalculator, "calculate", torn)
+    monkeypatch.setattr("symmcd.stability.relaxation.check_crystal", lambda _: None)
+    result = relax(rutile(), model)
+    assert result.status == "exploded"
+    assert result.energy_relaxed is None
+
+
+def test_energies_of_a_batch_are_those_of_each(model):
+    crystals = [rutile(), crystal(15, ["Na"], [[0, 0, 0]]), rock_salt(), primitive_cell(rock_salt())]
+    together = energies(crystals, model, batch_size=3)
+    assert together[1].status == "failed:isolated_atoms"
+    assert together[2].value == pytest.approx(together[3].value, abs=1e-5), "energy an atom does not know the cell"
+    for structure, energy in zip(crystals, together, strict=True):
+        assert energies([structure], model)[0].value == pytest.approx(energy.value, abs=1e-5) if energy.value else True
+
+
+def test_primitive_cell_keeps_geometry():
+    assert len(primitive_cell(rock_salt())) == 2
+    assert shortest_distance(primitive_cell(rock_salt())) == pytest.approx(5.69 / 2)
+    assert len(primitive_cell(displaced(rock_salt(), 0.05))) == 8
+    assert len(primitive_cell(crystal(4, ["Na", "Na"], [[0, 0, 0], [0, 0, 0]]))) == 2, "no atom is merged away"
+
+
+def test_check_names_the_reason():
+    check_crystal(rutile())
+    with pytest.raises(UnusableCrystalError, match="isolated_atoms"):
+        check_crystal(crystal(7, ["Na"], [[0, 0, 0]]))
