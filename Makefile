@@ -3,6 +3,7 @@
 # make check        format, lint, types, workflow
 # make test-slurm   the chain through a SLURM that is installed for it (Debian, root)
 # make lock         pin what is installed in .venv
+# make config       write config/config.yaml and its schema from src/symmcd/settings.py
 # make clean        remove what the above made, but no results of yours
 
 SHELL := bash
@@ -12,7 +13,7 @@ VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
 READY := $(VENV)/installed
 
-.PHONY: quickstart test check test-slurm lock clean install
+.PHONY: quickstart test check test-slurm lock config clean install
 .DEFAULT_GOAL := quickstart
 
 install: $(READY)
@@ -50,6 +51,10 @@ lock: $(READY)
 	   $(BIN)/pip freeze --disable-pip-version-check --exclude-editable --exclude symmcd | sed 's/+cpu$$//'; \
 	 } > requirements.lock
 	@touch $(READY)
+
+config: $(READY)
+	@$(BIN)/symmcd settings --schema > workflow/schemas/config.schema.yaml
+	@{ sed '/^$$/q' config/config.yaml; $(BIN)/symmcd settings; } > config/new.yaml && mv config/new.yaml config/config.yaml
 
 clean:
 	rm -rf $(VENV) .snakemake results-quickstart .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

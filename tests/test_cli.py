@@ -156,12 +156,6 @@ def test_a_closed_pipe_is_no_error():
     assert (done.stderr, done.stdout) == ("", "0\n")
 
 
-def test_tables_are_shown(tmp_path, capsys):
-    (tmp_path / "metrics").mkdir()
-    (tmp_path / "metrics" / "summary.csv").write_text("metric,value\nvalid,0.123456\n")
-    (tmp_path / "sun.csv").write_text("protocol,n\npaper,16\n")
-    assert cli.main(["show", str(tmp_path)]) == 0
-    out = capsys.readouterr().out
-    assert "valid   0.1235" in out
-    assert "paper     16" in out
-    assert cli.main(["show", str(tmp_path / "none")]) == 2
+def test_results_that_are_not_there(tmp_path, capsys):
+    assert cli.main(["show", str(tmp_path)]) == 2
+    assert "run `symmcd summarise` first" in capsys.readouterr().err

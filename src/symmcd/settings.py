@@ -36,7 +36,6 @@ class ShardSettings:
     sample: int = 4
     score: int = 4
     relax: int = 8
-    reference: int = 4
 
     def __post_init__(self) -> None:
         for name, number in dataclasses.asdict(self).items():

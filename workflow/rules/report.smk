@@ -13,6 +13,7 @@ rule report:
         "<results>/relaxed/relaxed.csv",
         "<results>/hull.csv",
         "<results>/sun.csv",
+        "<results>/sun_per_crystal.csv",
         code=sources("report"),
     output:
         report("<results>/report/index.html", category="Report", labels={"page": "report"}),
