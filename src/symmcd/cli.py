@@ -90,7 +90,8 @@ def _train(a: argparse.Namespace) -> None:
 def _sample(a: argparse.Namespace) -> None:
     from symmcd.stages import sample
 
-    sample.run(a.denoiser, a.output, *a.shard, _settings(a, "sampling"), seed=a.seed, device=a.device)
+    shard, shards = a.shard
+    sample.run(a.denoiser, a.output, shard, shards, _settings(a, "sampling"), seed=a.seed, device=a.device)
 
 
 def _replicate(a: argparse.Namespace) -> None:
@@ -102,7 +103,8 @@ def _replicate(a: argparse.Namespace) -> None:
 def _score(a: argparse.Namespace) -> None:
     from symmcd.stages import score
 
-    score.run(a.crystals, a.output, *a.shard, _settings(a, "score"))
+    shard, shards = a.shard
+    score.run(a.crystals, a.output, shard, shards, _settings(a, "score"))
 
 
 def _summarise(a: argparse.Namespace) -> None:
@@ -114,7 +116,8 @@ def _summarise(a: argparse.Namespace) -> None:
 def _relax(a: argparse.Namespace) -> None:
     from symmcd.stages import relax
 
-    relax.run(a.crystals, a.table, a.relaxed, *a.shard, _settings(a, "relax"), seed=a.seed, device=a.device)
+    shard, shards = a.shard
+    relax.run(a.crystals, a.table, a.relaxed, shard, shards, _settings(a, "relax"), seed=a.seed, device=a.device)
 
 
 def _reference(a: argparse.Namespace) -> None:
