@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.crystallography.lattice import lattice_from_k
+from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.report.style import GENERATED, GRID, INK, MUTED, PANEL, REFERENCE, WIDE, figure_style, new_figure
 
 LAST_ELEMENT = 103  # drawn; the periodic table beyond has no crystals
@@ -24,11 +26,8 @@ def atoms_per_cell(generated: np.ndarray, training: np.ndarray) -> Any:
     with figure_style():
         figure, axes = new_figure(PANEL)
         _compared_histogram(axes, generated, training, edges)
-        beyond = [100 * float(np.mean(numbers > edges[-1])) for numbers in (generated, training)]
         axes.set(xlabel="atoms in the conventional cell", ylabel="% of crystals", xlim=(0, edges[-1]))
-        if max(beyond) > 0:
-            axes.text(0.98, 0.62, f"beyond the axis: {beyond[0]:.1f} % generated, {beyond[1]:.1f} % training", ha="right",
-                      transform=axes.transAxes, color=MUTED, fontsize=7.5)  # fmt: skip
+        _beyond(axes, generated, training, edges[-1])
     return figure
 
 
@@ -41,6 +40,36 @@ def elements_per_crystal(generated: np.ndarray, training: np.ndarray) -> Any:
         axes.set(xlabel="distinct elements", ylabel="% of crystals")
         axes.set_xticks(range(1, last + 1))
     return figure
+
+
+def density(units: AsymmetricUnits) -> np.ndarray:
+    """(B,) g/cm³."""
+    from ase.data import atomic_masses
+    from ase.units import _amu
+
+    table = wyckoff_table()
+    mass = atomic_masses[units.element] * table.multiplicity[units.wyckoff]
+    total = np.bincount(units.crystal, mass, minlength=len(units))
+    return total * _amu * 1e3 / (np.abs(np.linalg.det(lattice_from_k(units.lattice))) * 1e-24)  # g by cm³
+
+
+def densities(generated: np.ndarray, training: np.ndarray) -> Any:
+    """Histogram of densities; arguments are (B,) g/cm³, from `density`."""
+    last = max(float(np.quantile(generated, 0.98)), float(np.quantile(training, 0.995)))
+    with figure_style():
+        figure, axes = new_figure(PANEL)
+        _compared_histogram(axes, generated, training, np.linspace(0, last, 41))
+        axes.set(xlabel="density, g/cm³", ylabel="% of crystals", xlim=(0, last))
+        _beyond(axes, generated, training, last)
+    return figure
+
+
+def _beyond(axes: Any, generated: np.ndarray, training: np.ndarray, last: float) -> None:
+    """Say how many crystals the axis leaves out."""
+    share = [100 * float(np.mean(numbers > last)) for numbers in (generated, training)]
+    if max(share) > 0:
+        text = f"beyond the axis: {share[0]:.1f} % generated,\n{share[1]:.1f} % training"
+        axes.text(0.985, 0.78, text, ha="right", va="top", transform=axes.transAxes, color=MUTED, fontsize=7.5)
 
 
 def _compared_histogram(axes: Any, generated: np.ndarray, training: np.ndarray, edges: np.ndarray) -> None:
@@ -100,8 +129,8 @@ def periodic_table(generated: np.ndarray, training: np.ndarray) -> Any:
             axes.add_patch(
                 Rectangle((column - 0.47, row - 0.47), 0.94, 0.94, fill=False, edgecolor=GRID, linewidth=0.7)
             )
-            axes.text(column - 0.40, row - 0.12, chemical_symbols[number], fontsize=9.5, weight="bold" if used else "normal",
-                      color=INK if used else MUTED, ha="left", va="center")  # fmt: skip
+            look = {"weight": "bold", "color": INK} if used else {"color": MUTED}
+            axes.text(column - 0.40, row - 0.12, chemical_symbols[number], fontsize=9.5, va="center", **look)
             if used:
                 axes.text(
                     column + 0.42,

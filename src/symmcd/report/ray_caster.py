@@ -48,8 +48,8 @@ class _Canvas:
     def window(self, low: np.ndarray, high: np.ndarray) -> tuple[tuple[slice, slice], np.ndarray, np.ndarray] | None:
         """Pixels that cover low..high in x and y, with the coordinates of their middles; None outside the canvas."""
         height, width = self.depth.shape
-        left, right = (self.origin[0] + self.scale * np.array([low[0], high[0]])).astype(int) + [0, 1]
-        top, bottom = (self.origin[1] - self.scale * np.array([high[1], low[1]])).astype(int) + [0, 1]
+        left, right = (self.origin[0] + self.scale * np.array([low[0], high[0]])).astype(int) + np.array([0, 1])
+        top, bottom = (self.origin[1] - self.scale * np.array([high[1], low[1]])).astype(int) + np.array([0, 1])
         rows, columns = slice(max(top, 0), min(bottom, height)), slice(max(left, 0), min(right, width))
         if rows.start >= rows.stop or columns.start >= columns.stop:
             return None
@@ -107,7 +107,8 @@ class _Canvas:
         if not seen.any():
             return np.zeros((*self.depth.shape, 4))
         depth, normal = self.depth[seen], self.normal[seen]
-        half = (LIGHT + [0, 0, 1]) / np.linalg.norm(LIGHT + [0, 0, 1])
+        half = LIGHT + np.array([0, 0, 1])
+        half /= np.linalg.norm(half)
         light = AMBIENT + DIFFUSE * np.maximum(normal @ LIGHT, 0)
         light *= 0.62 + 0.38 * np.clip(normal[:, 2] / 0.45, 0, 1)  # darker rims part atoms of one colour
         shine = SPECULAR * np.maximum(normal @ half, 0) ** SHININESS

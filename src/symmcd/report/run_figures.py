@@ -19,6 +19,7 @@ from symmcd.report.style import (
     WIDE,
     figure_style,
     new_figure,
+    plain_log_ticks,
 )
 
 COMPONENTS = ("total", "lattice", "position", "element", "site_symmetry")
@@ -61,9 +62,7 @@ def losses(table: Mapping[str, np.ndarray]) -> Any:
             values = np.concatenate([training, validation[there]])
             if len(values) and np.nanmin(values) > 0 and np.nanmax(values) > 3 * np.nanmin(values):
                 axes.set_yscale("log")
-                few_decades = np.nanmax(values) < 30 * np.nanmin(values)
-                axes.yaxis.set_major_formatter("{x:g}")
-                axes.yaxis.set_minor_formatter(lambda v, _: f"{v:g}" if few_decades and f"{v:.0e}"[0] in "25" else "")  # noqa: B023
+                plain_log_ticks(axes.yaxis, float(np.nanmax(values) / np.nanmin(values)))
             axes.set_title(component.replace("_", " "))
             axes.set_xlabel("epoch")
             axes.grid()
@@ -143,5 +142,5 @@ def hull_distances(initial: np.ndarray, relaxed: np.ndarray, thresholds: Sequenc
                           textcoords="offset points", fontsize=7.5, color=INK)  # fmt: skip
         axes.set(xlabel="energy above the hull, eV/atom", ylabel=f"% of {total:,} crystals", xlim=(edges[0], edges[-1]))
         axes.grid(axis="y")
-        axes.legend(loc="upper right")
+        figure.legend(loc="outside upper center", ncols=2)
     return figure

@@ -1,4 +1,4 @@
-"""One look for all figures, and their way onto the page: as files with colours of their own, and inline with the page's.
+"""One look for all figures, and their way onto the page: as files with their own colours, and inline with the page's.
 
 Text, grid and background of an inline figure take the page's colours, so that it follows light and dark; the colours of
 data are of middling lightness and legible on both.
@@ -79,6 +79,13 @@ def new_figure(size: tuple[float, float], rows: int = 1, columns: int = 1, **sub
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
     return figure, figure.subplots(rows, columns, **subplots)
+
+
+def plain_log_ticks(axis: Any, ratio: float) -> None:
+    """Ticks of a logarithmic axis as 0.5, 1, 2 and not as powers of ten; `ratio` is the largest by the smallest value."""
+    axis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+    labelled = "25" if ratio < 30 else ""
+    axis.set_minor_formatter(lambda value, _: f"{value:,.10g}" if f"{value:.0e}"[0] in labelled else "")
 
 
 def svg_text(figure: Any, name: str) -> str:

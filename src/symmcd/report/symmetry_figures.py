@@ -6,7 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from symmcd.report.style import BAND, GENERATED, HIGHLIGHT, INK, MUTED, PANEL, REFERENCE, WIDE, figure_style, new_figure
+from symmcd.report.style import (
+    BAND,
+    GENERATED,
+    HIGHLIGHT,
+    INK,
+    MUTED,
+    PANEL,
+    REFERENCE,
+    WIDE,
+    figure_style,
+    new_figure,
+    plain_log_ticks,
+)
 from symmcd.report.typesetting import symbol_text
 
 CRYSTAL_SYSTEMS = {
@@ -41,8 +53,10 @@ def space_groups(generated: np.ndarray, training: np.ndarray, named: int = 9) ->
             if i % 2 == 0:
                 axes.axvspan(first - 0.5, last + 0.5, color=BAND, linewidth=0)
             narrow = last - first < 14  # these two names would run into each other: one lower than the other
-            axes.text((first + last) / 2 if i else 0.5, top * (1.02 if i != 1 else 1.10), name, ha="center" if i else "left",
-                      va="bottom", color=MUTED, fontsize=7.5 if narrow else 8)  # fmt: skip
+            place = ((first + last) / 2 if i else 0.5, top * (1.02 if i != 1 else 1.10))
+            axes.text(
+                *place, name, ha="center" if i else "left", va="bottom", color=MUTED, fontsize=7.5 if narrow else 8
+            )
         axes.bar(number, up, width=0.92, color=GENERATED, label=f"generated (n = {len(generated):,})")
         axes.bar(number, -down, width=0.92, color=REFERENCE, label=f"training (n = {len(training):,})")
         axes.axhline(0, color=MUTED, linewidth=0.7)
@@ -115,8 +129,9 @@ def template_ranks(generated: np.ndarray, training: np.ndarray) -> Any:
                 label=label,
             )
         axes.set(xscale="log", yscale="log", xlabel="rank of template", ylabel="% of crystals")
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        sizes = [np.unique(templates, return_counts=True)[1] for templates in (training, generated)]
+        plain_log_ticks(axes.xaxis, max(len(count) for count in sizes))
+        plain_log_ticks(axes.yaxis, max(count.max() for count in sizes))
         axes.grid()
         axes.legend()
     return figure

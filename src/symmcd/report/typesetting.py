@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Mapping
 
+from markupsafe import Markup, escape
+
 from symmcd.crystallography.space_group import check_number
+
+Text = str | Markup
 
 
 def reduced_formula(composition: Mapping[int, int]) -> str:
@@ -16,9 +19,9 @@ def reduced_formula(composition: Mapping[int, int]) -> str:
     return Composition({int(z): int(n) for z, n in composition.items()}).reduced_formula
 
 
-def formula_html(formula: str) -> str:
+def formula_html(formula: str) -> Markup:
     """``Fe2O3`` with its numbers as subscripts, escaped."""
-    return re.sub(r"(\d+)", r"<sub>\1</sub>", html.escape(formula))
+    return Markup(re.sub(r"(\d+)", r"<sub>\1</sub>", str(escape(formula))))  # noqa: S704  (escaped)
 
 
 def formula_mathtext(formula: str) -> str:
@@ -26,16 +29,14 @@ def formula_mathtext(formula: str) -> str:
     return r"$\mathrm{" + re.sub(r"(\d+)", r"_{\1}", formula) + "}$"
 
 
-def symbol_html(number: int) -> str:
+def symbol_html(number: int) -> Markup:
     """Short Hermann–Mauguin symbol with overbars and subscripts, letters in italics."""
-    return "".join(
-        f'<span class="bar">{digit}</span>'
-        if kind == "bar"
-        else f"{digit}<sub>{sub}</sub>"
-        if kind == "screw"
-        else digit
-        for kind, digit, sub in _parts(number, "<i>{}</i>")
-    )
+    form = {
+        "bar": Markup('<span class="bar">{}</span>{}'),
+        "screw": Markup("{}<sub>{}</sub>"),
+        "plain": Markup("{}{}"),
+    }
+    return Markup("").join(form[kind].format(text, sub) for kind, text, sub in _parts(number, Markup("<i>{}</i>")))
 
 
 def symbol_mathtext(number: int) -> str:
@@ -56,15 +57,15 @@ def symbol_text(number: int) -> str:
     )
 
 
-def _parts(number: int, letter: str) -> list[tuple[str, str, str]]:
+def _parts(number: int, letter: Text) -> list[tuple[str, Text, str]]:
     """(kind, text, subscript) of each element of the symbol; `letter` is how a letter is written."""
     import gemmi
 
-    # Only the spaced symbol tells P 3 1 2 from P 31 2 1: 31 in one word is a screw axis.  Monoclinic 1s are not printed.
+    # Only the spaced symbol tells P 3 1 2 from P 31 2 1: a word 31 is a screw axis.  Monoclinic 1s are not printed.
     words = gemmi.find_spacegroup_by_number(check_number(number)).hm.split()
     if 3 <= number <= 15:
         words = [word for word in words if word != "1"]
-    parts = []
+    parts: list[tuple[str, Text, str]] = []
     for word in words:
         first, slash, plane = word.partition("/")
         if first.startswith("-"):
@@ -74,5 +75,5 @@ def _parts(number: int, letter: str) -> list[tuple[str, str, str]]:
         else:
             parts.append(("plain", letter.format(first) if first.isalpha() else first, ""))
         if slash:
-            parts.append(("plain", "/" + letter.format(plane), ""))
+            parts += [("plain", "/", ""), ("plain", letter.format(plane), "")]
     return parts

@@ -1,0 +1,115 @@
+"""What each metric means, in one sentence; its unit; and the value published for SymmCD (Levy et al., ICLR 2025)."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup, escape
+
+PUBLICATION = "Levy et al., SymmCD, ICLR 2025, tables 1 to 3 (MP-20, all space groups)"
+
+
+@dataclass(frozen=True)
+class Metric:
+    label: str
+    sentence: str  # HTML-free; says what is counted
+    unit: str = ""  # "%" or nothing
+    paper: str = ""  # digits as published
+
+
+METRICS: dict[str, Metric] = {
+    "structural_validity": Metric(
+        "structurally valid",
+        "No two atoms closer than 0.5 Å, a volume of at least 0.1 Å³ and no cell length above 40 Å.",
+        "%",
+        "94.32",
+    ),
+    "compositional_validity": Metric(
+        "compositionally valid",
+        "Common oxidation states of its elements can balance to zero charge (SMACT), or it is an alloy.",
+        "%",
+        "85.85",
+    ),
+    "validity": Metric("valid both ways", "Structurally and compositionally valid.", "%"),
+    "density_wasserstein": Metric(
+        "d_ρ, density",
+        "Wasserstein distance between the densities of generated and test crystals, g/cm³.",
+        "",
+        "0.0901",
+    ),
+    "element_count_wasserstein": Metric(
+        "d_elem, elements per crystal",
+        "Wasserstein distance between the numbers of distinct elements of generated and test crystals.",
+        "",
+        "0.3990",
+    ),
+    "space_group_jsd": Metric(
+        "d_sg, space groups",
+        "Jensen–Shannon distance between the space groups of generated and test crystals; 0 is equal, 1 disjoint.",
+        "",
+        "0.0899",
+    ),
+    "templates_unique": Metric(
+        "unique templates", "Distinct combinations of space group and occupied Wyckoff positions.", "", "2,794"
+    ),
+    "templates_in_train": Metric(
+        "templates in training", "Share of the unique templates that training crystals have too.", "%", "40.8"
+    ),
+    "templates_new": Metric("new templates", "Unique templates that no training crystal has.", "", "1,654"),
+}
+
+SUN: dict[str, Metric] = {
+    "initially_stable": Metric(
+        "stable as generated", "Energy as generated at or below the threshold above the hull.", "%", "5.0"
+    ),
+    "relaxed_stable": Metric(
+        "stable after relaxation", "Energy after relaxation at or below the threshold above the hull.", "%", "9.4"
+    ),
+    "sun": Metric(
+        "S.U.N.",
+        "Stable after relaxation, unlike every other generated crystal and every training crystal.",
+        "%",
+        "7.0",
+    ),
+}
+
+
+def label_html(metric: Metric) -> Markup:
+    """The label, what follows an underscore as a subscript: ``d_sg``."""
+    return Markup(re.sub(r"_(\w+)", r"<sub>\1</sub>", str(escape(metric.label))))  # noqa: S704  (escaped)
+
+
+def number(value: float, unit: str = "") -> str:
+    """``94.3 %``, ``0.0899``, ``1,654``; ``–`` where there is none."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    if unit == "%":
+        return f"{value:.1f} %"
+    if float(value).is_integer() and abs(value) >= 1:
+        return f"{value:,.0f}"
+    return f"{value:.4f}" if abs(value) < 1 else f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"
+
+
+def published(metric: Metric | None) -> str:
+    """The published value with the digits that the paper gives; empty where there is none."""
+    if metric is None or not metric.paper:
+        return ""
+    return metric.paper + (" %" if metric.unit == "%" else "")
+
+
+def span(low: float, high: float, unit: str = "") -> str:
+    """``93.1 to 95.2``; empty where there is none."""
+    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
+        return ""
+    return f"{number(low, unit).removesuffix(' %')} to {number(high, unit).removesuffix(' %')}"
+
+
+def sentence(row: Any, metric: Metric) -> str:
+    """``91.0 % (95 % interval 88.0 to 93.0, n = 800, protocol paper)`` of a row of summary.csv."""
+    interval = span(row["low"], row["high"], metric.unit)
+    parts = [f"95 % interval {interval}"] if interval else []
+    parts += [f"n = {int(row['n']):,}", f"protocol {row['protocol']}"]
+    return f"{number(row['value'], metric.unit)} ({', '.join(parts)})"

@@ -1,0 +1,191 @@
+"""Everything that the report reads from a finished results folder, checked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.errors import InputError
+from symmcd.report.run_figures import COMPONENTS
+from symmcd.storage import read_units
+
+SUN_RATES = ("initially_stable", "relaxed_stable", "sun")
+
+# file -> stage that writes it, columns that the report needs
+TABLES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "losses": ("train", ("epoch", "seconds", *(f"{p}_{c}" for p in ("train", "val") for c in COMPONENTS))),
+    "metrics/per_crystal.csv": ("summarise", ("id",)),
+    "metrics/summary.csv": ("summarise", ("metric", "protocol", "value", "low", "high", "n", "note")),
+    "relaxed/relaxed.csv": ("relax", ("id", "status", "energy_initial", "energy_relaxed")),
+    "hull.csv": ("hull", ("id", "hull", "e_above_hull_initial", "e_above_hull_relaxed")),
+    "sun.csv": (
+        "sun",
+        ("protocol", "hull", "threshold", "n", *(f"{r}{end}" for r in SUN_RATES for end in ("", "_low", "_high"))),
+    ),
+    "sun_per_crystal.csv": ("sun", ("id",)),
+}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What one stage took, over its jobs."""
+
+    name: str
+    jobs: int
+    seconds: float  # wall-clock time, added up over jobs
+    memory: float | None  # MB, largest resident set of a job; None where the jobs were too short to measure
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """A finished run.  Tables are pandas data frames, `id` as text."""
+
+    folder: Path
+    seed: int
+    source: Mapping[str, Any]  # raw/source.json
+    training: Mapping[str, Any]  # metadata of the checkpoint
+    train: AsymmetricUnits
+    test: AsymmetricUnits
+    generated: AsymmetricUnits
+    losses: Any
+    per_crystal: Any
+    summary: Any
+    relaxed: Any
+    hull: Any
+    sun: Any
+    sun_per_crystal: Any
+    stages: Sequence[Stage]
+
+    def metric(self, name: str, protocol: str | None = None) -> Any:
+        """The row of summary.csv of a metric; of the first protocol unless one is named.
+
+        Raises:
+            InputError: there is none.
+        """
+        rows = self.summary[self.summary["metric"] == name]
+        if protocol is not None:
+            rows = rows[rows["protocol"] == protocol]
+        if not len(rows):
+            which = f"{name!r}" + (f" of the protocol {protocol!r}" if protocol else "")
+            raise InputError(
+                f"{self.folder / 'metrics/summary.csv'}: lacks the metric {which}; run `symmcd summarise` again"
+            )
+        return rows.iloc[0]
+
+
+def load(folder: Path, seed: int) -> Results:
+    """Read a results folder.
+
+    Raises:
+        InputError: a file is missing, unreadable, empty or lacks a column; the message names the stage that writes it.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; give the folder that the chain wrote, usually `results`")
+    training = folder / f"training/seed{seed}"
+    return Results(
+        folder=folder,
+        seed=seed,
+        source=_json(folder / "raw/source.json", "download"),
+        training=_checkpoint(training / "denoiser.safetensors"),
+        train=_units(folder / "asymmetric_units/train.npz", "reduce"),
+        test=_units(folder / "asymmetric_units/test.npz", "reduce"),
+        generated=_units(folder / "crystals/units.npz", "replicate"),
+        losses=_table(training / "losses.csv", *TABLES["losses"]),
+        per_crystal=_table(folder / "metrics/per_crystal.csv", *TABLES["metrics/per_crystal.csv"]),
+        summary=_table(folder / "metrics/summary.csv", *TABLES["metrics/summary.csv"]),
+        relaxed=_table(folder / "relaxed/relaxed.csv", *TABLES["relaxed/relaxed.csv"]),
+        hull=_table(folder / "hull.csv", *TABLES["hull.csv"]),
+        sun=_table(folder / "sun.csv", *TABLES["sun.csv"]),
+        sun_per_crystal=_table(folder / "sun_per_crystal.csv", *TABLES["sun_per_crystal.csv"]),
+        stages=_benchmarks(folder / "benchmarks"),
+    )
+
+
+def tables(folder: Path) -> tuple[Any, Any]:
+    """summary.csv and sun.csv alone, as `load` reads them.
+
+    Raises:
+        InputError: as in `load`.
+    """
+    summary = _table(folder / "metrics/summary.csv", *TABLES["metrics/summary.csv"])
+    return summary, _table(folder / "sun.csv", *TABLES["sun.csv"])
+
+
+def _there(path: Path, stage: str) -> Path:
+    if not path.is_file():
+        raise InputError(f"{path}: missing; run `symmcd {stage}` first (or `snakemake {path}`)")
+    return path
+
+
+def _table(path: Path, stage: str, columns: Sequence[str]) -> Any:
+    import pandas as pd
+
+    try:
+        # NaN is a formula, sodium nitride: only empty fields and Python's own "nan" are missing values
+        table = pd.read_csv(
+            _there(path, stage), dtype={"id": str, "formula": str}, keep_default_na=False, na_values=["", "nan"]
+        )
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a readable csv ({error}); delete it and run `symmcd {stage}` again") from None
+    missing = [name for name in columns if name not in table.columns]
+    if missing:
+        raise InputError(f"{path}: lacks the column {', '.join(missing)}; run `symmcd {stage}` again")
+    if not len(table):
+        raise InputError(f"{path}: has no rows; run `symmcd {stage}` again")
+    return table
+
+
+def _units(path: Path, stage: str) -> AsymmetricUnits:
+    units = read_units(_there(path, stage))
+    if not len(units):
+        raise InputError(f"{path}: has no crystals; run `symmcd {stage}` again")
+    return units
+
+
+def _json(path: Path, stage: str) -> Mapping[str, Any]:
+    try:
+        content = json.loads(_there(path, stage).read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid JSON ({error}); run `symmcd {stage}` again") from None
+    if not isinstance(content, Mapping):
+        raise InputError(f"{path}: expected a mapping; run `symmcd {stage}` again")
+    return content
+
+
+def _checkpoint(path: Path) -> dict[str, Any]:
+    """Metadata of a safetensors file, values that are JSON decoded; tensors are not read."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(_there(path, "train"), framework="numpy") as file:
+            metadata = file.metadata() or {}
+    except SafetensorError as error:
+        raise InputError(f"{path}: not a readable safetensors file ({error}); run `symmcd train` again") from None
+    return {key: _decoded(value) for key, value in metadata.items()}
+
+
+def _decoded(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _benchmarks(folder: Path) -> list[Stage]:
+    """Snakemake's benchmark of each rule, in the order in which rules ended; empty where the chain ran without it."""
+    import pandas as pd
+
+    stages = []
+    for rule in sorted((p for p in folder.glob("*") if p.is_dir()), key=lambda p: p.name):
+        files = sorted(rule.glob("*.tsv"))
+        if files:
+            rows = pd.concat([pd.read_csv(file, sep="\t", na_values=["-", "NA"]) for file in files])
+            memory = rows["max_rss"].max()
+            ended = max(file.stat().st_mtime for file in files)
+            stage = Stage(rule.name, len(files), float(rows["s"].sum()), None if pd.isna(memory) else float(memory))
+            stages.append((ended, stage))
+    return [stage for _, stage in sorted(stages, key=lambda pair: pair[0])]

@@ -1,0 +1,91 @@
+"""The page: sections of paragraphs, figures and tables, put into one HTML file that needs nothing from outside."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from symmcd.report import style
+from symmcd.storage import atomic_path
+
+# Text is escaped; what is meant as HTML is a Markup.
+Text = str | Markup
+
+
+@dataclass(frozen=True)
+class PlacedFigure:
+    svg: Markup
+    caption: Text
+    wide: bool = False
+
+
+@dataclass(frozen=True)
+class Drawing:
+    png: str  # base64
+    width: int
+    height: int
+    caption: Text
+    alternative: str
+
+
+@dataclass(frozen=True)
+class Table:
+    caption: Text
+    head: Sequence[Text]
+    rows: Sequence[Sequence[Text]]
+    numbers: frozenset[int] = frozenset()  # columns set to the right
+    kind: str = ""  # class in the style sheet
+    half: bool = False  # half as wide as the page, beside a figure
+    folded: str = ""  # shown only after a click on these words
+
+
+@dataclass(frozen=True)
+class Section:
+    name: str
+    title: str
+    paragraphs: Sequence[Text] = ()
+    facts: Sequence[tuple[Text, Text]] = ()
+    points: Sequence[Text] = ()
+    drawings: Sequence[Drawing] = ()
+    figures: Sequence[PlacedFigure] = ()
+    tables: Sequence[Table] = ()
+    notes: Sequence[Text] = field(default=())
+
+
+def place(figure: Any, folder: Path, name: str, caption: Text, alternative: str, *, wide: bool = False) -> PlacedFigure:
+    """Save a figure as ``name.svg`` and ``name.png`` in `folder` and make it ready for the page."""
+    svg = style.save(figure, folder, name)
+    return PlacedFigure(Markup(style.inline(svg, name, alternative)), caption, wide)  # noqa: S704  (our own svg)
+
+
+def place_drawing(image: np.ndarray, folder: Path, name: str, caption: Text, alternative: str) -> Drawing:
+    """Save an RGBA image as ``name.png`` in `folder` and make it ready for the page."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(image, "RGBA").save(buffer, format="png", optimize=True)
+    with atomic_path(folder / f"{name}.png") as temporary:
+        temporary.write_bytes(buffer.getvalue())
+    height, width = image.shape[:2]
+    return Drawing(base64.b64encode(buffer.getvalue()).decode(), width, height, caption, alternative)
+
+
+def write_page(path: Path, title: str, lead: Text, sections: Sequence[Section], footer: Text) -> None:
+    """Write the page."""
+    import jinja2
+
+    templates = resources.files("symmcd.report") / "templates"
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    template = environment.from_string((templates / "page.html.j2").read_text(encoding="utf-8"))
+    css = Markup((templates / "page.css").read_text(encoding="utf-8"))  # noqa: S704  (our own file)
+    text = template.render(title=title, lead=lead, sections=sections, footer=footer, css=css)
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

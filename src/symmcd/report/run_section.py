@@ -1,0 +1,155 @@
+"""What was run, the drawn crystals, and the limits in plain words."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+from markupsafe import Markup
+
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
+from symmcd.crystallography.space_group import symbol
+from symmcd.errors import InputError
+from symmcd.report.crystal_drawing import draw_crystal, element_colours, write_gallery
+from symmcd.report.load import Results
+from symmcd.report.page import Section, Table, Text, place_drawing
+from symmcd.report.typesetting import formula_html, reduced_formula, symbol_html
+
+PACKAGES = ("symmcd", "torch", "chgnet", "pymatgen", "spglib", "smact", "numpy", "snakemake")
+LARGEST_DRAWN = 200  # atoms; more are a heap of spheres
+
+
+def run(results: Results) -> Section:
+    """Data, sizes, seed, device, versions, and how long each stage took."""
+    training = results.training
+    facts: list[tuple[Text, Text]] = [
+        ("Data", f"{results.source['source']}: {len(results.train):,} training, {len(results.test):,} test crystals"),
+        ("Generated", f"{len(results.generated):,} crystals, of which {len(results.relaxed):,} relaxed with CHGNet"),
+        ("Training", f"{len(results.losses):,} epochs, {duration(float(results.losses['seconds'].sum()))}"),
+        ("Seed", str(results.seed)),
+    ]
+    facts += [(name.capitalize(), str(training[name])) for name in ("device", "commit") if training.get(name)]
+    facts.append(("Versions", f"{', '.join(versions())} (installed when this page was made)"))
+    table = Table(
+        caption=Markup(
+            "<b>Time</b> of each stage: wall-clock time added up over its jobs, and the largest memory of a job."
+        ),
+        head=("stage", "jobs", "time", "memory"),
+        rows=[
+            (s.name, f"{s.jobs}", duration(s.seconds), "–" if s.memory is None else f"{s.memory / 1024:.1f} GB")
+            for s in results.stages
+        ],
+        numbers=frozenset({1, 2, 3}),
+        folded=f"Time and memory of each stage ({duration(sum(s.seconds for s in results.stages))} in all)",
+    )
+    return Section("run", "What was run", facts=facts, tables=(table,) if results.stages else ())
+
+
+def versions() -> list[str]:
+    """``name version`` of the packages that results depend on, Python first."""
+    found = [f"Python {platform.python_version()}"]
+    for name in PACKAGES:
+        try:
+            found.append(f"{name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:  # run from a source tree, or without snakemake
+            continue
+    return found
+
+
+def duration(seconds: float) -> str:
+    """``4.2 s``, ``3 min 05 s``, ``2 h 10 min``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def crystals(results: Results, folder: Path, number: int, seed: int) -> Section:
+    """Some valid crystals, drawn at random and not chosen by looks."""
+    candidates = valid_and_small(results)
+    chosen = np.sort(np.random.default_rng(seed).choice(candidates, min(number, len(candidates)), replace=False))
+    drawings, units = [], []
+    for place, index in enumerate(chosen.tolist(), 1):
+        unit = results.generated[index]
+        formula = reduced_formula(unit.composition)
+        units.append(unit)
+        alternative = f"Conventional cell of {formula}, {symbol(unit.space_group)}"
+        caption = caption_of(unit, str(results.generated.label[index]))
+        drawings.append(place_drawing(draw_crystal(unit), folder, f"crystal_{place}", caption, alternative))
+    if units:
+        write_gallery(folder / "crystals.png", units)
+    told = (
+        f"{len(chosen)} crystals taken at random (seed {seed}) from the {len(candidates):,} of"
+        f" {len(results.generated):,} that are valid both ways and have at most {LARGEST_DRAWN} atoms in the conventional"
+        " cell; as generated, before any relaxation."
+    )
+    key = (
+        "Atoms in Jmol’s colours, cell edges a, b, c in red, green, blue; atoms on faces, edges and corners are"
+        " completed; lines join atoms closer than 1.15 times the sum of their covalent radii, unless both are metals."
+    )
+    return Section(
+        "crystals", "Six crystals" if len(chosen) == 6 else "Crystals", paragraphs=(told, key), drawings=drawings
+    )
+
+
+def valid_and_small(results: Results) -> np.ndarray:
+    """Indices of the generated crystals that are valid both ways and small enough to draw.
+
+    Raises:
+        InputError: per_crystal.csv and units.npz name other crystals.
+    """
+    place = {label: i for i, label in enumerate(results.generated.label.tolist())}
+    table = results.per_crystal
+    unknown = [name for name in table["id"] if name not in place]
+    if unknown:
+        raise InputError(
+            f"{results.folder / 'metrics/per_crystal.csv'}: crystal {unknown[0]} is not in crystals/units.npz;"
+            " run `symmcd score` and `symmcd summarise` again"
+        )
+    valid = table["structurally_valid"].astype(bool) & table["compositionally_valid"].astype(bool)
+    indices = np.array([place[name] for name in table["id"][valid]], int)
+    return indices[results.generated.number_of_atoms[indices] <= LARGEST_DRAWN]
+
+
+def caption_of(unit: AsymmetricUnit, label: str) -> Markup:
+    """Formula, space group, size, and the key to the colours."""
+    dot = Markup('<span class="key"><i style="background:{}"></i>{}</span>')
+    colours = element_colours(list(dict.fromkeys(unit.element.tolist())))
+    return Markup('<span class="formula">{}</span> &#160;{} ({})<br/>{}<br/>{} atoms, id {}').format(
+        formula_html(reduced_formula(unit.composition)),
+        symbol_html(unit.space_group),
+        unit.space_group,
+        Markup("").join(dot.format(colour, name) for name, colour in colours.items()),
+        unit.number_of_atoms,
+        label,
+    )
+
+
+LIMITS = """
+Energies are CHGNet's, a potential learned from density-functional calculations; nothing here was computed by DFT, and
+nothing was made in a laboratory.
+
+Stable means close to the hull {hulls}. A hull knows only the phases that were put into it: where a competing phase is
+missing, crystals look more stable than they are.
+
+Relaxation finds a nearby minimum of the energy at 0 K. Vibrations, temperature and pressure are left out, and so is
+whether a crystal could be made.
+
+Novel means unlike the training crystals, not unknown to science; a crystal may well be in a database that was not part
+of the training.
+
+Validity is a low bar: atoms 0.5 Å apart pass the structural test, and charges that could balance pass the compositional
+one.
+
+The 95 % intervals count the crystals sampled from this one trained model. Another training seed would move the numbers
+too, and that is not in the intervals.
+"""
+
+
+def limits(results: Results) -> Section:
+    """What the numbers do not say."""
+    hulls = ", ".join(f"“{name}”" for name in dict.fromkeys(results.hull["hull"]))
+    points = [" ".join(point.split()) for point in LIMITS.format(hulls=hulls).strip().split("\n\n")]
+    return Section("limits", "Limits", points=points)

@@ -1,0 +1,161 @@
+"""Sections on the crystals themselves: symmetry, templates, composition; and on the training that they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.report import content_figures, run_figures, symmetry_figures
+from symmcd.report.explain import METRICS, number, sentence
+from symmcd.report.load import Results
+from symmcd.report.page import Section, Table, place
+from symmcd.report.typesetting import symbol_html
+
+
+def templates(units: AsymmetricUnits) -> np.ndarray:
+    """(B,) template of each crystal, as `AsymmetricUnit.template` writes it."""
+    return np.array([units[i].template for i in range(len(units))])
+
+
+def told(results: Results, name: str) -> str:
+    """Value, interval, n and protocol of a metric, for a caption."""
+    return sentence(results.metric(name), METRICS[name])
+
+
+def sizes(results: Results) -> str:
+    """``n = 1,000 generated, 27,136 training crystals``."""
+    return f"n = {len(results.generated):,} generated, {len(results.train):,} training crystals"
+
+
+def symmetry(results: Results, folder: Path) -> Section:
+    """Space groups and crystal systems."""
+    found = results.per_crystal["space_group_found"].to_numpy(float)
+    generated = found[np.isfinite(found) & (found > 0)].astype(int)  # spglib finds none where atoms overlap
+    training = results.train.space_group
+    n = f"n = {len(generated):,} generated, {len(training):,} training crystals"
+    groups = place(
+        symmetry_figures.space_groups(generated, training),
+        folder,
+        "space_groups",
+        Markup(
+            "<b>Space groups.</b> Share of each of the 230 groups, generated upwards (as spglib finds them) and"
+            " training downwards ({}). d<sub>sg</sub>, the Jensen–Shannon distance to the test crystals, is {}."
+        ).format(n, told(results, "space_group_jsd")),
+        "Bars of the share of each space group, generated above and training crystals below the axis",
+        wide=True,
+    )
+    systems = place(
+        symmetry_figures.crystal_systems(generated, training),
+        folder,
+        "crystal_systems",
+        Markup("<b>Crystal systems.</b> Share of the seven systems ({}).").format(n),
+        "Bars of the share of each crystal system, generated and training",
+    )
+    return Section("symmetry", "Symmetry", figures=(groups, systems), tables=(_frequent_groups(generated, training),))
+
+
+def _frequent_groups(generated: np.ndarray, training: np.ndarray, rows: int = 8) -> Table:
+    made, known = symmetry_figures.shares(generated), symmetry_figures.shares(training)
+    first = np.argsort(-known, kind="stable")[:rows].tolist()
+    return Table(
+        caption=Markup("<b>The most frequent space groups of training,</b> per cent of crystals."),
+        head=("space group", "training", "generated"),
+        rows=[
+            (Markup("{} ({})").format(symbol_html(i + 1), i + 1), f"{known[i]:.1f} %", f"{made[i]:.1f} %")
+            for i in first
+        ],
+        numbers=frozenset({1, 2}),
+        half=True,
+    )
+
+
+def template_section(results: Results, folder: Path) -> Section:
+    """Templates: known, new, how often."""
+    generated, training = templates(results.generated), templates(results.train)
+    novelty = place(
+        symmetry_figures.template_novelty(generated, training),
+        folder,
+        "templates",
+        Markup(
+            "<b>Known and new templates.</b> A template is a space group with its occupied Wyckoff positions, whatever"
+            " the elements: unique {}; of them in training {}; new {}."
+        ).format(*(told(results, name) for name in ("templates_unique", "templates_in_train", "templates_new"))),
+        "Stacked bars of templates and crystals, in training and new",
+    )
+    ranks = place(
+        symmetry_figures.template_ranks(generated, training),
+        folder,
+        "template_ranks",
+        Markup(
+            "<b>How often each template occurs,</b> from the most to the least frequent ({}); a steeper line"
+            " is less diverse."
+        ).format(sizes(results)),
+        "Frequency of templates against their rank, generated and training",
+    )
+    return Section("templates", "Templates", figures=(novelty, ranks))
+
+
+def content(results: Results, folder: Path) -> Section:
+    """Atoms, elements, density."""
+    generated, training, n = results.generated, results.train, sizes(results)
+
+    def compared(draw: Callable[..., Any], measure: Callable[[AsymmetricUnits], np.ndarray]) -> Any:
+        return draw(measure(generated), measure(training))
+
+    atoms = place(
+        compared(content_figures.atoms_per_cell, lambda units: units.number_of_atoms),
+        folder,
+        "atoms",
+        Markup(
+            "<b>Atoms per conventional cell</b> ({}), which follow from the site symmetries that the model chose."
+        ).format(n),
+        "Histograms of atoms per cell, generated and training",
+    )
+    density = place(
+        compared(content_figures.densities, content_figures.density),
+        folder,
+        "density",
+        Markup("<b>Density</b> ({}). d<sub>ρ</sub>, the Wasserstein distance to the test crystals, is {}.").format(
+            n, told(results, "density_wasserstein")
+        ),
+        "Histograms of density, generated and training",
+    )
+    table = place(
+        compared(content_figures.periodic_table, content_figures.element_shares),
+        folder,
+        "elements",
+        Markup(
+            "<b>Elements.</b> Per cent of crystals that contain each element: upper number and colour generated, lower"
+            " number training ({})."
+        ).format(n),
+        "Periodic table coloured by the share of generated crystals with each element",
+        wide=True,
+    )
+    return Section("content", "Composition and size", figures=(atoms, density, table))
+
+
+def training(results: Results, folder: Path) -> Section:
+    """Losses."""
+    table = results.losses
+    validated = table[np.isfinite(table["val_total"].astype(float))]
+    last = ""
+    if len(validated):
+        row = validated.iloc[-1]
+        last = f", last validation loss {number(float(row['val_total']))} (epoch {int(row['epoch'])})"
+    figure = place(
+        run_figures.losses({name: table[name].to_numpy() for name in table.columns}),
+        folder,
+        "losses",
+        Markup(
+            "<b>Losses</b> over {:,} epochs on n = {:,} training crystals; the total is the weighted sum of its"
+            " components. Last training loss {}{}."
+        ).format(len(table), len(results.train), number(float(table["train_total"].iloc[-1])), last),
+        "Training and validation loss of each component over epochs",
+        wide=True,
+    )
+    return Section("training", "Training", figures=(figure,))

@@ -1,0 +1,121 @@
+"""A results folder in the formats of docs/architecture.md, made of textbook crystals and invented numbers."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import save_file
+
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
+from symmcd.report.run_figures import COMPONENTS
+from symmcd.storage import write_units
+
+HEXAGONAL = [[3.6, 0, 0], [-1.8, 1.8 * 3**0.5, 0], [0, 0, 5.03]]
+KINDS = [
+    (225, 5.64 * np.eye(3), "ab", [(0, 0, 0), (0.5, 0.5, 0.5)]),
+    (221, 4.12 * np.eye(3), "ab", [(0, 0, 0), (0.5, 0.5, 0.5)]),
+    (221, 3.9 * np.eye(3), "abc", [(0, 0, 0), (0.5, 0.5, 0.5), (0, 0.5, 0.5)]),
+    (194, HEXAGONAL, "ac", [(0, 0, 0), (1 / 3, 2 / 3, 0.25)]),
+    (136, np.diag([4.59, 4.59, 2.96]), "af", [(0, 0, 0), (0.305, 0.305, 0)]),
+    (139, np.diag([4.0, 4.0, 13.1]), "ace", [(0, 0, 0), (0, 0.5, 0), (0, 0, 0.36)]),
+    (62, np.diag([6.1, 3.7, 7.0]), "cc", [(0.02, 0.25, 0.18), (0.14, 0.25, 0.56)]),
+]
+ELEMENTS = [3, 8, 9, 11, 12, 14, 16, 17, 19, 22, 26, 29, 38, 56, 57, 82]
+
+
+def make_units(number, seed, kinds=KINDS):
+    rng = np.random.default_rng(seed)
+    units = []
+    for _ in range(number):
+        group, lattice, letters, points = kinds[rng.integers(len(kinds))]
+        element = rng.choice(ELEMENTS, len(letters), replace=False)
+        units.append(AsymmetricUnit(group, np.array(lattice) * rng.uniform(0.9, 1.1), element, tuple(letters), points))
+    return AsymmetricUnits.from_units(units)
+
+
+def make_results(folder, number=60, seed=3):
+    """Write a whole results folder; returns it."""
+    rng = np.random.default_rng(seed)
+    units = make_units(number, seed)
+    for split, size in (("train", 120), ("val", 30), ("test", 30)):
+        write_units(folder / f"asymmetric_units/{split}.npz", make_units(size, size, KINDS[:-2]))
+    write_units(folder / "crystals/units.npz", units)
+    (folder / "raw").mkdir()
+    (folder / "raw/source.json").write_text(json.dumps({"source": "prototypes", "rows": {"train": 120}}))
+    training = folder / "training/seed0"
+    training.mkdir(parents=True)
+    save_file(
+        {"weight": np.zeros((2, 3), np.float32)},
+        training / "denoiser.safetensors",
+        {"device": "cpu", "commit": "abc1234"},
+    )
+    epoch = np.arange(1, 21)
+    losses = {"epoch": epoch, "seconds": np.full(20, 1.5)}
+    for component in COMPONENTS:
+        losses[f"train_{component}"] = 3 * np.exp(-epoch / 6) + 0.2
+        losses[f"val_{component}"] = np.where(epoch % 5 == 0, 3.1 * np.exp(-epoch / 6) + 0.25, np.nan)
+    pd.DataFrame(losses).to_csv(training / "losses.csv", index=False)
+    write_tables(folder, units, rng)
+    for rule, jobs in (("train", 1), ("relax", 3)):
+        for job in range(jobs):
+            path = folder / f"benchmarks/{rule}/{job}.tsv"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("s\th:m:s\tmax_rss\tcpu_time\n12.5\t0:00:12\t512.0\t11.0\n")
+    return folder
+
+
+def write_tables(folder, units, rng):
+    number = len(units)
+    (folder / "metrics").mkdir()
+    (folder / "relaxed").mkdir()
+    identity = {"id": units.label}
+    pd.DataFrame(
+        identity
+        | {
+            "structurally_valid": rng.random(number) < 0.9,
+            "compositionally_valid": rng.random(number) < 0.8,
+            "space_group_found": units.space_group,
+        }
+    ).to_csv(folder / "metrics/per_crystal.csv", index=False)
+    metrics = {
+        "structural_validity": 91.234, "compositional_validity": 81.3, "validity": 77.7, "space_group_jsd": 0.2345,
+        "density_wasserstein": 0.6543, "element_count_wasserstein": 0.3217, "templates_unique": 17,
+        "templates_in_train": 64.7, "templates_new": 6,
+    }  # fmt: skip
+    pd.DataFrame(
+        [
+            {"metric": k, "protocol": "paper", "value": v, "low": 0.9 * v, "high": 1.07 * v, "n": number, "note": ""}
+            for k, v in metrics.items()
+        ]
+    ).to_csv(folder / "metrics/summary.csv", index=False)
+    status = np.where(rng.random(number) < 0.8, "converged", "step_limit")
+    status[:2] = "failed:isolated_atoms"
+    initial = np.where(status == "failed:isolated_atoms", np.nan, rng.gamma(2, 0.3, number) - 0.05)
+    relaxed = initial * rng.uniform(0.2, 0.9, number)
+    pd.DataFrame(
+        identity | {"status": status, "formula": "NaN", "energy_initial": initial - 4, "energy_relaxed": relaxed - 4}
+    ).to_csv(folder / "relaxed/relaxed.csv", index=False)
+    pd.DataFrame(
+        identity | {"hull": "chgnet", "e_above_hull_initial": initial, "e_above_hull_relaxed": relaxed}
+    ).to_csv(folder / "hull.csv", index=False)
+    rates = {"initially_stable": 3.21, "relaxed_stable": 12.34, "sun": 7.89}
+    rows = [
+        {"protocol": "paper", "hull": "chgnet", "threshold": t, "n": number}
+        | {
+            f"{k}{end}": v * (1 + t) * f
+            for k, v in rates.items()
+            for end, f in (("", 1), ("_low", 0.6), ("_high", 1.5))
+        }
+        for t in (0.0, 0.1)
+    ]
+    pd.DataFrame(rows).to_csv(folder / "sun.csv", index=False)
+    pd.DataFrame(identity | {"sun": rng.random(number) < 0.1}).to_csv(folder / "sun_per_crystal.csv", index=False)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A results folder; not to be written to."""
+    return make_results(tmp_path_factory.mktemp("run") / "results")
