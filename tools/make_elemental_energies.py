@@ -1,7 +1,10 @@
-"""Make src/symmcd/stability/tables/elemental_energies.csv: CHGNet's lowest energy of each element.
+"""Make src/symmcd/stability/tables/elemental_energies.csv: CHGNet's energy of each element in its own crystal.
 
-Candidates are the elemental prototypes of the AFLOW library that pymatgen ships.  All small ones are scanned over
-volume, the best few relaxed; molecular and large ground states are added by name.  Takes about an hour on one core:
+The crystal structure of each element at low temperature (text books; polymorphs of a few meV do not matter here) is
+taken from the AFLOW prototypes that pymatgen ships, scaled to the element's molar volume and relaxed as the stage
+`relax` does.  Lower energies can be found: CHGNet has minima for loose fluorine, chlorine, iodine and neon that lie
+0.06 to 0.14 eV/atom below their crystals and are artefacts, which is why no search is made, and why the relaxation
+is no tighter (fluorine below 0.05 eV/Å slides to one).  Takes three minutes on one core:
 
     python tools/make_elemental_energies.py OUT.csv
 """
@@ -17,74 +20,91 @@ import numpy as np
 from pymatgen.analysis.prototypes import AFLOW_PROTOTYPE_LIBRARY
 from pymatgen.core import Element, Structure
 
-from symmcd.stability.energies import energies
 from symmcd.stability.potential import KNOWN_ELEMENTS, VERSION, load_chgnet, primitive_cell
 from symmcd.stability.relaxation import relax
 
-VOLUME_FACTORS = (0.55, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.35, 1.6)
-RELAXED_CANDIDATES = 3
-DIATOMIC = {"H": 0.74, "N": 1.10, "O": 1.21, "F": 1.42, "Cl": 1.99, "Br": 2.28, "I": 2.67}  # Å
-MOLECULAR = ("A_cP8_205_c", "A_cP8_198_2a", "A_tP4_136_f", "A_mC4_12_i", "A_hR2_166_c", "A_oC8_64_f", "A_tP16_138_j")
-LARGE = {
-    "B": ("A_hR12_166_2h",), "P": ("A_oC8_64_f",), "S": ("A_oF128_70_4h", "A_hP3_152_a"), "Se": ("A_mP32_14_8e",),
-    "Mn": ("A_cI58_217_ac2g", "A_cP20_213_cd"), "Np": ("A_oP8_62_2c",), "Pu": ("A_mP16_11_8e",),
-}  # fmt: skip
+# AFLOW label and Strukturbericht symbol (or mineral) of the prototype -> elements that crystallise so.
+# α-fluorine's own type is not in the library, but is α-oxygen's with a doubled cell; ortho-hydrogen is as α-nitrogen.
+GROUND_STATES = {
+    ("A_hP2_194_c", "A3"): "He Be Mg Sc Ti Co Zn Y Zr Tc Ru Cd Gd Tb Dy Ho Er Tm Lu Hf Re Os Tl",
+    ("A_cF4_225_a", "A1"): "Ne Al Ar Ca Ni Cu Kr Sr Rh Pd Ag Xe Ce Yb Ir Pt Au Pb Ac Th",
+    ("A_cI2_229_a", "A2"): "Li Na K V Cr Fe Rb Nb Mo Cs Ba Eu Ta W",
+    ("A_hP4_194_ac", "A3'"): "La Pr Nd Pm",
+    ("A_hR3_166_ac", "C19"): "Sm",
+    ("A_cF8_227_a", "A4"): "Si Ge",
+    ("A_tI4_141_a", "A5"): "Sn",
+    ("A_hP4_194_bc", "A9"): "C",
+    ("A_hR2_166_c", "A7"): "As Sb Bi",
+    ("A_hP3_152_a", "A8"): "Se Te",
+    ("A_oC8_64_f", "A11"): "Ga",
+    ("A_oC8_64_f", "A17"): "P",
+    ("A_oC8_64_f", "A14"): "Cl Br I",
+    ("A_tI2_139_a", "A6"): "In",
+    ("A_tI2_139_a", "A_a"): "Pa",
+    ("A_hR1_166_a", "A10"): "Hg",
+    ("A_oC4_63_c", "A20"): "U",
+    ("A_oP8_62_2c", "A_c"): "Np",
+    ("A_mP16_11_8e", "alpha Pu"): "Pu",
+    ("A_cI58_217_ac2g", "A12"): "Mn",
+    ("A_hR12_166_2h", "alpha boron"): "B",
+    ("A_oF128_70_4h", "A16"): "S",
+    ("A_cP8_205_c", "Cubic alpha N2"): "H N",
+    ("A_mC4_12_i", "alpha oxygen"): "O F",
+}
+BOND_LENGTH = {"H": 0.74, "N": 1.10, "O": 1.21, "F": 1.42, "Cl": 1.99, "Br": 2.28, "I": 2.67}  # Å, of the molecule
+VOLUME = {"He": 14.0, "O": 17.4, "Ac": 37.5}  # Å3/atom, where the molar volume of pymatgen is missing or that of a gas
 
 
 def main(output: Path) -> None:
     warnings.filterwarnings("ignore")
     model = load_chgnet("cpu")
-    prototypes = [
-        (entry["tags"]["aflow"], primitive_cell(entry["snl"].structure))
-        for entry in AFLOW_PROTOTYPE_LIBRARY
-        if len(entry["snl"].structure.composition) == 1
-    ]
+    rows = {}
+    for (label, name), symbols in GROUND_STATES.items():
+        prototype = find_prototype(label, name)
+        for symbol in symbols.split():
+            result = relax(start_crystal(prototype, symbol), model, fmax=0.1, steps=500, seconds=1200)
+            if result.status != "converged" or result.structure is None or result.energy_relaxed is None:
+                sys.exit(f"{symbol} as {name}: {result}")
+            volume = result.structure.volume / len(result.structure)
+            rows[Element(symbol).Z] = [
+                symbol,
+                f"{result.energy_relaxed:.5f}",
+                f"{volume:.3f}",
+                label,
+                f"CHGNet {VERSION}",
+            ]
+            print(*rows[Element(symbol).Z], result.steps, result.space_group_relaxed, flush=True)
+    if rows.keys() != KNOWN_ELEMENTS:
+        sys.exit(f"elements differ: {rows.keys() ^ KNOWN_ELEMENTS}")
     with output.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["element", "energy_per_atom", "volume_per_atom", "prototype", "model"])
-        for number in sorted(KNOWN_ELEMENTS):
-            symbol = Element.from_Z(number).symbol
-            relaxed = []
-            for name, start in candidates(symbol, prototypes, model):
-                result = relax(start, model, steps=300, fmax=0.02, seconds=120)
-                if result.energy_relaxed is not None and result.structure is not None:
-                    volume = result.structure.volume / len(result.structure)
-                    relaxed.append((result.energy_relaxed, volume, name, result.status))
-            energy, volume, name, _ = min(relaxed)
-            writer.writerow([symbol, f"{energy:.5f}", f"{volume:.3f}", name, f"CHGNet {VERSION}"])
-            file.flush()
-            print(symbol, sorted(relaxed), flush=True)
+        writer.writerows(rows[number] for number in sorted(rows))
 
 
-def candidates(symbol: str, prototypes: list[tuple[str, Structure]], model: object) -> list[tuple[str, Structure]]:
-    """Crystals to relax: the best of all small prototypes at their best volume, and those given by name."""
-    expected = float(Element(symbol).molar_volume or 15.0) / 0.60221  # cm3/mol -> Å3/atom
-    scan = [
-        (name, with_volume(prototype, symbol, factor * expected))
-        for name, prototype in prototypes
-        if len(prototype) <= 4
-        for factor in VOLUME_FACTORS
-    ]
-    values = [e.value if e.value is not None else np.inf for e in energies([s for _, s in scan], model, 64)]
-    chosen: dict[str, Structure] = {}
-    for index in np.argsort(values):
-        if len(chosen) < RELAXED_CANDIDATES:
-            chosen.setdefault(scan[index][0], scan[index][1])
-    found = list(chosen.items())
-    for name, prototype in prototypes:
-        if name in MOLECULAR and symbol in DIATOMIC:
-            distances = prototype.get_neighbor_list(8.0)[3]
-            start = with_volume(prototype, symbol, prototype.volume / len(prototype))
-            found.append((name, with_volume(start, symbol, start.volume / len(start) * (DIATOMIC[symbol] / distances.min()) ** 3)))
-        if name in LARGE.get(symbol, ()):
-            found.append((name, with_volume(prototype, symbol, expected)))
-    return found
+def find_prototype(label: str, name: str) -> Structure:
+    """The one prototype of this AFLOW label and Strukturbericht symbol or mineral name."""
+    (found,) = (
+        entry["snl"].structure
+        for entry in AFLOW_PROTOTYPE_LIBRARY
+        if entry["tags"]["aflow"] == label and name in (entry["tags"]["strukturbericht"], entry["tags"]["mineral"])
+    )
+    return primitive_cell(found)
 
 
-def with_volume(prototype: Structure, symbol: str, volume_per_atom: float) -> Structure:
+def start_crystal(prototype: Structure, symbol: str) -> Structure:
+    """The prototype made of `symbol`, at its molar volume, its molecules (if any) at their own bond length."""
+    volume = VOLUME.get(symbol) or float(Element(symbol).molar_volume) / 0.60221  # cm3/mol -> Å3/atom
     crystal = Structure(prototype.lattice, [symbol] * len(prototype), prototype.frac_coords)
-    crystal.scale_lattice(volume_per_atom * len(crystal))
-    return crystal
+    crystal.scale_lattice(volume * len(crystal))
+    if symbol not in BOND_LENGTH:
+        return crystal
+    positions = crystal.cart_coords
+    for atom, site in enumerate(crystal):
+        partner = min(crystal.get_neighbors(site, 6.0), key=lambda neighbour: neighbour.nn_distance)
+        bond = partner.coords - site.coords
+        positions[atom] += bond * (1 - BOND_LENGTH[symbol] / np.linalg.norm(bond)) / 2
+    return Structure(crystal.lattice, crystal.species, positions, coords_are_cartesian=True)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,9 @@ from symmcd.errors import InputError
 from symmcd.stability import reference
 from symmcd.stability.hull import ConvexHull, MissingReferenceError, ReferenceEntry
 
+HULL = os.environ.get("SYMMCD_HULL", "")
+NO_HULL = "SYMMCD_HULL is not set: no table of Materials Project formation energies here"
+
 
 def entry(formula, energy, kind="energy"):
     return ReferenceEntry(formula, energy, kind, "test")
@@ -104,11 +107,20 @@ def test_agrees_with_pymatgen(seed, number_of_elements):
 
 
 def test_elemental_energies_cover_chgnet():
-    """89 elements, and close to where the Materials Project has them (chemistry text books do for order)."""
     table = reference.elemental_energies()
     assert len(table) == 89
     assert not {"Po", "At", "Rn", "Fr", "Ra"} & table.keys()
     assert table["W"].energy_per_atom < table["Mo"].energy_per_atom < table["Na"].energy_per_atom < 0
+
+
+@pytest.mark.skipif(not HULL, reason=NO_HULL)
+def test_elemental_energies_are_those_of_the_materials_project():
+    """CHGNet's elements against the DFT references it learnt: as far apart as CHGNet errs on elements."""
+    elemental = reference.elemental_reference_entries(Path(HULL) / "mp_elemental_reference_entries.json.gz")
+    errors = [reference.elemental_energies()[e.formula].energy_per_atom - e.energy_per_atom for e in elemental]
+    assert len(errors) == 89
+    assert np.abs(errors).max() < 0.25
+    assert np.abs(errors).mean() < 0.06
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
@@ -160,10 +172,7 @@ def test_computed_entries_take_corrections_and_no_pickle(tmp_path):
             reference.computed_entries(path)
 
 
-HULL = os.environ.get("SYMMCD_HULL", "")
-
-
-@pytest.mark.skipif(not HULL, reason="SYMMCD_HULL is not set: no table of Materials Project formation energies here")
+@pytest.mark.skipif(not HULL, reason=NO_HULL)
 def test_known_energies_above_hull():
     """Distances of the Materials Project's own entries, from their formation energies: MAE of a few meV/atom."""
     table = Path(HULL) / "mp_formation_energies.csv.gz"

@@ -12,6 +12,7 @@ from symmcd.stability.potential import (
     primitive_cell,
     shortest_distance,
 )
+from symmcd.stability.reference import elemental_energies
 from symmcd.stability.relaxation import COLUMNS, relax
 
 
@@ -85,6 +86,7 @@ def test_one_atom_cell_relaxes(model):
     result = relax(Structure(Lattice.cubic(3.5), ["W", "W"], [[0, 0, 0], [0.5, 0.5, 0.5]]), model)
     assert (result.status, result.number_of_atoms, result.space_group_relaxed) == ("converged", 1, 229)
     assert (2 * result.structure.volume) ** (1 / 3) == pytest.approx(3.165, rel=0.02)
+    assert result.energy_relaxed == pytest.approx(elemental_energies()["W"].energy_per_atom, abs=2e-3)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,173 @@
+"""Reference energies and the table of distances to the hull, from files to files."""
+
+import csv
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from pymatgen.core import Lattice, Structure
+
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.errors import InputError
+from symmcd.settings import HullSettings
+from symmcd.stability.reference import elemental_energies, read_entries
+from symmcd.stages import hull, reference
+from symmcd.storage import write_units
+from symmcd.structures.units import reduce
+
+
+def read(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def write(path, rows):
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def rock_salt(cation, anion, a):
+    structure = Structure.from_spacegroup("Fm-3m", Lattice.cubic(a), [cation, anion], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    return reduce(structure)
+
+
+UNITS = {
+    "NaCl": rock_salt("Na", "Cl", 5.69),
+    "KCl": rock_salt("K", "Cl", 6.38),
+    "MgO": rock_salt("Mg", "O", 4.25),
+    "PoO": rock_salt("Po", "O", 5.6),  # polonium is not in CHGNet's training set
+}
+
+
+@pytest.fixture
+def units(tmp_path):
+    names = list(UNITS)
+    paths = [tmp_path / "train.npz", tmp_path / "test.npz"]
+    write_units(paths[0], AsymmetricUnits.from_units([UNITS[n] for n in names[:3]], names[:3]))
+    write_units(paths[1], AsymmetricUnits.from_units([UNITS[n] for n in names[3:]], names[3:]))
+    return paths
+
+
+def relaxed_row(identifier, formula, initial, relaxed, status="converged"):
+    return {
+        "id": identifier,
+        "status": status,
+        "formula": formula,
+        "energy_initial": initial,
+        "energy_relaxed": relaxed,
+    }
+
+
+def test_chgnet_hull_from_units_to_distances(tmp_path, units, capsys):
+    """Reference crystals lie on their own hull, sums of them too; an element without reference gets no number."""
+    reference.run(units, tmp_path / "hull" / "reference.csv", HullSettings(batch_size=2), "cpu")
+    assert not (tmp_path / "hull" / "reference.csv.partial").exists()
+    (entries,) = read_entries(tmp_path / "hull" / "reference.csv").values()
+    assert len(entries) == len(elemental_energies()) + 3
+    (failed,) = [row for row in read(tmp_path / "hull" / "reference.csv") if row["status"] != "ok"]
+    assert (failed["id"], failed["status"], failed["energy_per_atom"]) == ("PoO", "failed:unknown_element:Po", "")
+    energy = {entry.formula: entry.energy_per_atom for entry in entries}
+    assert energy["NaCl"] == pytest.approx(-3.66, abs=0.05)  # Materials Project: -1.323/2 - 1.849/2 - 2.06 (corrected)
+    assert "1 reference crystals without one" in capsys.readouterr().out
+
+    rows = [
+        relaxed_row("00000", "NaCl", energy["NaCl"] + 0.5, energy["NaCl"] - 0.25),
+        relaxed_row("00001", "KNaCl2", energy["NaCl"], (energy["NaCl"] + energy["KCl"]) / 2),
+        relaxed_row("00002", "PoO", -5.0, -5.0),
+        relaxed_row("00003", "MgO", "", "", "failed:isolated_atoms"),
+        relaxed_row("00004", "Mg", energy["Mg"] + 0.1, "", "exploded"),
+    ]
+    write(tmp_path / "a.csv", rows[3:])
+    write(tmp_path / "b.csv", rows[:3])
+    inputs = [tmp_path / "a.csv", tmp_path / "b.csv"]
+    hull.run(inputs, tmp_path / "hull" / "reference.csv", tmp_path / "hull.csv", HullSettings())
+    found = read(tmp_path / "hull.csv")
+    assert [row["id"] for row in found] == ["00000", "00001", "00002", "00003", "00004"]
+    assert {row["hull"] for row in found} == {"chgnet"}
+    assert float(found[0]["e_above_hull_initial"]) == pytest.approx(0.5, abs=1e-5)
+    assert float(found[0]["e_above_hull_relaxed"]) == pytest.approx(-0.25, abs=1e-5), "below the hull counts as such"
+    assert float(found[1]["e_above_hull_relaxed"]) == pytest.approx(0, abs=1e-5)
+    assert found[1]["decomposition"] == "0.500 NaCl + 0.500 KCl"
+    assert (found[2]["status"], found[2]["e_above_hull_relaxed"]) == ("no_reference:Po", "")
+    assert (found[3]["status"], found[3]["e_above_hull_initial"]) == ("failed:isolated_atoms", "")
+    assert (found[4]["status"], found[4]["e_above_hull_relaxed"]) == ("exploded", "")
+    assert float(found[4]["e_above_hull_initial"]) == pytest.approx(0.1, abs=1e-5)
+
+
+def test_reference_goes_on_after_a_kill(tmp_path, units):
+    """Killed by SIGKILL after the first batch, with half a line at the end: nothing is computed twice, nothing lost."""
+    whole, output = tmp_path / "whole.csv", tmp_path / "reference.csv"
+    reference.run(units, whole, HullSettings(batch_size=1), "cpu")
+    script = (
+        "import time, sys; from pathlib import Path; import symmcd.stability.energies as e\n"
+        "from symmcd.settings import HullSettings; from symmcd.stages import reference\n"
+        "one = e.energies\n"
+        "def slow(structures, *rest):\n"
+        "    if structures[0].composition.reduced_formula == 'KCl': time.sleep(60)\n"
+        "    return one(structures, *rest)\n"
+        "e.energies = slow\n"
+        "reference.run([Path(p) for p in sys.argv[2:]], Path(sys.argv[1]), HullSettings(batch_size=1), 'cpu')\n"
+    )
+    partial = output.with_name("reference.csv.partial")
+    process = subprocess.Popen([sys.executable, "-c", script, output, *units], stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not (partial.exists() and partial.read_bytes().count(b"\n") == 2):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not output.exists()
+    kept = partial.read_bytes()
+    assert json.loads(kept.splitlines()[1])["id"] == "NaCl"
+    partial.write_bytes(kept + b'{"id": "KCl", "form')
+    reference.run(units, output, HullSettings(batch_size=1), "cpu")
+    assert output.read_bytes() == whole.read_bytes()
+    assert not partial.exists()
+
+
+def test_table_hull_brings_its_elemental_energies(tmp_path):
+    """CHGNet energies minus elemental references are compared with tabulated formation energies."""
+    with gzip.open(tmp_path / "mp.csv.gz", "wt") as file:
+        file.write("material_id,formula,formation_energy_per_atom\nmp-1,NaCl,-2.0\nmp-2,NaN,-0.5\n")
+    elemental = {e: {"energy": n * v, "composition": {e: n}} for e, n, v in (("Na", 2, -1.3), ("Cl", 1, -1.8))}
+    (tmp_path / "elements.json").write_text(json.dumps(elemental))
+    settings = HullSettings("table", str(tmp_path / "mp.csv.gz"), str(tmp_path / "elements.json"))
+    reference.run([], tmp_path / "r.csv", settings, "cpu")
+    write(tmp_path / "relaxed.csv", [relaxed_row("0", "NaCl", -3.5, -3.6), relaxed_row("1", "NaN", -3.5, -3.6)])
+    hull.run([tmp_path / "relaxed.csv"], tmp_path / "r.csv", tmp_path / "hull.csv", settings)
+    first, second = read(tmp_path / "hull.csv")
+    assert first["hull"] == "table mp.csv.gz"
+    # total -3.6, elements (-1.3 - 1.8) / 2 = -1.55, so formation energy -2.05: 0.05 below the table's -2.0
+    assert float(first["e_above_hull_relaxed"]) == pytest.approx(-0.05)
+    assert second["status"] == "no_reference:N"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (HullSettings("table"), "hull.path is empty"),
+        (HullSettings("table", "t.csv"), "hull.elemental_references is empty"),
+        (HullSettings("matbench-discovery"), "2023-02-07-mp-computed-structure-entries.json.gz"),
+        (HullSettings("matbench-discovery", "2023-02-07-ppd-mp.pkl.gz"), "pickle"),
+    ],
+)
+def test_missing_sources_say_what_to_do(tmp_path, settings, message):
+    with pytest.raises(InputError, match=message):
+        reference.run([], tmp_path / "r.csv", settings, "cpu")
+
+
+def test_hull_refuses_what_it_cannot_count(tmp_path):
+    write(tmp_path / "r.csv", [relaxed_row("0", "NaCl", -3.5, -3.6)])
+    with pytest.raises(InputError, match="twice"):
+        hull.run([tmp_path / "r.csv"] * 2, tmp_path / "h.csv", tmp_path / "o.csv", HullSettings())
+    (tmp_path / "bad.csv").write_text("id,formula\n0,NaCl\n")
+    with pytest.raises(InputError, match="lacks the column status"):
+        hull.run([tmp_path / "bad.csv"], tmp_path / "h.csv", tmp_path / "o.csv", HullSettings())
