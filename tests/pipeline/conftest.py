@@ -78,7 +78,7 @@ class Workflow:
         return path.read_text().split() if path.exists() else []
 
 
-def copy_workflow(folder: Path, *, stand_in: bool) -> Workflow:
+def make_copy(folder: Path, *, stand_in: bool) -> Workflow:
     for name in ("Snakefile", "config", "workflow", "profiles", "src"):
         source = ROOT / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
@@ -90,16 +90,22 @@ def copy_workflow(folder: Path, *, stand_in: bool) -> Workflow:
     return Workflow(folder)
 
 
+@pytest.fixture(scope="session")
+def copy_workflow():
+    """A function that copies the workflow into a folder, with or without the stand-in."""
+    return make_copy
+
+
 @pytest.fixture
 def workflow(tmp_path):
     """The workflow with the stand-in, nothing made yet."""
-    return copy_workflow(tmp_path, stand_in=True)
+    return make_copy(tmp_path, stand_in=True)
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """The workflow with the stand-in, everything made once; for dry runs only."""
-    workflow = copy_workflow(tmp_path_factory.mktemp("finished"), stand_in=True)
+    workflow = make_copy(tmp_path_factory.mktemp("finished"), stand_in=True)
     done = workflow.run("--cores", "2", config="{device: cpu}")
     assert done.returncode == 0, done.stderr
     return workflow
