@@ -13,7 +13,7 @@ import time
 COMMANDS = {
     "python -c pass": ["-c", "pass"],
     "import symmcd": ["-c", "import symmcd"],
-    "symmcd --help": ["-m", "symmcd.cli", "--help"],
+    "symmcd --help": ["-m", "symmcd", "--help"],
 }
 
 

@@ -1,0 +1,122 @@
+"""Stage ``reduce``: raw crystals of one split → asymmetric units, and a table of the rows that could not be used."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.errors import InputError
+from symmcd.settings import ReduceSettings
+from symmcd.storage import atomic_path, write_units
+from symmcd.structures.cif import StructureError, parse_cif
+from symmcd.structures.read import Row, read_rows
+from symmcd.structures.symmetry import StandardCell, SymmetryError, reduce_cells, standard_cell
+
+CHUNK = 250  # crystals a task: long enough for the vectorised part, short enough for an even load
+PROPERTIES = ("formation_energy_per_atom", "e_above_hull")
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A row that is not in the result."""
+
+    row: int  # number in the file, 1 = first row after the header
+    material_id: str
+    reason: str
+    detail: str
+
+
+def run(raw: Path, units: Path, rejects: Path, settings: ReduceSettings) -> None:
+    """Reduce every crystal of a table; write the units, and a csv of rejected rows with their reasons.
+
+    Raises:
+        InputError: an unreadable or empty table, or more rejects than `settings.max_rejected_share`.
+    """
+    parts, rejected, total = [], [], 0
+    for part, bad, count in _reduced(_chunked(read_rows(raw), CHUNK), settings):
+        parts.append(part)
+        rejected.extend(bad)
+        total += count
+    write_rejects(rejects, rejected)
+    if total == 0:
+        raise InputError(f"{raw}: no rows; expected a csv with the columns material_id and cif")
+    reasons = ", ".join(f"{reason} {count}" for reason, count in Counter(r.reason for r in rejected).most_common())
+    if len(rejected) > settings.max_rejected_share * total:
+        first = rejected[0]
+        raise InputError(
+            f"{raw}: {len(rejected)} of {total} rows rejected ({reasons}), more than reduce.max_rejected_share = "
+            f"{settings.max_rejected_share:g}. First: row {first.row} ({first.material_id}): {first.detail}. All of them: {rejects}"
+        )
+    result = AsymmetricUnits.concatenate(parts)
+    write_units(units, result)
+    print(f"wrote {units} ({len(result)} crystals, {len(result.element)} orbits, {len(np.unique(result.space_group))} space groups)")
+    print(f"wrote {rejects} ({len(rejected)} of {total} rows rejected{': ' + reasons if reasons else ''})")
+
+
+def write_rejects(path: Path, rejected: Iterable[Reject]) -> None:
+    """Write the table of rejected rows, in the order of the file."""
+    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(Reject.__dataclass_fields__)
+        writer.writerows([r.row, r.material_id, r.reason, r.detail] for r in sorted(rejected, key=lambda r: r.row))
+
+
+def _chunked(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
+    while chunk := list(itertools.islice(rows, size)):
+        yield chunk
+
+
+def _reduced(chunks: Iterator[list[Row]], settings: ReduceSettings) -> Iterator[tuple[AsymmetricUnits, list[Reject], int]]:
+    """Chunks reduced in order, by as many processes as asked."""
+    work = partial(reduce_chunk, symprec=settings.symprec, max_orbits=settings.max_orbits, max_atoms=settings.max_atoms)
+    workers = settings.workers or len(os.sched_getaffinity(0))
+    if workers == 1:
+        yield from map(work, chunks)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("forkserver")) as pool:
+        yield from pool.map(work, chunks)
+
+
+def reduce_chunk(
+    rows: list[Row], symprec: float, max_orbits: int, max_atoms: int
+) -> tuple[AsymmetricUnits, list[Reject], int]:
+    """Asymmetric units and rejects of some rows, and how many rows there were."""
+    os.environ.setdefault("SPGLIB_WARNING", "OFF")  # its notes go to stderr without naming the crystal
+    cells: list[StandardCell] = []
+    kept: list[Row] = []
+    rejects: list[Reject] = []
+    for row in rows:
+        try:
+            crystal = parse_cif(row.cif)
+            cells.append(standard_cell(crystal.lattice, crystal.position, crystal.element, symprec))
+            kept.append(row)
+        except (StructureError, SymmetryError) as error:
+            rejects.append(Reject(row.number, row.material_id, error.reason, error.detail))
+    units, good, failures = reduce_cells(cells, [row.material_id for row in kept], symprec)
+    rejects.extend(Reject(kept[i].number, kept[i].material_id, e.reason, e.detail) for i, e in failures.items())
+    kept = [kept[i] for i in good]
+    orbits = np.diff(units.start)
+    atoms = units.number_of_atoms
+    large = (orbits > max_orbits) | (atoms > max_atoms)
+    for i in np.flatnonzero(large):
+        detail = f"{orbits[i]} orbits and {atoms[i]} atoms; reduce.max_orbits = {max_orbits}, reduce.max_atoms = {max_atoms}"
+        rejects.append(Reject(kept[i].number, kept[i].material_id, "too_large", detail))
+    small = np.flatnonzero(~large)
+    units = units.take(small)
+    properties = {
+        name: np.array([kept[i].properties.get(name, np.nan) for i in small], float)
+        for name in PROPERTIES
+    }  # fmt: skip
+    units = AsymmetricUnits(**{n: getattr(units, n) for n in units.__dataclass_fields__ if n != "properties"}, properties=properties)
+    return units, rejects, len(rows)

@@ -1,0 +1,112 @@
+"""Crystals as files that people use: extended xyz, and symmetrised CIFs in a folder or a zip."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from ase.data import chemical_symbols
+from ase.io import iread
+
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.crystallography.lattice import lengths_and_angles
+from symmcd.crystallography.orbit import Crystals
+from symmcd.crystallography.space_group import symbol, triplets
+from symmcd.crystallography.wyckoff import wyckoff_table
+from symmcd.errors import InputError
+from symmcd.storage import atomic_path
+
+SYMBOLS = np.array(chemical_symbols)
+
+
+def write_extxyz(path: Path, crystals: Crystals, units: AsymmetricUnits) -> None:
+    """One frame a crystal: `id` and `space_group`; per atom Cartesian position (Å), Wyckoff letter, orbit in the unit."""
+    letter = wyckoff_table().letter[units.wyckoff[crystals.orbit]]
+    name = SYMBOLS[crystals.element]
+    with atomic_path(path) as temporary, temporary.open("w", encoding="ascii") as file:
+        for i in range(len(crystals)):
+            atoms = slice(crystals.start[i], crystals.start[i + 1])
+            cartesian = crystals.position[atoms] @ crystals.lattice[i]
+            cell = " ".join(f"{v:.10g}" for v in crystals.lattice[i].ravel())
+            file.write(
+                f'{len(cartesian)}\nLattice="{cell}" Properties=species:S:1:pos:R:3:wyckoff:S:1:orbit:I:1 '
+                f'id="{units.label[i]}" space_group={units.space_group[i]} pbc="T T T"\n'
+            )
+            orbit = crystals.orbit[atoms] - units.start[i]
+            rows = zip(name[atoms].tolist(), cartesian.tolist(), letter[atoms].tolist(), orbit.tolist(), strict=True)
+            file.writelines(f"{e} {x:.10f} {y:.10f} {z:.10f} {w} {o}\n" for e, (x, y, z), w, o in rows)
+
+
+def read_extxyz(path: Path) -> list[Atoms]:
+    """All frames of an extxyz file, each with its `info["id"]` (a string) and whatever else was written.
+
+    Raises:
+        InputError: missing or damaged.
+    """
+    try:
+        frames = list(iread(path, index=":", format="extxyz")) if path.stat().st_size else []
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; run the stage that makes it first") from None
+    except (ValueError, OSError, KeyError, StopIteration) as error:
+        raise InputError(f"{path}: not a readable extxyz file ({error}); delete it and rerun its stage") from None
+    for frame in frames:
+        frame.info["id"] = str(frame.info["id"]) if not isinstance(frame.info["id"], int) else f"{frame.info['id']:05d}"
+    return frames
+
+
+def write_cifs(target: Path, crystals: Crystals, units: AsymmetricUnits) -> None:
+    """One symmetrised CIF a crystal, named ``<id>_<formula>_<group>.cif``, in a folder or, for a name in .zip, an archive.
+
+    A folder is replaced whole.  Archives are byte-reproducible.
+    """
+    if target.suffix == ".zip":
+        with atomic_path(target) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, text in cifs(crystals, units):
+                archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), text, zipfile.ZIP_DEFLATED)
+        return
+    building = target.with_name(f".{target.name}.tmp")
+    shutil.rmtree(building, ignore_errors=True)
+    building.mkdir(parents=True)
+    for name, text in cifs(crystals, units):
+        (building / name).write_text(text)
+    shutil.rmtree(target, ignore_errors=True)
+    building.rename(target)
+
+
+def cifs(crystals: Crystals, units: AsymmetricUnits) -> Iterator[tuple[str, str]]:
+    """File name and text of each crystal's CIF: operations of the group, and one atom an orbit."""
+    table = wyckoff_table()
+    lengths, angles = lengths_and_angles(crystals.lattice)
+    volume = np.abs(np.linalg.det(crystals.lattice))
+    multiplicity, letter = table.multiplicity[units.wyckoff], table.letter[units.wyckoff]
+    for i in range(len(units)):
+        orbits = range(units.start[i], units.start[i + 1])
+        counts: dict[str, int] = {}
+        for orbit in orbits:
+            element = str(SYMBOLS[units.element[orbit]])
+            counts[element] = counts.get(element, 0) + int(multiplicity[orbit])
+        group = int(units.space_group[i])
+        formula = "".join(f"{e}{n if n > 1 else ''}" for e, n in sorted(counts.items()))
+        lines = [
+            f"data_{units.label[i]}_{formula}",
+            f"_symmetry_space_group_name_H-M '{symbol(group)}'",
+            f"_space_group_IT_number {group}",
+            f"_symmetry_Int_Tables_number {group}",
+            *(f"_cell_length_{n} {v:.8f}" for n, v in zip("abc", lengths[i], strict=True)),
+            *(f"_cell_angle_{n} {v:.8f}" for n, v in zip(("alpha", "beta", "gamma"), angles[i], strict=True)),
+            f"_cell_volume {volume[i]:.6f}",
+            "_chemical_formula_sum '" + " ".join(f"{e}{n}" for e, n in sorted(counts.items())) + "'",
+            "loop_", "_symmetry_equiv_pos_site_id", "_symmetry_equiv_pos_as_xyz",
+            *(f"{n} '{t}'" for n, t in enumerate(triplets(group), start=1)),
+            "loop_", "_atom_site_label", "_atom_site_type_symbol", "_atom_site_symmetry_multiplicity",
+            "_atom_site_Wyckoff_symbol", "_atom_site_fract_x", "_atom_site_fract_y", "_atom_site_fract_z",
+            "_atom_site_occupancy",
+        ]  # fmt: skip
+        for number, orbit in enumerate(orbits, start=1):
+            element, (x, y, z) = SYMBOLS[units.element[orbit]], units.position[orbit]
+            lines.append(f"{element}{number} {element} {multiplicity[orbit]} {letter[orbit]} {x:.10f} {y:.10f} {z:.10f} 1")
+        yield f"{units.label[i]}_{formula}_{group}.cif", "\n".join(lines) + "\n"
