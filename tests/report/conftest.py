@@ -47,11 +47,9 @@ def make_results(folder, number=60, seed=3):
     (folder / "raw/source.json").write_text(json.dumps({"source": "prototypes", "rows": {"train": 120}}))
     training = folder / "training/seed0"
     training.mkdir(parents=True)
-    save_file(
-        {"weight": np.zeros((2, 3), np.float32)},
-        training / "denoiser.safetensors",
-        {"device": "cpu", "commit": "abc1234"},
-    )
+    about = {"device": "cpu", "commit": "abc1234", "seed": 0, "model": {"width": 64, "layers": 3, "steps": 100}}
+    weights = {"weights/a": np.zeros((2, 3), np.float32), "statistics/b": np.zeros(5, np.float32)}
+    save_file(weights, training / "denoiser.safetensors", {"symmcd": json.dumps(about)})
     epoch = np.arange(1, 21)
     losses = {"epoch": epoch, "seconds": np.full(20, 1.5)}
     for component in COMPONENTS:

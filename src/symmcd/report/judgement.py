@@ -45,7 +45,7 @@ def glance(results: Results) -> Section:
         head=("", "this run", "95 % interval", "n", Markup("<span class='published'>published</span>")),
         rows=rows,
         numbers=frozenset({1, 2, 3, 4}),
-        kind="glance",
+        kind="glance stack",
     )
     return Section("glance", "At a glance", tables=(table,), notes=(comparability(results),))
 
@@ -112,6 +112,7 @@ def validity(results: Results, folder: Path) -> Section:
         head=("metric", "protocol", "value", "95 % interval", "n", "note"),
         rows=[_summary_row(row) for _, row in results.summary.iterrows()],
         numbers=frozenset({2, 3, 4}),
+        kind="stack",
     )
     return Section("metrics", "Validity and distributions", figures=(figure, elements), tables=(table,))
 
@@ -188,6 +189,7 @@ def _sun_table(results: Results) -> Table:
         head=("protocol", "hull", "threshold, eV/atom", "n", *(SUN[name].label for name in SUN_RATES)),
         rows=rows,
         numbers=frozenset(range(2, 7)),
+        kind="stack",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,22 +158,16 @@ def _json(path: Path, stage: str) -> Mapping[str, Any]:
 
 
 def _checkpoint(path: Path) -> dict[str, Any]:
-    """Metadata of a safetensors file, values that are JSON decoded; tensors are not read."""
+    """What a checkpoint says of itself, and the number of its ``parameters``; no tensor is read."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(_there(path, "train"), framework="numpy") as file:
-            metadata = file.metadata() or {}
-    except SafetensorError as error:
-        raise InputError(f"{path}: not a readable safetensors file ({error}); run `symmcd train` again") from None
-    return {key: _decoded(value) for key, value in metadata.items()}
-
-
-def _decoded(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
+            metadata = json.loads(file.metadata()["symmcd"])
+            shapes = [file.get_slice(name).get_shape() for name in file.keys() if name.startswith("weights/")]  # noqa: SIM118
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: not a denoiser of symmcd ({error!r}); run `symmcd train` again") from None
+    return {**metadata, "parameters": sum(math.prod(shape) for shape in shapes)}
 
 
 def _benchmarks(folder: Path) -> list[Stage]:

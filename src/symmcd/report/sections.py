@@ -61,7 +61,7 @@ def symmetry(results: Results, folder: Path) -> Section:
 
 def _frequent_groups(generated: np.ndarray, training: np.ndarray, rows: int = 8) -> Table:
     made, known = symmetry_figures.shares(generated), symmetry_figures.shares(training)
-    first = np.argsort(-known, kind="stable")[:rows].tolist()
+    first = np.argsort(-known, kind="stable")[: min(rows, int((known > 0).sum()))].tolist()
     return Table(
         caption=Markup("<b>The most frequent space groups of training,</b> per cent of crystals."),
         head=("space group", "training", "generated"),

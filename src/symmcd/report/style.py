@@ -82,7 +82,7 @@ def new_figure(size: tuple[float, float], rows: int = 1, columns: int = 1, **sub
 
 
 def plain_log_ticks(axis: Any, ratio: float) -> None:
-    """Ticks of a logarithmic axis as 0.5, 1, 2 and not as powers of ten; `ratio` is the largest by the smallest value."""
+    """Ticks of a logarithmic axis as 0.5, 1, 2 and not as powers of ten; `ratio`: largest by smallest value."""
     axis.set_major_formatter(lambda value, _: f"{value:,.10g}")
     labelled = "25" if ratio < 30 else ""
     axis.set_minor_formatter(lambda value, _: f"{value:,.10g}" if f"{value:.0e}"[0] in labelled else "")

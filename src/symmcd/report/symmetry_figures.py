@@ -75,7 +75,7 @@ def _name_bars(axes: Any, share: np.ndarray, number: np.ndarray, named: int, sig
     limit = share.max()
     for i in np.argsort(-share, kind="stable")[:named]:
         here = (float(number[i]), float(share[i]))
-        if share[i] == 0 or any(abs(here[0] - x) < 12 and abs(here[1] - y) < 0.16 * limit for x, y in taken):
+        if share[i] == 0 or any(abs(here[0] - x) < 15 and abs(here[1] - y) < 0.16 * limit for x, y in taken):
             continue
         taken.append(here)
         axes.annotate(

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from markupsafe import Markup, escape
 
 from symmcd.crystallography.space_group import check_number
+from symmcd.structures.symmetry import standard_hall_numbers
 
 Text = str | Markup
 
@@ -59,21 +60,16 @@ def symbol_text(number: int) -> str:
 
 def _parts(number: int, letter: Text) -> list[tuple[str, Text, str]]:
     """(kind, text, subscript) of each element of the symbol; `letter` is how a letter is written."""
-    import gemmi
+    import spglib
 
-    # Only the spaced symbol tells P 3 1 2 from P 31 2 1: a word 31 is a screw axis.  Monoclinic 1s are not printed.
-    words = gemmi.find_spacegroup_by_number(check_number(number)).hm.split()
-    if 3 <= number <= 15:
-        words = [word for word in words if word != "1"]
+    # spglib's symbol has an underscore in a screw axis; without it P 3 1 2 and P 31 2 look the same.
+    text = spglib.get_spacegroup_type(standard_hall_numbers()[check_number(number) - 1]).international_short
     parts: list[tuple[str, Text, str]] = []
-    for word in words:
-        first, slash, plane = word.partition("/")
-        if first.startswith("-"):
-            parts.append(("bar", first[1:], ""))
-        elif len(first) == 2 and first.isdigit():
-            parts.append(("screw", first[0], first[1]))
+    for bar, screw, sub, plain in re.findall(r"-(\d)|(\d)_(\d)|(.)", text):
+        if bar:
+            parts.append(("bar", bar, ""))
+        elif screw:
+            parts.append(("screw", screw, sub))
         else:
-            parts.append(("plain", letter.format(first) if first.isalpha() else first, ""))
-        if slash:
-            parts += [("plain", "/", ""), ("plain", letter.format(plane), "")]
+            parts.append(("plain", letter.format(plain) if plain.isalpha() else plain, ""))
     return parts
