@@ -6,7 +6,6 @@ import json
 
 import numpy as np
 import pandas as pd
-import pytest
 from safetensors.numpy import save_file
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
@@ -111,9 +110,3 @@ def write_tables(folder, units, rng):
     ]
     pd.DataFrame(rows).to_csv(folder / "sun.csv", index=False)
     pd.DataFrame(identity | {"sun": rng.random(number) < 0.1}).to_csv(folder / "sun_per_crystal.csv", index=False)
-
-
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory):
-    """A results folder; not to be written to."""
-    return make_results(tmp_path_factory.mktemp("run") / "results")

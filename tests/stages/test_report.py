@@ -1,0 +1,199 @@
+"""The stage: a page that stands alone, with the numbers of the tables, and an error for what is missing."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+
+from symmcd.errors import InputError
+from symmcd.report.load import load
+from symmcd.report.terminal import terminal_summary
+from symmcd.settings import ReportSettings
+from symmcd.stages import report
+from tests.report.conftest import make_results
+
+VOID = {"meta", "link", "br", "img"}
+
+
+class Page(HTMLParser):
+    """Collects what a browser would load, ids, text; and complains about tags that do not match."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.ids, self.loaded, self.anchors, self.texts = [], [], [], [], []
+        self.feed(text)
+        assert not self.open, f"never closed: {self.open}"
+
+    def handle_starttag(self, tag, attributes):
+        if tag not in VOID:
+            self.open.append(tag)
+        self.note(tag, dict(attributes))
+
+    def handle_startendtag(self, tag, attributes):
+        self.note(tag, dict(attributes))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def note(self, tag, attributes):
+        assert tag != "script", "a page to read needs no script"
+        if "id" in attributes:
+            self.ids.append(attributes["id"])
+        for name in ("src", "href", "data", "poster", "srcset", "action"):
+            if name in attributes:
+                (self.anchors if attributes[name].startswith("#") else self.loaded).append(attributes[name])
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] != "style":
+            self.texts.append(data)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    folder = make_results(tmp_path_factory.mktemp("run") / "results")
+    report.run(folder, folder / "report", ReportSettings(), seed=0)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def html(results):
+    return (results / "report/index.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def page(html):
+    return Page(html)
+
+
+def test_the_page_is_well_formed_and_stands_alone(html, page):
+    assert html.startswith("<!DOCTYPE html>")
+    assert page.loaded, "crystals are embedded"
+    assert all(url.startswith("data:") for url in page.loaded)
+    assert not re.search(r"url\((?!#)|@import|https?://(?!www\.w3\.org/(2000/svg|1999/xlink))", html)
+    assert len(page.ids) == len(set(page.ids))
+    assert {anchor[1:] for anchor in page.anchors} <= set(page.ids)
+    assert 'name="viewport"' in html
+    assert "prefers-color-scheme: dark" in html
+    assert "nan" not in {word for text in page.texts for word in text.split()}
+
+
+def test_figures_lie_beside_the_page_too(results):
+    names = {path.name for path in (results / "report/figures").iterdir()}
+    plots = ("losses", "space_groups", "crystal_systems", "templates", "template_ranks", "atoms", "density", "elements",
+             "elements_per_crystal", "validity", "hull_distance", "sun")  # fmt: skip
+    assert names == {f"{name}.{kind}" for name in plots for kind in ("svg", "png")} | {"crystals.png"} | {
+        f"crystal_{i}.png" for i in range(1, 7)
+    }
+
+
+def test_numbers_on_the_page_are_those_of_the_tables(results, page):
+    text = " ".join(" ".join(page.texts).split())
+    for _, row in pd.read_csv(results / "metrics/summary.csv").iterrows():
+        if "valid" in row["metric"] or row["metric"] == "templates_in_train":
+            shown = f"{row['value']:.1f} % (95 % interval {row['low']:.1f} to {row['high']:.1f}, n = {row['n']}, protocol paper)"
+        elif row["value"] < 1:
+            shown = f"{row['value']:.4f} (95 % interval {row['low']:.4f} to {row['high']:.4f}, n = {row['n']}, protocol paper)"
+        else:
+            shown = f"{row['value']:.0f} (95 % interval"
+        assert shown in text, row["metric"]
+    for _, row in pd.read_csv(results / "sun.csv").iterrows():
+        for name in ("initially_stable", "relaxed_stable", "sun"):
+            assert f"{row[name]:.1f} % {row[f'{name}_low']:.1f} to {row[f'{name}_high']:.1f}" in text
+    statuses = pd.read_csv(results / "relaxed/relaxed.csv")["status"].value_counts()
+    for status, count in statuses.items():
+        assert f"{status} {count} {100 * count / 60:.1f} %" in text
+
+
+def test_published_values_are_there_and_marked(html):
+    shown = re.findall(r"<span class='published'>([\d.,]+(?: %)?)</span>", html)
+    assert shown == [
+        "94.32 %",
+        "85.85 %",
+        "0.0899",
+        "0.0901",
+        "0.3990",
+        "2,794",
+        "40.8 %",
+        "1,654",
+        "5.0 %",
+        "9.4 %",
+        "7.0 %",
+    ]
+
+
+def test_the_page_says_how_far_it_compares(page):
+    text = " ".join(page.texts)
+    assert "60 crystals were generated here, 10,000 there" in text
+    assert "“chgnet”" in text
+    assert "120 of “prototypes”" in text
+
+
+def test_the_same_seed_draws_the_same_crystals(results, tmp_path):
+    report.run(results, tmp_path / "again", ReportSettings(), seed=0)
+    for name in ("crystal_3.png", "space_groups.svg"):
+        assert (tmp_path / "again/figures" / name).read_bytes() == (results / "report/figures" / name).read_bytes()
+
+
+def test_the_terminal_gets_the_same_numbers(results, capsys):
+    text = terminal_summary(results)
+    assert re.search(r"structurally valid \[paper\] +91\.2 % +82\.1 to 97\.6 +60 +94\.32 %", text)
+    assert re.search(r"S\.U\.N\. +7\.9 % +4\.7 to 11\.8 +60 +7\.0 %", text)
+    assert max(map(len, text.splitlines())) <= 120
+
+
+STAGES = {
+    "raw/source.json": "download",
+    "asymmetric_units/train.npz": "reduce",
+    "asymmetric_units/test.npz": "reduce",
+    "training/seed0/losses.csv": "train",
+    "training/seed0/denoiser.safetensors": "train",
+    "crystals/units.npz": "replicate",
+    "metrics/per_crystal.csv": "summarise",
+    "metrics/summary.csv": "summarise",
+    "relaxed/relaxed.csv": "relax",
+    "hull.csv": "hull",
+    "sun.csv": "sun",
+    "sun_per_crystal.csv": "sun",
+}
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_what_is_missing_is_named_with_its_stage(results, tmp_path, name):
+    folder = tmp_path / "results"
+    shutil.copytree(results, folder, ignore=shutil.ignore_patterns("report"))
+    (folder / name).unlink()
+    with pytest.raises(InputError, match=rf"{re.escape(name)}: missing; run `symmcd {STAGES[name]}`"):
+        report.run(folder, folder / "report", ReportSettings(), seed=0)
+    assert not (folder / "report").exists(), "no smaller page in its place"
+
+
+@pytest.mark.parametrize("name", [name for name in STAGES if not name.endswith(".npz")])
+def test_what_is_broken_is_named_with_its_stage(results, tmp_path, name):
+    folder = tmp_path / "results"
+    shutil.copytree(results, folder, ignore=shutil.ignore_patterns("report"))
+    (folder / name).write_bytes(b"\xff\xfe rubbish")
+    with pytest.raises(InputError, match=rf"{re.escape(name)}: .*`symmcd {STAGES[name]}` again"):
+        load(folder, seed=0)
+
+
+def test_another_seed_has_no_losses(results):
+    with pytest.raises(InputError, match="seed7.*symmcd train"):
+        load(results, seed=7)
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    with pytest.raises(InputError, match="no such folder"):
+        load(tmp_path / "nothing", seed=0)
+
+
+def test_a_missing_metric_is_named(results):
+    with pytest.raises(InputError, match="lacks the metric 'coverage'"):
+        load(results, seed=0).metric("coverage")
+
+
+def test_sodium_nitride_is_a_formula(results):
+    assert set(load(results, seed=0).relaxed["formula"]) == {"NaN"}
