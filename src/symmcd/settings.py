@@ -77,6 +77,16 @@ class ModelSettings:
     steps: int = 1000  # T
     sigma_min: float = 0.005  # wrapped normal, fractional
     sigma_max: float = 0.5
+    aggregation: Literal["sum", "mean"] = "sum"  # over orbits; the paper prints sums, the authors' code takes means
+    standardise_lattice: bool = True  # diffuse (k - mean)/std of the training set; the paper diffuses k itself
+
+    def __post_init__(self) -> None:
+        if min(self.width, self.layers, self.frequencies, self.steps) < 1:
+            raise InputError("model.width, .layers, .frequencies and .steps must be at least 1")
+        if self.time_features < 2 or self.time_features % 2:
+            raise InputError(f"model.time_features = {self.time_features}: an even number, half sines and half cosines")
+        if not 0 < self.sigma_min < self.sigma_max:
+            raise InputError(f"model.sigma_min = {self.sigma_min} must lie between 0 and model.sigma_max = {self.sigma_max}")
 
 
 @dataclass(frozen=True)
@@ -91,8 +101,16 @@ class TrainingSettings:
     loss_weights: Mapping[str, float] = field(
         default_factory=lambda: {"lattice": 5.0, "position": 1.0, "element": 0.1, "site_symmetry": 10.0}
     )
+    warmup_steps: int = 100  # over which the learning rate rises, before it falls along a cosine
     validate_every: int = 10  # epochs
-    max_minutes: float = 0  # stop cleanly after so long; 0 = never
+    checkpoint_minutes: float = 2.0  # between two states that a killed training goes on from
+    max_minutes: float = 0  # end the schedule after so long, if not all epochs are done by then; 0 = never
+
+    def __post_init__(self) -> None:
+        if min(self.epochs, self.batch_size, self.validate_every) < 1:
+            raise InputError("training.epochs, .batch_size and .validate_every must be at least 1")
+        if set(self.loss_weights) != {"lattice", "position", "element", "site_symmetry"}:
+            raise InputError(f"training.loss_weights = {dict(self.loss_weights)}: lattice, position, element and site_symmetry")
 
 
 @dataclass(frozen=True)
@@ -105,6 +123,10 @@ class SamplingSettings:
     corrector: bool = True
     corrector_step: float = 1e-5
     space_groups: tuple[int, ...] = ()  # empty = as in the training set
+
+    def __post_init__(self) -> None:
+        if min(self.number, self.batch_size, self.steps) < 1:
+            raise InputError("sampling.number, .batch_size and .steps must be at least 1")
 
 
 @dataclass(frozen=True)

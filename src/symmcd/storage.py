@@ -80,3 +80,28 @@ def read_units(path: Path) -> AsymmetricUnits:
         raise InputError(f"{path}: lacks {', '.join(missing)}; it is not a file of asymmetric units")
     properties = {k.removeprefix("property/"): v for k, v in arrays.items() if k.startswith("property/")}
     return AsymmetricUnits(**{name: arrays[name] for name in UNIT_FIELDS}, properties=properties)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
+    """Write named arrays and text metadata as a safetensors file."""
+    from safetensors.numpy import save_file
+
+    with atomic_path(path) as temporary:
+        save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, temporary, metadata=dict(metadata))
+
+
+def read_tensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Arrays and metadata of a safetensors file; nothing is unpickled.
+
+    Raises:
+        InputError: the file is missing, truncated or not a safetensors file.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path}: not a readable safetensors file, or cut short ({error})") from None

@@ -1,0 +1,121 @@
+"""Asymmetric units of many crystals as dense, masked tensors: the only tensor container the denoiser sees."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import ClassVar, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.crystallography.wyckoff import wyckoff_table
+from symmcd.errors import InputError
+
+Rows = TypeVar("Rows", bound="CrystalRows")
+
+
+@dataclass(frozen=True, eq=False)
+class CrystalRows:
+    """Tensors whose first dimension is the crystal; those named in `PER_ORBIT` have the orbit as their second."""
+
+    PER_ORBIT: ClassVar[tuple[str, ...]] = ()
+
+    def to(self: Rows, device: torch.device | str) -> Rows:
+        """The same tensors on `device`."""
+        return dataclasses.replace(self, **{name: value.to(device) for name, value in self._tensors().items()})
+
+    def select(self: Rows, crystals: Tensor, orbits: int | None = None) -> Rows:
+        """The rows `crystals` (a tensor of indices), cut to the first `orbits` orbits where that is given."""
+        return dataclasses.replace(
+            self,
+            **{
+                name: (value[:, :orbits] if name in self.PER_ORBIT else value)[crystals]
+                for name, value in self._tensors().items()
+            },
+        )
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+
+@dataclass(frozen=True, eq=False)
+class OrbitBatch(CrystalRows):
+    """Asymmetric units of B crystals, one column per orbit, padded to N orbits; real orbits come first."""
+
+    PER_ORBIT = ("position", "element", "site_symmetry", "mask")
+
+    space_group: Tensor  # (B,)       1..230, standard ITA setting
+    lattice: Tensor  # (B, 6)         k; standardised while it diffuses (see ForwardProcess)
+    position: Tensor  # (B, N, 3)     fractional, [0, 1), representative of its orbit
+    element: Tensor  # (B, N)         atomic number, 0 where padded
+    site_symmetry: Tensor  # (B, N, 15) class index into site_symmetry.SYMBOLS, 0 where padded
+    mask: Tensor  # (B, N)            True where the orbit is real
+
+    def __len__(self) -> int:
+        return len(self.space_group)
+
+    @property
+    def count(self) -> Tensor:
+        """(B,) orbits of each crystal."""
+        return self.mask.sum(dim=1)
+
+    @classmethod
+    def from_units(cls, units: AsymmetricUnits, pad_to: int | None = None) -> OrbitBatch:
+        """Dense tensors of flat units, padded to `pad_to` orbits (default: the most that a crystal has).
+
+        Raises:
+            InputError: no crystals, or one with more than `pad_to` orbits.
+        """
+        if not len(units):
+            raise InputError("no crystals to make a batch of")
+        count = np.diff(units.start)
+        longest = int(count.max())
+        width = longest if pad_to is None else pad_to
+        if longest > width:
+            raise InputError(f"crystal {units.label[count.argmax()]} has {longest} orbits, more than {pad_to=}")
+        mask = np.arange(width) < count[:, None]
+
+        def padded(flat: np.ndarray, dtype: torch.dtype) -> Tensor:
+            dense = np.zeros((*mask.shape, *flat.shape[1:]), flat.dtype)
+            dense[mask] = flat  # row-major order of the mask is the flat order
+            return torch.as_tensor(dense, dtype=dtype)
+
+        return cls(
+            space_group=torch.as_tensor(units.space_group, dtype=torch.int64),
+            lattice=torch.as_tensor(units.lattice, dtype=torch.float32),
+            position=padded(units.position, torch.float32),
+            element=padded(units.element, torch.int64),
+            site_symmetry=padded(wyckoff_table().site_symmetry[units.wyckoff], torch.int64),
+            mask=torch.as_tensor(mask),
+        )
+
+
+def split_by_count(count: Tensor, overhead: int) -> list[tuple[Tensor, int]]:
+    """Cut a batch into groups of crystals with similar orbit counts, so that all-pairs work wastes little on padding.
+
+    The cut is the cheapest one, where a group of n crystals padded to N orbits costs n N² + `overhead` pairs.  The
+    gradient of a batch is the sum of those of its groups: unlike batches made of crystals of one size, this changes
+    nothing but the time.
+
+    Args:
+        count: (B,) orbits of each crystal.
+        overhead: what starting one more group costs, in pairs.
+
+    Returns:
+        For each group, the indices of its crystals and the number of orbits to pad to.
+    """
+    sizes, numbers = (a.tolist() for a in torch.unique(count, return_counts=True))  # ascending
+    best: list[tuple[int, int]] = [(0, 0)]  # cost of the cheapest cut of the first i sizes, start of its last group
+    for i, size in enumerate(sizes):
+        options = [(best[j][0] + sum(numbers[j : i + 1]) * size**2 + overhead, j) for j in range(i + 1)]
+        best.append(min(options))
+    groups, end = [], len(sizes)
+    while end:
+        start = best[end][1]
+        inside = (count >= sizes[start]) & (count <= sizes[end - 1])
+        groups.append((inside.nonzero()[:, 0], sizes[end - 1]))
+        end = start
+    return groups[::-1]

@@ -1,0 +1,148 @@
+"""The denoising network: messages between all pairs of orbits (paper, appendix E.1).
+
+Sums over orbits, as the paper prints them, are the default; the authors' code takes means (`aggregation`).  Where an
+MLP acts on several things at once, its first layer is split into one linear map for each of them, which is the same
+function: what depends on one orbit is computed once an orbit, not once a pair.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import silu
+
+from symmcd.batch import OrbitBatch
+from symmcd.crystallography.space_group import space_group_codes
+from symmcd.diffusion.data_statistics import AXES, CLASSES, ELEMENTS
+from symmcd.settings import ModelSettings
+
+GROUP_WIDTH = 128  # hidden width of the embedding of the space-group code
+AXIS_FEATURES = 4  # embedding of one axis' class, the same map for all axes
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the denoiser says of a noisy crystal, in float32; padded orbits hold nothing of meaning."""
+
+    lattice_noise: Tensor  # (B, 6) ε̂ of the standardised k
+    position_score: Tensor  # (B, N, 3) score over its root mean square, fractional coordinates
+    element: Tensor  # (B, N, 118) logits of the clean element, atomic number 1 first
+    site_symmetry: Tensor  # (B, N, 15, 13) logits of the clean class
+
+
+class Denoiser(nn.Module):
+    """ε̂, score and clean classes from a noisy crystal and its time."""
+
+    def __init__(self, settings: ModelSettings) -> None:
+        super().__init__()
+        width, self.settings = settings.width, settings
+        self.element = nn.Embedding(ELEMENTS + 1, width)  # 0: padding
+        self.axis = nn.Embedding(CLASSES, AXIS_FEATURES)
+        self.site_symmetry = mlp(AXES * AXIS_FEATURES, width, width)
+        self.position = nn.Linear(6 * settings.frequencies, width)
+        self.space_group = mlp(space_group_codes().shape[1], GROUP_WIDTH, width)
+        self.time = mlp(settings.time_features, width, width)
+        self.lattice = nn.Linear(6, width)
+        self.start = nn.Linear(width, width)
+        self.layers = nn.ModuleList(MessageLayer(settings) for _ in range(settings.layers))
+        self.norm = nn.LayerNorm(width)
+        self.position_head = nn.Linear(width, 3)
+        self.lattice_head = nn.Linear(width, 6)
+        self.element_head = nn.Linear(width, ELEMENTS)
+        self.site_symmetry_head = nn.Linear(width, AXES * CLASSES)
+        for head in (self.position_head, self.lattice_head, self.element_head, self.site_symmetry_head):
+            nn.init.zeros_(head.weight)
+            nn.init.zeros_(head.bias)
+        codes = torch.tensor(space_group_codes(), dtype=torch.float32)
+        self.register_buffer("codes", codes, persistent=False)  # (230, 397), from the tables, not the checkpoint
+
+    def forward(self, state: OrbitBatch, time: Tensor) -> Prediction:
+        """Prediction for a noisy `state`, its lattice standardised, at `time` (B,) in 1 … T."""
+        settings = self.settings
+        sine, cosine = fourier(state.position, settings.frequencies)
+        crystal = (
+            self.space_group(self.codes[state.space_group - 1])
+            + self.time(time_features(time / settings.steps, settings.time_features))
+            + self.lattice(state.lattice)
+        )
+        h = self.element(state.element) + self.site_symmetry(self.axis(state.site_symmetry).flatten(2))
+        h = h + self.position(torch.cat([sine, cosine], dim=-1)) + crystal[:, None]
+        h = self.start(silu(h))
+
+        pair = pair_features(sine, cosine)
+        mask = state.mask[..., None].to(h.dtype)  # (B, N, 1)
+        share = 1 / mask.sum(dim=1, keepdim=True) if settings.aggregation == "mean" else torch.ones_like(mask[:, :1])
+        weight = mask * share  # (B, N, 1), of each orbit in a sum over orbits
+        for layer in self.layers:
+            h = layer(h, pair, state.lattice, weight)
+        h = self.norm(h)
+        pooled = (h * weight).sum(dim=1)
+        shape = (*h.shape[:2], AXES, CLASSES)
+        return Prediction(
+            lattice_noise=self.lattice_head(pooled).float(),
+            position_score=self.position_head(h).float(),
+            element=self.element_head(h).float(),
+            site_symmetry=self.site_symmetry_head(h).float().reshape(shape),
+        )
+
+
+class MessageLayer(nn.Module):
+    """h_i ← h_i + φ_h(h_i, Σ_j φ_m(h_i, h_j, k, ψ(x_i - x_j))), on normalised h; j = i is one of the terms."""
+
+    def __init__(self, settings: ModelSettings) -> None:
+        super().__init__()
+        width = settings.width
+        self.norm = nn.LayerNorm(width)
+        self.receiver = nn.Linear(width, width)
+        self.sender = nn.Linear(width, width, bias=False)
+        self.lattice = nn.Linear(6, width, bias=False)
+        self.pair = nn.Linear(6 * settings.frequencies, width, bias=False)
+        self.message = nn.Linear(width, width)
+        self.update = nn.Linear(2 * width, width)
+        self.update_out = nn.Linear(width, width)
+
+    def forward(self, h: Tensor, pair: Tensor, lattice: Tensor, weight: Tensor) -> Tensor:
+        """New h (B, N, width); pair (B, N, N, 6 F), lattice (B, 6), weight (B, N, 1) of each sender, 0 if padded."""
+        n = self.norm(h)
+        receiver = self.receiver(n) + self.lattice(lattice)[:, None]
+        message = self.pair(pair) + receiver[:, :, None] + self.sender(n)[:, None]
+        message = silu(self.message(silu(message)))
+        received = (message * weight[:, None]).sum(dim=2)
+        update = silu(self.update_out(silu(self.update(torch.cat([n, received], dim=-1)))))
+        return h + update
+
+
+def mlp(features: int, hidden: int, out: int) -> nn.Sequential:
+    """Two linear layers with a SiLU between them."""
+    return nn.Sequential(nn.Linear(features, hidden), nn.SiLU(), nn.Linear(hidden, out))
+
+
+def fourier(position: Tensor, frequencies: int) -> tuple[Tensor, Tensor]:
+    """sin and cos of 2π n x for n = 1 … F and the three coordinates, (B, N, 3 F) each: periodic by construction."""
+    n = torch.arange(1, frequencies + 1, device=position.device, dtype=position.dtype)
+    angle = (2 * math.pi * position[..., None] * n).flatten(-2)
+    return angle.sin(), angle.cos()
+
+
+def pair_features(sine: Tensor, cosine: Tensor) -> Tensor:
+    """ψ(x_i - x_j): sin and cos of the differences by the addition theorems, from those of the orbits (B, N, 3 F).
+
+    Returns:
+        (B, N, N, 6 F), [b, i, j] of x_i - x_j.
+    """
+    s_i, s_j, c_i, c_j = sine[:, :, None], sine[:, None], cosine[:, :, None], cosine[:, None]
+    return torch.cat([s_i * c_j - c_i * s_j, c_i * c_j + s_i * s_j], dim=-1)
+
+
+def time_features(fraction: Tensor, features: int) -> Tensor:
+    """Sinusoids of t/T (B,) in (0, 1], (B, features), with periods from 4 (nearly linear) down to 1/64, evenly in log.
+
+    Of t/T and not of the bare step number, so that a network means the same whatever T is.
+    """
+    half = features // 2
+    exponent = torch.arange(half, device=fraction.device) / max(half - 1, 1)
+    angle = 2 * math.pi * fraction[:, None] * (0.25 * 256**exponent)
+    return torch.cat([angle.sin(), angle.cos()], dim=-1)

@@ -1,0 +1,140 @@
+"""From a checkpoint to new crystals: templates from the prior, the reverse process in batches, decoding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
+from symmcd.crystallography.decode import decode
+from symmcd.diffusion import reverse_process
+from symmcd.diffusion.checkpoint import Checkpoint, read_checkpoint
+from symmcd.diffusion.device import choose_device
+from symmcd.diffusion.noise_schedule import reverse_times
+from symmcd.diffusion.prior import draw_templates
+from symmcd.diffusion.random_streams import CrystalStreams
+from symmcd.diffusion.samples import Samples
+from symmcd.errors import InputError
+
+PAD_TO = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20)  # orbits; beyond the last, multiples of 8
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """How to run the reverse process."""
+
+    steps: int | None = None  # None: all T of training
+    corrector: bool = True
+    corrector_step: float = 1e-5
+    batch_size: int = 256  # crystals at once: a matter of memory and speed only
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Some crystals to be sampled together: all padded to the same number of orbits."""
+
+    number: np.ndarray  # (B,) global numbers
+    space_group: np.ndarray  # (B,)
+    orbits: np.ndarray  # (B,)
+    padded: int
+
+
+class Generator:
+    """Makes crystals from trained weights (see `symmcd.load_pretrained`)."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+        self.device = checkpoint.statistics.lattice_mean.device
+
+    @classmethod
+    def load(cls, path: Path | str, device: str = "auto") -> Generator:
+        """A generator from a file that `symmcd train` wrote."""
+        return cls(read_checkpoint(Path(path), choose_device(device)))
+
+    def generate(
+        self,
+        number: int,
+        space_group: int | None = None,
+        *,
+        seed: int = 0,
+        steps: int | None = None,
+        corrector: bool = True,
+        batch_size: int = 256,
+    ) -> list[AsymmetricUnit]:
+        """New crystals, decoded: every orbit lies exactly on a Wyckoff position of its group.
+
+        Args:
+            number: how many.
+            space_group: 1 to 230, for all of them; None draws groups as frequent as in the training set.
+            seed: the same seed gives the same crystals, and more of them the same first ones.
+            steps: reverse steps, at most the T of training; None takes all.
+            corrector: one Langevin step of the coordinates before each step, which doubles the time.
+            batch_size: crystals at once.
+
+        Raises:
+            InputError: a number below 1, or no such space group.
+        """
+        if number < 1:
+            raise InputError(f"{number=}: at least 1")
+        sampler = Sampler(steps, corrector, batch_size=batch_size)
+        groups = () if space_group is None else (space_group,)
+        parts = [self.sample(plan, sampler, seed) for plan in self.plan(np.arange(number), sampler, seed, groups)]
+        s = Samples.concatenate(parts)
+        units = decode(s.space_group, s.lattice, s.element, s.position, s.site_symmetry, s.start)
+        return [units[i] for i in range(len(units))]
+
+    def plan(
+        self, number: np.ndarray, sampler: Sampler, seed: int, space_groups: Sequence[int] = ()
+    ) -> Iterator[Plan]:
+        """Space group and number of orbits of the crystals `number` (B,), put into batches of similar size.
+
+        How far a crystal is padded depends on its own number of orbits alone, so that it comes out the same
+        (up to the rounding of matrix products) whatever it is sampled together with.
+        """
+        streams = CrystalStreams(seed, torch.as_tensor(number, dtype=torch.int64))
+        uniform = streams.uniform(reverse_process.TEMPLATE, (2,))
+        group, orbits = (a.numpy() for a in draw_templates(self.checkpoint.statistics.to("cpu"), uniform, space_groups))
+        padded = np.array([next((p for p in PAD_TO if p >= m), -(-m // 8) * 8) for m in orbits.tolist()])
+        for size in np.unique(padded):
+            rows = np.flatnonzero(padded == size)
+            for first in range(0, len(rows), sampler.batch_size):
+                part = rows[first : first + sampler.batch_size]
+                yield Plan(number[part], group[part], orbits[part], int(size))
+
+    @torch.inference_mode()
+    def sample(
+        self, plan: Plan, sampler: Sampler, seed: int, on_step: Callable[[int], None] = lambda _: None
+    ) -> Samples:
+        """Run the reverse process for the crystals of `plan`.
+
+        Raises:
+            InputError: more steps than the training had.
+        """
+        process, steps = self.checkpoint.process, sampler.steps or self.checkpoint.settings.steps
+        if steps > process.steps:
+            raise InputError(f"{steps} reverse steps, but the denoiser was trained with {process.steps}; take no more")
+        streams = CrystalStreams(seed, torch.as_tensor(plan.number, dtype=torch.int64, device=self.device))
+        mask = torch.arange(plan.padded) < torch.as_tensor(plan.orbits)[:, None]
+        group = torch.as_tensor(plan.space_group, dtype=torch.int64, device=self.device)
+        state = reverse_process.run(
+            self.checkpoint.denoiser,
+            process,
+            reverse_process.start(process, group, mask.to(self.device), streams),
+            reverse_times(process.steps, steps),
+            streams,
+            sampler.corrector_step if sampler.corrector else None,
+            on_step,
+        ).to("cpu")
+        return Samples(
+            number=plan.number,
+            space_group=plan.space_group,
+            lattice=state.lattice.numpy().astype(float),
+            start=np.concatenate([[0], np.cumsum(plan.orbits)]),
+            element=state.element[mask].numpy(),
+            position=state.position[mask].numpy().astype(float),
+            site_symmetry=state.site_symmetry[mask].numpy().astype(np.uint8),
+        )

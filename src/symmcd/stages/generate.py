@@ -1,0 +1,63 @@
+"""``symmcd generate``: crystals from trained weights, as CIF and extxyz; and `load_pretrained` for Python."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.crystallography.orbit import replicate_flat
+from symmcd.diffusion.generator import Generator
+from symmcd.errors import InputError
+from symmcd.storage import write_units
+
+CIF_FOLDER_LIMIT = 300  # more crystals than this go into one zip, as in the stage replicate
+
+
+def load_pretrained(name: str = "mp20", device: str = "auto") -> Generator:
+    """A generator from weights shipped with the package, or from a file.
+
+    Args:
+        name: ``mp20``, or the path of a denoiser.safetensors that `symmcd train` wrote.
+        device: ``auto``, ``cuda`` or ``cpu``.
+
+    Raises:
+        InputError: no such weights.
+    """
+    if name.endswith(".safetensors"):
+        return Generator.load(name, device)
+    shipped = resources.files("symmcd") / "weights" / f"{name}.safetensors"
+    if not shipped.is_file():
+        raise InputError(
+            f"no weights named {name!r} come with this version. Train some (`symmcd train`, or the whole chain with "
+            "`make quickstart`) and give their file: --checkpoint results/training/seed0/denoiser.safetensors, "
+            "in Python load_pretrained('…/denoiser.safetensors')"
+        )
+    with resources.as_file(shipped) as path:
+        return Generator.load(path, device)
+
+
+def run(
+    output: Path,
+    number: int,
+    space_group: int | None = None,
+    checkpoint: Path | None = None,
+    seed: int = 0,
+    device: str = "auto",
+) -> None:
+    """Generate crystals and write units.npz, crystals.extxyz and one CIF a crystal to the folder `output`.
+
+    Raises:
+        InputError: no weights, a number below 1, or no such space group.
+    """
+    from symmcd.structures.write import write_cifs, write_extxyz  # pymatgen and ASE: not before they are needed
+
+    generator = load_pretrained(device=device) if checkpoint is None else Generator.load(checkpoint, device)
+    units = AsymmetricUnits.from_units(generator.generate(number, space_group, seed=seed))
+    crystals = replicate_flat(units)
+    write_units(output / "units.npz", units)
+    write_extxyz(output / "crystals.extxyz", crystals, units)
+    cifs = output / ("cif" if number <= CIF_FOLDER_LIMIT else "cif.zip")
+    write_cifs(cifs, crystals, units)
+    for path in (output / "units.npz", output / "crystals.extxyz", cifs):
+        print(f"wrote {path} ({len(units)} crystals)")
