@@ -151,6 +151,7 @@ def test_runaway_cell_is_stopped(model, monkeypatch):
     monkeypatch.setattr("symmcd.stability.relaxation.check_crystal", lambda _: None)
     result = relax(rutile(), model)
     assert result.status == "exploded"
+    assert result.steps < 200, "it stops when the cell is out of bounds, not after all 500 steps"
     assert result.energy_relaxed is None
 
 
@@ -165,6 +166,10 @@ def test_energies_of_a_batch_are_those_of_each(model):
 
 def test_primitive_cell_keeps_geometry():
     assert len(primitive_cell(rock_salt())) == 2
+    off = Structure(rock_salt().lattice.matrix * [1, 1, 1.0001], rock_salt().species, rock_salt().frac_coords)
+    assert sorted(primitive_cell(off).lattice.abc) == pytest.approx(
+        sorted([5.69 / np.sqrt(2), *[5.69 / 2 * np.sqrt(1 + 1.0001**2)] * 2]), abs=1e-8
+    ), "within the tolerance cubic, and not made so"
     assert shortest_distance(primitive_cell(rock_salt())) == pytest.approx(5.69 / 2)
     assert len(primitive_cell(displaced(rock_salt(), 0.05))) == 8
     assert len(primitive_cell(crystal(4, ["Na", "Na"], [[0, 0, 0], [0, 0, 0]]))) == 2, "no atom is merged away"

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
-from pymatgen.core import Structure
-
-from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.errors import InputError
 from symmcd.settings import HullSettings
@@ -16,6 +12,7 @@ from symmcd.stability import reference
 from symmcd.stability.hull import ReferenceEntry
 from symmcd.stability.journal import Journal, Progress
 from symmcd.storage import read_units
+from symmcd.structures.convert import to_raw, to_structure
 
 
 def run(units: list[Path], output: Path, settings: HullSettings, device: str) -> None:
@@ -58,7 +55,7 @@ def run(units: list[Path], output: Path, settings: HullSettings, device: str) ->
 def _chgnet_energies(paths: list[Path], output: Path, batch_size: int, device: str) -> Journal:
     """CHGNet energies of all crystals of the files, one row each, in their order."""
     from symmcd.stability.energies import energies
-    from symmcd.stability.potential import VERSION, load_chgnet, torch_device
+    from symmcd.stability.potential import VERSION, load_chgnet, primitive_cell, torch_device
 
     files = [(path.stem, read_units(path)) for path in paths]
     journal = Journal(output, {"units": [hashlib.sha256(p.read_bytes()).hexdigest() for p in paths], "model": VERSION})
@@ -70,7 +67,7 @@ def _chgnet_energies(paths: list[Path], output: Path, batch_size: int, device: s
         for origin, units in files:
             for start in range(min(skip, len(units)), len(units), batch_size):
                 part = units.take(range(start, min(start + batch_size, len(units))))
-                structures = list(_primitive_cells(part))
+                structures = [primitive_cell(to_structure(crystal)) for crystal in to_raw(replicate_flat(part))]
                 found = energies(structures, model, batch_size)
                 rows = [
                     {"id": str(label), "formula": structure.composition.reduced_formula, "origin": origin}
@@ -81,13 +78,3 @@ def _chgnet_energies(paths: list[Path], output: Path, batch_size: int, device: s
                 progress.advance(len(part))
             skip = max(0, skip - len(units))
     return journal
-
-
-def _primitive_cells(units: AsymmetricUnits) -> Iterator[Structure]:
-    from symmcd.stability.potential import primitive_cell
-
-    crystals = replicate_flat(units)
-    for index in range(len(crystals)):
-        atoms = slice(crystals.start[index], crystals.start[index + 1])
-        elements = crystals.element[atoms].tolist()
-        yield primitive_cell(Structure(crystals.lattice[index], elements, crystals.position[atoms]))

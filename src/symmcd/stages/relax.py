@@ -1,0 +1,114 @@
+"""Stage ``relax``: generated crystals → CHGNet energies before and after relaxation, one status a crystal."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import hashlib
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.io import write
+from pymatgen.core import Structure
+
+from symmcd.settings import RelaxSettings
+from symmcd.stability.journal import Journal, Progress
+from symmcd.stability.potential import load_chgnet, torch_device
+from symmcd.stability.relaxation import COLUMNS, Relaxation, relax
+from symmcd.storage import atomic_path
+from symmcd.structures.write import read_extxyz
+
+
+def run(
+    crystals: Path, table: Path, relaxed: Path, shard: int, shards: int, settings: RelaxSettings, seed: int, device: str
+) -> None:
+    """Relax this shard's part of `settings.number` crystals drawn with `seed`; write their table and structures.
+
+    Every finished crystal goes to ``TABLE.partial`` at once, from where a killed run goes on.  The table has a row for
+    each crystal drawn; `relaxed` has those with a relaxed structure, in their primitive cells.
+
+    Raises:
+        InputError: unreadable crystals, or an output that cannot be written.
+    """
+    frames = read_extxyz(crystals)
+    chosen = draw(len(frames), settings.number, seed)[shard::shards]
+    work = {
+        "crystals": hashlib.sha256(crystals.read_bytes()).hexdigest(),
+        "settings": dataclasses.asdict(settings),
+        "seed": seed,
+        "shard": [shard, shards],
+    }
+    journal = Journal(table, work)
+    finished = {result["id"] for result in journal.done}
+    left = [index for index in chosen if frames[index].info["id"] not in finished]
+    model = load_chgnet(torch_device(device)) if left else None
+    with Progress(len(chosen), len(finished), "crystals") as progress:
+        for index in left:
+            frame = frames[index]
+            result = relax(
+                _structure(frame), model, steps=settings.steps, fmax=settings.fmax, max_atoms=settings.max_atoms,
+                seconds=settings.seconds,
+            )  # fmt: skip
+            journal.append({"id": frame.info["id"], "space_group": int(frame.info["space_group"]), **_as_json(result)})
+            progress.advance(1, f"{result.formula} {result.status}")
+    results = sorted(journal.done, key=lambda result: result["id"])
+    _write_table(table, results)
+    _write_structures(relaxed, results)
+    journal.remove()
+    statuses = ", ".join(f"{status} {count}" for status, count in Counter(r["status"] for r in results).most_common())
+    print(f"wrote {table} ({len(results)} crystals: {statuses})")
+    print(f"wrote {relaxed} ({sum(r['cell'] is not None for r in results)} crystals)")
+
+
+def draw(total: int, number: int, seed: int) -> list[int]:
+    """`number` of the indices 0 … total - 1 without repetition, ascending; all if there are no more."""
+    if number >= total:
+        return list(range(total))
+    return sorted(np.random.default_rng(seed).choice(total, number, replace=False).tolist())
+
+
+def _structure(frame: Atoms) -> Structure:
+    return Structure(frame.cell.array, frame.numbers.tolist(), frame.get_scaled_positions())
+
+
+def _as_json(result: Relaxation) -> dict[str, Any]:
+    structure = result.structure
+    if structure is None:
+        return {**result.row(), "cell": None}
+    return {
+        **result.row(),
+        "cell": structure.lattice.matrix.tolist(),
+        "element": [site.specie.Z for site in structure],
+        "position": structure.frac_coords.tolist(),
+    }
+
+
+def _write_table(path: Path, results: list[dict[str, Any]]) -> None:
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, ("id", "space_group", *COLUMNS), lineterminator="\n", extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(results)
+
+
+def _write_structures(path: Path, results: list[dict[str, Any]]) -> None:
+    """Primitive cells; per frame the id, the status, energy and the space groups sampled and found."""
+    frames = []
+    for result in results:
+        if result["cell"] is None:
+            continue
+        frame = Atoms(result["element"], cell=result["cell"], scaled_positions=result["position"], pbc=True)
+        frame.info = {
+            "id": result["id"],
+            "status": result["status"],
+            "energy_per_atom": result["energy_relaxed"],
+            "space_group": result["space_group"],
+            "space_group_relaxed": result["space_group_relaxed"] or 0,  # 0: spglib found none
+        }
+        frames.append(frame)
+    with atomic_path(path) as temporary:
+        temporary.touch()  # no frames make an empty file
+        if frames:
+            write(temporary, frames, format="extxyz")

@@ -1,0 +1,160 @@
+"""The relaxation stage: draw, shards, what a kill leaves, what a broken crystal does to the others."""
+
+import csv
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase.io import read
+from pymatgen.core import Lattice, Structure
+
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.crystallography.orbit import replicate_flat
+from symmcd.errors import InputError
+from symmcd.settings import RelaxSettings
+from symmcd.stages import relax
+from symmcd.structures.units import reduce
+from symmcd.structures.write import write_extxyz
+
+SETTINGS = RelaxSettings(number=10, steps=3, max_atoms=8)
+
+
+def rock_salt(cation, anion, a):
+    structure = Structure.from_spacegroup("Fm-3m", Lattice.cubic(a), [cation, anion], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    return reduce(structure)
+
+
+@pytest.fixture
+def crystals(tmp_path):
+    """Four crystals: two sound ones, one of an element CHGNet does not know, one of isolated atoms."""
+    units = [
+        rock_salt("Na", "Cl", 5.9),
+        rock_salt("Po", "O", 5.6),
+        rock_salt("Mg", "O", 4.3),
+        reduce(Structure(Lattice.cubic(20), ["Na"], [[0, 0, 0]])),
+    ]
+    units = AsymmetricUnits.from_units(units)
+    write_extxyz(tmp_path / "crystals.extxyz", replicate_flat(units), units)
+    return tmp_path / "crystals.extxyz"
+
+
+def rows(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def run(crystals, name, shard=0, shards=1, settings=SETTINGS, seed=0):
+    table, relaxed = crystals.with_name(f"{name}.csv"), crystals.with_name(f"{name}.extxyz")
+    relax.run(crystals, table, relaxed, shard, shards, settings, seed, "cpu")
+    return table, relaxed
+
+
+def without_seconds(path):
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in rows(path)]
+
+
+def test_every_crystal_has_a_row_and_relaxed_ones_a_structure(crystals, capfd):
+    table, relaxed = run(crystals, "all")
+    found = rows(table)
+    assert [row["id"] for row in found] == ["00000", "00001", "00002", "00003"]
+    assert [row["status"] for row in found] == [
+        "step_limit",
+        "failed:unknown_element:Po",
+        "converged",
+        "failed:isolated_atoms",
+    ]
+    assert [row["space_group"] for row in found] == ["225", "225", "225", "221"]
+    assert found[1]["energy_initial"] == found[1]["energy_relaxed"] == ""
+    assert float(found[0]["energy_relaxed"]) < float(found[0]["energy_initial"]) < -3
+    frames = read(relaxed, index=":")
+    assert [int(frame.info["id"]) for frame in frames] == [0, 2]
+    assert [len(frame) for frame in frames] == [2, 2], "primitive cells"
+    assert frames[0].info["energy_per_atom"] == pytest.approx(float(found[0]["energy_relaxed"]))
+    assert frames[0].info["space_group_relaxed"] == 225
+    assert not table.with_name("all.csv.partial").exists()
+    out, err = capfd.readouterr()
+    assert "wrote" in out
+    assert "CHGNet" not in out + err
+    assert "4/4 crystals" in err
+
+
+def test_shards_are_the_whole(crystals):
+    whole, _ = run(crystals, "whole")
+    parts = [without_seconds(run(crystals, f"shard{n}", n, 3)[0]) for n in range(3)]
+    assert sorted(itertools.chain(*parts), key=lambda row: row["id"]) == without_seconds(whole)
+    assert [row["id"] for row in parts[0]] == ["00000", "00003"]
+
+
+def test_empty_shard_writes_empty_files(crystals):
+    table, relaxed = run(crystals, "none", 5, 6)
+    assert rows(table) == []
+    assert table.read_text().startswith("id,space_group,status")
+    assert relaxed.read_bytes() == b""
+
+
+def test_draw_is_seeded_and_without_repetition():
+    assert relax.draw(5, 10, 0) == [0, 1, 2, 3, 4]
+    drawn = relax.draw(1000, 100, 3)
+    assert drawn == relax.draw(1000, 100, 3) == sorted(set(drawn))
+    assert drawn != relax.draw(1000, 100, 4)
+    assert np.mean(drawn) == pytest.approx(500, abs=100), "from all, not from the first"
+
+
+def test_goes_on_after_a_kill(crystals):
+    """SIGKILL in the middle of a crystal: those finished are kept, the rest is made, the result is as without."""
+    whole, whole_structures = run(crystals, "whole")
+    script = (
+        "import sys, time; from pathlib import Path; from symmcd.settings import RelaxSettings\n"
+        "from symmcd.stages import relax as stage\n"
+        "one = stage.relax\n"
+        "def slow(structure, *rest, **options):\n"
+        "    if 'Mg' in structure.composition: time.sleep(60)\n"
+        "    return one(structure, *rest, **options)\n"
+        "stage.relax = slow\n"
+        "crystals, table, relaxed = map(Path, sys.argv[1:])\n"
+        "settings = RelaxSettings(number=10, steps=3, max_atoms=8)\n"
+        "stage.run(crystals, table, relaxed, 0, 1, settings, 0, 'cpu')\n"
+    )
+    table, relaxed = crystals.with_name("killed.csv"), crystals.with_name("killed.extxyz")
+    partial = Path(f"{table}.partial")
+    process = subprocess.Popen([sys.executable, "-c", script, crystals, table, relaxed], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not (partial.exists() and partial.read_bytes().count(b"\n") == 3):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not table.exists()
+    kept = partial.read_bytes()
+    first = json.loads(kept.splitlines()[1])
+    partial.write_bytes(kept[:-1])  # the second crystal's line lacks its end: it is computed again
+    run(crystals, "killed")
+    assert rows(table)[0]["seconds"] == str(first["seconds"]), "the finished crystal was not computed again"
+    assert without_seconds(table) == without_seconds(whole)
+    assert relaxed.read_bytes() == whole_structures.read_bytes()
+
+
+def test_a_changed_setting_starts_over(crystals, capsys, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(relax.Journal, "remove", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run(crystals, "a", settings=RelaxSettings(number=1, steps=1))
+    run(crystals, "a", settings=RelaxSettings(number=1, steps=2))
+    assert "starting over" in capsys.readouterr().out
+    assert rows(crystals.with_name("a.csv"))[0]["steps"] in ("0", "2")
+
+
+def test_missing_crystals(tmp_path):
+    with pytest.raises(InputError, match="no such file"):
+        run(tmp_path / "crystals.extxyz", "x")
