@@ -59,6 +59,13 @@ def test_each_sodium_inside_has_six_bonds():
     assert (element[pairs].sum(axis=1) == 11 + 17).all()
 
 
+def test_bonds_end_at_their_reach():
+    """Two sulfurs, covalent radius 1.05 Å: joined up to 1.15 × 2.10 = 2.415 Å."""
+    sulfur = np.array([16, 16])
+    assert len(bonds(np.array([[0, 0, 0], [2.40, 0, 0]]), sulfur)) == 1
+    assert len(bonds(np.array([[0, 0, 0], [2.43, 0, 0]]), sulfur)) == 0
+
+
 def test_metals_are_not_joined():
     copper = np.array([[0, 0, 0], [1.8, 1.8, 0]])
     assert len(bonds(copper, np.array([29, 29]))) == 0
@@ -92,7 +99,8 @@ def test_a_drawing_is_mostly_filled_and_fits(unit):
     assert image.dtype == np.uint8
     covered = image[:, :, 3] > 0
     assert 0.15 < covered.mean() < 0.9
-    assert not covered[0].any() and not covered[:, 0].any() and not covered[-1].any() and not covered[:, -1].any()
+    assert not covered[[0, -1]].any(), "nothing is cut off"
+    assert not covered[:, [0, -1]].any()
 
 
 def test_a_long_cell_lies_down():

@@ -84,8 +84,8 @@ def crystals(results: Results, folder: Path, number: int, seed: int) -> Section:
         write_gallery(folder / "crystals.png", units)
     told = (
         f"{len(chosen)} crystals taken at random (seed {seed}) from the {len(candidates):,} of"
-        f" {len(results.generated):,} that are valid both ways and have at most {LARGEST_DRAWN} atoms in the conventional"
-        " cell; as generated, before any relaxation."
+        f" {len(results.generated):,} that are valid both ways and have at most {LARGEST_DRAWN} atoms in the"
+        " conventional cell; as generated, before any relaxation."
     )
     key = (
         "Atoms in Jmol’s colours, cell edges a, b, c in red, green, blue; atoms on faces, edges and corners are"
