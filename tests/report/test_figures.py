@@ -11,6 +11,7 @@ from PIL import Image
 from pymatgen.core import Element
 
 from symmcd.report import content_figures, run_figures, style, symmetry_figures
+from symmcd.report.sections import templates
 from symmcd.structures.units import replicate
 from tests.report.conftest import make_units
 
@@ -79,6 +80,10 @@ def test_bars_of_space_groups_have_the_height_of_the_shares():
     )
     assert np.allclose(heights[0], symmetry_figures.shares(GROUPS[0]))
     assert np.allclose(heights[1], -symmetry_figures.shares(GROUPS[1]))
+
+
+def test_templates_of_many_are_those_of_each():
+    assert templates(GENERATED).tolist() == [GENERATED[i].template for i in range(len(GENERATED))]
 
 
 def test_templates_are_parted_into_known_and_new():

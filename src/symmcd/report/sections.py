@@ -10,6 +10,7 @@ import numpy as np
 from markupsafe import Markup
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.report import content_figures, run_figures, symmetry_figures
 from symmcd.report.explain import METRICS, number, sentence
 from symmcd.report.load import Results
@@ -19,7 +20,11 @@ from symmcd.report.typesetting import symbol_html
 
 def templates(units: AsymmetricUnits) -> np.ndarray:
     """(B,) template of each crystal, as `AsymmetricUnit.template` writes it."""
-    return np.array([units[i].template for i in range(len(units))])
+    letter = wyckoff_table().letter[units.wyckoff]
+    sorted_letters = letter[np.lexsort((letter, units.crystal))].tolist()
+    ends = zip(units.start[:-1].tolist(), units.start[1:].tolist(), strict=True)
+    names = ["_".join(sorted_letters[first:last]) for first, last in ends]
+    return np.array([f"{group}_{name}" for group, name in zip(units.space_group.tolist(), names, strict=True)])
 
 
 def told(results: Results, name: str) -> str:
