@@ -85,6 +85,19 @@ def test_every_crystal_has_a_row_and_relaxed_ones_a_structure(crystals, capfd):
     assert "4/4 crystals" in err
 
 
+def test_one_broken_crystal_does_not_stop_the_others(crystals):
+    """A flat cell, a cell of NaN and atoms in one place, before a sound crystal."""
+    atom = "\nNa 0 0 0 a 0\nCl 0 0 0 a 0\n"
+    head = 'Properties=species:S:1:pos:R:3:wyckoff:S:1:orbit:I:1 id="{}" space_group=1 pbc="T T T"'
+    broken = ("1 0 0 2 0 0 0 0 1", "nan 0 0 0 1 0 0 0 1", "4 0 0 0 4 0 0 0 4")
+    text = "".join(f'2\nLattice="{cell}" {head.format(7000 + n)}{atom}' for n, cell in enumerate(broken))
+    crystals.write_text(text + crystals.read_text())
+    found = rows(run(crystals, "broken")[0])
+    statuses = [row["status"] for row in found if "700" in row["id"]]
+    assert statuses == ["failed:flat_cell", "failed:not_finite", "failed:nan_forces"]
+    assert sum(row["status"] == "converged" for row in found) == 1
+
+
 def test_shards_are_the_whole(crystals):
     whole, _ = run(crystals, "whole")
     parts = [without_seconds(run(crystals, f"shard{n}", n, 3)[0]) for n in range(3)]

@@ -137,14 +137,14 @@ def relax(
     started = time.monotonic()
     if not is_finite(structure):
         return Relaxation("failed:not_finite", structure.composition.reduced_formula, len(structure))
+    if structure.volume == 0:
+        return Relaxation("failed:flat_cell", structure.composition.reduced_formula, len(structure))
     primitive = primitive_cell(structure)
     result = Relaxation("", primitive.composition.reduced_formula, len(primitive))
     if len(primitive) > max_atoms:
         return dataclasses.replace(result, status="too_large")
     calculator = _WatchedCalculator(model, started + seconds)
-    optimizers: list[
-        FIRE
-    ] = []  # StructOptimizer keeps its optimizer to itself, and with it the forces on atoms and cell
+    optimizers: list[FIRE] = []  # StructOptimizer keeps its own to itself, and with it the forces on atoms and cell
 
     def fire(atoms: Any, **options: Any) -> FIRE:
         optimizers.append(FIRE(atoms, **options))

@@ -71,7 +71,9 @@ def draw(total: int, number: int, seed: int) -> list[int]:
 
 
 def _structure(frame: Atoms) -> Structure:
-    return Structure(frame.cell.array, frame.numbers.tolist(), frame.get_scaled_positions())
+    flat = frame.cell.volume == 0  # then there are no fractional positions; `relax` says what is wrong
+    positions = frame.positions if flat else frame.get_scaled_positions()
+    return Structure(frame.cell.array, frame.numbers.tolist(), positions)
 
 
 def _as_json(result: Relaxation) -> dict[str, Any]:
