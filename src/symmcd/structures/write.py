@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import zipfile
 from collections.abc import Iterator
@@ -53,8 +54,12 @@ def read_extxyz(path: Path) -> list[Atoms]:
         raise InputError(f"{path}: no such file; run the stage that makes it first") from None
     except (ValueError, OSError, KeyError, StopIteration) as error:
         raise InputError(f"{path}: not a readable extxyz file ({error}); delete it and rerun its stage") from None
-    for frame in frames:
-        frame.info["id"] = str(frame.info["id"]) if not isinstance(frame.info["id"], int) else f"{frame.info['id']:05d}"
+    # ASE reads id="00012" as the number 12; a name is text, so it is taken from the comment lines as it stands
+    names = re.findall(r'^.*Lattice=.*\bid="?([^"\s]+)', path.read_text(encoding="utf-8"), re.MULTILINE)
+    if len(names) != len(frames):
+        raise InputError(f"{path}: {len(frames)} frames, but {len(names)} with an id; it is not a file of this package")
+    for frame, name in zip(frames, names, strict=True):
+        frame.info["id"] = name
     return frames
 
 

@@ -1,0 +1,36 @@
+"""95 % intervals: Wilson for shares, bootstrap for distances."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+Z = 1.959963984540054  # 97.5 % point of the normal distribution
+
+
+def wilson(successes: int, total: int) -> tuple[float, float]:
+    """Wilson's score interval of a share, at 95 %; (0, 1) where nothing was counted."""
+    if total == 0:
+        return 0.0, 1.0
+    share = successes / total
+    centre = (share + Z**2 / (2 * total)) / (1 + Z**2 / total)
+    half = Z / (1 + Z**2 / total) * math.sqrt(share * (1 - share) / total + Z**2 / (4 * total**2))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def bootstrap(
+    statistic: Callable[[np.ndarray], float], values: np.ndarray, seed: int, draws: int = 200
+) -> tuple[float, float]:
+    """Interval of a non-negative statistic of one sample: value ± 1.96 bootstrap standard errors, cut at 0.
+
+    Not percentiles: distances between distributions are biased upwards by resampling, so that the percentile interval
+    can miss the value itself.  (nan, nan) where the sample is empty.
+    """
+    if len(values) == 0:
+        return math.nan, math.nan
+    rng = np.random.default_rng(seed)
+    found = [statistic(values[rng.integers(len(values), size=len(values))]) for _ in range(draws)]
+    value, half = statistic(values), Z * float(np.std(found, ddof=1))
+    return max(0.0, value - half), value + half

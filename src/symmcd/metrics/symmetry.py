@@ -1,0 +1,46 @@
+"""Space groups that spglib finds in a crystal, and how a set's distribution differs from a reference's."""
+
+from __future__ import annotations
+
+import numpy as np
+import spglib
+from pymatgen.core import Structure
+from scipy.spatial.distance import jensenshannon
+
+from symmcd.crystallography.space_group import operations
+
+
+def detected_group(structure: Structure, symprec: float) -> int | None:
+    """Space group number at a tolerance in Å; None where spglib gives up (atoms on top of each other, usually)."""
+    cell = (structure.lattice.matrix, structure.frac_coords, structure.atomic_numbers)
+    try:
+        found = spglib.get_symmetry_dataset(cell, symprec=symprec)
+    except spglib.SpglibError:
+        return None
+    return None if found is None else int(found.number)
+
+
+def keeps_group(structure: Structure, space_group: int, tolerance: float = 1e-3) -> bool:
+    """Whether every operation of the requested group maps the crystal onto itself, within `tolerance` Å.
+
+    The structure must be a conventional cell in the standard setting.  True for a crystal of the group or a supergroup.
+    """
+    numbers, position = np.array(structure.atomic_numbers), structure.frac_coords
+    for operation in operations(space_group):
+        moved = position @ operation[:, :3].T + operation[:, 3]
+        difference = moved[:, None] - position[None]
+        difference -= np.rint(difference)
+        gap = np.linalg.norm(difference @ structure.lattice.matrix, axis=2)
+        gap[numbers[:, None] != numbers[None]] = np.inf
+        if gap.min(axis=1).max() > tolerance:
+            return False
+    return True
+
+
+def group_distance(generated: np.ndarray, reference: np.ndarray) -> float:
+    """d_sg: Jensen–Shannon distance (natural logarithm) between space-group frequencies; 0 … sqrt(ln 2).
+
+    All 230 groups have a bin of their own.
+    """
+    counts = [np.bincount(np.asarray(groups, int), minlength=231)[1:] for groups in (generated, reference)]
+    return float(jensenshannon(*counts))
