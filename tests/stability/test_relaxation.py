@@ -54,18 +54,18 @@ def test_weights_are_those_that_chgnet_loads(model, capsys):
 
 @pytest.mark.parametrize(("start", "space_group"), [(rock_salt(), 225), (rutile(), 136)])
 def test_displaced_crystal_returns(model, capsys, start, space_group):
-    """Atoms 0.06 Å off and the cell 4 % too large: back to the ideal crystal, at its relaxed energy."""
-    moved = displaced(start, 0.06)
+    """Atoms 0.04 Å off and the cell 4 % too large: back to the ideal crystal, at its relaxed energy."""
+    moved = displaced(start, 0.04)
     moved.scale_lattice(moved.volume * 1.04)
-    result = relax(moved, model, fmax=0.005)
-    ideal = relax(start, model, fmax=0.005)
+    result = relax(moved, model, fmax=0.01)
+    ideal = relax(start, model, fmax=0.01)
     assert result.status == ideal.status == "converged"
-    assert result.fmax < 0.005
+    assert result.fmax < 0.01
     assert result.space_group_initial < space_group
     assert result.space_group_relaxed == space_group
     assert result.energy_relaxed == pytest.approx(ideal.energy_relaxed, abs=5e-4)
     assert result.energy_relaxed < result.energy_initial
-    assert result.rms_displacement == pytest.approx(0.06, abs=0.02)
+    assert result.rms_displacement == pytest.approx(0.04, abs=0.015)
     # volumes an atom: the relaxed one is that of the relaxed ideal crystal
     relaxed, expected = (r.structure.volume / len(r.structure) for r in (result, ideal))
     assert relaxed == pytest.approx(expected, rel=0.01)

@@ -75,7 +75,7 @@ class ConvexHull:
             phases = self._phases.setdefault(frozenset(fraction), {})
             key = tuple(sorted((element, round(share, 9)) for element, share in fraction.items()))
             if key not in phases or energy < phases[key][0]:
-                phases[key] = (energy, Composition(entry.formula).reduced_formula)
+                phases[key] = (energy, entry.formula)
 
     def at(self, formula: str) -> HullPoint:
         """The hull at a composition.
@@ -90,7 +90,8 @@ class ConvexHull:
         phases = [phase for subset in _subsets(fraction) for phase in self._phases.get(subset, {}).items()]
         weights, energy = _lowest_mixture(fraction, [dict(key) for key, _ in phases], [value[0] for _, value in phases])
         parts = sorted(((w, phases[i][1][1]) for i, w in enumerate(weights) if w > 1e-6), reverse=True)
-        return HullPoint(energy + self._baseline(fraction), " + ".join(f"{w:.3f} {name}" for w, name in parts))
+        names = [f"{w:.3f} {Composition(formula).reduced_formula}" for w, formula in parts]
+        return HullPoint(energy + self._baseline(fraction), " + ".join(names))
 
     def energy_above(self, formula: str, energy_per_atom: float) -> float:
         """Distance of a crystal of total energy `energy_per_atom` (eV/atom) to the hull; negative below it."""

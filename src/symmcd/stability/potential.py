@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ def load_chgnet(device: str) -> Any:
     # some 20 atoms gain nothing from a second, and lose where the cores are busy; shards use the cores better.
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)
+    # Every process would start its log with this remark of torch on a line of CHGNet's, which is right as it is.
+    warnings.filterwarnings("ignore", "Converting a tensor with requires_grad=True to a scalar", UserWarning)
     weights = Path(chgnet.__file__).parent / "pretrained" / VERSION / f"chgnet_{VERSION}_e29f68s314m37.pth.tar"
     state = torch.load(weights, map_location="cpu", weights_only=True)["model"]
     with contextlib.redirect_stdout(io.StringIO()):

@@ -112,9 +112,8 @@ def _computed_entry(entry: Any, path: Path, key: object) -> ReferenceEntry:
         ) from None
     if not math.isfinite(energy):
         raise InputError(f"{path}: entry {key} has the energy {energy}")
-    return ReferenceEntry(
-        composition.formula.replace(" ", ""), energy, "energy", path.name, str(entry.get("entry_id") or key)
-    )
+    formula = "".join(f"{element}{amount:g}" for element, amount in composition.get_el_amt_dict().items())
+    return ReferenceEntry(formula, energy, "energy", path.name, str(entry.get("entry_id") or key))
 
 
 # --- the csv between the stages `reference` and `hull` ---------------------------------------------------------------

@@ -92,7 +92,8 @@ def _write_table(path: Path, results: list[dict[str, Any]]) -> None:
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, ("id", "space_group", *COLUMNS), lineterminator="\n", extrasaction="ignore")
         writer.writeheader()
-        writer.writerows(results)
+        for result in results:
+            writer.writerow({k: f"{v:.6f}" if isinstance(v, float) else v for k, v in result.items()})
 
 
 def _write_structures(path: Path, results: list[dict[str, Any]]) -> None:
