@@ -93,15 +93,17 @@ def test_figures_lie_beside_the_page_too(results):
 def test_numbers_on_the_page_are_those_of_the_tables(results, page):
     text = " ".join(" ".join(page.texts).split())
     for _, row in pd.read_csv(results / "metrics/summary.csv").iterrows():
-        if "valid" in row["metric"] or row["metric"] == "templates_in_train":
+        if row["metric"] in ("space_group_jsd", "group_kept") and row["protocol"] == "strict":
+            shown = f"strict {row['value']:.4f}" if row["value"] < 1 else f"symmetry exact {row['value']:.1f} %"
+        elif "valid" in row["metric"] or row["metric"] == "templates_in_train":
             shown = f"{row['value']:.1f} % (95 % interval {row['low']:.1f} to {row['high']:.1f}, n = {row['n']}"
         elif row["value"] < 1:
             shown = f"{row['value']:.4f} (95 % interval {row['low']:.4f} to {row['high']:.4f}, n = {row['n']}"
         else:
-            shown = f"{row['value']:.0f} (95 % interval"
+            shown = f"{row['value']:.0f} (n = {row['n']}"
         assert shown in text, row["metric"]
     for _, row in pd.read_csv(results / "sun.csv").iterrows():
-        for name in ("initially_stable", "relaxed_stable", "sun"):
+        for name in ("initially_stable", "relaxed_stable", "stable_unique", "stable_novel", "sun"):
             assert f"{row[name]:.1f} % {row[f'{name}_low']:.1f} to {row[f'{name}_high']:.1f}" in text
     statuses = pd.read_csv(results / "relaxed/relaxed.csv")["status"].value_counts()
     for status, count in statuses.items():
@@ -123,6 +125,14 @@ def test_published_values_are_there_and_marked(html):
         "9.4 %",
         "7.0 %",
     ]
+
+
+def test_sun_crystals_are_listed_lowest_first(results, html):
+    table = pd.read_csv(results / "sun_per_crystal.csv", dtype={"id": str}, keep_default_na=False)
+    found = table[table["sun_at_0.1"].astype(str) == "True"]
+    energies = sorted(found["e_above_hull_relaxed"].astype(float))[:8]
+    assert re.findall(r'"eV/atom, relaxed" class="number">([-.\d]+)<', html) == [f"{energy:.3f}" for energy in energies]
+    assert f"of {len(found)} within 0.1 eV/atom" in html
 
 
 def test_the_page_says_how_far_it_compares(page):

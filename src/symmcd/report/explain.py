@@ -52,6 +52,13 @@ METRICS: dict[str, Metric] = {
         "",
         "0.0899",
     ),
+    "group_kept": Metric(
+        "symmetry exact", "Every operation of the space group that was asked for holds to 0.001 Å.", "%"
+    ),
+    "group_found": Metric(
+        "symmetry found", "spglib finds the very space group that was asked for, at the tolerance of the settings.", "%"
+    ),
+    "share_p1": Metric("P1", "spglib finds no symmetry beyond translations.", "%"),
     "templates_unique": Metric(
         "unique templates", "Distinct combinations of space group and occupied Wyckoff positions.", "", "2,794"
     ),
@@ -68,9 +75,13 @@ SUN: dict[str, Metric] = {
     "relaxed_stable": Metric(
         "stable after relaxation", "Energy after relaxation at or below the threshold above the hull.", "%", "9.4"
     ),
+    "stable_unique": Metric(
+        "stable, unique", "Stable after relaxation and the first of its kind among the stable crystals.", "%"
+    ),
+    "stable_novel": Metric("stable, novel", "Stable after relaxation and unlike every training crystal.", "%"),
     "sun": Metric(
         "S.U.N.",
-        "Stable after relaxation, unlike every other generated crystal and every training crystal.",
+        "Stable after relaxation, the first of its kind among the stable crystals, and unlike every training crystal.",
         "%",
         "7.0",
     ),

@@ -110,7 +110,7 @@ def valid_and_small(results: Results) -> np.ndarray:
             f"{results.folder / 'metrics/per_crystal.csv'}: crystal {unknown[0]} is not in crystals/units.npz;"
             " run `symmcd score` and `symmcd summarise` again"
         )
-    valid = table["structurally_valid"].astype(bool) & table["compositionally_valid"].astype(bool)
+    valid = (table["structurally_valid"].astype(str) == "True") & (table["compositionally_valid"].astype(str) == "True")
     indices = np.array([place[name] for name in table["id"][valid]], int)
     return indices[results.generated.number_of_atoms[indices] <= LARGEST_DRAWN]
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from symmcd import __version__
-from symmcd.report import judgement, run_section, sections
+from symmcd.report import judgement, run_section, sections, stability_section
 from symmcd.report.load import load
 from symmcd.report.page import write_page
 from symmcd.report.terminal import terminal_summary
@@ -35,7 +35,7 @@ def run(results: Path, output_dir: Path, settings: ReportSettings, seed: int) ->
         sections.template_section(run, figures),
         sections.content(run, figures),
         judgement.validity(run, figures),
-        judgement.stability(run, figures),
+        stability_section.stability(run, figures),
         sections.training(run, figures),
         run_section.limits(run),
     ]

@@ -1,0 +1,135 @@
+"""The section on stability: distance to the hull, S.U.N., relaxations, and the crystals found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from symmcd.errors import InputError
+from symmcd.report import run_figures
+from symmcd.report.explain import PUBLICATION, SUN, number, span
+from symmcd.report.judgement import describe, main_protocol, rate
+from symmcd.report.load import ALL_RATES, SUN_RATES, Results
+from symmcd.report.page import PlacedFigure, Section, Table, Text, place
+from symmcd.report.typesetting import formula_html, symbol_html
+
+
+def stability(results: Results, folder: Path) -> Section:
+    """Distance to the hull, S.U.N., what became of the relaxations."""
+    row = main_protocol(results)
+    figures = [
+        _hull_figure(table, str(hull), results, folder, "hull_distance" if i == 0 else f"hull_distance_{i + 1}")
+        for i, (hull, table) in enumerate(results.hull.groupby("hull", sort=False))
+    ]
+    rates = [rate(SUN[name], row, (name, f"{name}_low", f"{name}_high")) for name in SUN_RATES]
+    rate_figure = place(
+        run_figures.rates(rates, f"% of {int(row['n']):,} crystals"),
+        folder,
+        "sun",
+        Markup("<b>Stable, unique, novel</b> with 95 % intervals ({}; n = {:,}). Diamonds: {}.").format(
+            describe(row), int(row["n"]), PUBLICATION
+        ),
+        "Rates of stable and of stable, unique and novel crystals with 95 % intervals",
+    )
+    tables = (_sun_table(results), _status_table(results), *_candidates(results))
+    return Section("stability", "Stability", figures=(*figures, rate_figure), tables=tables)
+
+
+def _hull_figure(table: Any, hull: str, results: Results, folder: Path, name: str) -> PlacedFigure:
+    initial, relaxed = (table[f"e_above_hull_{when}"].to_numpy(float) for when in ("initial", "relaxed"))
+    thresholds = sorted(set(results.sun["threshold"].astype(float)))
+    counted: list[object] = []
+    for values in (initial, relaxed):
+        there = values[np.isfinite(values)]
+        counted += [f"{np.median(there):.3f}" if len(there) else "–", len(there)]
+    return place(
+        run_figures.hull_distances(initial, relaxed, thresholds, len(table)),
+        folder,
+        name,
+        Markup(
+            "<b>Energy above the hull “{}”</b> by CHGNet, eV/atom, as generated (median {}, n = {:,}) and relaxed"
+            " (median {}, n = {:,}), of {:,} crystals drawn; dashed: thresholds of stability."
+        ).format(hull, *counted, len(table)),
+        "Histograms of energy above the hull before and after relaxation",
+    )
+
+
+def _sun_table(results: Results) -> Table:
+    rows: list[Sequence[Text]] = []
+    for _, row in results.sun.iterrows():
+        cells = [
+            Markup("{}<small>{}</small>").format(
+                number(row[name], "%"), span(row[f"{name}_low"], row[f"{name}_high"], "%")
+            )
+            for name in ALL_RATES
+        ]
+        rows.append((row["protocol"], row["hull"], f"{row['threshold']:g}", f"{int(row['n']):,}", *cells))
+    return Table(
+        caption=Markup(
+            "<b>Every protocol</b> of sun.csv, per cent of n with 95 % intervals; stable means at most so many eV/atom"
+            " above the hull. A crystal whose relaxation failed stays in the denominator and counts as unstable."
+        ),
+        head=("protocol", "hull", "eV/atom", "n", *(SUN[name].label for name in ALL_RATES)),
+        rows=rows,
+        numbers=frozenset(range(2, 9)),
+        kind="stack",
+    )
+
+
+def _status_table(results: Results) -> Table:
+    counts = results.relaxed["status"].value_counts()
+    total = len(results.relaxed)
+    return Table(
+        caption=Markup("<b>What became of the relaxations</b> (CHGNet, n = {:,}).").format(total),
+        head=("status", "crystals", "share"),
+        rows=[(str(status), f"{count:,}", f"{100 * count / total:.1f} %") for status, count in counts.items()],
+        numbers=frozenset({1, 2}),
+        half=True,
+    )
+
+
+def _candidates(results: Results, rows: int = 8) -> list[Table]:
+    """S.U.N. crystals, lowest first; no table where there is none."""
+    threshold = float(results.sun["threshold"].max())
+    column = f"sun_at_{threshold:g}"
+    table = results.sun_per_crystal
+    if column not in table.columns:
+        path = results.folder / "sun_per_crystal.csv"
+        raise InputError(f"{path}: lacks the column {column}; run `symmcd sun` again")
+    hull = main_protocol(results)["hull"]
+    found = table[(table[column].astype(str) == "True") & (table["hull"] == hull)].sort_values("e_above_hull_relaxed")
+    if not len(found):
+        return []
+    relaxed_group = results.relaxed.set_index("id")["space_group_relaxed"]
+    group = dict(zip(results.generated.label.tolist(), results.generated.space_group.tolist(), strict=True))
+
+    def symbol(number: float) -> Text:
+        return Markup("{} ({})").format(symbol_html(int(number)), int(number)) if np.isfinite(number) else "–"
+
+    caption = Markup(
+        "<b>The S.U.N. crystals lowest in energy</b>, {} of {} within {:g} eV/atom of the hull “{}”, by CHGNet; their"
+        " CIFs are in crystals/, named by id."
+    ).format(min(rows, len(found)), len(found), threshold, hull)
+    return [
+        Table(
+            caption=caption,
+            head=("id", "formula", "space group", "after relaxation", "eV/atom, generated", "eV/atom, relaxed"),
+            rows=[
+                (
+                    row["id"],
+                    formula_html(row["formula"]),
+                    symbol(group[row["id"]]),
+                    symbol(relaxed_group.get(row["id"], np.nan)),
+                    f"{row['e_above_hull_initial']:.3f}",
+                    f"{row['e_above_hull_relaxed']:.3f}",
+                )
+                for _, row in found.head(rows).iterrows()
+            ],
+            numbers=frozenset({4, 5}),
+            kind="stack",
+        )
+    ]
