@@ -63,19 +63,19 @@ class Denoiser(nn.Module):
         """Prediction for a noisy `state`, its lattice standardised, at `time` (B,) in 1 … T."""
         settings = self.settings
         sine, cosine = fourier(state.position, settings.frequencies)
+        h = self.element(state.element) + self.site_symmetry(self.axis(state.site_symmetry).flatten(2))
+        fraction = (time / settings.steps).to(h.dtype)
         crystal = (
             self.space_group(self.codes[state.space_group - 1])
-            + self.time(time_features(time / settings.steps, settings.time_features))
+            + self.time(time_features(fraction, settings.time_features))
             + self.lattice(state.lattice)
         )
-        h = self.element(state.element) + self.site_symmetry(self.axis(state.site_symmetry).flatten(2))
         h = h + self.position(torch.cat([sine, cosine], dim=-1)) + crystal[:, None]
         h = self.start(silu(h))
 
         pair = pair_features(sine, cosine)
         mask = state.mask[..., None].to(h.dtype)  # (B, N, 1)
-        share = 1 / mask.sum(dim=1, keepdim=True) if settings.aggregation == "mean" else torch.ones_like(mask[:, :1])
-        weight = mask * share  # (B, N, 1), of each orbit in a sum over orbits
+        weight = mask / mask.sum(dim=1, keepdim=True) if settings.aggregation == "mean" else mask
         for layer in self.layers:
             h = layer(h, pair, state.lattice, weight)
         h = self.norm(h)

@@ -1,0 +1,40 @@
+"""Made-up asymmetric units and a small network for the tests of the diffusion."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import torch
+
+from symmcd.batch import OrbitBatch
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnits, numbered_labels
+from symmcd.crystallography.lattice import constrain
+from symmcd.crystallography.wyckoff import wyckoff_table
+from symmcd.settings import ModelSettings
+
+SMALL = ModelSettings(width=32, layers=2, frequencies=4, steps=20)
+
+
+def random_units(number: int, seed: int = 0, largest: int = 7, groups=(2, 14, 62, 139, 194, 225)) -> AsymmetricUnits:
+    """`number` crystals with random orbits on random Wyckoff positions."""
+    rng = np.random.default_rng(seed)
+    table = wyckoff_table()
+    group = rng.choice(groups, number)
+    count = rng.integers(1, largest + 1, number)
+    start = np.concatenate([[0], np.cumsum(count)])
+    owner = np.repeat(group, count)
+    wyckoff = np.array([rng.integers(table.start[g - 1], table.start[g]) for g in owner])
+    generator = table.generator[wyckoff]
+    position = (np.einsum("aij,aj->ai", generator[:, :, :3], rng.random((len(owner), 3))) + generator[:, :, 3]) % 1
+    k = constrain(rng.normal(0, 0.1, (number, 6)) + [0, 0, 0, 0, 0, 1.6], group)
+    element = rng.choice([8, 11, 22, 26, 38, 57], len(owner))
+    return AsymmetricUnits(group, k, start, element, wyckoff, position, np.array(numbered_labels(number)))
+
+
+def random_state(number: int, seed: int = 0, largest: int = 7) -> OrbitBatch:
+    """A noisy batch: random units with off-position coordinates."""
+    batch = OrbitBatch.from_units(random_units(number, seed, largest))
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.rand(batch.position.shape, generator=generator) * batch.mask[..., None]
+    return dataclasses.replace(batch, position=noise)

@@ -1,0 +1,265 @@
+"""Training and sampling from files to files: resumed bit for bit, sharded without a trace, and able to learn."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
+from symmcd.diffusion.generator import Generator
+from symmcd.diffusion.samples import Samples, read_samples
+from symmcd.errors import InputError, SymmcdError
+from symmcd.settings import ModelSettings, SamplingSettings, TrainingSettings
+from symmcd.stages import generate, sample, train
+from symmcd.storage import write_units
+from tests.diffusion.crystals import SMALL, random_units
+
+TRAINING = TrainingSettings(epochs=3, batch_size=16, validate_every=2, checkpoint_minutes=0, warmup_steps=5)
+SAMPLING = SamplingSettings(number=23, batch_size=6, steps=20)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    write_units(folder / "train.npz", random_units(90, seed=1))
+    write_units(folder / "val.npz", random_units(30, seed=2))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(data):
+    train.run(data / "train.npz", data / "val.npz", data / "run", SMALL, TRAINING, seed=3, device="cpu")
+    return data / "run"
+
+
+def rows_of(folder) -> list[dict[str, str]]:
+    with (folder / "losses.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def losses_of(folder) -> list[dict[str, str]]:
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in rows_of(folder)]
+
+
+def test_what_a_training_leaves(trained):
+    assert sorted(path.name for path in trained.iterdir()) == ["denoiser.safetensors", "losses.csv"]
+    rows = rows_of(trained)
+    assert tuple(rows[0]) == train.COLUMNS
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert rows[0]["val_total"] == ""  # validate_every: 2, and the last
+    assert float(rows[2]["val_total"]) < float(rows[1]["val_total"])
+    metadata = Generator.load(trained / "denoiser.safetensors", "cpu").checkpoint.metadata
+    assert metadata["seed"] == 3
+    assert metadata["steps_done"] == 18
+    assert len(metadata["data_sha256"]) == 64
+
+
+def test_killed_in_mid_epoch_and_resumed_bit_for_bit(data, trained):
+    """kill -9 at whatever moment follows the first saved state, twice, then to the end: the same bits."""
+    out = data / "killed"
+    command = (
+        "from pathlib import Path; from symmcd.settings import read_section; from symmcd.stages import train; "
+        f"train.run(Path({str(data / 'train.npz')!r}), Path({str(data / 'val.npz')!r}), Path({str(out)!r}), "
+        f"read_section('model', {json.dumps(dataclasses.asdict(SMALL))!r}), "
+        f"read_section('training', {json.dumps(dataclasses.asdict(TRAINING))!r}), seed=3, device='cpu')"
+    )
+    state = out / "checkpoint.safetensors"
+    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    for _ in range(2):
+        before = state.stat().st_mtime_ns if state.exists() else 0
+        process = subprocess.Popen([sys.executable, "-c", command], env=environment)
+        while process.poll() is None and (state.stat().st_mtime_ns if state.exists() else 0) == before:
+            time.sleep(0.0005)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL, "it ended before it could be killed"
+    train.run(data / "train.npz", data / "val.npz", out, SMALL, TRAINING, seed=3, device="cpu")
+    expected, found = load_file(trained / "denoiser.safetensors"), load_file(out / "denoiser.safetensors")
+    assert expected.keys() == found.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+    assert losses_of(out) == losses_of(trained)
+
+
+def test_a_state_of_other_settings_is_set_aside(data, trained, tmp_path, capsys, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "write_losses", stop)  # at the end of the first epoch
+    with pytest.raises(KeyboardInterrupt):
+        train.run(data / "train.npz", data / "val.npz", tmp_path, SMALL, TRAINING, seed=4, device="cpu")
+    monkeypatch.undo()
+    assert (tmp_path / "checkpoint.safetensors").exists()
+    train.run(data / "train.npz", data / "val.npz", tmp_path, SMALL, TRAINING, seed=3, device="cpu")
+    assert "belongs to other data or settings: training from the start" in capsys.readouterr().out
+    assert (tmp_path / "checkpoint.old.safetensors").exists()
+    assert losses_of(tmp_path) == losses_of(trained)
+    (tmp_path / "checkpoint.safetensors").write_bytes(b"cut")
+    with pytest.raises(InputError, match="checkpoint.safetensors: not a readable"):
+        train.run(data / "train.npz", data / "val.npz", tmp_path, SMALL, TRAINING, seed=3, device="cpu")
+
+
+def test_a_limit_of_time_ends_the_schedule(data, tmp_path):
+    settings = dataclasses.replace(TRAINING, epochs=10**6, max_minutes=0.02, checkpoint_minutes=1)
+    train.run(data / "train.npz", data / "val.npz", tmp_path, SMALL, settings, device="cpu")
+    assert rows_of(tmp_path)[-1]["val_total"] != ""
+    assert not (tmp_path / "checkpoint.safetensors").exists()
+
+
+def test_a_diverging_training_stops_and_keeps_its_batch(data, tmp_path):
+    settings = dataclasses.replace(TRAINING, learning_rate=1e30, warmup_steps=0)
+    with pytest.raises(SymmcdError, match=r"not finite at step \d+ .*lower training.learning_rate") as error:
+        train.run(data / "train.npz", data / "val.npz", tmp_path, SMALL, settings, device="cpu")
+    (saved,) = tmp_path.glob("diverged_step*.safetensors")
+    assert str(saved) in str(error.value)
+    assert load_file(saved)["state/position"].shape[2] == 3
+    assert not (tmp_path / "denoiser.safetensors").exists()
+
+
+def test_paper_scale_on_a_cpu_is_refused_unless_asked_for(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    write_units(tmp_path / "train.npz", random_units(90).take(np.arange(27_000) % 90))  # as many as MP-20 has
+    paper = ModelSettings(), TrainingSettings()
+    with pytest.raises(InputError, match=r"days on a CPU.*config/cpu.yaml"):
+        train.run(tmp_path / "train.npz", data / "val.npz", tmp_path / "out", *paper, device="auto")
+    train.refuse_paper_scale(SMALL, TRAINING, random_units(90))
+    with pytest.raises(InputError, match="torch sees no CUDA"):
+        train.run(tmp_path / "train.npz", data / "val.npz", tmp_path / "out", SMALL, TRAINING, device="cuda")
+
+
+def test_batches_in_groups_have_the_gradient_of_the_whole(data, monkeypatch):
+    from symmcd.batch import OrbitBatch
+    from symmcd.diffusion.data_statistics import DataStatistics
+    from symmcd.diffusion.denoiser import Denoiser
+    from symmcd.diffusion.forward_process import ForwardProcess
+
+    units = random_units(40)
+    process, batch = ForwardProcess(SMALL, DataStatistics.of(units)), OrbitBatch.from_units(units)
+    noisy, target, times = train.corrupted(process, batch, 0)
+    found = []
+    for overhead in (0, 10**9):  # a group for every size; all in one
+        monkeypatch.setitem(train.LAUNCH_PAIRS, "cpu", overhead)
+        torch.manual_seed(0)
+        denoiser = Denoiser(SMALL)
+        losses = train.batch_losses(denoiser, noisy, target, times, TRAINING.loss_weights, backward=True)
+        found.append((losses["total"], [p.grad for p in denoiser.parameters()]))
+    assert found[0][0] == pytest.approx(found[1][0], rel=1e-5)
+    for a, b in zip(found[0][1], found[1][1], strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+
+
+# --- sampling --------------------------------------------------------------------------------------------------------
+
+
+def assert_same(a: Samples, b: Samples) -> None:
+    for name in ("number", "space_group", "start", "element", "site_symmetry"):
+        np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
+    difference = (a.position - b.position + 0.5) % 1 - 0.5
+    np.testing.assert_allclose(difference, 0, atol=1e-4)
+    np.testing.assert_allclose(a.lattice, b.lattice, atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def whole(trained):
+    sample.run(trained / "denoiser.safetensors", trained.parent / "whole.npz", 0, 1, SAMPLING, seed=1, device="cpu")
+    return read_samples(trained.parent / "whole.npz")
+
+
+def test_shards_and_batch_sizes_change_nothing(trained, whole, tmp_path):
+    assert whole.number.tolist() == list(range(23))
+    parts = []
+    for shard in range(3):
+        settings = dataclasses.replace(SAMPLING, batch_size=(1, 4, 100)[shard])
+        path = tmp_path / f"shard{shard}.npz"
+        sample.run(trained / "denoiser.safetensors", path, shard, 3, settings, seed=1, device="cpu")
+        parts.append(read_samples(path))
+        assert parts[-1].number.tolist() == list(range(23))[shard::3]
+        assert not path.with_name(f"{path.name}.partial").exists()
+    assert_same(Samples.concatenate(parts), whole)
+
+
+def test_another_seed_is_another_sample(trained, whole, tmp_path):
+    sample.run(trained / "denoiser.safetensors", tmp_path / "s.npz", 0, 1, SAMPLING, seed=2, device="cpu")
+    assert read_samples(tmp_path / "s.npz").lattice[0, 5] != whole.lattice[0, 5]
+
+
+def test_killed_sampling_goes_on_where_it_was(trained, whole, tmp_path, monkeypatch):
+    original, sampled = Generator.sample, []
+
+    def dies_at_the_third(self, plan, *arguments):
+        if len(sampled) == 2:
+            raise KeyboardInterrupt
+        sampled.append(plan)
+        return original(self, plan, *arguments)
+
+    monkeypatch.setattr(Generator, "sample", dies_at_the_third)
+    arguments = (trained / "denoiser.safetensors", tmp_path / "s.npz", 0, 1)
+    with pytest.raises(KeyboardInterrupt):
+        sample.run(*arguments, SAMPLING, seed=1, device="cpu")
+    again = []
+    monkeypatch.setattr(Generator, "sample", lambda self, plan, *a: again.append(plan) or original(self, plan, *a))
+    sample.run(*arguments, SAMPLING, seed=1, device="cpu")
+    done = sum(len(plan.number) for plan in sampled)
+    assert sum(len(plan.number) for plan in again) == 23 - done
+    assert_same(read_samples(tmp_path / "s.npz"), whole)
+
+
+def test_what_sampling_refuses(trained, tmp_path):
+    denoiser = trained / "denoiser.safetensors"
+    with pytest.raises(InputError, match="30 reverse steps, but the denoiser was trained with 20"):
+        sample.run(denoiser, tmp_path / "s.npz", 0, 1, dataclasses.replace(SAMPLING, steps=30), device="cpu")
+    with pytest.raises(InputError, match="none of the 2 crystals"):
+        sample.run(denoiser, tmp_path / "s.npz", 2, 3, dataclasses.replace(SAMPLING, number=2), device="cpu")
+    with pytest.raises(InputError, match="no such file"):
+        sample.run(tmp_path / "none", tmp_path / "s.npz", 0, 1, SAMPLING, device="cpu")
+    (tmp_path / "bad.npz").write_bytes(b"")
+    with pytest.raises(InputError, match="bad.npz"):
+        read_samples(tmp_path / "bad.npz")
+
+
+def test_without_weights_it_says_what_to_do(tmp_path):
+    with pytest.raises(InputError, match="symmcd train"):
+        generate.load_pretrained("mp20")
+
+
+def test_generate_writes_crystals(trained, tmp_path):
+    generate.run(tmp_path, 3, 225, trained / "denoiser.safetensors", device="cpu")
+    assert len(list((tmp_path / "cif").glob("*.cif"))) == 3
+    assert (tmp_path / "crystals.extxyz").exists()
+
+
+# --- learning --------------------------------------------------------------------------------------------------------
+
+NACL = AsymmetricUnit(225, np.eye(3) * 5.64, [11, 17], ("a", "b"), [[0, 0, 0], [0.5, 0.5, 0.5]])
+RUTILE = AsymmetricUnit(136, np.diag([4.59, 4.59, 2.96]), [22, 8], ("a", "f"), [[0, 0, 0], [0.305, 0.305, 0]])
+CSCL = AsymmetricUnit(221, np.eye(3) * 4.12, [55, 17], ("a", "b"), [[0, 0, 0], [0.5, 0.5, 0.5]])
+
+
+def test_three_crystals_are_learnt_by_heart(tmp_path):
+    """The whole chain of representation, noise, network, reverse process and decoding returns what it was shown."""
+    known = {225: NACL, 136: RUTILE, 221: CSCL}
+    units = AsymmetricUnits.from_units([unit for unit in known.values() for _ in range(32)])
+    write_units(tmp_path / "three.npz", units)
+    model = ModelSettings(width=64, layers=2, frequencies=8, steps=50)
+    training = TrainingSettings(epochs=400, batch_size=96, learning_rate=3e-3, ema_decay=0.99, validate_every=400)
+    train.run(tmp_path / "three.npz", tmp_path / "three.npz", tmp_path, model, training, device="cpu")
+    found = Generator.load(tmp_path / "denoiser.safetensors", "cpu").generate(60, seed=1)
+    right = 0
+    for unit in found:
+        expected = known[unit.space_group]
+        cell = np.allclose(np.linalg.norm(unit.lattice, axis=1), np.linalg.norm(expected.lattice, axis=1), rtol=0.03)
+        orbits = sorted(zip(unit.letter, unit.element.tolist(), strict=True))
+        x = {letter: position[0] for letter, position in zip(unit.letter, unit.position, strict=True)}
+        free = unit.space_group != 136 or min(abs(x.get("f", 9) - 0.305), abs(1 - x.get("f", 9) - 0.305)) < 0.02
+        right += cell and free and orbits == sorted(zip(expected.letter, expected.element.tolist(), strict=True))
+    assert right >= 54, f"{right} of 60"
