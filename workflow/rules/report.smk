@@ -30,4 +30,4 @@ rule report:
         settings=settings("report"),
     shell:
         "symmcd report {params.results} {params.directory} --seed {params.seed} --settings {params.settings:q}"
-        " 2>&1 | tee {log}"
+        " > {log} 2>&1"  # its table is what `symmcd show` prints
