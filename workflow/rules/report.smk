@@ -1,4 +1,4 @@
-# The page at the end.
+# The page at the end.  Its table goes to the log; `symmcd show` prints it again.
 
 
 rule report:
@@ -30,4 +30,4 @@ rule report:
         settings=settings("report"),
     shell:
         "symmcd report {params.results} {params.directory} --seed {params.seed} --settings {params.settings:q}"
-        " > {log} 2>&1"  # its table is what `symmcd show` prints
+        " > {log} 2>&1"
