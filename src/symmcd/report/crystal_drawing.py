@@ -147,18 +147,26 @@ def element_colours(elements: Sequence[int]) -> dict[str, str]:
     return {chemical_symbols[z]: "#" + "".join(f"{round(255 * c):02x}" for c in jmol_colors[z]) for z in elements}
 
 
-def write_gallery(path: Path, units: Sequence[AsymmetricUnit], columns: int = 3) -> None:
-    """Several crystals on white, each with its formula and space group (paper, figure 6), as ``path`` (png)."""
+def write_gallery(
+    path: Path, units: Sequence[AsymmetricUnit], columns: int = 3, images: Sequence[np.ndarray] | None = None
+) -> None:
+    """Several crystals on white, each with its formula and space group (paper, figure 6), as ``path`` (png).
+
+    `images` are those of `draw_crystal`, where they are drawn already.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     rows = -(-len(units) // columns)
     figure = Figure(figsize=(3.1 * columns, 3.25 * rows), layout="constrained")
     FigureCanvasAgg(figure)
-    for axes, unit in itertools.zip_longest(figure.subplots(rows, columns, squeeze=False).flat, units):
+    images = [draw_crystal(unit) for unit in units] if images is None else images
+    drawn = zip(units, images, strict=True)
+    for axes, pair in itertools.zip_longest(figure.subplots(rows, columns, squeeze=False).flat, drawn):
         axes.set_axis_off()
-        if unit is not None:
-            axes.imshow(draw_crystal(unit), interpolation="antialiased")
+        if pair is not None:
+            unit, image = pair
+            axes.imshow(image, interpolation="antialiased")
             title = f"{formula_mathtext(reduced_formula(unit.composition))}   {symbol_mathtext(unit.space_group)}"
             axes.set_title(title, fontsize=13, color="#202428")
     with atomic_path(path) as temporary:

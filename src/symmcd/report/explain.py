@@ -95,13 +95,18 @@ def label_html(metric: Metric) -> Markup:
 
 def number(value: float, unit: str = "") -> str:
     """``94.3 %``, ``0.0899``, ``1,654``; ``–`` where there is none."""
-    if value is None or not math.isfinite(value):
-        return "–"
-    if unit == "%":
-        return f"{value:.1f} %"
-    if float(value).is_integer() and abs(value) >= 1:
-        return f"{value:,.0f}"
-    return f"{value:.4f}" if abs(value) < 1 else f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"
+    return shown(value, math.nan, math.nan, unit)[0]
+
+
+def shown(value: float, low: float, high: float, unit: str = "") -> tuple[str, str]:
+    """A value and its interval with the same digits: ``94.3 %``, ``93.1 to 95.2``; where absent, ``–`` and nothing."""
+    there = [float(v) for v in (value, low, high) if v is not None and math.isfinite(v)]
+    largest = max(map(abs, there), default=0.0)
+    counts = all(v.is_integer() for v in there) and largest >= 1
+    digits = 1 if unit == "%" else 0 if counts else 4 if largest < 1 else 3 if largest < 10 else 1
+    text = [f"{v:,.{digits}f}" if v is not None and math.isfinite(v) else "" for v in (value, low, high)]
+    interval = f"{text[1]} to {text[2]}" if text[1] and text[2] else ""
+    return (f"{text[0]} %" if unit == "%" else text[0]) if text[0] else "–", interval
 
 
 def published(metric: Metric | None) -> str:
@@ -111,16 +116,9 @@ def published(metric: Metric | None) -> str:
     return metric.paper + (" %" if metric.unit == "%" else "")
 
 
-def span(low: float, high: float, unit: str = "") -> str:
-    """``93.1 to 95.2``; empty where there is none."""
-    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
-        return ""
-    return f"{number(low, unit).removesuffix(' %')} to {number(high, unit).removesuffix(' %')}"
-
-
 def sentence(row: Any, metric: Metric) -> str:
     """``91.0 % (95 % interval 88.0 to 93.0, n = 800, protocol paper)`` of a row of summary.csv."""
-    interval = span(row["low"], row["high"], metric.unit)
+    value, interval = shown(row["value"], row["low"], row["high"], metric.unit)
     parts = [f"95 % interval {interval}"] if interval else []
     parts += [f"n = {int(row['n']):,}", f"protocol {row['protocol']}"]
-    return f"{number(row['value'], metric.unit)} ({', '.join(parts)})"
+    return f"{value} ({', '.join(parts)})"

@@ -10,7 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from symmcd.report import content_figures, run_figures
-from symmcd.report.explain import METRICS, PUBLICATION, SUN, Metric, label_html, number, published, sentence, span
+from symmcd.report.explain import METRICS, PUBLICATION, SUN, Metric, label_html, published, sentence, shown
 from symmcd.report.load import SUN_RATES, Results
 from symmcd.report.page import Section, Table, Text, place
 from symmcd.report.run_figures import Rate
@@ -57,12 +57,13 @@ def glance(results: Results) -> Section:
 
 
 def _glance_row(metric: Metric, row: Any, columns: tuple[str, str, str], how: str) -> Sequence[Text]:
-    value, low, high = (row[name] for name in columns)
+    at, low, high = (row[name] for name in columns)
+    value, interval = shown(at, low, high, metric.unit)
     label = Markup("{}<small>{} <i>{}.</i></small>").format(
         label_html(metric), metric.sentence, how[0].upper() + how[1:]
     )
     paper = Markup("<span class='published'>{}</span>").format(published(metric) or "–")
-    return (label, number(value, metric.unit), span(low, high, metric.unit), f"{int(row['n']):,}", paper)
+    return (label, value, interval, f"{int(row['n']):,}", paper)
 
 
 def main_protocol(results: Results) -> Any:
@@ -136,5 +137,5 @@ def _summary_row(row: Any) -> Sequence[Text]:
     known = row["metric"] in METRICS
     name = Markup("{}<small>{}</small>").format(label_html(metric), metric.sentence) if known else metric.label
     note = row["note"] if isinstance(row["note"], str) else ""
-    value = number(row["value"], metric.unit)
-    return (name, row["protocol"], value, span(row["low"], row["high"], metric.unit), f"{int(row['n']):,}", note)
+    value, interval = shown(row["value"], row["low"], row["high"], metric.unit)
+    return (name, row["protocol"], value, interval, f"{int(row['n']):,}", note)

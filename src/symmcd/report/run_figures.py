@@ -141,6 +141,7 @@ def hull_distances(initial: np.ndarray, relaxed: np.ndarray, thresholds: Sequenc
             axes.annotate(f"{threshold:g}", (threshold, 1), xycoords=("data", "axes fraction"), xytext=(2, -8),
                           textcoords="offset points", fontsize=7.5, color=INK)  # fmt: skip
         axes.set(xlabel="energy above the hull, eV/atom", ylabel=f"% of {total:,} crystals", xlim=(edges[0], edges[-1]))
+        axes.set_ylim(bottom=0)
         axes.grid(axis="y")
         figure.legend(loc="outside upper center", ncols=2)
     return figure

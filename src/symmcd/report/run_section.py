@@ -72,16 +72,17 @@ def crystals(results: Results, folder: Path, number: int, seed: int) -> Section:
     """Some valid crystals, drawn at random and not chosen by looks."""
     candidates = valid_and_small(results)
     chosen = np.sort(np.random.default_rng(seed).choice(candidates, min(number, len(candidates)), replace=False))
-    drawings, units = [], []
+    drawings, units, images = [], [], []
     for place, index in enumerate(chosen.tolist(), 1):
         unit = results.generated[index]
         formula = reduced_formula(unit.composition)
         units.append(unit)
+        images.append(draw_crystal(unit))
         alternative = f"Conventional cell of {formula}, {symbol(unit.space_group)}"
         caption = caption_of(unit, str(results.generated.label[index]))
-        drawings.append(place_drawing(draw_crystal(unit), folder, f"crystal_{place}", caption, alternative))
+        drawings.append(place_drawing(images[-1], folder, f"crystal_{place}", caption, alternative))
     if units:
-        write_gallery(folder / "crystals.png", units)
+        write_gallery(folder / "crystals.png", units, images=images)
     told = (
         f"{len(chosen)} crystals taken at random (seed {seed}) from the {len(candidates):,} of"
         f" {len(results.generated):,} that are valid both ways and have at most {LARGEST_DRAWN} atoms in the"

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from symmcd.errors import InputError
 from symmcd.report import run_figures
-from symmcd.report.explain import PUBLICATION, SUN, number, span
+from symmcd.report.explain import PUBLICATION, SUN, shown
 from symmcd.report.judgement import describe, main_protocol, rate
 from symmcd.report.load import ALL_RATES, SUN_RATES, Results
 from symmcd.report.page import PlacedFigure, Section, Table, Text, place
@@ -62,9 +62,7 @@ def _sun_table(results: Results) -> Table:
     rows: list[Sequence[Text]] = []
     for _, row in results.sun.iterrows():
         cells = [
-            Markup("{}<small>{}</small>").format(
-                number(row[name], "%"), span(row[f"{name}_low"], row[f"{name}_high"], "%")
-            )
+            Markup("{}<small>{}</small>").format(*shown(row[name], row[f"{name}_low"], row[f"{name}_high"], "%"))
             for name in ALL_RATES
         ]
         rows.append((row["protocol"], row["hull"], f"{row['threshold']:g}", f"{int(row['n']):,}", *cells))

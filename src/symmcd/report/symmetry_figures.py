@@ -60,8 +60,8 @@ def space_groups(generated: np.ndarray, training: np.ndarray, named: int = 9) ->
         axes.bar(number, up, width=0.92, color=GENERATED, label=f"generated (n = {len(generated):,})")
         axes.bar(number, -down, width=0.92, color=REFERENCE, label=f"training (n = {len(training):,})")
         axes.axhline(0, color=MUTED, linewidth=0.7)
-        _name_bars(axes, up, number, named, sign=1)
-        _name_bars(axes, down, number, named, sign=-1)
+        _name_bars(axes, up, number, named, sign=1, top=top)
+        _name_bars(axes, down, number, named, sign=-1, top=top)
         axes.set(xlim=(-0.5, 231.5), ylim=(-top, top), xlabel="space-group number", ylabel="% of crystals")
         axes.set_xticks([1, 25, 50, 75, 100, 125, 150, 175, 200, 225])
         axes.yaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
@@ -69,13 +69,12 @@ def space_groups(generated: np.ndarray, training: np.ndarray, named: int = 9) ->
     return figure
 
 
-def _name_bars(axes: Any, share: np.ndarray, number: np.ndarray, named: int, sign: int) -> None:
+def _name_bars(axes: Any, share: np.ndarray, number: np.ndarray, named: int, sign: int, top: float) -> None:
     """Symbols of the tallest bars, tallest first, leaving out those that would run into one already there."""
     taken: list[tuple[float, float]] = []
-    limit = share.max()
     for i in np.argsort(-share, kind="stable")[:named]:
         here = (float(number[i]), float(share[i]))
-        if share[i] == 0 or any(abs(here[0] - x) < 15 and abs(here[1] - y) < 0.16 * limit for x, y in taken):
+        if share[i] == 0 or any(abs(here[0] - x) < 15 and abs(here[1] - y) < 0.09 * top for x, y in taken):
             continue
         taken.append(here)
         axes.annotate(

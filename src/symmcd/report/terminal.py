@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from symmcd.report.explain import METRICS, SUN, number, published, span
+from symmcd.report.explain import METRICS, SUN, published, shown
 from symmcd.report.load import SUN_RATES, tables
 
 
@@ -21,34 +21,26 @@ def terminal_summary(results: Path) -> str:
         metric = METRICS.get(row["metric"])
         unit = metric.unit if metric else ""
         label = f"{metric.label if metric else row['metric']} [{row['protocol']}]"
-        rows.append(
-            [
-                label,
-                number(row["value"], unit),
-                span(row["low"], row["high"], unit),
-                f"{int(row['n']):,}",
-                published(metric),
-            ]
-        )
+        paper = published(metric) if row["protocol"] == "paper" else ""
+        rows.append([label, *shown(row["value"], row["low"], row["high"], unit), f"{int(row['n']):,}", paper])
     for i, (_, row) in enumerate(sun.iterrows()):
         rows.append([""] * len(head))
         rows.append([f"hull {row['hull']}, {row['threshold']:g} eV/atom [{row['protocol']}]", "", "", "", ""])
         for name in SUN_RATES:
             paper = published(SUN[name]) if i == 0 else ""  # the published protocol stands first
-            interval = span(row[f"{name}_low"], row[f"{name}_high"], "%")
-            rows.append([f"  {SUN[name].label}", number(row[name], "%"), interval, f"{int(row['n']):,}", paper])
-    return (
-        columns(rows)
-        + "\n\npublished: SymmCD on MP-20, 10,000 crystals; sizes, data and hull may differ from this run's"
-    )
+            value = shown(row[name], row[f"{name}_low"], row[f"{name}_high"], "%")
+            rows.append([f"  {SUN[name].label}", *value, f"{int(row['n']):,}", paper])
+    rows.append([""] * len(head))
+    rows.append(["published: SymmCD on MP-20, 10,000 crystals; size, data and hull may differ from this run's"])
+    return columns(rows)
 
 
 def columns(rows: list[list[str]]) -> str:
-    """Rows in aligned columns, the first to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    """Rows in aligned columns, the first to the left, the others to the right; a row of one cell is a remark."""
+    widths = [max(map(len, column)) for column in zip(*(row for row in rows if len(row) > 1), strict=True)]
     lines = [
         "  ".join(
-            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=False))]
         )
         for row in rows
     ]
