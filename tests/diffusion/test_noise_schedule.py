@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -33,6 +34,6 @@ def test_sigma_is_geometric():
 def test_reverse_times_fall_from_T_to_0(training, steps):
     times = reverse_times(training, steps)
     assert (times[0], times[-1], len(times)) == (training, 0, steps + 1)
-    gaps = {a - b for a, b in zip(times[:-1], times[1:], strict=True)}
+    gaps = {a - b for a, b in pairwise(times)}
     assert min(gaps) >= 1
     assert max(gaps) - min(gaps) <= 1

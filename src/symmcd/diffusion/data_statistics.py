@@ -55,7 +55,9 @@ class DataStatistics:
         if not len(units):
             raise InputError("the training set has no crystals")
         if units.element.min() < 1 or units.element.max() > ELEMENTS:
-            raise InputError(f"atomic numbers must be 1 to {ELEMENTS}, got {units.element.min()} and {units.element.max()}")
+            raise InputError(
+                f"atomic numbers must be 1 to {ELEMENTS}, got {units.element.min()} and {units.element.max()}"
+            )
         group, orbits = units.space_group - 1, np.diff(units.start)
         orbit_count = np.zeros((230, orbits.max() + 1))
         np.add.at(orbit_count, (group, orbits), 1)

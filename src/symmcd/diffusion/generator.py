@@ -87,9 +87,7 @@ class Generator:
         units = decode(s.space_group, s.lattice, s.element, s.position, s.site_symmetry, s.start)
         return [units[i] for i in range(len(units))]
 
-    def plan(
-        self, number: np.ndarray, sampler: Sampler, seed: int, space_groups: Sequence[int] = ()
-    ) -> Iterator[Plan]:
+    def plan(self, number: np.ndarray, sampler: Sampler, seed: int, space_groups: Sequence[int] = ()) -> Iterator[Plan]:
         """Space group and number of orbits of the crystals `number` (B,), put into batches of similar size.
 
         How far a crystal is padded depends on its own number of orbits alone, so that it comes out the same

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from symmcd.diffusion.denoiser import Prediction
-from symmcd.diffusion.forward_process import Target
+from symmcd.batch import OrbitBatch, split_by_count
+from symmcd.diffusion.denoiser import Denoiser, Prediction
+from symmcd.diffusion.forward_process import ForwardProcess, Noise, Target
 
 COMPONENTS = ("lattice", "position", "element", "site_symmetry")
+NAMES = (*COMPONENTS, "total")
+LAUNCH_PAIRS = {"cpu": 200, "cuda": 4000}  # what one more group of a batch costs, in pairs (see split_by_count)
 
 
 def component_losses(
@@ -45,3 +49,41 @@ def component_losses(
 def total_loss(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
     """Weighted sum of the components."""
     return sum((weights[name] * losses[name] for name in COMPONENTS), start=losses["lattice"] * 0)
+
+
+def corrupted(process: ForwardProcess, batch: OrbitBatch, seed: int) -> tuple[OrbitBatch, Target, Tensor]:
+    """A batch at times drawn evenly from 1 … T, what to predict of it, and the times (B,)."""
+    generator = torch.Generator(batch.mask.device).manual_seed(seed)
+    times = torch.randint(1, process.steps + 1, (len(batch),), generator=generator, device=generator.device)
+    noise = Noise.draw(len(batch), batch.mask.shape[1], generator)
+    noisy, target = process.corrupt(batch, times, noise)
+    return noisy, target, times
+
+
+def batch_losses(
+    denoiser: Denoiser,
+    noisy: OrbitBatch,
+    target: Target,
+    times: Tensor,
+    weights: Mapping[str, float],
+    *,
+    backward: bool,
+) -> dict[str, float]:
+    """Mean loss of each component and their weighted total; gradients are added to the network if asked.
+
+    The batch goes through in groups of similar orbit counts, whose gradients add up to that of the whole.
+    """
+    device = noisy.mask.device.type
+    orbits = int(noisy.mask.sum())
+    sums = torch.zeros(len(NAMES), device=noisy.mask.device, dtype=torch.float64)
+    for rows, width in split_by_count(noisy.count, LAUNCH_PAIRS[device]):
+        part, part_target = noisy.select(rows, width), target.select(rows, width)
+        with torch.set_grad_enabled(backward):
+            with torch.autocast(device, dtype=torch.bfloat16, enabled=device == "cuda"):
+                prediction = denoiser(part, times[rows])
+            losses = component_losses(prediction, part_target, part.mask, len(noisy), orbits)
+            total = total_loss(losses, weights)
+        if backward:
+            total.backward()
+        sums += torch.stack([*(losses[name] for name in COMPONENTS), total]).detach()
+    return dict(zip(NAMES, sums.tolist(), strict=True))

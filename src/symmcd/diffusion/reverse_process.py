@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -70,7 +71,7 @@ def run(
         on_step: called with the number of each finished step.
     """
     crystals = torch.ones_like(state.space_group)
-    for step, (t, s) in enumerate(zip(times[:-1], times[1:], strict=True), start=1):
+    for step, (t, s) in enumerate(pairwise(times), start=1):
         if corrector_step is not None:
             prediction = predict(state, crystals * t)
             noise = streams.normal(step * DRAWS + CORRECTOR, tuple(state.position.shape[1:]))

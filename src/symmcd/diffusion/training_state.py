@@ -30,11 +30,16 @@ class TrainingState:
 
 def average(weights: Sequence[Tensor], averaged: Sequence[Tensor], decay: float, step: int) -> None:
     """Exponential moving average in place; the first steps count more, or the random start would stay visible."""
-    torch._foreach_lerp_(list(averaged), list(weights), 1 - min(decay, (1 + step) / (10 + step)))  # noqa: SLF001
+    torch._foreach_lerp_(list(averaged), list(weights), 1 - min(decay, (1 + step) / (10 + step)))
 
 
 def write_state(
-    path: Path, state: TrainingState, fingerprint: str, model: nn.Module, averaged: nn.Module, optimiser: torch.optim.Adam
+    path: Path,
+    state: TrainingState,
+    fingerprint: str,
+    model: nn.Module,
+    averaged: nn.Module,
+    optimiser: torch.optim.Adam,
 ) -> None:
     """Write everything to `path`, replacing what stood there only once it is complete."""
     tensors = {f"weights/{name}": value for name, value in model.state_dict().items()}

@@ -51,7 +51,10 @@ def run(
         else:
             before, size = done, len(plan.number)
             part = generator.sample(
-                plan, sampler, seed, lambda step: progress.update(before + size * step // steps)  # noqa: B023
+                plan,
+                sampler,
+                seed,
+                lambda step: progress.update(before + size * step // steps),  # noqa: B023
             )
             write_samples(path, part)
         parts.append(part)

@@ -17,14 +17,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from symmcd.batch import OrbitBatch, split_by_count
+from symmcd.batch import OrbitBatch
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.diffusion.checkpoint import data_sha256, write_checkpoint
 from symmcd.diffusion.data_statistics import DataStatistics
 from symmcd.diffusion.denoiser import Denoiser
 from symmcd.diffusion.device import choose_device
-from symmcd.diffusion.forward_process import ForwardProcess, Noise, Target
-from symmcd.diffusion.loss import COMPONENTS, component_losses, total_loss
+from symmcd.diffusion.forward_process import ForwardProcess, Target
+from symmcd.diffusion.loss import NAMES, batch_losses, corrupted
 from symmcd.diffusion.progress import Progress
 from symmcd.diffusion.random_streams import mixed_seed
 from symmcd.diffusion.training_state import TrainingState, average, read_state, write_state
@@ -33,9 +33,7 @@ from symmcd.settings import ModelSettings, TrainingSettings
 from symmcd.storage import atomic_path, read_units, write_tensors
 
 CPU_FLOPS = 1e11  # a generous guess of what two cores do in a second
-LAUNCH_PAIRS = {"cpu": 200, "cuda": 4000}  # what one more group of a batch costs, in pairs (see split_by_count)
 VALIDATION_SEED = 20_260_101  # the same noise in every epoch and every training, so that validation losses compare
-NAMES = (*COMPONENTS, "total")
 COLUMNS = ("epoch", "seconds", *(f"{split}_{name}" for split in ("train", "val") for name in NAMES))
 
 
@@ -90,7 +88,8 @@ def run(
 
     while state.step < total_steps and not is_out_of_time(settings, state):
         epoch, step_in_epoch = divmod(state.step, steps_per_epoch)
-        crystals = epoch_order(seed, epoch, len(data), where)[step_in_epoch * settings.batch_size :][: settings.batch_size]
+        order = epoch_order(seed, epoch, len(data), where)
+        crystals = order[step_in_epoch * settings.batch_size :][: settings.batch_size]
         batch = data.select(crystals)
         noisy, target, times = corrupted(process, batch, mixed_seed(seed, state.step))
 
@@ -156,43 +155,6 @@ def epoch_order(seed: int, epoch: int, crystals: int, device: torch.device) -> T
     """Order of all crystals in an epoch, (crystals,)."""
     generator = torch.Generator().manual_seed(mixed_seed(seed, 1, epoch))
     return torch.randperm(crystals, generator=generator).to(device)
-
-
-def corrupted(process: ForwardProcess, batch: OrbitBatch, seed: int) -> tuple[OrbitBatch, Target, Tensor]:
-    """A batch at times drawn evenly from 1 … T, what to predict of it, and the times (B,)."""
-    generator = torch.Generator(batch.mask.device).manual_seed(seed)
-    times = torch.randint(1, process.steps + 1, (len(batch),), generator=generator, device=generator.device)
-    noisy, target = process.corrupt(batch, times, Noise.draw(*batch.mask.shape, generator))
-    return noisy, target, times
-
-
-def batch_losses(
-    denoiser: Denoiser,
-    noisy: OrbitBatch,
-    target: Target,
-    times: Tensor,
-    weights: Mapping[str, float],
-    *,
-    backward: bool,
-) -> dict[str, float]:
-    """Mean loss of each component and their weighted total; gradients are added to the network if asked.
-
-    The batch goes through in groups of similar orbit counts, whose gradients add up to that of the whole.
-    """
-    device = noisy.mask.device.type
-    orbits = int(noisy.mask.sum())
-    sums = torch.zeros(len(NAMES), device=noisy.mask.device, dtype=torch.float64)
-    for rows, width in split_by_count(noisy.count, LAUNCH_PAIRS[device]):
-        part, part_target = noisy.select(rows, width), target.select(rows, width)
-        with torch.set_grad_enabled(backward):
-            with torch.autocast(device, dtype=torch.bfloat16, enabled=device == "cuda"):
-                prediction = denoiser(part, times[rows])
-            losses = component_losses(prediction, part_target, part.mask, len(noisy), orbits)
-            total = total_loss(losses, weights)
-        if backward:
-            total.backward()
-        sums += torch.stack([*(losses[name] for name in COMPONENTS), total]).detach()
-    return dict(zip(NAMES, sums.tolist(), strict=True))
 
 
 def validation_losses(
