@@ -20,11 +20,11 @@ from symmcd.errors import InputError
 from symmcd.settings import ReduceSettings
 from symmcd.storage import atomic_path, write_units
 from symmcd.structures.cif import StructureError, parse_cif
-from symmcd.structures.read import Row, read_rows
+from symmcd.structures.read import PROPERTIES, Row, read_rows
 from symmcd.structures.symmetry import StandardCell, SymmetryError, reduce_cells, standard_cell
 
 CHUNK = 250  # crystals a task: long enough for the vectorised part, short enough for an even load
-PROPERTIES = ("formation_energy_per_atom", "e_above_hull")
+
 
 
 @dataclass(frozen=True)

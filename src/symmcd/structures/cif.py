@@ -1,20 +1,45 @@
-"""CIF text → lattice, elements, positions, by gemmi; ordered crystals only."""
+"""CIF text → lattice, elements, positions; ordered crystals only.
+
+gemmi reads the text; what it says about symmetry is worked out here, because gemmi drops operations that do not make one
+of its tabulated settings, and then the atoms they stand for are lost.
+"""
 
 from __future__ import annotations
 
+import functools
+import re
 from dataclasses import dataclass
 
 import gemmi
 import numpy as np
 
+from symmcd.crystallography.orbit import wrap
+from symmcd.crystallography.space_group import parse_triplet
 from symmcd.errors import InputError
 
-SAME_SITE = 0.01
-"""Å: images of a site this close under the file's own symmetry operations are one atom."""
+SAME_SITE = 0.1
+"""Å: images of an atom this close are one atom, on a special position that the file gives rounded; two different atoms
+this close are disorder.  No two atoms of an ordered crystal are nearer than 0.7 Å (H₂)."""
+
+HEAVIEST = 118
+_PAIR_ROWS = 256  # atoms whose distances to all others are computed at once, to bound the memory
+
+_OPERATIONS = (
+    "_symmetry_equiv_pos_as_xyz", "_space_group_symop_operation_xyz",
+    "_symmetry_equiv.pos_as_xyz", "_space_group_symop.operation_xyz",
+)  # fmt: skip
+_HALL = ("_space_group_name_Hall", "_symmetry_space_group_name_Hall")
+_HERMANN_MAUGUIN = ("_symmetry_space_group_name_H-M", "_space_group_name_H-M_alt", "_space_group_name_H-M_ref")
+_NUMBER = ("_symmetry_Int_Tables_number", "_space_group_IT_number")
+_CELL = tuple(f"_cell_length_{n}" for n in "abc") + tuple(f"_cell_angle_{n}" for n in ("alpha", "beta", "gamma"))
 
 
 class StructureError(InputError):
-    """A crystal that cannot be used; `reason` is short and fixed, `detail` says what was found."""
+    """A crystal that cannot be used; `reason` is short and fixed, `detail` says what was found.
+
+    Reasons: unparseable, several_crystals, no_atoms, bad_cell, bad_position, disordered, unknown_element,
+    unknown_space_group.
+    """
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
@@ -24,7 +49,7 @@ class StructureError(InputError):
 
 @dataclass(frozen=True, eq=False)
 class RawCrystal:
-    """A crystal as its file gives it."""
+    """A crystal as its file gives it, all atoms of the cell."""
 
     lattice: np.ndarray  # (3, 3) rows a, b, c, Å
     element: np.ndarray  # (N,) atomic numbers
@@ -32,42 +57,202 @@ class RawCrystal:
 
 
 def parse_cif(text: str) -> RawCrystal:
-    """All atoms of the unit cell of the first crystal in a CIF.
+    """All atoms of the unit cell of the crystal in a CIF.
 
-    Symmetry operations that the file lists are applied and coincident images merged.
+    The file's symmetry operations are applied (those it lists, else those of its Hall or Hermann–Mauguin symbol, else
+    none) and coincident images of an atom merged, on the special position they surround.  Deuterium and tritium are
+    hydrogen; charges are dropped.
 
     Raises:
-        StructureError: unparseable, bad_cell, no_atoms, disordered, unknown_element or bad_position.
+        StructureError: with one of the reasons listed there.
     """
-    try:
-        document = gemmi.cif.read_string(text)
-        block = next((b for b in document if b.find_values("_atom_site_fract_x")), document[0])
-        crystal = gemmi.make_small_structure_from_block(block)
-    except (ValueError, RuntimeError, IndexError) as error:
-        raise StructureError("unparseable", str(error).strip() or "empty file") from None
-    cell = crystal.cell
-    parameters = np.array([cell.a, cell.b, cell.c, cell.alpha, cell.beta, cell.gamma])
-    if not np.isfinite(parameters).all() or not block.find_value("_cell_length_a"):
-        raise StructureError("bad_cell", f"cell parameters {parameters.tolist()}")
-    lattice = np.array(cell.orth.mat.tolist()).T
-    if not np.isfinite(lattice).all() or not np.linalg.det(lattice) > 1e-3:
-        raise StructureError("bad_cell", f"cell parameters {parameters.tolist()} have no volume")
-    if not len(crystal.sites):
-        raise StructureError("no_atoms", "no atom sites")
-    for site in crystal.sites:
-        if not abs(site.occ - 1) < 1e-3:
-            raise StructureError("disordered", f"site {site.label} has occupancy {site.occ:g}")
-        if site.element.atomic_number == 0:
-            raise StructureError("unknown_element", f"site {site.label}: {site.type_symbol!r}")
-    sites = crystal.get_all_unit_cell_sites() if _has_symmetry(block) else crystal.sites
-    position = np.array([site.fract.tolist() for site in sites])
-    if not np.isfinite(position).all():
-        raise StructureError("bad_position", f"site {sites[int(np.argwhere(~np.isfinite(position))[0, 0])].label} has no position")
-    element = np.array([1 if site.element.name == "D" else site.element.atomic_number for site in sites])
+    blocks = _blocks(text)
+    if len(blocks) > 1:
+        raise StructureError("several_crystals", f"data blocks {', '.join(b.name for b in blocks)}; expected one")
+    block = blocks[0]
+    lattice = _lattice(block)
+    element, position, names = _sites(block)
+    operations = _operations(block)
+    if len(operations) > 1:
+        position, site = _expanded(position, operations, lattice, names)
+        element, names = element[site], [names[i] for i in site]
+    check_ordered(lattice, position, names)
     return RawCrystal(lattice, element, position)
 
 
-def _has_symmetry(block: gemmi.cif.Block) -> bool:
-    """Whether the block lists more than the identity."""
-    names = ("_symmetry_equiv_pos_as_xyz", "_space_group_symop_operation_xyz")
-    return any(len(block.find_values(name)) > 1 for name in names)
+def split_crystals(text: str) -> list[tuple[str, str]]:
+    """Name and text of each data block that has atoms.
+
+    Raises:
+        StructureError: unparseable, or no_atoms.
+    """
+    return [(block.name, block.as_string()) for block in _blocks(text)]
+
+
+def check_ordered(lattice: np.ndarray, position: np.ndarray, names: list[str]) -> None:
+    """Refuse two atoms on one site.
+
+    Raises:
+        StructureError: disordered.
+    """
+    for first in range(0, len(position), _PAIR_ROWS):
+        distance = _distances(position[first : first + _PAIR_ROWS], position, lattice)
+        near = np.argwhere(distance < SAME_SITE)
+        near = near[near[:, 0] + first < near[:, 1]]
+        if len(near):
+            i, j = near[0] + [first, 0]
+            gap = distance[i - first, j]
+            raise StructureError("disordered", f"{names[i]} and {names[j]} are on one site ({gap:.3f} Å apart)")
+
+
+@functools.cache
+def atomic_number(symbol: str) -> int:
+    """Atomic number of a type symbol such as ``Fe``, ``FE`` or ``Fe3+``; D and T are 1; 0 if it is no element."""
+    matched = re.fullmatch(r"([A-Za-z]{1,2})(\d*\.?\d*[+-]?|[+-]\d*)", symbol)
+    if not matched:
+        return 0
+    name = matched[1].capitalize()
+    number = 1 if name in ("D", "T") else gemmi.Element(name).atomic_number
+    return number if number <= HEAVIEST else 0
+
+
+@functools.cache
+def _labelled_number(label: str) -> int:
+    """Atomic number by a site label such as ``Fe1`` or ``OW2``, for files without type symbols; 0 if in doubt."""
+    letters = re.match(r"[A-Za-z]*", label)[0]  # type: ignore[index]  # matches the empty string at least
+    if len(letters) <= 2 and letters == letters.capitalize():
+        return atomic_number(letters)
+    # OW and HB can only be O and H; CO and HO may be cobalt and holmium
+    return atomic_number(letters[:1]) if not atomic_number(letters[:2]) and letters.isupper() else 0
+
+
+def _blocks(text: str) -> list[gemmi.cif.Block]:
+    """Data blocks with atom sites."""
+    try:
+        document = gemmi.cif.read_string(text)
+    except (ValueError, RuntimeError, UnicodeError) as error:
+        raise StructureError("unparseable", str(error).strip()) from None
+    if not len(document):
+        raise StructureError("unparseable", "empty" if not text.strip() else "no data block")
+    blocks = [block for block in document if len(block.find_values("_atom_site_fract_x"))]
+    if not blocks:
+        raise StructureError("no_atoms", "no _atom_site_fract_x")
+    return blocks
+
+
+def _lattice(block: gemmi.cif.Block) -> np.ndarray:
+    """Rows a (along x), b (in the xy plane), c."""
+    values = [gemmi.cif.as_number(block.find_value(tag) or "?") for tag in _CELL]
+    a, b, c, alpha, beta, gamma = values
+    shown = f"a, b, c = {a:g}, {b:g}, {c:g} Å, alpha, beta, gamma = {alpha:g}, {beta:g}, {gamma:g}°"
+    if not (np.isfinite(values).all() and min(values) > 0 and max(alpha, beta, gamma) < 180):
+        raise StructureError("bad_cell", shown)
+    lattice = np.array(gemmi.UnitCell(*values).orth.mat.tolist()).T
+    if not np.isfinite(lattice).all() or not np.linalg.det(lattice) > 1e-3:
+        raise StructureError("bad_cell", f"{shown} have no volume")
+    return lattice
+
+
+def _sites(block: gemmi.cif.Block) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Atomic numbers (n,), fractional positions (n, 3) and labels of the atoms that the file lists."""
+    columns = [list(block.find_values(f"_atom_site_fract_{n}")) for n in "xyz"]
+    if len({len(column) for column in columns}) > 1:
+        raise StructureError("bad_position", "_atom_site_fract_x, _y and _z are not of one length")
+    number = len(columns[0])
+    position = np.array([[gemmi.cif.as_number(v) for v in column] for column in columns]).T
+    symbols = [gemmi.cif.as_string(v) for v in block.find_values("_atom_site_type_symbol")]
+    labels = [gemmi.cif.as_string(v) for v in block.find_values("_atom_site_label")]
+    element = [atomic_number(v) for v in symbols] or [_labelled_number(v) for v in labels]
+    if len(element) != number:
+        raise StructureError("unknown_element", "no _atom_site_type_symbol and no _atom_site_label")
+    names = labels or [f"{symbol}{i}" for i, symbol in enumerate(symbols)]
+    if 0 in element:
+        i = element.index(0)
+        raise StructureError("unknown_element", f"site {names[i]}: {(symbols or labels)[i]!r} names no element")
+    for i, value in enumerate(block.find_values("_atom_site_occupancy")):
+        if value != "." and not abs(gemmi.cif.as_number(value) - 1) < 1e-3:
+            raise StructureError("disordered", f"site {names[i]} has occupancy {value}")
+    finite = np.isfinite(position).all(axis=1)
+    if not finite.all():
+        raise StructureError("bad_position", f"site {names[int(finite.argmin())]} has no position")
+    return np.array(element), position, names
+
+
+def _operations(block: gemmi.cif.Block) -> np.ndarray:
+    """(n, 3, 4) operations of the file, the identity first."""
+    listed = next((column for tag in _OPERATIONS if len(column := block.find_values(tag))), ())
+    if len(listed):
+        return _parsed(tuple(gemmi.cif.as_string(v) for v in listed))
+    if any("symop_magn" in name for name in block.get_mmcif_category_names()):
+        raise StructureError("unknown_space_group", "a magnetic CIF; magnetic operations are not read")
+    if hall := _text(block, _HALL):
+        try:
+            return _parsed(tuple(op.triplet() for op in gemmi.symops_from_hall(hall)))
+        except (RuntimeError, ValueError):
+            raise StructureError("unknown_space_group", f"Hall symbol {hall!r}") from None
+    number, name = _text(block, _NUMBER), _text(block, _HERMANN_MAUGUIN)
+    if not name and number in ("", "1"):
+        return _parsed(("x,y,z",))  # no word about symmetry: every atom is listed
+    alpha, gamma = (gemmi.cif.as_number(block.find_value(tag)) for tag in ("_cell_angle_alpha", "_cell_angle_gamma"))
+    group = gemmi.find_spacegroup_by_name(name, alpha, gamma) if name else None
+    if group is None:
+        raise StructureError("unknown_space_group", f"symbol {name!r}, number {number!r}, and no operations listed")
+    if group.ext in ("1", "2") and ":" not in name:
+        raise StructureError("unknown_space_group", f"{name!r} has two origin choices, and no operations are listed")
+    return _parsed(tuple(op.triplet() for op in group.operations()))
+
+
+def _text(block: gemmi.cif.Block, tags: tuple[str, ...]) -> str:
+    """First value given under one of `tags`; empty if there is none."""
+    values = (gemmi.cif.as_string(value) for tag in tags if (value := block.find_value(tag)))
+    return next((value for value in values if value), "")
+
+
+@functools.lru_cache(maxsize=1024)
+def _parsed(triplets: tuple[str, ...]) -> np.ndarray:
+    """(n, 3, 4) operations of coordinate triplets, translations snapped to 24ths if nearly so."""
+    try:
+        found = np.array([parse_triplet(re.sub(r"\s", "", t).lower()) for t in triplets])
+        rotation = found[:, :, :3]
+        valid = np.abs(np.abs(np.linalg.det(rotation)) - 1) < 1e-6
+    except (ValueError, IndexError, ZeroDivisionError, np.linalg.LinAlgError):
+        raise StructureError("unparseable", f"symmetry operations {'; '.join(triplets)[:200]}") from None
+    if not valid.all():
+        raise StructureError("unparseable", f"symmetry operation {triplets[int(valid.argmin())]!r}")
+    snapped = np.rint(found[:, :, 3] * 24) / 24
+    found[:, :, 3] = np.where(np.abs(found[:, :, 3] - snapped) < 2e-3, snapped, found[:, :, 3]) % 1
+    identity = np.eye(3, 4)
+    others = ~(np.abs(found - identity) < 1e-9).all(axis=(1, 2))
+    found = np.concatenate([identity[None], np.unique(found[others], axis=0)])
+    found.setflags(write=False)
+    return found
+
+
+def _expanded(
+    position: np.ndarray, operations: np.ndarray, lattice: np.ndarray, names: list[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """All images (N, 3) of the sites (n, 3), and the site (N,) that each comes from."""
+    parts = []
+    for i, site in enumerate(position):
+        images = operations[:, :, :3] @ site + operations[:, :, 3]
+        shift = images - site
+        shift -= np.rint(shift)
+        here = np.linalg.norm(shift @ lattice, axis=1) < SAME_SITE  # operations that keep the atom where it is
+        centred = site + shift[here].mean(axis=0)
+        images = wrap(operations[:, :, :3] @ centred + operations[:, :, 3])
+        first = (_distances(images, images, lattice) < SAME_SITE).argmax(axis=1)
+        distinct = images[first == np.arange(len(images))]
+        if len(distinct) * here.sum() != len(operations):
+            raise StructureError(
+                "bad_position", f"site {names[i]} has {len(distinct)} images under {len(operations)} operations, "
+                f"{here.sum()} of which keep it; it is too near a special position, or operations are missing"
+            )  # fmt: skip
+        parts.append(distinct)
+    return np.concatenate(parts), np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+
+
+def _distances(a: np.ndarray, b: np.ndarray, lattice: np.ndarray) -> np.ndarray:
+    """(n, m) distances in Å between points (n, 3) and (m, 3); right where small, as rounding finds the near image."""
+    difference = a[:, None] - b
+    difference -= np.rint(difference)
+    return np.sqrt(((difference @ lattice) ** 2).sum(axis=2))

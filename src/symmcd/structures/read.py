@@ -1,18 +1,23 @@
-"""Tables of crystals: csv with a `cif` column, plain or gzip."""
+"""Crystals from files: tables with a `cif` column, and whatever else people keep crystals in."""
 
 from __future__ import annotations
 
 import csv
 import gzip
 import io
+import json
+import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from symmcd.errors import InputError
+import numpy as np
 
-NUMBERS = ("formation_energy_per_atom", "e_above_hull")
+from symmcd.errors import InputError
+from symmcd.structures.cif import RawCrystal, StructureError, parse_cif
+
+PROPERTIES = ("formation_energy_per_atom", "e_above_hull")
 csv.field_size_limit(1 << 30)
 
 
@@ -27,26 +32,76 @@ class Row:
 
 
 def read_rows(path: Path) -> Iterator[Row]:
-    """Rows of a csv or csv.gz with the columns `material_id` and `cif`; other columns are ignored.
+    """Rows of a csv or csv.gz with a column `cif`, or the CIFs of a folder; other columns are ignored.
+
+    Without a column `material_id` the rows are named by their number.
 
     Raises:
-        InputError: missing, empty or truncated, or without a `cif` column.
+        InputError: missing, empty or truncated, without a `cif` column, or a property that is not a number.
     """
+    if path.is_dir():
+        yield from cif_rows(path)
+        return
     number = 0
     try:
         with open_text(path) as file:
             reader = csv.DictReader(file)
-            if reader.fieldnames is None:
-                raise InputError(f"{path}: empty file; expected a csv with the columns material_id and cif")
-            if "cif" not in reader.fieldnames:
-                raise InputError(f"{path}: no column 'cif'; the columns are {', '.join(reader.fieldnames)}")
+            _check_columns(path, reader.fieldnames)
             for number, row in enumerate(reader, start=1):
-                properties = {name: float(row[name]) for name in NUMBERS if row.get(name)}
-                yield Row(number, row.get("material_id") or f"row{number}", row["cif"] or "", properties)
+                if row["cif"] is None or None in row:
+                    raise InputError(f"{path}: row {number} has not as many values as the header; fetch it again")
+                yield Row(number, row.get("material_id") or f"row{number}", row["cif"], _properties(path, number, row))
     except FileNotFoundError:
         raise InputError(f"{path.absolute()}: no such file") from None
-    except (EOFError, zlib.error, gzip.BadGzipFile, UnicodeDecodeError, csv.Error, ValueError) as error:
+    except (EOFError, zlib.error, gzip.BadGzipFile, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: damaged after row {number} ({error}); fetch it again") from None
+    except OSError as error:
+        raise InputError(f"{path.absolute()}: cannot be read ({error.strerror})") from None
+
+
+def _check_columns(path: Path, names: Sequence[str] | None) -> None:
+    if not names:
+        raise InputError(f"{path}: empty file; expected a csv with the columns material_id and cif")
+    if "cif" not in names:
+        raise InputError(f"{path}: no column 'cif'; the columns are {', '.join(names)}")
+
+
+def _properties(path: Path, number: int, row: Mapping[str, str]) -> dict[str, float]:
+    try:
+        return {name: float(row[name]) for name in PROPERTIES if row.get(name)}
+    except ValueError as error:
+        raise InputError(f"{path}: row {number}, one of {', '.join(PROPERTIES)}: {error}") from None
+
+
+def cif_rows(folder: Path) -> Iterator[Row]:
+    """Each crystal of the CIFs in a folder and the folders in it, in order of path.
+
+    A crystal is named by its path without ``.cif``, and after a colon the data block where a file has several.
+    Unreadable files are rows too; `parse_cif` says what is wrong with them.
+
+    Raises:
+        InputError: there is no CIF.
+    """
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() == ".cif" and path.is_file())
+    if not paths:
+        raise InputError(f"{folder.absolute()}: no .cif files here")
+    files = ((str(path.relative_to(folder).with_suffix("")), path.read_bytes()) for path in paths)
+    for number, (name, text) in enumerate(_crystals(files), start=1):
+        yield Row(number, name, text, {})
+
+
+def _crystals(files: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, str]]:
+    """Name and CIF text of each crystal of named CIF files."""
+    for name, content in files:
+        text = content.decode("utf-8", errors="replace")  # in comments and names; no number has such a character
+        try:
+            blocks = split_crystals(text)
+        except StructureError:
+            blocks = []
+        if len(blocks) < 2:  # noqa: PLR2004
+            yield name, text
+        else:
+            yield from ((f"{name}:{block}", part) for block, part in blocks)
 
 
 def open_text(path: Path) -> io.TextIOBase:
@@ -54,3 +109,203 @@ def open_text(path: Path) -> io.TextIOBase:
     if path.suffix == ".gz":
         return gzip.open(path, "rt", encoding="utf-8", newline="")  # type: ignore[return-value]
     return path.open(encoding="utf-8", newline="")
+
+
+def read_structures(path: Path) -> list[tuple[str, RawCrystal | StructureError]]:
+    """Crystals of anybody's file: a folder or zip of CIFs, one CIF, extxyz, csv with a `cif` column, pymatgen JSON.
+
+    A crystal that cannot be used stays in the list as its error, so that nothing is lost.
+
+    Raises:
+        InputError: no such file, an unknown format, or nothing in it.
+    """
+    if not path.exists():
+        raise InputError(f"{path.absolute()}: no such file or folder")
+    if path.is_dir():
+        texts = [(file.stem, file.read_text(encoding="utf-8", errors="replace")) for file in sorted(path.glob("*.cif"))]
+        found = [(name, _parsed(text)) for name, text in texts]
+    elif path.suffix == ".zip":
+        found = _zipped(path)
+    elif path.suffix == ".cif":
+        found = [(path.stem, _parsed(path.read_text(encoding="utf-8", errors="replace")))]
+    elif path.suffix in {".xyz", ".extxyz"}:
+        found = _frames(path)
+    elif path.name.endswith((".csv", ".csv.gz")):
+        found = [(row.material_id, _parsed(row.cif)) for row in read_rows(path)]
+    elif path.name.endswith((".json", ".json.gz")):
+        found = _json(path)
+    else:
+        raise InputError(f"{path}: unknown format; give a folder or zip of CIFs, .cif, .extxyz, .csv, .csv.gz, .json or .json.gz")
+    if not found:
+        raise InputError(f"{path}: no crystals in it")
+    return found
+
+
+def _parsed(text: str) -> RawCrystal | StructureError:
+    try:
+        return parse_cif(text)
+    except StructureError as error:
+        return error
+
+
+def _zipped(path: Path) -> list[tuple[str, RawCrystal | StructureError]]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = sorted(name for name in archive.namelist() if name.endswith(".cif"))
+            return [(Path(name).stem, _parsed(archive.read(name).decode("utf-8", errors="replace"))) for name in names]
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise InputError(f"{path}: damaged zip ({error})") from None
+
+
+def _frames(path: Path) -> list[tuple[str, RawCrystal | StructureError]]:
+    from ase.io import iread
+
+    found: list[tuple[str, RawCrystal | StructureError]] = []
+    try:
+        for number, atoms in enumerate(iread(path, index=":", format="extxyz")):
+            name = str(atoms.info.get("id", f"{number:05d}"))
+            if abs(atoms.cell.volume) < 1e-3:  # noqa: PLR2004
+                found.append((name, StructureError("bad_cell", f"frame {number} has no cell")))
+            else:
+                found.append((name, RawCrystal(atoms.cell.array, atoms.numbers, atoms.get_scaled_positions())))
+    except (ValueError, KeyError, IndexError) as error:
+        raise InputError(f"{path}: frame {len(found)} is not readable extxyz ({error})") from None
+    return found
+
+
+def _json(path: Path) -> list[tuple[str, RawCrystal | StructureError]]:
+    """A pymatgen structure, a list of them, or a mapping of names to them, as dictionaries."""
+    from pymatgen.core import Structure
+
+    try:
+        with open_text(path) as file:
+            content = json.load(file)
+    except (json.JSONDecodeError, UnicodeDecodeError, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: not readable JSON ({error})") from None
+    if isinstance(content, dict) and "lattice" in content:
+        content = [content]
+    items = content.items() if isinstance(content, dict) else ((f"{i:05d}", entry) for i, entry in enumerate(content))
+    found: list[tuple[str, RawCrystal | StructureError]] = []
+    for name, entry in items:
+        try:
+            structure = Structure.from_dict(entry)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            found.append((str(name), StructureError("unparseable", f"not a pymatgen structure ({error!r})")))
+            continue
+        if structure.is_ordered:
+            numbers = np.array(structure.atomic_numbers)
+            found.append((str(name), RawCrystal(structure.lattice.matrix, numbers, structure.frac_coords)))
+        else:
+            found.append((str(name), StructureError("disordered", f"{structure.formula} has partially occupied sites")))
+    return found
+
+
+def read_structures(path: Path) -> list[tuple[str, RawCrystal | StructureError]]:
+    """All crystals of anybody's file or folder by name, and in place of each one that cannot be used the reason.
+
+    Read are a folder or zip of CIFs, one .cif, .csv and .csv.gz with a column `cif`, .extxyz and .xyz, and .json and
+    .json.gz with pymatgen structures: one, a list of them, or a mapping of names to them.
+
+    Raises:
+        InputError: missing, damaged, of no such kind, or without a single crystal.
+    """
+    if not path.exists():
+        raise InputError(f"{path.absolute()}: no such file or folder")
+    name = path.name.lower()
+    if path.is_dir() or name.endswith((".csv", ".csv.gz")):
+        found = [(row.material_id, _attempt(row.cif)) for row in read_rows(path)]
+    elif name.endswith(".cif"):
+        found = [(label, _attempt(text)) for label, text in _crystals([(path.stem, path.read_bytes())])]
+    elif name.endswith(".zip"):
+        found = [(label, _attempt(text)) for label, text in _crystals(_zipped(path))]
+    elif name.endswith((".extxyz", ".xyz")):
+        found = _from_extxyz(path)
+    elif name.endswith((".json", ".json.gz")):
+        found = _from_json(path)
+    else:
+        raise InputError(f"{path}: unknown kind of file; give a folder or zip of CIFs, .cif, .csv, .extxyz or .json")
+    if not found:
+        raise InputError(f"{path}: no crystals in it")
+    return found
+
+
+def _attempt(cif: str) -> RawCrystal | StructureError:
+    try:
+        return parse_cif(cif)
+    except StructureError as error:
+        return error
+
+
+def _zipped(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Name and content of the CIFs in a zip, without what macOS adds."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for name in sorted(archive.namelist()):
+                if name.lower().endswith(".cif") and not name.startswith("__MACOSX/"):
+                    yield name[:-4], archive.read(name)
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise InputError(f"{path}: not a readable zip file ({error})") from None
+
+
+def _from_extxyz(path: Path) -> list[tuple[str, RawCrystal | StructureError]]:
+    from ase.io import iread
+
+    found: list[tuple[str, RawCrystal | StructureError]] = []
+    try:
+        for number, atoms in enumerate(iread(path, index=":", format="extxyz") if path.stat().st_size else ()):
+            label = str(atoms.info.get("id", atoms.info.get("material_id", f"{number:05d}")))
+            if atoms.cell.rank < 3:  # noqa: PLR2004
+                found.append((label, StructureError("bad_cell", "no lattice of three vectors")))
+            else:
+                position = atoms.positions @ np.linalg.inv(atoms.cell.array)
+                found.append((label, _checked(atoms.cell.array, atoms.numbers, position)))
+    except (ValueError, KeyError, IndexError, OSError, StopIteration) as error:
+        raise InputError(f"{path}: not readable as extended xyz after frame {len(found)} ({error})") from None
+    return found
+
+
+def _from_json(path: Path) -> list[tuple[str, RawCrystal | StructureError]]:
+    try:
+        with open_text(path) as file:
+            content = json.load(file)
+    except (ValueError, EOFError, OSError, zlib.error) as error:
+        raise InputError(f"{path}: not readable as JSON ({error})") from None
+    if isinstance(content, dict) and "lattice" in content:
+        content = [content]
+    if isinstance(content, dict):
+        return [(name, _from_dict(entry)) for name, entry in content.items()]
+    if isinstance(content, list):
+        return [(f"{number:05d}", _from_dict(entry)) for number, entry in enumerate(content)]
+    raise InputError(f"{path}: expected pymatgen structures, found {type(content).__name__}")
+
+
+def _from_dict(entry: Any) -> RawCrystal | StructureError:
+    """Crystal of pymatgen's ``Structure.as_dict()``."""
+    from pymatgen.core import Structure
+
+    if isinstance(entry, dict) and isinstance(entry.get("structure"), dict):
+        entry = entry["structure"]
+    try:
+        structure = Structure.from_dict(entry)
+        if not structure.is_ordered:
+            return StructureError("disordered", f"{structure.formula} has partially occupied sites")
+        return _checked(structure.lattice.matrix, np.array(structure.atomic_numbers), structure.frac_coords)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        return StructureError("unparseable", f"not a pymatgen structure: {type(error).__name__}: {error}")
+
+
+def _checked(lattice: np.ndarray, element: np.ndarray, position: np.ndarray) -> RawCrystal | StructureError:
+    """A crystal with the same faults found as in a CIF."""
+    if not np.isfinite(lattice).all() or not abs(np.linalg.det(lattice)) > 1e-3:
+        return StructureError("bad_cell", f"lattice vectors {np.round(lattice, 3).tolist()} have no volume")
+    if not len(element):
+        return StructureError("no_atoms", "no atoms")
+    if not ((element > 0) & (element <= HEAVIEST)).all():
+        return StructureError("unknown_element", f"atomic numbers {np.unique(element).tolist()}")
+    if not np.isfinite(position).all():
+        return StructureError("bad_position", "an atom has no position")
+    try:
+        check_ordered(lattice, position, [f"atom {i}" for i in range(len(element))])
+    except StructureError as error:
+        return error
+    return RawCrystal(lattice.copy(), element.copy(), position.copy())
