@@ -43,6 +43,7 @@ TABLE: dict[str, tuple[set[str], set[str] | None]] = {
     "config": ({"settings"}, {"yaml"}),
     "cli": ({"settings", "config", "stages"}, {"yaml"}),
     "__init__": (set(), set()),
+    "__main__": ({"cli"}, set()),
 }
 # heavier than their package allows, and only inside a function
 EXCEPTIONS = {("crystallography/assignment.py", "scipy")}
