@@ -54,6 +54,12 @@ class DataSettings:
     split: tuple[float, float, float] = (0.6, 0.2, 0.2)  # only for a source that comes in one piece
     split_seed: int = 0
 
+    def __post_init__(self) -> None:
+        if self.retries < 1 or self.limit < 0 or self.split_seed < 0:
+            raise InputError("data.retries must be at least 1, data.limit and data.split_seed at least 0")
+        if min(self.split) <= 0 or abs(sum(self.split) - 1) > 1e-6:
+            raise InputError(f"data.split = {self.split}: three shares above 0 that add up to 1")
+
 
 @dataclass(frozen=True)
 class ReduceSettings:

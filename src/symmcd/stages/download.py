@@ -1,4 +1,4 @@
-"""Stage ``download``: raw crystals from the public MP-20, a local source or pymatgen's prototypes → one table a split."""
+"""Stage ``download``: raw crystals of MP-20, a local source or pymatgen's prototypes → one table a split."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ import gzip
 import hashlib
 import io
 import json
+import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from symmcd.errors import InputError
 from symmcd.settings import DataSettings
 from symmcd.storage import atomic_path
 from symmcd.structures.fetch import fetch
@@ -23,39 +26,64 @@ MP20_BLOBS = {  # git blob ids of data/mp_20/<split>.csv in txie-93/cdvae, branc
 }
 
 
+@dataclass(frozen=True)
+class Raw:
+    """What a source gave."""
+
+    splits: Mapping[str, Sequence[Row]]
+    inputs: Sequence[Path] = ()  # tables that were read
+    left_out: Mapping[str, str] = field(default_factory=dict)  # crystal -> why it is in no split
+
+
 def run(output_dir: Path, settings: DataSettings) -> None:
     """Write train, val and test tables (``csv.gz``, byte-reproducible) and source.json.
 
     Raises:
         InputError: the source is not there, damaged, empty, or cannot be downloaded and verified.
     """
-    parts = {split: limited(rows, settings.limit, settings.split_seed) for split, rows in _rows(output_dir, settings).items()}
+    raw = _read(output_dir, settings)
     files = {}
-    for split, rows in parts.items():
+    for number, split in enumerate(SPLITS):
+        rows = limited(raw.splits[split], settings.limit, [settings.split_seed, number])
+        if not rows:
+            raise InputError(f"data.source = {settings.source}: no crystals for {split}")
         path = output_dir / f"{split}.csv.gz"
         write_rows(path, rows)
-        files[path.name] = {"rows": len(rows), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+        files[path.name] = {"rows": len(rows), "rows_of_source": len(raw.splits[split]), "sha256": _sha256(path)}
         print(f"wrote {path} ({len(rows)} crystals)")
-    about = {"source": settings.source, "rows": {split: len(rows) for split, rows in parts.items()}, "files": files}
+    about = {
+        "source": settings.source,
+        "inputs": {path.name: _sha256(path) for path in raw.inputs},
+        "files": files,
+        "left_out": dict(raw.left_out),
+    }
     with atomic_path(output_dir / "source.json") as temporary:
-        temporary.write_text(json.dumps(about, indent=2) + "\n")
+        temporary.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    if raw.left_out:
+        print(f"left out {len(raw.left_out)} crystals of {settings.source}, each with its reason in source.json")
     print(f"wrote {output_dir / 'source.json'}")
 
 
-def _rows(output_dir: Path, settings: DataSettings) -> Mapping[str, Sequence[Row]]:
-    """Rows of each split."""
+def _read(output_dir: Path, settings: DataSettings) -> Raw:
+    """All rows of the source, in splits."""
     if settings.source == "prototypes":
-        return divided(prototypes(), settings.split, settings.split_seed)
+        rows, left_out = prototypes()
+        return Raw(divided(rows, settings.split, settings.split_seed), left_out=left_out)
     if settings.source == "mp20":
-        cache = output_dir / "original"
-        for split in SPLITS:
-            fetch(f"{settings.url}/{split}.csv", cache / f"{split}.csv", MP20_BLOBS[split], settings.retries)
-        return {split: list(read_rows(cache / f"{split}.csv")) for split in SPLITS}
-    source = Path(settings.source).expanduser()
-    files = split_files(source) if source.is_dir() else None
-    if files is None:
-        return divided(whole_source(source), settings.split, settings.split_seed)
-    return {split: list(read_rows(files[split])) for split in SPLITS}
+        files = {split: output_dir / "original" / f"{split}.csv" for split in SPLITS}
+        for split, path in files.items():
+            fetch(f"{settings.url.rstrip('/')}/{split}.csv", path, MP20_BLOBS[split], settings.retries)
+        return Raw({split: list(read_rows(path)) for split, path in files.items()}, list(files.values()))
+    source = Path(os.path.expandvars(settings.source)).expanduser()
+    tables = split_files(source) if source.is_dir() else None
+    if tables is None:
+        rows = whole_source(source)
+        return Raw(divided(rows, settings.split, settings.split_seed), [source] if source.is_file() else [])
+    return Raw({split: list(read_rows(tables[split])) for split in SPLITS}, [tables[split] for split in SPLITS])
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def write_rows(path: Path, rows: Sequence[Row]) -> None:

@@ -1,7 +1,7 @@
 """CIF text → lattice, elements, positions; ordered crystals only.
 
-gemmi reads the text; what it says about symmetry is worked out here, because gemmi drops operations that do not make one
-of its tabulated settings, and then the atoms they stand for are lost.
+gemmi reads the text; what it says about symmetry is worked out here, because gemmi drops operations that make none of
+the settings it knows, and with them the atoms they stand for.
 """
 
 from __future__ import annotations

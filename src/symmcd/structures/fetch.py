@@ -1,9 +1,10 @@
-"""Verified downloads: resumed where they broke off, retried with growing pauses, renamed only when the checksum fits."""
+"""Verified downloads: resumed where they broke off, retried with growing pauses, renamed once the checksum fits."""
 
 from __future__ import annotations
 
 import hashlib
 import http.client
+import ssl
 import sys
 import time
 import urllib.error
@@ -14,10 +15,12 @@ from symmcd.errors import InputError
 
 CHUNK = 1 << 16
 TIMEOUT = 30.0  # seconds without a byte
+PASSING = {408, 425, 429, 500, 502, 503, 504}  # HTTP states that may be over at the next attempt
+ADVICE = "Without a network, set data.source to a folder with train, val and test .csv or .csv.gz, or to prototypes"
 
 
 def git_blob_id(path: Path) -> str:
-    """SHA-1 that git gives a file: of ``blob <size>\\0`` and the content."""
+    """SHA-1 that git gives a file: of ``blob``, a blank, the size, a zero byte and the content."""
     sha = hashlib.sha1(usedforsecurity=False)
     sha.update(f"blob {path.stat().st_size}\0".encode())
     with path.open("rb") as file:
@@ -29,61 +32,98 @@ def git_blob_id(path: Path) -> str:
 def fetch(url: str, target: Path, blob_id: str, retries: int, pause: float = 1.0) -> None:
     """Download `url` to `target`, whose git blob id must be `blob_id`; a file that is there already and fits is kept.
 
-    What has arrived is kept in ``<target>.part`` and gone on from by an HTTP range request.
+    What has arrived is kept in ``<target>.part``, and the next attempt or run goes on from there by HTTP Range.
 
     Args:
         url: http(s) address.
         target: where the file is to be.
         blob_id: expected `git_blob_id`.
-        retries: attempts in all.
+        retries: attempts in all; an attempt that brought bytes before it broke off does not count.
         pause: seconds before the second attempt; doubled before each further one.
 
     Raises:
-        InputError: not reachable after all attempts, or a complete file with another checksum.
+        InputError: refused or not reachable, another checksum (the file is deleted), or no place to write.
     """
     if target.exists() and git_blob_id(target) == blob_id:
-        print(f"{target.name}: already here and verified")
+        print(f"{target}: already here and verified", flush=True)
         return
     part = target.with_name(target.name + ".part")
-    part.parent.mkdir(parents=True, exist_ok=True)
-    failure = ""
-    for attempt in range(max(retries, 1)):
-        if attempt:
-            wait = pause * 2 ** (attempt - 1)
-            print(f"{target.name}: {failure}; again in {wait:g} s", file=sys.stderr, flush=True)
-            time.sleep(wait)
+    try:
+        part.parent.mkdir(parents=True, exist_ok=True)
+        _receive_all(url, part, retries, pause)
+        found = git_blob_id(part)
+        if found != blob_id:
+            size = part.stat().st_size
+            part.unlink()
+            raise InputError(
+                f"{url}: wrong checksum: expected git blob {blob_id}, got {found} ({size} bytes, deleted)."
+                f" Run again; if it stays so, the file there is another one. {ADVICE}"
+            )
+        part.replace(target)
+    except OSError as error:
+        raise InputError(f"{part}: cannot write here ({error.strerror}); choose another folder") from None
+
+
+def _receive_all(url: str, part: Path, retries: int, pause: float) -> None:
+    """`_receive` until the file is complete."""
+    attempt = 0
+    while True:
+        before = _size(part)
         try:
             _receive(url, part)
-        except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
-            failure = str(getattr(error, "reason", "") or error)
-            continue
-        found = git_blob_id(part)
-        if found == blob_id:
-            part.replace(target)
-            return
-        part.unlink()
-        failure = f"wrong checksum: git blob {found} instead of {blob_id}"
-    raise InputError(
-        f"{url}: not downloaded after {max(retries, 1)} attempts ({failure}). Check the network, or fetch the three csv files of"
-        " MP-20 by other means and set data.source to their folder"
-    )
+            return  # noqa: TRY300
+        except urllib.error.HTTPError as error:
+            if error.code not in PASSING:
+                raise InputError(f"{url}: refused ({error.code} {error.reason}); check data.url. {ADVICE}") from None
+            failure = f"{error.code} {error.reason}"
+        except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError, ssl.SSLError) as error:
+            failure = str(getattr(error, "reason", "") or error or type(error).__name__)
+        attempt = 1 if _size(part) > before else attempt + 1
+        if attempt >= retries:
+            raise InputError(f"{url}: not downloaded after {attempt} attempts ({failure}). {ADVICE}")
+        wait = pause * 2 ** (attempt - 1)
+        print(f"{part.stem}: {failure}; again in {wait:g} s", file=sys.stderr, flush=True)
+        time.sleep(wait)
 
 
 def _receive(url: str, part: Path) -> None:
     """Append to `part` what the server still has; start over if it cannot resume."""
-    have = part.stat().st_size if part.exists() else 0
+    have = _size(part)
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})  # noqa: S310
     try:
         response = urllib.request.urlopen(request, timeout=TIMEOUT)  # noqa: S310
     except urllib.error.HTTPError as error:
-        if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:  # all of it is here; the checksum will tell
-            return
+        if have and error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
+            return  # all of it is here; the checksum will tell
         raise
-    with response, part.open("ab" if have and response.status == http.client.PARTIAL_CONTENT else "wb") as file:
-        expected = response.length
-        received = 0
-        while chunk := response.read(CHUNK):
-            file.write(chunk)
-            received += len(chunk)
-        if expected is not None and received < expected:
-            raise ConnectionError(f"connection closed after {received} of {expected} bytes")
+    with response:
+        resumed = response.status == http.client.PARTIAL_CONTENT
+        if resumed and not (response.headers.get("Content-Range") or "").startswith(f"bytes {have}-"):
+            part.unlink()
+            raise ConnectionError("the server sent another part than asked for")
+        received = have if resumed else 0
+        total = None if response.length is None else received + response.length
+        with part.open("ab" if resumed else "wb") as file:
+            shown = 0.0
+            while chunk := response.read(CHUNK):
+                file.write(chunk)
+                received += len(chunk)
+                shown = _show(part.stem, received, total, shown)
+        if total is not None and received < total:
+            raise ConnectionError(f"connection closed after {received} of {total} bytes")
+
+
+def _show(name: str, received: int, total: int | None, last: float) -> float:
+    """Say how far a download is, if it is time to; returns when it was last said."""
+    terminal = sys.stderr.isatty()
+    now = time.monotonic()
+    if now - last < (0.2 if terminal else 10.0) and received != total:
+        return last
+    of = "" if total is None else f" of {total / 1e6:.1f}"
+    end = "\r" if terminal and received != total else "\n"
+    print(f"{name}: {received / 1e6:.1f}{of} MB", end=end, file=sys.stderr, flush=True)
+    return now
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0

@@ -8,14 +8,15 @@ import io
 import json
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from symmcd.errors import InputError
-from symmcd.structures.cif import RawCrystal, StructureError, parse_cif
+from symmcd.structures.cif import HEAVIEST, RawCrystal, StructureError, check_ordered, parse_cif, split_crystals
 
 PROPERTIES = ("formation_energy_per_atom", "e_above_hull")
 csv.field_size_limit(1 << 30)
@@ -98,7 +99,7 @@ def _crystals(files: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, str]]:
             blocks = split_crystals(text)
         except StructureError:
             blocks = []
-        if len(blocks) < 2:  # noqa: PLR2004
+        if len(blocks) < 2:
             yield name, text
         else:
             yield from ((f"{name}:{block}", part) for block, part in blocks)
@@ -107,97 +108,8 @@ def _crystals(files: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, str]]:
 def open_text(path: Path) -> io.TextIOBase:
     """A text file, unpacked if its name ends in .gz."""
     if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8", newline="")  # type: ignore[return-value]
+        return gzip.open(path, "rt", encoding="utf-8", newline="")
     return path.open(encoding="utf-8", newline="")
-
-
-def read_structures(path: Path) -> list[tuple[str, RawCrystal | StructureError]]:
-    """Crystals of anybody's file: a folder or zip of CIFs, one CIF, extxyz, csv with a `cif` column, pymatgen JSON.
-
-    A crystal that cannot be used stays in the list as its error, so that nothing is lost.
-
-    Raises:
-        InputError: no such file, an unknown format, or nothing in it.
-    """
-    if not path.exists():
-        raise InputError(f"{path.absolute()}: no such file or folder")
-    if path.is_dir():
-        texts = [(file.stem, file.read_text(encoding="utf-8", errors="replace")) for file in sorted(path.glob("*.cif"))]
-        found = [(name, _parsed(text)) for name, text in texts]
-    elif path.suffix == ".zip":
-        found = _zipped(path)
-    elif path.suffix == ".cif":
-        found = [(path.stem, _parsed(path.read_text(encoding="utf-8", errors="replace")))]
-    elif path.suffix in {".xyz", ".extxyz"}:
-        found = _frames(path)
-    elif path.name.endswith((".csv", ".csv.gz")):
-        found = [(row.material_id, _parsed(row.cif)) for row in read_rows(path)]
-    elif path.name.endswith((".json", ".json.gz")):
-        found = _json(path)
-    else:
-        raise InputError(f"{path}: unknown format; give a folder or zip of CIFs, .cif, .extxyz, .csv, .csv.gz, .json or .json.gz")
-    if not found:
-        raise InputError(f"{path}: no crystals in it")
-    return found
-
-
-def _parsed(text: str) -> RawCrystal | StructureError:
-    try:
-        return parse_cif(text)
-    except StructureError as error:
-        return error
-
-
-def _zipped(path: Path) -> list[tuple[str, RawCrystal | StructureError]]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = sorted(name for name in archive.namelist() if name.endswith(".cif"))
-            return [(Path(name).stem, _parsed(archive.read(name).decode("utf-8", errors="replace"))) for name in names]
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise InputError(f"{path}: damaged zip ({error})") from None
-
-
-def _frames(path: Path) -> list[tuple[str, RawCrystal | StructureError]]:
-    from ase.io import iread
-
-    found: list[tuple[str, RawCrystal | StructureError]] = []
-    try:
-        for number, atoms in enumerate(iread(path, index=":", format="extxyz")):
-            name = str(atoms.info.get("id", f"{number:05d}"))
-            if abs(atoms.cell.volume) < 1e-3:  # noqa: PLR2004
-                found.append((name, StructureError("bad_cell", f"frame {number} has no cell")))
-            else:
-                found.append((name, RawCrystal(atoms.cell.array, atoms.numbers, atoms.get_scaled_positions())))
-    except (ValueError, KeyError, IndexError) as error:
-        raise InputError(f"{path}: frame {len(found)} is not readable extxyz ({error})") from None
-    return found
-
-
-def _json(path: Path) -> list[tuple[str, RawCrystal | StructureError]]:
-    """A pymatgen structure, a list of them, or a mapping of names to them, as dictionaries."""
-    from pymatgen.core import Structure
-
-    try:
-        with open_text(path) as file:
-            content = json.load(file)
-    except (json.JSONDecodeError, UnicodeDecodeError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: not readable JSON ({error})") from None
-    if isinstance(content, dict) and "lattice" in content:
-        content = [content]
-    items = content.items() if isinstance(content, dict) else ((f"{i:05d}", entry) for i, entry in enumerate(content))
-    found: list[tuple[str, RawCrystal | StructureError]] = []
-    for name, entry in items:
-        try:
-            structure = Structure.from_dict(entry)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            found.append((str(name), StructureError("unparseable", f"not a pymatgen structure ({error!r})")))
-            continue
-        if structure.is_ordered:
-            numbers = np.array(structure.atomic_numbers)
-            found.append((str(name), RawCrystal(structure.lattice.matrix, numbers, structure.frac_coords)))
-        else:
-            found.append((str(name), StructureError("disordered", f"{structure.formula} has partially occupied sites")))
-    return found
 
 
 def read_structures(path: Path) -> list[tuple[str, RawCrystal | StructureError]]:
@@ -250,15 +162,14 @@ def _zipped(path: Path) -> Iterator[tuple[str, bytes]]:
 def _from_extxyz(path: Path) -> list[tuple[str, RawCrystal | StructureError]]:
     from ase.io import iread
 
+    from symmcd.structures.convert import from_atoms
+    from symmcd.structures.write import extxyz_ids
+
     found: list[tuple[str, RawCrystal | StructureError]] = []
     try:
-        for number, atoms in enumerate(iread(path, index=":", format="extxyz") if path.stat().st_size else ()):
-            label = str(atoms.info.get("id", atoms.info.get("material_id", f"{number:05d}")))
-            if atoms.cell.rank < 3:  # noqa: PLR2004
-                found.append((label, StructureError("bad_cell", "no lattice of three vectors")))
-            else:
-                position = atoms.positions @ np.linalg.inv(atoms.cell.array)
-                found.append((label, _checked(atoms.cell.array, atoms.numbers, position)))
+        frames = iread(path, index=":", format="extxyz") if path.stat().st_size else ()
+        for number, (atoms, label) in enumerate(zip(frames, extxyz_ids(path), strict=True)):
+            found.append((label or f"{number:05d}", _checked(from_atoms, atoms)))
     except (ValueError, KeyError, IndexError, OSError, StopIteration) as error:
         raise InputError(f"{path}: not readable as extended xyz after frame {len(found)} ({error})") from None
     return found
@@ -280,32 +191,33 @@ def _from_json(path: Path) -> list[tuple[str, RawCrystal | StructureError]]:
 
 
 def _from_dict(entry: Any) -> RawCrystal | StructureError:
-    """Crystal of pymatgen's ``Structure.as_dict()``."""
+    """Crystal of pymatgen's ``Structure.as_dict()``, or of a record with one under ``structure``."""
     from pymatgen.core import Structure
+
+    from symmcd.structures.convert import from_structure
 
     if isinstance(entry, dict) and isinstance(entry.get("structure"), dict):
         entry = entry["structure"]
     try:
         structure = Structure.from_dict(entry)
-        if not structure.is_ordered:
-            return StructureError("disordered", f"{structure.formula} has partially occupied sites")
-        return _checked(structure.lattice.matrix, np.array(structure.atomic_numbers), structure.frac_coords)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         return StructureError("unparseable", f"not a pymatgen structure: {type(error).__name__}: {error}")
+    return _checked(from_structure, structure)
 
 
-def _checked(lattice: np.ndarray, element: np.ndarray, position: np.ndarray) -> RawCrystal | StructureError:
-    """A crystal with the same faults found as in a CIF."""
-    if not np.isfinite(lattice).all() or not abs(np.linalg.det(lattice)) > 1e-3:
-        return StructureError("bad_cell", f"lattice vectors {np.round(lattice, 3).tolist()} have no volume")
-    if not len(element):
-        return StructureError("no_atoms", "no atoms")
-    if not ((element > 0) & (element <= HEAVIEST)).all():
-        return StructureError("unknown_element", f"atomic numbers {np.unique(element).tolist()}")
-    if not np.isfinite(position).all():
-        return StructureError("bad_position", "an atom has no position")
+def _checked(convert: Callable[[Any], RawCrystal], thing: Any) -> RawCrystal | StructureError:
+    """A crystal of a Python object, or what is wrong with it: the same faults as in a CIF."""
     try:
-        check_ordered(lattice, position, [f"atom {i}" for i in range(len(element))])
+        crystal = convert(thing)
+        if not np.isfinite(crystal.lattice).all() or not abs(np.linalg.det(crystal.lattice)) > 1e-3:
+            return StructureError("bad_cell", f"lattice vectors {np.round(crystal.lattice, 3).tolist()} have no volume")
+        if not len(crystal.element):
+            return StructureError("no_atoms", "no atoms")
+        if not ((crystal.element > 0) & (crystal.element <= HEAVIEST)).all():
+            return StructureError("unknown_element", f"atomic numbers {np.unique(crystal.element).tolist()}")
+        if not np.isfinite(crystal.position).all():
+            return StructureError("bad_position", "an atom has no position")
+        check_ordered(crystal.lattice, crystal.position, [f"atom {i}" for i in range(len(crystal.element))])
     except StructureError as error:
         return error
-    return RawCrystal(lattice.copy(), element.copy(), position.copy())
+    return crystal

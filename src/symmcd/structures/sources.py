@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import gzip
 import json
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from symmcd.errors import InputError
+from symmcd.structures.cif import RawCrystal, atomic_number
 from symmcd.structures.read import Row, read_rows
+from symmcd.structures.write import p1_cif
 
 SPLITS = ("train", "val", "test")
+PROTOTYPE_ATOMS = 20  # as in MP-20; the few larger ones would take most of the quickstart's time
+CHGNET_ELEMENTS = frozenset(range(1, 95)) - {84, 85, 86, 87, 88}  # its training data have no Po, At, Rn, Fr, Ra
 
 
 def split_files(folder: Path) -> dict[str, Path] | None:
@@ -31,21 +36,10 @@ def split_files(folder: Path) -> dict[str, Path] | None:
     }
     if found and len(found) < len(SPLITS):
         missing = [split for split in SPLITS if split not in found]
-        raise InputError(f"{folder.absolute()}: has {', '.join(sorted(found))} but lacks {', '.join(missing)} (.csv or .csv.gz)")
+        raise InputError(
+            f"{folder.absolute()}: has {', '.join(sorted(found))} but lacks {', '.join(missing)} (.csv or .csv.gz)"
+        )
     return found or None
-
-
-def cif_rows(folder: Path) -> Iterator[Row]:
-    """Every CIF of a folder, in order of name; the name without .cif is the material id.
-
-    Raises:
-        InputError: there is none.
-    """
-    paths = sorted(folder.glob("*.cif"))
-    if not paths:
-        raise InputError(f"{folder.absolute()}: no train/val/test tables and no .cif files here; check data.source")
-    for number, path in enumerate(paths, start=1):
-        yield Row(number, path.stem, path.read_text(encoding="utf-8", errors="replace"), {})
 
 
 def whole_source(source: Path) -> list[Row]:
@@ -58,7 +52,7 @@ def whole_source(source: Path) -> list[Row]:
         raise InputError(
             f"data.source: {source.absolute()} does not exist; give mp20, prototypes, or an existing folder or csv file"
         )
-    rows = list(cif_rows(source) if source.is_dir() else read_rows(source))
+    rows = list(read_rows(source))
     if not rows:
         raise InputError(f"{source}: no rows; expected a csv with the columns material_id and cif")
     return rows
@@ -82,7 +76,7 @@ def divided(rows: Sequence[Row], shares: Sequence[float], seed: int) -> dict[str
     return parts
 
 
-def limited(rows: Sequence[Row], limit: int, seed: int) -> list[Row]:
+def limited(rows: Sequence[Row], limit: int, seed: int | Sequence[int]) -> list[Row]:
     """At most `limit` random rows in their original order; all of them for limit 0."""
     if not 0 < limit < len(rows):
         return list(rows)
@@ -90,16 +84,53 @@ def limited(rows: Sequence[Row], limit: int, seed: int) -> list[Row]:
     return [rows[i] for i in np.sort(chosen)]
 
 
-def prototypes() -> list[Row]:
-    """The crystals that stand for AFLOW's prototypes in pymatgen (Mehl et al. 2017), as P1 CIFs of their primitive cells."""
-    from pymatgen.core import Structure
-    from pymatgen.io.cif import CifWriter
+def prototypes() -> tuple[list[Row], dict[str, str]]:
+    """The crystals that stand for AFLOW's prototypes in pymatgen, as P1 CIFs of the cells given there.
 
-    packed = resources.files("pymatgen.analysis.prototypes") / "aflow_prototypes.json.gz"
-    entries: Iterable[dict[str, dict[str, str]]] = json.loads(gzip.decompress(packed.read_bytes()))
-    rows = []
-    for number, entry in enumerate(entries, start=1):
-        structure = Structure.from_dict(entry["snl"])
-        name = re.sub(r"[^\w.-]+", "_", f"{entry['tags']['aflow']}_{structure.composition.reduced_formula}")
-        rows.append(Row(number, name, str(CifWriter(structure, significant_figures=8)), {}))
-    return rows
+    Returns:
+        The crystals of at most `PROTOTYPE_ATOMS` atoms, of elements that CHGNet was trained on, and the reason for each
+        of the others by its name.  Names are AFLOW's label and the formula.
+
+    Source:
+        Mehl et al. (2017), doi:10.1016/j.commatsci.2017.01.017; real compounds at experimental geometries.
+
+    Raises:
+        InputError: this pymatgen has no such file.
+    """
+    rows, left_out, names = [], {}, Counter[str]()
+    for number, entry in enumerate(_aflow_entries(), start=1):
+        lattice = np.array(entry["snl"]["lattice"]["matrix"])
+        sites = entry["snl"]["sites"]
+        element = np.array([atomic_number(site["species"][0]["element"]) for site in sites])
+        symbols, counts = np.unique([site["species"][0]["element"] for site in sites], return_counts=True)
+        divisor = np.gcd.reduce(counts)
+        formula = "".join(f"{s}{n if n > 1 else ''}" for s, n in zip(symbols, counts // divisor, strict=True))
+        name = f"{entry['tags']['aflow']}_{formula}"
+        names[name] += 1
+        if names[name] > 1:
+            name = f"{name}_{names[name]}"
+        unknown = sorted(set(symbols[[atomic_number(s) not in CHGNET_ELEMENTS for s in symbols.tolist()]]))
+        if len(sites) > PROTOTYPE_ATOMS:
+            left_out[name] = f"{len(sites)} atoms, more than {PROTOTYPE_ATOMS}"
+        elif unknown:
+            left_out[name] = f"CHGNet does not know {', '.join(unknown)}"
+        else:
+            crystal = RawCrystal(lattice, element, np.array([site["abc"] for site in sites]))
+            rows.append(Row(number, name, p1_cif(name, crystal), {}))
+    return rows, left_out
+
+
+def _aflow_entries() -> list[dict[str, Any]]:
+    """Content of pymatgen's file.
+
+    Read as it lies there: importing ``pymatgen.analysis.prototypes``, which also does so, takes seconds.
+    """
+    folder = resources.files("pymatgen.analysis")
+    for name in ("prototypes/aflow_prototypes.json.gz", "aflow_prototypes.json.gz", "aflow_prototypes.json"):
+        file = folder / name
+        if file.is_file():
+            content = file.read_bytes()
+            return json.loads(gzip.decompress(content) if name.endswith(".gz") else content)
+    raise InputError(
+        "data.source = prototypes: this pymatgen has no aflow_prototypes.json; install the one of requirements.lock"
+    )

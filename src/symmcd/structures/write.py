@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shutil
 import zipfile
@@ -20,12 +21,13 @@ from symmcd.crystallography.space_group import symbol, triplets
 from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.errors import InputError
 from symmcd.storage import atomic_path
+from symmcd.structures.cif import RawCrystal
 
 SYMBOLS = np.array(chemical_symbols)
 
 
 def write_extxyz(path: Path, crystals: Crystals, units: AsymmetricUnits) -> None:
-    """One frame a crystal: `id` and `space_group`; per atom Cartesian position (Å), Wyckoff letter, orbit in the unit."""
+    """One frame a crystal: `id`, `space_group`; per atom Cartesian position (Å), Wyckoff letter, orbit in the unit."""
     letter = wyckoff_table().letter[units.wyckoff[crystals.orbit]]
     name = SYMBOLS[crystals.element]
     with atomic_path(path) as temporary, temporary.open("w", encoding="ascii") as file:
@@ -50,36 +52,67 @@ def read_extxyz(path: Path) -> list[Atoms]:
     """
     try:
         frames = list(iread(path, index=":", format="extxyz")) if path.stat().st_size else []
+        names = extxyz_ids(path)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run the stage that makes it first") from None
-    except (ValueError, OSError, KeyError, StopIteration) as error:
+    except (ValueError, OSError, KeyError, IndexError, StopIteration) as error:
         raise InputError(f"{path}: not a readable extxyz file ({error}); delete it and rerun its stage") from None
-    # ASE reads id="00012" as the number 12; a name is text, so it is taken from the comment lines as it stands
-    names = re.findall(r'^.*Lattice=.*\bid="?([^"\s]+)', path.read_text(encoding="utf-8"), re.MULTILINE)
-    if len(names) != len(frames):
-        raise InputError(f"{path}: {len(frames)} frames, but {len(names)} with an id; it is not a file of this package")
+    if len(names) != len(frames) or not all(names):
+        raise InputError(f"{path}: {len(frames)} frames, not each with an id; it is not a file of this package")
     for frame, name in zip(frames, names, strict=True):
         frame.info["id"] = name
     return frames
 
 
+def extxyz_ids(path: Path) -> list[str]:
+    """``id`` (or ``material_id``) of each frame as it stands, for ASE reads id="00012" as the number 12; empty if none.
+
+    Raises:
+        ValueError: a frame does not begin with its number of atoms.
+    """
+    names = []
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            if not line.strip():
+                continue
+            found = re.search(r'(?:^|\s)(?:material_)?id=(?:"([^"]*)"|(\S+))', next(lines, ""))
+            names.append((found[1] or found[2] or "") if found else "")
+            for _ in range(int(line)):
+                next(lines, "")
+    return names
+
+
 def write_cifs(target: Path, crystals: Crystals, units: AsymmetricUnits) -> None:
-    """One symmetrised CIF a crystal, named ``<id>_<formula>_<group>.cif``, in a folder or, for a name in .zip, an archive.
+    """One symmetrised CIF a crystal, named ``<id>_<formula>_<group>.cif``, in a folder or, if `target` ends so, a .zip.
 
     A folder is replaced whole.  Archives are byte-reproducible.
+
+    Raises:
+        InputError: cannot be written, or the folder to be replaced holds other files than CIFs.
     """
     if target.suffix == ".zip":
         with atomic_path(target) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, text in cifs(crystals, units):
                 archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), text, zipfile.ZIP_DEFLATED)
         return
+    foreign = [path.name for path in target.glob("*") if path.suffix != ".cif"] if target.is_dir() else []
+    if foreign:
+        raise InputError(
+            f"{target}: holds {foreign[0]}, which is no CIF of ours; choose another folder, or empty this one"
+        )
     building = target.with_name(f".{target.name}.tmp")
-    shutil.rmtree(building, ignore_errors=True)
-    building.mkdir(parents=True)
-    for name, text in cifs(crystals, units):
-        (building / name).write_text(text)
-    shutil.rmtree(target, ignore_errors=True)
-    building.rename(target)
+    try:
+        shutil.rmtree(building, ignore_errors=True)
+        building.mkdir(parents=True)
+        for name, text in cifs(crystals, units):
+            (building / name).write_text(text, encoding="ascii")
+        if target.exists():
+            shutil.rmtree(target)
+        building.rename(target)
+    except OSError as error:
+        raise InputError(f"{target}: cannot write here ({error.strerror}); choose another folder") from None
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
 
 
 def cifs(crystals: Crystals, units: AsymmetricUnits) -> Iterator[tuple[str, str]]:
@@ -106,12 +139,38 @@ def cifs(crystals: Crystals, units: AsymmetricUnits) -> Iterator[tuple[str, str]
             f"_cell_volume {volume[i]:.6f}",
             "_chemical_formula_sum '" + " ".join(f"{e}{n}" for e, n in sorted(counts.items())) + "'",
             "loop_", "_symmetry_equiv_pos_site_id", "_symmetry_equiv_pos_as_xyz",
-            *(f"{n} '{t}'" for n, t in enumerate(triplets(group), start=1)),
+            *_operation_lines(group),
             "loop_", "_atom_site_label", "_atom_site_type_symbol", "_atom_site_symmetry_multiplicity",
             "_atom_site_Wyckoff_symbol", "_atom_site_fract_x", "_atom_site_fract_y", "_atom_site_fract_z",
             "_atom_site_occupancy",
         ]  # fmt: skip
         for number, orbit in enumerate(orbits, start=1):
             element, (x, y, z) = SYMBOLS[units.element[orbit]], units.position[orbit]
-            lines.append(f"{element}{number} {element} {multiplicity[orbit]} {letter[orbit]} {x:.10f} {y:.10f} {z:.10f} 1")
+            lines.append(
+                f"{element}{number} {element} {multiplicity[orbit]} {letter[orbit]} {x:.10f} {y:.10f} {z:.10f} 1"
+            )
         yield f"{units.label[i]}_{formula}_{group}.cif", "\n".join(lines) + "\n"
+
+
+@functools.cache
+def _operation_lines(group: int) -> tuple[str, ...]:
+    return tuple(f"{n} '{t}'" for n, t in enumerate(triplets(group), start=1))
+
+
+def p1_cif(name: str, crystal: RawCrystal) -> str:
+    """CIF that lists every atom of the cell and no symmetry."""
+    lengths, angles = lengths_and_angles(crystal.lattice[None])
+    symbols = SYMBOLS[crystal.element].tolist()
+    atoms = zip(symbols, crystal.position.tolist(), strict=True)
+    lines = [
+        f"data_{name}",
+        "_symmetry_space_group_name_H-M 'P 1'",
+        "_symmetry_Int_Tables_number 1",
+        *(f"_cell_length_{n} {v:.8f}" for n, v in zip("abc", lengths[0], strict=True)),
+        *(f"_cell_angle_{n} {v:.8f}" for n, v in zip(("alpha", "beta", "gamma"), angles[0], strict=True)),
+        "loop_", "_symmetry_equiv_pos_site_id", "_symmetry_equiv_pos_as_xyz", "1 'x,y,z'",
+        "loop_", "_atom_site_label", "_atom_site_type_symbol",
+        "_atom_site_fract_x", "_atom_site_fract_y", "_atom_site_fract_z", "_atom_site_occupancy",
+        *(f"{e}{i} {e} {x:.8f} {y:.8f} {z:.8f} 1" for i, (e, (x, y, z)) in enumerate(atoms, start=1)),
+    ]  # fmt: skip
+    return "\n".join(lines) + "\n"
