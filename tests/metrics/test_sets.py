@@ -1,0 +1,160 @@
+"""Metrics of sets: intervals, distances between distributions, templates, uniqueness and novelty, symmetry kept."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from pymatgen.analysis.structure_matcher import StructureMatcher
+from pymatgen.core import Lattice, Structure
+from scipy.stats import binomtest, wasserstein_distance
+
+from symmcd import reduce, replicate
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
+from symmcd.metrics.crystal_scores import COLUMNS, score
+from symmcd.metrics.distributions import densities, element_counts, wasserstein
+from symmcd.metrics.intervals import bootstrap, wilson
+from symmcd.metrics.set_summary import Reference, summarise_set
+from symmcd.metrics.symmetry import detected_group, group_distance, keeps_group
+from symmcd.metrics.templates import count_templates, templates
+from symmcd.metrics.uniqueness import Novelty, first_of_its_kind
+from tests.crystallography.prototypes import PROTOTYPES, prototype
+
+NAMES = ("NaCl", "CsCl", "SrTiO3", "TiO2 rutile", "Al2O3", "ZnO", "MgAl2O4", "TiNiSi")
+
+
+def units_of(names: tuple[str, ...]) -> AsymmetricUnits:
+    return AsymmetricUnits.from_units([reduce(prototype(name)) for name in names], list(names))
+
+
+@pytest.mark.parametrize(("successes", "total"), [(0, 10), (3, 10), (10, 10), (70, 1000), (1, 3)])
+def test_wilson_is_scipys(successes: int, total: int) -> None:
+    expected = binomtest(successes, total).proportion_ci(method="wilson")
+    assert wilson(successes, total) == pytest.approx((expected.low, expected.high), abs=1e-9)
+
+
+def test_nothing_counted_says_nothing() -> None:
+    assert wilson(0, 0) == (0.0, 1.0)
+    assert all(math.isnan(v) for v in bootstrap(np.mean, np.zeros(0), 0))
+
+
+def test_bootstrap_of_a_mean_is_its_standard_error() -> None:
+    values = np.random.default_rng(0).normal(5, 2, 400)
+    low, high = bootstrap(np.mean, values, seed=1, draws=2000)
+    half = 1.96 * values.std(ddof=1) / 20
+    assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.03)
+
+
+def test_group_distance_of_equal_and_disjoint_sets() -> None:
+    assert group_distance(np.array([225, 225, 62]), np.array([62, 225, 225, 62, 225, 225])) == pytest.approx(0)
+    assert group_distance(np.array([1, 2]), np.array([225])) == pytest.approx(math.sqrt(math.log(2)))
+
+
+def test_the_last_two_groups_have_bins_of_their_own() -> None:
+    """A published evaluator counted 229 and 230 together."""
+    assert group_distance(np.array([229]), np.array([230])) == pytest.approx(math.sqrt(math.log(2)))
+
+
+def test_densities_and_element_counts_are_pymatgens() -> None:
+    units = units_of(NAMES)
+    structures = [replicate(units[i]) for i in range(len(units))]
+    assert densities(units) == pytest.approx([s.density for s in structures], rel=1e-3)  # atomic masses differ: Zn 65.38, 65.41
+    assert element_counts(units).tolist() == [len(s.composition) for s in structures]
+
+
+def test_wasserstein_is_scipys_and_nan_for_nothing() -> None:
+    a, b = np.array([1.0, 2.0, 4.0]), np.array([2.0, 2.5])
+    assert wasserstein(a, b) == pytest.approx(wasserstein_distance(a, b))
+    assert math.isnan(wasserstein(np.zeros(0), b))
+
+
+def test_templates_do_not_see_elements_or_order() -> None:
+    cell = np.eye(3) * 5.6
+    one = AsymmetricUnit(225, cell, np.array([11, 17]), ("a", "b"), np.array([[0, 0, 0], [0.5, 0.5, 0.5]]))
+    two = AsymmetricUnit(225, cell, np.array([8, 12]), ("b", "a"), np.array([[0.5, 0.5, 0.5], [0, 0, 0]]))
+    units = AsymmetricUnits.from_units([one, two, reduce(prototype("Al2O3"))])
+    assert templates(units) == ["225_a_b", "225_a_b", "167_c_e"]
+    counts = count_templates(templates(units), ["225_a_b", "62_c"])
+    assert (counts.unique, counts.in_train, counts.new) == (2, 1, 1)
+
+
+def test_uniqueness_is_that_of_all_pairs() -> None:
+    rng = np.random.default_rng(1)
+    base = [prototype(name) for name in ("NaCl", "TiO2 rutile", "TiO2 anatase", "ZnO")]
+    structures = []
+    for _ in range(3):
+        for structure in base:
+            copy = structure.copy()
+            copy.perturb(0.03)
+            copy.scale_lattice(copy.volume * rng.uniform(0.95, 1.05))
+            structures.append(copy)
+    verdict = first_of_its_kind(structures)
+    matcher = StructureMatcher()
+    expected: list[bool] = []
+    for i, structure in enumerate(structures):
+        earlier = [structures[j] for j in range(i) if expected[j]]
+        expected.append(not any(matcher.fit(structure, other) for other in earlier))
+    assert verdict == expected
+    assert sum(verdict) == 4
+
+
+def test_novelty_knows_known_crystals_in_any_cell() -> None:
+    novelty = Novelty(units_of(NAMES))
+    known = prototype("Al2O3").get_primitive_structure()
+    known.make_supercell([2, 1, 1])
+    assert not novelty.is_new(known)
+    assert novelty.is_new(prototype("CoAs3"))
+    assert novelty.is_new(prototype("TiO2 anatase"))  # the formula is known, the structure is not
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_replicated_crystals_keep_their_group(name: str) -> None:
+    unit = reduce(prototype(name))
+    structure = replicate(unit)
+    assert keeps_group(structure, unit.space_group)
+    assert detected_group(structure, 0.01) == PROTOTYPES[name][0]
+
+
+def test_a_displaced_atom_breaks_the_group() -> None:
+    structure = replicate(reduce(prototype("TiO2 rutile")))
+    structure.translate_sites([0], [0.03, 0, 0], frac_coords=True)
+    assert not keeps_group(structure, 136)
+    assert keeps_group(structure, 1)
+
+
+def scores_of(structures: list[Structure], group: int | None = None) -> pd.DataFrame:
+    rows = [{"id": f"{i:05d}", **score(s, group, 0.1, 10.0), "template": "225_a_b"} for i, s in enumerate(structures)]
+    return pd.DataFrame(rows, columns=[*COLUMNS, "template"])
+
+
+def test_failures_stay_in_the_denominator() -> None:
+    good = replicate(reduce(prototype("NaCl")))
+    overlapping = Structure(Lattice.cubic(4), ["Na", "Cl"], [[0, 0, 0], [0.001, 0, 0]])
+    table = scores_of([good, overlapping, good, good])
+    rows = {(r["metric"], r["protocol"]): r for r in summarise_set(table, None, None, 1000, 0)}
+    structural = rows["structural_validity", "paper"]
+    assert structural["value"] == 75
+    assert structural["n"] == 4
+    assert (structural["low"], structural["high"]) == pytest.approx([100 * v for v in wilson(3, 4)])
+    assert rows["compositional_validity", "paper"]["value"] == 100
+
+
+def test_a_set_against_itself_has_no_distance() -> None:
+    units = units_of(NAMES)
+    table = scores_of([replicate(units[i]) for i in range(len(units))])
+    table["template"] = templates(units)
+    rows = summarise_set(table, templates(units), Reference.of(units), 1000, 0)
+    values = {(r["metric"], r["protocol"]): r["value"] for r in rows}
+    assert values["templates_new", "paper"] == 0
+    for metric in ("density_wasserstein", "element_count_wasserstein", "space_group_jsd"):
+        assert values[metric, "strict"] == pytest.approx(0, abs=1e-3)
+
+
+def test_all_pairs_of_the_28_prototypes_are_different() -> None:
+    """Otherwise the other tests would prove little."""
+    matcher = StructureMatcher()
+    pairs = itertools.combinations(NAMES, 2)
+    assert not any(matcher.fit(prototype(a), prototype(b)) for a, b in pairs)
