@@ -135,6 +135,19 @@ def test_skipped_steps_compose():
     assert float(direct.std()) == pytest.approx(float(through.std()), rel=0.01)
 
 
+@pytest.mark.parametrize(("sigma_t", "sigma_s"), [(0.05, 0.03), (0.05, 0.001), (0.05, 0.0)])
+def test_one_position_step_of_any_length_is_exact_for_a_known_crystal(sigma_t, sigma_s):
+    """x_t ~ N(x_0, σ_t²) must become x_s ~ N(x_0, σ_s²), here across the cell boundary."""
+    x_0, n = 0.99, 100_000
+    t, s = torch.tensor(sigma_t), torch.tensor(sigma_s)
+    generator = torch.Generator().manual_seed(0)
+    shift = t * torch.randn(n, generator=generator)
+    x_s = reverse_process.position_step((x_0 + shift) % 1, -shift / t**2, t, s, torch.randn(n, generator=generator))
+    moved = ((x_s - x_0 + 0.5) % 1 - 0.5).double()
+    assert float(moved.mean()) == pytest.approx(0, abs=5 * sigma_s / np.sqrt(n) + 1e-6)
+    assert float(moved.std()) == pytest.approx(sigma_s, rel=0.01, abs=1e-6)
+
+
 def test_state_is_not_changed_in_place():
     streams = CrystalStreams(0, torch.arange(3))
     state = reverse_process.start(PROCESS, torch.full((3,), GROUP), torch.ones(3, 2, dtype=torch.bool), streams)

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -65,7 +66,7 @@ def test_what_a_training_leaves(trained):
     assert len(metadata["data_sha256"]) == 64
 
 
-def test_killed_in_mid_epoch_and_resumed_bit_for_bit(data, trained):
+def test_killed_in_mid_epoch_and_resumed_bit_for_bit(data, trained, capsys):
     """kill -9 at whatever moment follows the first saved state, twice, then to the end: the same bits."""
     out = data / "killed"
     command = (
@@ -83,7 +84,11 @@ def test_killed_in_mid_epoch_and_resumed_bit_for_bit(data, trained):
             time.sleep(0.0005)
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL, "it ended before it could be killed"
+    capsys.readouterr()
     train.run(data / "train.npz", data / "val.npz", out, SMALL, TRAINING, seed=3, device="cpu")
+    step = re.search(r"going on from .*, step (\d+)", capsys.readouterr().out)
+    assert step, "it did not go on from the state of the killed one"
+    assert 0 < int(step[1]) < 18
     expected, found = load_file(trained / "denoiser.safetensors"), load_file(out / "denoiser.safetensors")
     assert expected.keys() == found.keys()
     for name, value in expected.items():

@@ -29,7 +29,7 @@ from symmcd.diffusion.progress import Progress
 from symmcd.diffusion.random_streams import mixed_seed
 from symmcd.diffusion.training_state import TrainingState, average, read_state, write_state
 from symmcd.errors import InputError, SymmcdError
-from symmcd.settings import ModelSettings, TrainingSettings
+from symmcd.settings import ModelSettings, TrainingSettings, read_section
 from symmcd.storage import atomic_path, read_units, write_tensors
 
 CPU_FLOPS = 1e11  # a generous guess of what two cores do in a second
@@ -215,9 +215,14 @@ def refuse_paper_scale(model: ModelSettings, settings: TrainingSettings, units: 
 
 def fingerprint(model: ModelSettings, settings: TrainingSettings, seed: int, hashes: Mapping[str, str]) -> str:
     """Hash of everything that the weights depend on; a state of another fingerprint is not gone on from."""
+    # read again, so that 0 and 0.0 are one value whether they come from Python, JSON or the defaults
+    read = {
+        "model": read_section("model", dataclasses.asdict(model)),
+        "training": read_section("training", dataclasses.asdict(settings)),
+    }
     values = {
-        "model": dataclasses.asdict(model),
-        "training": dataclasses.asdict(settings) | {"checkpoint_minutes": None},
+        "model": dataclasses.asdict(read["model"]),
+        "training": dataclasses.asdict(read["training"]) | {"checkpoint_minutes": None},
         "seed": seed,
         **hashes,
     }
