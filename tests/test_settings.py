@@ -33,7 +33,7 @@ def test_defaults_survive_json(name):
         ("training", {"epoch": 3}, "training.epoch is not a setting; did you mean 'epochs'?"),
         ("training", {"epochs": 3.5}, "training.epochs = 3.5: expected int, got float"),
         ("training", {"epochs": True}, "training.epochs = True: expected int, got bool"),
-        ("training", {"learning_rate": "1e-3"}, "training.learning_rate = '1e-3': expected float, got str"),
+        ("training", {"learning_rate": "fast"}, "training.learning_rate = 'fast': expected float, got str"),
         ("training", {"loss_weights": {"lattice": "x"}}, "training.loss_weights.lattice = 'x'"),
         ("data", {"split": [0.5, 0.5]}, "data.split = .*: expected 3 values"),
         ("hull", {"source": "mp"}, "hull.source = 'mp': choose one of 'table', 'chgnet', 'matbench-discovery'"),
@@ -53,7 +53,7 @@ def test_what_a_section_refuses(section, values, message):
     [
         ({"trainig": {}}, "'trainig' is no section; did you mean 'training'?"),
         ({"sampling.numbr": 3}, "sampling.numbr is not a setting; did you mean 'number'?"),
-        ({"seed": "0"}, "seed = '0': expected int, got str"),
+        ({"seed": "zero"}, "seed = 'zero': expected int, got str"),
         ({"seed.a": 1, "seed": 0}, "seed is a value, not a section"),
         ({"training": 3}, "training: expected a mapping"),
     ],
@@ -142,3 +142,11 @@ def test_config_files_that_cannot_be_read(tmp_path):
 def test_json_is_stable():
     assert config.as_json(ModelSettings()) == config.as_json(ModelSettings())
     assert list(json.loads(config.as_json(ModelSettings()))) == sorted(json.loads(config.as_json(ModelSettings())))
+
+
+def test_numbers_as_snakemake_hands_them_over() -> None:
+    """`--config 'sampling={number: 1000}'` reaches us as the text '1000'."""
+    settings = read_section("sampling", {"number": "1000", "corrector": "False", "corrector_step": "1e-4"})
+    assert (settings.number, settings.corrector, settings.corrector_step) == (1000, False, 1e-4)
+    with pytest.raises(InputError, match="expected int, got float"):
+        read_section("sampling", {"number": "10.5"})

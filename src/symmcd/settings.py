@@ -6,6 +6,7 @@ sees these objects; they get plain arguments.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import json
@@ -246,6 +247,9 @@ def _checked(name: str, value: Any, hint: Any) -> Any:
         return tuple(_checked(f"{name}[{i}]", v, k) for i, (v, k) in enumerate(zip(value, kinds, strict=True)))
     if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping) and isinstance(value, Mapping):
         return {str(k): _checked(f"{name}.{k}", v, arguments[1]) for k, v in value.items()}
+    if isinstance(value, str) and hint in (int, float, bool):  # Snakemake hands over --config 'a={b: 1}' as texts
+        with contextlib.suppress(json.JSONDecodeError):
+            value = json.loads(value.lower() if hint is bool else value)
     if hint is bool and isinstance(value, bool):
         return value
     if hint is int and isinstance(value, int) and not isinstance(value, bool):
