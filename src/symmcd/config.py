@@ -99,6 +99,12 @@ def as_json(settings: Any) -> str:
     return json.dumps(dataclasses.asdict(settings), sort_keys=True)
 
 
+def as_values(config: Config) -> dict[str, Any]:
+    """A checked config as the plain values of a config file, defaults filled in."""
+    sections = {name: json.loads(as_json(settings)) for name, settings in config.items()}
+    return {**sections.pop("run"), **sections}
+
+
 def needs_gpu(model: ModelSettings, training: TrainingSettings) -> bool:
     """Whether training at this size takes days on a CPU.
 

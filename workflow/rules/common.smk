@@ -12,6 +12,7 @@ try:
     CONFIG = config_file.read_config(config)  # names the key and the nearest known one
 except SymmcdError as error:
     raise WorkflowError(f"config: {error}") from None
+config = config_file.as_values(CONFIG)  # with all defaults, and numbers that --config hands over as text as numbers
 validate(config, "../schemas/config.schema.yaml")
 
 RUN = CONFIG["run"]
