@@ -22,6 +22,7 @@ SAME_SITE = 0.1
 this close are disorder.  No two atoms of an ordered crystal are nearer than 0.7 Å (H₂)."""
 
 HEAVIEST = 118
+_AMBIGUOUS = {"CN", "CO", "HO", "NH", "NO", "PO"}  # groups of light elements, or Cn, Co, Ho, Nh, No, Po in capitals
 _PAIR_ROWS = 256  # atoms whose distances to all others are computed at once, to bound the memory
 
 _OPERATIONS = (
@@ -109,7 +110,7 @@ def check_ordered(lattice: np.ndarray, position: np.ndarray, names: list[str]) -
 def atomic_number(symbol: str) -> int:
     """Atomic number of a type symbol such as ``Fe``, ``FE`` or ``Fe3+``; D and T are 1; 0 if it is no element."""
     matched = re.fullmatch(r"([A-Za-z]{1,2})(\d*\.?\d*[+-]?|[+-]\d*)", symbol)
-    if not matched:
+    if not matched or matched[1] in _AMBIGUOUS:
         return 0
     name = matched[1].capitalize()
     number = 1 if name in ("D", "T") else gemmi.Element(name).atomic_number
@@ -122,8 +123,8 @@ def _labelled_number(label: str) -> int:
     letters = re.match(r"[A-Za-z]*", label)[0]  # type: ignore[index]  # matches the empty string at least
     if len(letters) <= 2 and letters == letters.capitalize():
         return atomic_number(letters)
-    # OW and HB can only be O and H; CO and HO may be cobalt and holmium
-    return atomic_number(letters[:1]) if not atomic_number(letters[:2]) and letters.isupper() else 0
+    two = gemmi.Element(letters[:2].capitalize()).atomic_number
+    return 0 if two or not letters.isupper() else atomic_number(letters[0])  # OW is O; CO may be a C or a cobalt
 
 
 def _blocks(text: str) -> list[gemmi.cif.Block]:
