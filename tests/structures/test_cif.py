@@ -106,7 +106,9 @@ def test_symbols_stand_in_for_operations(symmetry):
 
 def test_rounded_special_positions_become_exact():
     """0.333 is not 1/3: taken literally, hcp would have six atoms."""
-    hexagonal = str(CifWriter(prototype("NiAs"), symprec=0.01)).replace("0.33333333", "0.333").replace("0.66666667", "0.667")
+    hexagonal = (
+        str(CifWriter(prototype("NiAs"), symprec=0.01)).replace("0.33333333", "0.333").replace("0.66666667", "0.667")
+    )
     assert "0.333 " in hexagonal
     found = parse_cif(hexagonal)
     assert len(found.element) == 4
@@ -157,7 +159,20 @@ def test_rock_salt_itself_is_fine():
 
 @pytest.mark.parametrize(
     ("symbol", "number"),
-    [("Fe3+", 26), ("Fe+3", 26), ("O2-", 8), ("FE", 26), ("D", 1), ("T", 1), ("Og", 118), ("X", 0), ("OH", 0), ("CO", 0), ("Co", 27), ("", 0)],
+    [
+        ("Fe3+", 26),
+        ("Fe+3", 26),
+        ("O2-", 8),
+        ("FE", 26),
+        ("D", 1),
+        ("T", 1),
+        ("Og", 118),
+        ("X", 0),
+        ("OH", 0),
+        ("CO", 0),
+        ("Co", 27),
+        ("", 0),
+    ],
 )
 def test_elements(symbol, number):
     assert atomic_number(symbol) == number

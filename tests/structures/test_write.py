@@ -20,7 +20,34 @@ from symmcd.structures.write import cifs, read_extxyz, write_cifs, write_extxyz
 from tests.structures.random_units import random_units
 from tests.structures.test_cif import assert_same
 
-SOME = [1, 2, 5, 14, 15, 43, 47, 62, 70, 88, 129, 141, 146, 148, 155, 161, 166, 167, 176, 186, 194, 199, 206, 220, 227, 230]
+SOME = [
+    1,
+    2,
+    5,
+    14,
+    15,
+    43,
+    47,
+    62,
+    70,
+    88,
+    129,
+    141,
+    146,
+    148,
+    155,
+    161,
+    166,
+    167,
+    176,
+    186,
+    194,
+    199,
+    206,
+    220,
+    227,
+    230,
+]
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +101,9 @@ def test_cif_names_positions_and_multiplicities(all_groups):
     assert list(block.find_values("_atom_site_Wyckoff_symbol")) == table.letter[rows].tolist() == ["a", "i"]
     assert list(map(int, block.find_values("_atom_site_symmetry_multiplicity"))) == table.multiplicity[rows].tolist()
     assert block.find_value("_space_group_IT_number") == "227"
-    assert "F d -3 m" in (gemmi.find_spacegroup_by_name(block.find_value("_symmetry_space_group_name_H-M").strip("'")).hm)
+    assert "F d -3 m" in (
+        gemmi.find_spacegroup_by_name(block.find_value("_symmetry_space_group_name_H-M").strip("'")).hm
+    )
 
 
 def test_zip_and_folder_hold_the_same(tmp_path):
