@@ -13,14 +13,14 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from tests.structures.test_cif import rock_salt
+from tests.structures.test_read import table
 
 from symmcd.errors import InputError
 from symmcd.settings import DataSettings, read_section
 from symmcd.stages import download
 from symmcd.structures.fetch import git_blob_id
 from symmcd.structures.read import read_rows
-from tests.structures.test_cif import rock_salt
-from tests.structures.test_read import table
 
 SPLITS = ("train", "val", "test")
 

@@ -12,7 +12,7 @@ from symmcd.crystallography.wyckoff import wyckoff_table
 
 
 def random_units(groups: list[int], seed: int = 0) -> AsymmetricUnits:
-    """One crystal a group: its position ``a`` and its general position, away from special ones; a cell of 12 to 15 Å."""
+    """One crystal a group: its position ``a`` and its general one, away from special points; a cell of 12 to 15 Å."""
     table, random = wyckoff_table(), np.random.default_rng(seed)
     number = np.array(groups)
     rows = np.stack([table.start[number - 1], table.start[number] - 1], axis=1).ravel()

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pymatgen.core import Lattice, Structure
 from pymatgen.io.cif import CifParser, CifWriter
+from tests.crystallography.prototypes import PROTOTYPES, prototype
 
 from symmcd.structures.cif import RawCrystal, StructureError, atomic_number, parse_cif, split_crystals
 from symmcd.structures.convert import from_structure
 from symmcd.structures.read import read_rows
 from symmcd.structures.write import p1_cif
-from tests.crystallography.prototypes import PROTOTYPES, prototype
 
 ROCK_SALT = """data_NaCl
 _cell_length_a 5.64

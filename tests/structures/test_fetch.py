@@ -148,9 +148,15 @@ def test_not_found_is_not_tried_again(serve, tmp_path):
 
 def test_gives_up_after_all_attempts_and_keeps_what_came(serve, tmp_path):
     server = serve(("cut", 1000), 503, 503, 503)
-    with pytest.raises(InputError, match="not downloaded after 3 attempts .503"):
+    with pytest.raises(InputError, match=r"not downloaded after 3 attempts .503"):
         fetch(server.url, tmp_path / "a.csv", BLOB, retries=3, pause=0.001)
     assert (tmp_path / "a.csv.part").read_bytes() == CONTENT[:1000]
+
+
+def test_attempts_that_bring_something_do_not_count(serve, tmp_path):
+    server = serve(*[("cut", 50_000)] * 4)
+    fetch(server.url, tmp_path / "a.csv", BLOB, retries=2, pause=0.001)
+    assert (tmp_path / "a.csv").read_bytes() == CONTENT
 
 
 def test_without_a_network_the_way_out_is_named(tmp_path):

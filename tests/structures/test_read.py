@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import json
 import zipfile
 
@@ -12,6 +13,8 @@ import pytest
 from ase import Atoms
 from ase.io import write
 from pymatgen.core import Lattice, Structure
+from tests.structures.random_units import random_units
+from tests.structures.test_cif import assert_same, rock_salt
 
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.errors import InputError
@@ -19,18 +22,16 @@ from symmcd.structures.cif import RawCrystal, StructureError
 from symmcd.structures.convert import from_structure, to_structure
 from symmcd.structures.read import read_rows, read_structures
 from symmcd.structures.write import p1_cif, write_cifs, write_extxyz
-from tests.structures.random_units import random_units
-from tests.structures.test_cif import assert_same, rock_salt
 
 SALT = RawCrystal(5.64 * np.eye(3), np.array([11, 17]), np.array([[0, 0, 0], [0.5, 0.5, 0.5]]))
 
 
 def table(path, rows, columns=("", "material_id", "band_gap", "cif", "e_above_hull")):
     """A csv like the public ones: an index without a name, and columns nobody asked for."""
-    opened = gzip.open(path, "wt", newline="") if path.suffix == ".gz" else path.open("w", newline="")
-    with opened as file:
-        writer = csv.writer(file)
-        writer.writerows([columns, *rows])
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([columns, *rows])
+    content = text.getvalue().encode()
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
     return path
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pymatgen.analysis.prototypes import AFLOW_PROTOTYPE_LIBRARY
+from tests.structures.test_cif import assert_same
 
 from symmcd.errors import InputError
 from symmcd.stability.potential import KNOWN_ELEMENTS
@@ -15,7 +16,6 @@ from symmcd.structures.convert import from_structure
 from symmcd.structures.read import Row
 from symmcd.structures.sources import CHGNET_ELEMENTS, PROTOTYPE_ATOMS, divided, limited, prototypes
 from symmcd.structures.symmetry import reduce_cells, standard_cell
-from tests.structures.test_cif import assert_same
 
 
 def rows(number):
@@ -39,7 +39,7 @@ def test_another_seed_divides_differently():
 
 
 def test_too_few_crystals_to_divide():
-    with pytest.raises(InputError, match="leaves .* of 2 crystals empty"):
+    with pytest.raises(InputError, match=r"leaves .* of 2 crystals empty"):
         divided(rows(2), (0.6, 0.2, 0.2), 0)
 
 

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from ase.spacegroup import get_spacegroup
 from pymatgen.io.cif import CifParser
+from tests.structures.random_units import random_units
+from tests.structures.test_cif import assert_same
 
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.crystallography.wyckoff import wyckoff_table
@@ -17,8 +19,6 @@ from symmcd.errors import InputError
 from symmcd.structures.cif import RawCrystal, parse_cif
 from symmcd.structures.convert import from_atoms, from_structure, to_raw
 from symmcd.structures.write import cifs, read_extxyz, write_cifs, write_extxyz
-from tests.structures.random_units import random_units
-from tests.structures.test_cif import assert_same
 
 SOME = [
     1,
@@ -116,6 +116,7 @@ def test_zip_and_folder_hold_the_same(tmp_path):
     write_cifs(tmp_path / "cif", crystals, units)
     files = {path.name: path.read_text() for path in (tmp_path / "cif").iterdir()}
     with zipfile.ZipFile(tmp_path / "one.zip") as archive:
+        assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
         assert files == {name: archive.read(name).decode() for name in archive.namelist()}
     assert len(files) == 2
 

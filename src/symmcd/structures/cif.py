@@ -113,8 +113,7 @@ def atomic_number(symbol: str) -> int:
     if not matched or matched[1] in _AMBIGUOUS:
         return 0
     name = matched[1].capitalize()
-    number = 1 if name in ("D", "T") else gemmi.Element(name).atomic_number
-    return number if number <= HEAVIEST else 0
+    return 1 if name in ("D", "T") else gemmi.Element(name).atomic_number
 
 
 @functools.cache
