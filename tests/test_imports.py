@@ -22,7 +22,7 @@ TABLE: dict[str, tuple[set[str], set[str] | None]] = {
     "diffusion": ({"diffusion", "batch", "crystallography", "storage", "settings"}, ARRAYS),
     "structures": ({"structures", "crystallography", "storage"}, CRYSTALS),
     "metrics": ({"metrics", "structures", "crystallography", "storage"}, None),
-    "stability": ({"stability", "structures", "crystallography", "storage"}, None),
+    "stability": ({"stability", "metrics", "structures", "crystallography", "storage"}, None),
     "report": ({"report", "structures", "crystallography", "storage"}, None),
     "stages": (
         {
