@@ -57,12 +57,17 @@ def main() -> None:
     atoms, orbits = len(crystals.element), len(units.element)
     print(f"{platform.processor() or platform.machine()}, one core, numpy {np.__version__}")
     print(f"tables {load:.2f} s; {arguments.number} crystals, {orbits} orbits, {atoms} atoms:")
-    print(f"decode {total:.2f} s (project {project:.2f} s, {1e6 * project / orbits:.1f} µs an orbit; replicate {total - project:.2f} s)")
+    print(
+        f"decode {total:.2f} s (project {project:.2f} s, {1e6 * project / orbits:.1f} µs an orbit; "
+        f"replicate {total - project:.2f} s)"
+    )
     if arguments.pyxtal:
         against_pyxtal(units, position, row, rng.choice(orbits, arguments.pyxtal, replace=False), project / orbits)
 
 
-def against_pyxtal(units: AsymmetricUnits, position: np.ndarray, row: np.ndarray, orbits: np.ndarray, ours: float) -> None:
+def against_pyxtal(
+    units: AsymmetricUnits, position: np.ndarray, row: np.ndarray, orbits: np.ndarray, ours: float
+) -> None:
     """The same orbits one by one through pyxtal's nearest-position search, over all positions with the same code.
 
     Groups are built before the clock starts.  The distance from point to result is compared too, in Å.
@@ -91,7 +96,11 @@ def against_pyxtal(units: AsymmetricUnits, position: np.ndarray, row: np.ndarray
         _, squared = nearest_on_images(np.broadcast_to(position[orbit], (len(images), 3)), images, metric)
         farther += best > np.sqrt(squared.min()) + 1e-3
     each = (time.perf_counter() - start) / len(orbits)
-    print(f"pyxtal {pyxtal.__version__}: {1e3 * each:.1f} ms an orbit over {len(orbits)} orbits, {each / ours:.0f} times ours; ", end="")
+    print(
+        f"pyxtal {pyxtal.__version__}: {1e3 * each:.1f} ms an orbit over {len(orbits)} orbits, "
+        f"{each / ours:.0f} times ours; ",
+        end="",
+    )
     print(f"its point was farther than ours, by over 0.001 Å, in {farther} of {len(orbits)}")
 
 

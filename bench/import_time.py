@@ -1,6 +1,6 @@
 """Time of `import symmcd`, `symmcd --help` and a bare `python -c pass`: best of several fresh processes.
 
-    python bench/import_time.py [--repeat 7]
+python bench/import_time.py [--repeat 7]
 """
 
 from __future__ import annotations

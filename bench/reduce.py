@@ -39,7 +39,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for path in paths:
             out = Path(folder) / path.name.split(".")[0]
-            reduce.run(path, out.with_suffix(".npz"), out.with_suffix(".csv"), ReduceSettings(workers=arguments.workers))
+            reduce.run(
+                path, out.with_suffix(".npz"), out.with_suffix(".csv"), ReduceSettings(workers=arguments.workers)
+            )
     print(f"all: {time.perf_counter() - start:.0f} s")
 
     marks = [time.perf_counter()]
@@ -50,7 +52,9 @@ def main() -> None:
     marks.append(time.perf_counter())
     reduce_cells(cells, [row.material_id for row in rows], 0.1)
     marks.append(time.perf_counter())
-    for name, before, after in zip(("read and parse", "spglib", "orbits and positions"), marks, marks[1:], strict=False):
+    for name, before, after in zip(
+        ("read and parse", "spglib", "orbits and positions"), marks, marks[1:], strict=False
+    ):
         print(f"{name:22} {1e3 * (after - before) / len(rows):.2f} ms a crystal")
 
 

@@ -68,7 +68,10 @@ def main() -> None:
         with ProcessPoolExecutor(arguments.workers) as pool:
             outcomes = list(pool.map(check, rows, chunksize=50))
         counts = Counter(outcome for _, outcome, _ in outcomes)
-        print(f"{split}: {len(rows)} crystals, {dict(counts)}, {time.perf_counter() - start:.0f} s with {arguments.workers} processes")
+        print(
+            f"{split}: {len(rows)} crystals, {dict(counts)}, {time.perf_counter() - start:.0f} s "
+            f"with {arguments.workers} processes"
+        )
         for material_id, outcome, detail in outcomes:
             if not outcome.startswith("matched"):
                 print(f"  {material_id}: {outcome}: {detail}")

@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (one crystal a line)
 """28 textbook crystals: space group, cell, and (element, representative) of each orbit; standard setting, Å, degrees.
 
 Parameters as in the usual textbooks and the AFLOW encyclopedia, rounded.  `sites` use origin choice 2.
@@ -8,7 +9,7 @@ from __future__ import annotations
 from ase.spacegroup import crystal
 from pymatgen.core import Lattice, Structure
 
-PROTOTYPES: dict[str, tuple[int, tuple[float, float, float, float, float, float], list[tuple[str, tuple[float, float, float]]]]] = {
+PROTOTYPES: dict[str, tuple[int, tuple[float, ...], list[tuple[str, tuple[float, float, float]]]]] = {
     "NaCl": (225, (5.64, 5.64, 5.64, 90, 90, 90), [("Na", (0, 0, 0)), ("Cl", (0.5, 0.5, 0.5))]),
     "CsCl": (221, (4.12, 4.12, 4.12, 90, 90, 90), [("Cs", (0, 0, 0)), ("Cl", (0.5, 0.5, 0.5))]),
     "SrTiO3": (221, (3.905, 3.905, 3.905, 90, 90, 90), [("Sr", (0, 0, 0)), ("Ti", (0.5, 0.5, 0.5)), ("O", (0, 0.5, 0.5))]),

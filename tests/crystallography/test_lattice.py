@@ -37,7 +37,14 @@ def cell(family: str, a: float, b: float, c: float, alpha: float, beta: float, g
 
 @pytest.mark.parametrize(
     ("family", "number"),
-    [("triclinic", 2), ("monoclinic", 14), ("orthorhombic", 62), ("tetragonal", 139), ("hexagonal", 166), ("cubic", 225)],
+    [
+        ("triclinic", 2),
+        ("monoclinic", 14),
+        ("orthorhombic", 62),
+        ("tetragonal", 139),
+        ("hexagonal", 166),
+        ("cubic", 225),
+    ],
 )
 @given(length, length, length, st.floats(70, 110), st.floats(70, 125), st.floats(70, 110))
 def test_cell_to_k_and_back(

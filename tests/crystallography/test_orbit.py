@@ -54,7 +54,9 @@ def test_any_cell_of_a_crystal_gives_the_same_one_back(name: str) -> None:
     rng = np.random.default_rng(0)
     structure = prototype(name).get_primitive_structure()
     rotation, _ = np.linalg.qr(rng.normal(size=(3, 3)))
-    moved = Structure(Lattice(structure.lattice.matrix @ rotation), structure.species, structure.frac_coords + rng.random(3))
+    moved = Structure(
+        Lattice(structure.lattice.matrix @ rotation), structure.species, structure.frac_coords + rng.random(3)
+    )
     moved.make_supercell([[1, 1, 0], [0, 1, 0], [0, 1, 2]])
     assert_round_trip(moved, PROTOTYPES[name][0])
 
@@ -69,7 +71,11 @@ def random_unit(seed: int, number: int, orbits: int) -> AsymmetricUnit:
     position = (point[..., 0] + TABLE.generator[chosen, :, 3]) % 1
     k = constrain(rng.normal(0, 0.1, (1, 6)) + [0, 0, 0, 0, 0, 2.6], np.array([number]))
     return AsymmetricUnit(
-        number, lattice_from_k(k)[0], rng.permutation(np.arange(3, 80))[: len(chosen)], tuple(TABLE.letter[chosen]), position
+        number,
+        lattice_from_k(k)[0],
+        rng.permutation(np.arange(3, 80))[: len(chosen)],
+        tuple(TABLE.letter[chosen]),
+        position,
     )
 
 
@@ -119,7 +125,9 @@ def test_round_trip_of_300_real_crystals() -> None:
         structure = Structure.from_str(row["cif"], fmt="cif")
         unit = reduce(structure)
         made = replicate(unit)
-        assert made.composition.reduced_composition.almost_equals(structure.composition.reduced_composition), row["material_id"]
+        assert made.composition.reduced_composition.almost_equals(structure.composition.reduced_composition), row[
+            "material_id"
+        ]
         # the crystal is idealised within 0.1 Å, so the matcher allows for that and no more
         rms = StructureMatcher(ltol=0.05, stol=0.1, angle_tol=2, attempt_supercell=False).get_rms_dist(structure, made)
         assert rms is not None, row["material_id"]

@@ -148,7 +148,9 @@ def test_assignment_is_optimal() -> None:
         single[-1] = False
         chosen = assign(cost, single)
         legal = [
-            c for c in itertools.product(range(positions), repeat=orbits) if all(c.count(p) <= 1 for p in np.flatnonzero(single))
+            c
+            for c in itertools.product(range(positions), repeat=orbits)
+            if all(c.count(p) <= 1 for p in np.flatnonzero(single))
         ]
         assert all(chosen.tolist().count(p) <= 1 for p in np.flatnonzero(single))
         best = min(sum(cost[m, p] for m, p in enumerate(c)) for c in legal)

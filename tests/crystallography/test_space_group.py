@@ -29,7 +29,10 @@ NUMBERS = range(1, 231)
 def as_set(rotations: np.ndarray, translations: np.ndarray) -> set[tuple[int, ...]]:
     """Operations as hashable integers, translations in 24ths."""
     shifts = np.rint(np.asarray(translations) * 24).astype(int) % 24
-    return {tuple(w.ravel().tolist()) + tuple(t.tolist()) for w, t in zip(np.rint(rotations).astype(int), shifts, strict=True)}
+    return {
+        tuple(w.ravel().tolist()) + tuple(t.tolist())
+        for w, t in zip(np.rint(rotations).astype(int), shifts, strict=True)
+    }
 
 
 def ours(number: int) -> set[tuple[int, ...]]:
@@ -70,7 +73,10 @@ def test_screw_sense_of_an_enantiomorphic_pair() -> None:
     elements = space_group_codes()[:, : 15 * 26].reshape(230, 15, 26)
     from symmcd.crystallography.space_group import ELEMENTS
 
-    along_c = {number: [ELEMENTS[i] for i in np.flatnonzero(elements[number - 1, 0])] for number in (144, 145, 169, 170, 76, 78)}
+    along_c = {
+        number: [ELEMENTS[i] for i in np.flatnonzero(elements[number - 1, 0])]
+        for number in (144, 145, 169, 170, 76, 78)
+    }
     assert along_c == {
         144: ["1", "3_1"], 145: ["1", "3_2"],
         169: ["1", "2_1", "3_1", "6_1"], 170: ["1", "2_1", "3_2", "6_5"],
@@ -95,7 +101,9 @@ def test_axes_are_primitive_and_distinct() -> None:
 
 
 def test_classify_names_a_known_operation() -> None:
-    order, axis = classify(np.array([[[0, -1, 0], [1, -1, 0], [0, 0, 1]], [[0, 1, 0], [1, 0, 0], [0, 0, 1]], -np.eye(3)]))
+    order, axis = classify(
+        np.array([[[0, -1, 0], [1, -1, 0], [0, 0, 1]], [[0, 1, 0], [1, 0, 0], [0, 0, 1]], -np.eye(3)])
+    )
     assert order.tolist() == [3, -2, -1]
     assert AXES[axis[0]].tolist() == [0, 0, 1]
     assert AXES[axis[1]].tolist() == [1, -1, 0]  # the mirror that swaps x and y is normal to [1-10]

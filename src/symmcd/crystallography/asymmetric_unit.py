@@ -106,7 +106,11 @@ class AsymmetricUnits:
     @property
     def number_of_atoms(self) -> np.ndarray:
         """(B,) atoms in each conventional cell."""
-        return np.add.reduceat(wyckoff_table().multiplicity[self.wyckoff], self.start[:-1]) if len(self) else np.zeros(0, int)
+        return (
+            np.add.reduceat(wyckoff_table().multiplicity[self.wyckoff], self.start[:-1])
+            if len(self)
+            else np.zeros(0, int)
+        )
 
     def take(self, indices: Sequence[int] | np.ndarray) -> AsymmetricUnits:
         """The crystals at `indices`, in that order."""
@@ -146,7 +150,10 @@ class AsymmetricUnits:
         """All crystals of `parts`, in order; properties that every part has are kept."""
         if not parts:
             return cls.empty()
-        starts = [parts[0].start, *(p.start[1:] + o for p, o in zip(parts[1:], np.cumsum([p.start[-1] for p in parts]), strict=False))]
+        starts = [
+            parts[0].start,
+            *(p.start[1:] + o for p, o in zip(parts[1:], np.cumsum([p.start[-1] for p in parts]), strict=False)),
+        ]
         shared = set.intersection(*(set(p.properties) for p in parts))
         return cls(
             start=np.concatenate(starts),

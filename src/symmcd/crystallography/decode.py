@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -64,7 +65,9 @@ def decode(
         orbits = np.arange(start[i], start[i + 1])
         rows = np.arange(table.start[space_group[i] - 1], table.start[space_group[i]])
         pair_orbit, pair_row = np.repeat(orbits, len(rows)), np.tile(rows, len(orbits))
-        squared, images, points = _nearest(position[pair_orbit], pair_row, np.broadcast_to(metric[i], (len(pair_row), 3, 3)))
+        squared, images, points = _nearest(
+            position[pair_orbit], pair_row, np.broadcast_to(metric[i], (len(pair_row), 3, 3))
+        )
         difference = (table.site_symmetry[pair_row] != site_symmetry[pair_orbit]).sum(axis=1)
         cost = (CODE_WEIGHT * difference + squared).reshape(len(orbits), len(rows))
         column = assign(cost, table.degrees_of_freedom[rows] == 0)
@@ -121,11 +124,11 @@ def _chunks(ends: np.ndarray, size: int) -> list[tuple[int, int]]:
         return []
     cuts = np.unique(np.searchsorted(ends, np.arange(0, ends[-1], size)[1:]))
     bounds = np.unique(np.concatenate([[0], cuts, [len(ends)]])).tolist()
-    return list(zip(bounds[:-1], bounds[1:], strict=True))
+    return list(itertools.pairwise(bounds))
 
 
 def _first_smallest(owner: np.ndarray, value: np.ndarray, owners: int) -> np.ndarray:
-    """Index of each owner's smallest value, the first where values agree to 1e-9 (so that ties do not depend on rounding)."""
+    """Index of each owner's smallest value; the first where values agree to 1e-9, so that rounding decides no tie."""
     smallest = np.full(owners, np.inf)
     np.minimum.at(smallest, owner, value)
     good = np.flatnonzero(value <= smallest[owner] + 1e-9)

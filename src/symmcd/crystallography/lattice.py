@@ -29,7 +29,14 @@ _NORM = (BASIS**2).sum(axis=(1, 2))
 
 # per crystal family, in the order of space_group.FAMILIES: which coefficients are free
 _FREE = np.array(
-    [[1, 1, 1, 1, 1, 1], [0, 1, 0, 1, 1, 1], [0, 0, 0, 1, 1, 1], [0, 0, 0, 0, 1, 1], [0, 0, 0, 0, 1, 1], [0, 0, 0, 0, 0, 1]],
+    [
+        [1, 1, 1, 1, 1, 1],
+        [0, 1, 0, 1, 1, 1],
+        [0, 0, 0, 1, 1, 1],
+        [0, 0, 0, 0, 1, 1],
+        [0, 0, 0, 0, 1, 1],
+        [0, 0, 0, 0, 0, 1],
+    ],
     dtype=bool,
 )
 HEXAGONAL_K1 = -np.log(3) / 4  # with rows a, b: gamma = 120°

@@ -75,7 +75,9 @@ def _pair_reduced(basis: np.ndarray, metric: np.ndarray) -> np.ndarray:
         changed = np.zeros(len(pending), bool)
         for i, j in itertools.permutations(range(basis.shape[2]), 2):
             covector = (cells @ part[:, :, j, None])[..., 0]
-            steps = np.rint((part[:, :, i] * covector).sum(axis=1) / (part[:, :, j] * covector).sum(axis=1) * (1 - 1e-9))
+            steps = np.rint(
+                (part[:, :, i] * covector).sum(axis=1) / (part[:, :, j] * covector).sum(axis=1) * (1 - 1e-9)
+            )
             part[:, :, i] -= steps[:, None] * part[:, :, j]
             changed |= steps != 0
         basis[pending] = part
@@ -118,7 +120,9 @@ def _lattice_basis(twelfths: tuple[int, ...]) -> np.ndarray:
         while sum(bool(c[axis]) for c in columns) > 1:
             columns.sort(key=lambda c: (c[axis] == 0, abs(c[axis])))
             pivot = columns[0]
-            columns = [pivot] + [[v - c[axis] // pivot[axis] * p for v, p in zip(c, pivot, strict=True)] for c in columns[1:]]
+            columns = [pivot] + [
+                [v - c[axis] // pivot[axis] * p for v, p in zip(c, pivot, strict=True)] for c in columns[1:]
+            ]
         columns.sort(key=lambda c: c[axis] == 0)
         if columns and columns[0][axis]:
             basis.append(columns.pop(0))

@@ -58,7 +58,7 @@ def check_number(number: int) -> int:
     Raises:
         InputError: it is not 1..230.
     """
-    if not 1 <= number <= 230:  # noqa: PLR2004
+    if not 1 <= number <= 230:
         raise InputError(f"space group {number!r}: expected a number from 1 to 230")
     return int(number)
 
@@ -77,8 +77,8 @@ class SpaceGroups:
 @functools.cache
 def space_groups() -> SpaceGroups:
     """The table, parsed on first use."""
-    with (resources.files("symmcd.crystallography") / "tables/space_groups.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    text = (resources.files("symmcd.crystallography") / "tables/space_groups.csv").read_text(encoding="ascii")
+    rows = list(csv.DictReader(text.splitlines()))
     triplets = [row["operations"].split(";") for row in rows]
     operations = np.array([parse_triplet(t) for group in triplets for t in group])
     order, axis = classify(operations[:, :, :3])
@@ -107,7 +107,7 @@ def format_triplet(operation: np.ndarray) -> str:
     """Coordinate triplet of one (3, 4) operation."""
     parts = []
     for row in operation:
-        part = "".join(_term(int(round(v)), name) for v, name in zip(row[:3], "xyz", strict=True))
+        part = "".join(_term(round(float(v)), name) for v, name in zip(row[:3], "xyz", strict=True))
         shift = Fraction(float(row[3])).limit_denominator(48)
         if shift or not part:
             part += f"+{shift}" if part and shift > 0 else str(shift)
@@ -192,18 +192,18 @@ def space_group_codes() -> np.ndarray:
 def _element(operation: np.ndarray, order: int, axis: np.ndarray, centring: np.ndarray) -> str:
     """Symbol of the symmetry element of one operation that is neither identity nor inversion."""
     rotation, translation = operation[:, :3], operation[:, 3]
-    if order < -2:  # noqa: PLR2004
+    if order < -2:
         return str(order)
     period = abs(order)
     power, intrinsic = np.eye(3), np.zeros(3)
     for _ in range(period):
         intrinsic, power = intrinsic + power @ translation / period, power @ rotation
-    if order == -2:  # noqa: PLR2004
+    if order == -2:
         return _glide(intrinsic)
     step = _shortest_translation(axis, centring)
     along = float(intrinsic @ axis) / float(axis @ axis) / step
     probe = next(v for v in np.eye(3) if np.any(np.cross(v, axis)))
-    if period > 2 and np.linalg.det(np.stack([probe, rotation @ probe, axis])) < 0:  # noqa: PLR2004
+    if period > 2 and np.linalg.det(np.stack([probe, rotation @ probe, axis])) < 0:
         along = -along
     screw = round(along * period) % period
     return f"{period}_{screw}" if screw else str(period)
@@ -215,7 +215,7 @@ def _glide(intrinsic: np.ndarray) -> str:
         return "m"
     if np.any(shift % 6):
         return "d"
-    half = tuple(shift == 6)  # noqa: PLR2004
+    half = tuple(shift == 6)
     return {(True, False, False): "a", (False, True, False): "b", (False, False, True): "c"}.get(half, "n")
 
 

@@ -55,8 +55,8 @@ class WyckoffTable:
 @functools.cache
 def wyckoff_table() -> WyckoffTable:
     """The table, parsed and expanded on first use."""
-    with (resources.files("symmcd.crystallography") / "tables/wyckoff.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    text = (resources.files("symmcd.crystallography") / "tables/wyckoff.csv").read_text(encoding="ascii")
+    rows = list(csv.DictReader(text.splitlines()))
     groups = space_groups()
     number = np.array([int(row["space_group"]) for row in rows])
     generator = np.array([parse_triplet(row["generator"]) for row in rows])

@@ -26,7 +26,6 @@ from symmcd.structures.symmetry import StandardCell, SymmetryError, reduce_cells
 CHUNK = 250  # crystals a task: long enough for the vectorised part, short enough for an even load
 
 
-
 @dataclass(frozen=True)
 class Reject:
     """A row that is not in the result."""
@@ -56,11 +55,13 @@ def run(raw: Path, units: Path, rejects: Path, settings: ReduceSettings) -> None
         first = rejected[0]
         raise InputError(
             f"{raw}: {len(rejected)} of {total} rows rejected ({reasons}), more than reduce.max_rejected_share = "
-            f"{settings.max_rejected_share:g}. First: row {first.row} ({first.material_id}): {first.detail}. All of them: {rejects}"
+            f"{settings.max_rejected_share:g}. First: row {first.row} ({first.material_id}): {first.detail}. "
+            f"All of them: {rejects}"
         )
     result = AsymmetricUnits.concatenate(parts)
     write_units(units, result)
-    print(f"wrote {units} ({len(result)} crystals, {len(result.element)} orbits, {len(np.unique(result.space_group))} space groups)")
+    groups = len(np.unique(result.space_group))
+    print(f"wrote {units} ({len(result)} crystals, {len(result.element)} orbits, {groups} space groups)")
     print(f"wrote {rejects} ({len(rejected)} of {total} rows rejected{': ' + reasons if reasons else ''})")
 
 
@@ -77,7 +78,9 @@ def _chunked(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
         yield chunk
 
 
-def _reduced(chunks: Iterator[list[Row]], settings: ReduceSettings) -> Iterator[tuple[AsymmetricUnits, list[Reject], int]]:
+def _reduced(
+    chunks: Iterator[list[Row]], settings: ReduceSettings
+) -> Iterator[tuple[AsymmetricUnits, list[Reject], int]]:
     """Chunks reduced in order, by as many processes as asked."""
     work = partial(reduce_chunk, symprec=settings.symprec, max_orbits=settings.max_orbits, max_atoms=settings.max_atoms)
     workers = settings.workers or len(os.sched_getaffinity(0))
@@ -110,7 +113,9 @@ def reduce_chunk(
     atoms = units.number_of_atoms
     large = (orbits > max_orbits) | (atoms > max_atoms)
     for i in np.flatnonzero(large):
-        detail = f"{orbits[i]} orbits and {atoms[i]} atoms; reduce.max_orbits = {max_orbits}, reduce.max_atoms = {max_atoms}"
+        detail = (
+            f"{orbits[i]} orbits and {atoms[i]} atoms; reduce.max_orbits = {max_orbits}, reduce.max_atoms = {max_atoms}"
+        )
         rejects.append(Reject(kept[i].number, kept[i].material_id, "too_large", detail))
     small = np.flatnonzero(~large)
     units = units.take(small)
@@ -118,5 +123,7 @@ def reduce_chunk(
         name: np.array([kept[i].properties.get(name, np.nan) for i in small], float)
         for name in PROPERTIES
     }  # fmt: skip
-    units = AsymmetricUnits(**{n: getattr(units, n) for n in units.__dataclass_fields__ if n != "properties"}, properties=properties)
+    units = AsymmetricUnits(
+        **{n: getattr(units, n) for n in units.__dataclass_fields__ if n != "properties"}, properties=properties
+    )
     return units, rejects, len(rows)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from symmcd.diffusion.samples import read_samples
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits, numbered_labels
 from symmcd.crystallography.decode import decode
 from symmcd.crystallography.orbit import replicate_flat
+from symmcd.diffusion.samples import read_samples
 from symmcd.errors import InputError
 from symmcd.settings import ReplicateSettings
 from symmcd.storage import write_units
@@ -27,7 +27,9 @@ def run(samples: Sequence[Path], output_dir: Path, settings: ReplicateSettings) 
     """
     units = _decoded(samples)
     if not len(units):
-        raise InputError(f"{', '.join(map(str, samples)) or 'no shards given'}: no sampled crystals; sampling.number must be above 0")
+        raise InputError(
+            f"{', '.join(map(str, samples)) or 'no shards given'}: no sampled crystals; sampling.number must be above 0"
+        )
     crystals = replicate_flat(units)
     write_units(output_dir / "units.npz", units)
     write_extxyz(output_dir / "crystals.extxyz", crystals, units)
@@ -41,9 +43,12 @@ def _decoded(samples: Sequence[Path]) -> AsymmetricUnits:
     parts = [read_samples(path) for path in samples]
     number = np.concatenate([part.number for part in parts]) if parts else np.zeros(0, int)
     if len(np.unique(number)) != len(number):
-        raise InputError(f"{', '.join(map(str, samples))}: two shards hold the same crystal; delete them and sample again")
+        raise InputError(
+            f"{', '.join(map(str, samples))}: two shards hold the same crystal; delete them and sample again"
+        )
     labels = np.array(numbered_labels(int(number.max()) + 1 if len(number) else 0))
     decoded = [
-        decode(p.space_group, p.lattice, p.element, p.position, p.site_symmetry, p.start, labels[p.number].tolist()) for p in parts
+        decode(p.space_group, p.lattice, p.element, p.position, p.site_symmetry, p.start, labels[p.number].tolist())
+        for p in parts
     ]
     return AsymmetricUnits.concatenate(decoded).take(np.argsort(number))

@@ -50,7 +50,7 @@ class StandardCell:
 
 @functools.cache
 def standard_hall_numbers() -> tuple[int, ...]:
-    """Hall number of the standard setting of groups 1..230: spglib's default, but origin choice 2 where there are two."""
+    """Hall numbers of the standard settings, groups 1..230: spglib's default, but origin choice 2 of two."""
     chosen: dict[int, int] = {}
     for hall in range(1, 531):
         kind = spglib.get_spacegroup_type(hall)
@@ -109,7 +109,9 @@ def find_orbits(cell: StandardCell, tolerance: float) -> list[np.ndarray]:
             raise SymmetryError("orbit_not_closed", f"atom {atom} of the standard cell misses an image by {gap:.3g} Å")
         members = same[np.unique(nearest)]
         if gap > EXACT:
-            shift = difference[np.arange(len(group)), nearest]  # from where each image should be to the atom that is there
+            shift = difference[
+                np.arange(len(group)), nearest
+            ]  # from where each image should be to the atom that is there
             back = np.rint(np.linalg.inv(group[:, :, :3])) @ shift[:, :, None]
             ideal = images + group[:, :, :3] @ back[..., 0].mean(axis=0)
             cell.position[same[nearest]] = ideal
@@ -167,9 +169,14 @@ def reduce_cells(
     first = order[np.searchsorted(owners[order], np.arange(len(orbits)))] if len(order) else order
     reached = np.full(len(orbits), False)
     reached[owners[first]] = np.isfinite(away[first])
-    for number in np.flatnonzero(~reached):
+    for number in np.flatnonzero(~reached).tolist():
         index, members = orbits[number]
-        failures.setdefault(index, SymmetryError("no_wyckoff_position", f"{len(members)} atoms on no position of group {cells[index].space_group}"))
+        failures.setdefault(
+            index,
+            SymmetryError(
+                "no_wyckoff_position", f"{len(members)} atoms on no position of group {cells[index].space_group}"
+            ),
+        )
     if failures:
         good = [i for i in kept if i not in failures]
         units, again, more = reduce_cells([cells[i] for i in good], [labels[i] for i in good], tolerance)

@@ -33,7 +33,9 @@ def reduce(structure: Structure, symprec: float = 0.1) -> AsymmetricUnit:
     found, given = unit.composition, dict(zip(*np.unique(numbers, return_counts=True), strict=True))
     ratio = unit.number_of_atoms / len(numbers)
     if any(found.get(int(z), 0) != count * ratio for z, count in given.items()):
-        raise SymmetryError("composition_changed", f"{given} became {found} in the standard cell; lower symprec = {symprec}")
+        raise SymmetryError(
+            "composition_changed", f"{given} became {found} in the standard cell; lower symprec = {symprec}"
+        )
     return unit
 
 
