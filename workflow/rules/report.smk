@@ -3,6 +3,8 @@
 
 rule report:
     input:
+        "<results>/raw/source.json",
+        f"<results>/training/seed{RUN.seed}/denoiser.safetensors",
         f"<results>/training/seed{RUN.seed}/losses.csv",
         "<results>/asymmetric_units/train.npz",
         "<results>/asymmetric_units/test.npz",

@@ -133,6 +133,7 @@ def run(
     write_losses(output_dir / "losses.csv", state.rows)
     provenance = {
         "seed": seed,
+        "device": where.type,
         **hashes,
         "crystals": len(data),
         "training": dataclasses.asdict(settings),
