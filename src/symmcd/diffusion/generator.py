@@ -62,7 +62,7 @@ class Generator:
         *,
         seed: int = 0,
         steps: int | None = None,
-        corrector: bool = True,
+        corrector: bool = False,
         batch_size: int = 256,
     ) -> list[AsymmetricUnit]:
         """New crystals, decoded: every orbit lies exactly on a Wyckoff position of its group.
