@@ -54,7 +54,9 @@ def run(
     from symmcd.structures.write import write_cifs, write_extxyz  # pymatgen and ASE: not before they are needed
 
     generator = load_pretrained(device=device) if checkpoint is None else Generator.load(checkpoint, device)
-    units = AsymmetricUnits.from_units(generator.generate(number, space_group, seed=seed, steps=STEPS))
+    units = AsymmetricUnits.from_units(
+        generator.generate(number, space_group, seed=seed, steps=min(STEPS, generator.checkpoint.settings.steps))
+    )
     crystals = replicate_flat(units)
     write_units(output / "units.npz", units)
     write_extxyz(output / "crystals.extxyz", crystals, units)
