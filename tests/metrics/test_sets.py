@@ -8,6 +8,8 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Lattice, Structure
 from scipy.stats import binomtest, wasserstein_distance
@@ -17,10 +19,11 @@ from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUni
 from symmcd.metrics.crystal_scores import COLUMNS, score
 from symmcd.metrics.distributions import densities, element_counts, wasserstein
 from symmcd.metrics.intervals import bootstrap, wilson
+from symmcd.metrics.novelty import Novelty, composition_keys
 from symmcd.metrics.set_summary import Reference, summarise_set
 from symmcd.metrics.symmetry import detected_group, group_distance, keeps_group
 from symmcd.metrics.templates import count_templates, templates
-from symmcd.metrics.uniqueness import Novelty, first_of_its_kind
+from symmcd.metrics.uniqueness import composition_key, first_matches, first_of_its_kind, unmatchable
 from tests.crystallography.prototypes import PROTOTYPES, prototype
 
 NAMES = ("NaCl", "CsCl", "SrTiO3", "TiO2 rutile", "Al2O3", "ZnO", "MgAl2O4", "TiNiSi")
@@ -61,7 +64,9 @@ def test_the_last_two_groups_have_bins_of_their_own() -> None:
 def test_densities_and_element_counts_are_pymatgens() -> None:
     units = units_of(NAMES)
     structures = [replicate(units[i]) for i in range(len(units))]
-    assert densities(units) == pytest.approx([s.density for s in structures], rel=1e-3)  # atomic masses differ: Zn 65.38, 65.41
+    assert densities(units) == pytest.approx(
+        [s.density for s in structures], rel=1e-3
+    )  # atomic masses differ: Zn 65.38, 65.41
     assert element_counts(units).tolist() == [len(s.composition) for s in structures]
 
 
@@ -99,6 +104,42 @@ def test_uniqueness_is_that_of_all_pairs() -> None:
         expected.append(not any(matcher.fit(structure, other) for other in earlier))
     assert verdict == expected
     assert sum(verdict) == 4
+
+
+@given(st.sets(st.tuples(st.integers(0, 7), st.integers(0, 7))))
+def test_the_first_of_duplicates_is_kept(pairs: set[tuple[int, int]]) -> None:
+    """For any matches, also not transitive ones: kept items match no kept one, dropped ones their first kept match."""
+
+    def same(i: int, j: int) -> bool:
+        return (min(i, j), max(i, j)) in pairs
+
+    found = first_matches(range(8), same)
+    kept = [i for i, match in found.items() if match is None]
+    assert not any(same(i, j) for i, j in itertools.combinations(kept, 2))
+    for i, match in found.items():
+        assert match == next((j for j in kept if j < i and same(j, i)), None)
+
+
+def test_composition_keys_do_not_depend_on_the_cell() -> None:
+    units = units_of(NAMES)
+    keys = composition_keys(units)
+    assert keys == [composition_key(prototype(name).get_primitive_structure()) for name in NAMES]
+    assert len(set(keys)) == len(NAMES)
+
+
+def test_the_training_crystal_is_named() -> None:
+    assert Novelty(units_of(NAMES)).match(prototype("TiO2 rutile").get_primitive_structure()) == "TiO2 rutile"
+
+
+def test_what_the_matcher_raises_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(StructureMatcher, "fit", lambda *_: 1 / 0)
+    assert unmatchable(prototype("NaCl")) == "ZeroDivisionError"
+
+
+def test_what_the_matcher_cannot_take_has_a_reason() -> None:
+    broken = Structure(Lattice(np.diag([4, 4, 1e-12])), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    assert unmatchable(broken) == "bad_cell"
+    assert not unmatchable(prototype("NaCl"))
 
 
 def test_novelty_knows_known_crystals_in_any_cell() -> None:
@@ -142,6 +183,37 @@ def test_failures_stay_in_the_denominator() -> None:
     assert rows["compositional_validity", "paper"]["value"] == 100
 
 
+@pytest.mark.parametrize(
+    ("lattice", "position", "status"),
+    [
+        (np.full((3, 3), np.nan), 0.5, "bad_cell"),
+        (np.diag([5, 5, 1e-9]), 0.5, "bad_cell"),
+        (np.eye(3) * 5, np.nan, "bad_cell"),
+        (np.diag([0.05, 0.05, 39.0]), 0.5, "no_space_group"),
+    ],
+)
+def test_broken_crystals_are_rows_too(lattice: np.ndarray, position: float, status: str) -> None:
+    structure = Structure(Lattice(lattice), ["Na", "Cl"], [[0, 0, 0], [position] * 3])
+    row = score(structure, 225, 0.1, 10.0)
+    assert set(row) == set(COLUMNS[1:])
+    assert row["status"] == status
+    assert (row["formula"], row["structurally_valid"], row["valid"], row["group_kept"]) == ("NaCl", False, False, False)
+
+
+def test_an_error_of_a_library_is_a_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("symmcd.metrics.crystal_scores.distances", lambda _: 1 / 0)
+    row = score(prototype("NaCl"), None, 0.1, 10.0)
+    assert (row["status"], row["detail"], row["valid"]) == ("failed:ZeroDivisionError", "division by zero", False)
+
+
+def test_the_tight_tolerance_sees_what_the_loose_one_forgives() -> None:
+    structure = replicate(reduce(prototype("TiO2 rutile")))
+    structure.translate_sites([0], [0.02, 0, 0], frac_coords=False)
+    row = score(structure, 136, 0.1, 10.0)
+    assert row["space_group_found"] == 136
+    assert row["space_group_found_tight"] != 136
+
+
 def test_a_set_against_itself_has_no_distance() -> None:
     units = units_of(NAMES)
     table = scores_of([replicate(units[i]) for i in range(len(units))])
@@ -153,7 +225,7 @@ def test_a_set_against_itself_has_no_distance() -> None:
         assert values[metric, "strict"] == pytest.approx(0, abs=1e-3)
 
 
-def test_all_pairs_of_the_28_prototypes_are_different() -> None:
+def test_the_prototypes_used_here_are_all_different() -> None:
     """Otherwise the other tests would prove little."""
     matcher = StructureMatcher()
     pairs = itertools.combinations(NAMES, 2)

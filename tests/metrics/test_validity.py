@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from pymatgen.core import Composition, Lattice, Structure
 from smact.screening import smact_validity
 
-from symmcd.metrics.validity import composition_verdict, distances, structurally_valid
+from symmcd.metrics.validity import (
+    composition_verdict,
+    distances,
+    shortest_translation,
+    structural_verdict,
+    structurally_valid,
+)
 
 
 def rock_salt(a: float) -> Structure:
@@ -74,17 +85,79 @@ def test_compositions_by_hand(formula: str, verdict: str) -> None:
     assert composition_verdict(formula, 10.0) == verdict
 
 
-FORMULAS = ["LiCoO2", "MgAl2O4", "TiO2", "CaF2", "Bi2Te3", "GaAs", "NaO4", "KMnO4", "BaS3", "CsPbI3", "LaNi5", "Na3P", "AlN3", "ZrSiS", "U3Si2"]
+FORMULAS = [
+    "LiCoO2",
+    "MgAl2O4",
+    "TiO2",
+    "CaF2",
+    "Bi2Te3",
+    "GaAs",
+    "NaO4",
+    "KMnO4",
+    "BaS3",
+    "CsPbI3",
+    "LaNi5",
+    "Na3P",
+    "AlN3",
+    "ZrSiS",
+    "U3Si2",
+]
 
 
 @pytest.mark.parametrize("formula", FORMULAS)
 def test_compositions_against_smacts_own_screening(formula: str) -> None:
-    expected = smact_validity(Composition(formula), use_pauling_test=True, include_alloys=True, oxidation_states_set="smact14")
+    expected = smact_validity(
+        Composition(formula), use_pauling_test=True, include_alloys=True, oxidation_states_set="smact14"
+    )
     assert (composition_verdict(formula, 10.0) == "valid") == expected
 
 
 def test_the_verdict_is_that_of_the_reduced_formula() -> None:
     assert composition_verdict("Na4Cl4", 10.0) == composition_verdict("NaCl", 10.0)
+
+
+def test_large_cells_are_measured_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    structure = Structure(Lattice.from_parameters(9, 8, 7, 80, 95, 110), ["C"] * 31, rng.random((31, 3)))
+    matrix = structure.distance_matrix
+    monkeypatch.setattr("symmcd.metrics.validity.ROWS", 7)
+    assert distances(structure).between_atoms == pytest.approx(matrix[~np.eye(31, dtype=bool)].min())
+
+
+@given(arrays(float, (3, 3), elements=st.floats(-5, 5)))
+def test_no_lattice_vector_is_shorter(matrix: np.ndarray) -> None:
+    """Against an exhaustive search; sheared cells, too, whose shortest vector has large coefficients."""
+    assume(abs(np.linalg.det(matrix)) > 1)
+    sheared = np.array([[1, 0, 0], [2, 1, 0], [-3, 2, 1]]) @ matrix
+    steps = np.array([s for s in itertools.product(range(-12, 13), repeat=3) if any(s)])
+    assert shortest_translation(Lattice(sheared)) <= np.linalg.norm(steps @ sheared, axis=1).min() + 1e-9
+    coefficients = np.linalg.norm(steps @ matrix, axis=1)
+    assert shortest_translation(Lattice(sheared)) == pytest.approx(shortest_translation(Lattice(matrix)), abs=1e-9)
+    assert coefficients.min() >= shortest_translation(Lattice(matrix)) - 1e-9
+
+
+@pytest.mark.parametrize(
+    ("lattice", "gap", "verdict"),
+    [
+        (Lattice.cubic(6), 0.4 / 6, "too_close"),
+        (Lattice.orthorhombic(0.3, 0.3, 1.05), 0.5, "too_small"),
+        (Lattice.orthorhombic(3, 3, 40.5), 0.5, "too_long"),
+        (Lattice.cubic(6), 0.5, "valid"),
+    ],
+)
+def test_the_first_condition_that_fails_is_named(lattice: Lattice, gap: float, verdict: str) -> None:
+    structure = Structure(lattice, ["Na", "Cl"], [[0, 0, 0], [0, 0, gap]])
+    assert structural_verdict(structure, distances(structure).between_atoms) == verdict
+
+
+def test_compositions_are_judged_in_any_thread() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(composition_verdict, "Li3PO4", 9.0).result() == "valid"
+
+
+def test_beyond_ten_million_combinations_a_composition_is_invalid() -> None:
+    """Eleven many-valued elements and oxygen."""
+    assert composition_verdict("MnFeRuOsReCrVNSPClO", 10.0) == "too_many"
 
 
 def test_a_time_limit_is_a_verdict() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 from ase import Atoms
 from ase.io import write
+from tests.crystallography.prototypes import prototype
 
 from symmcd import reduce
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
@@ -16,11 +18,10 @@ from symmcd.crystallography.orbit import replicate_flat
 from symmcd.errors import InputError
 from symmcd.metrics.intervals import wilson
 from symmcd.settings import SunSettings
-from symmcd.stability.sun import stable, sun_rows
+from symmcd.stability.sun import RATES, judge, rates, stable
 from symmcd.stages import sun
 from symmcd.storage import write_units
 from symmcd.structures.write import write_extxyz
-from tests.crystallography.prototypes import prototype
 
 
 def test_unknown_energies_and_elements_are_never_stable() -> None:
@@ -30,31 +31,56 @@ def test_unknown_energies_and_elements_are_never_stable() -> None:
     assert stable(energies, elements, 0.1, 2).tolist() == [True, True, True, False, False]
 
 
-def test_rates_by_hand() -> None:
-    table = pd.DataFrame(
+def judged(threshold: float, known_as: dict[str, str | None], matches: dict[str, str]) -> tuple[pd.DataFrame, dict]:
+    """Six crystals; `matches` says which later crystal matches which earlier one."""
+    part = pd.DataFrame(
         {
+            "id": list("abcdef"),
             "hull": "chgnet",
-            "elements": [2, 2, 2, 3, 2],
-            "e_above_hull_initial": [0.2, -0.01, 0.3, 0.05, np.nan],
-            "e_above_hull_relaxed": [-0.01, -0.02, -0.03, 0.05, np.nan],
-            "novel": [True, True, False, True, False],
-            "unique_at_0": [True, False, True, False, False],
-            "unique_at_0.1": [True, False, True, True, False],
+            "status": [*["converged"] * 4, "exploded", "step_limit"],
+            "elements": [2, 2, 2, 3, 2, 1],
+            "e_above_hull_initial": [0.2, -0.01, 0.3, 0.05, np.nan, -1],
+            "e_above_hull_relaxed": [-0.01, -0.02, -0.03, 0.05, np.nan, -1],
         }
     )
-    strict, loose = sun_rows(table, (0.0, 0.1), 2)
-    assert (strict["n"], strict["n_with_energy"]) == (5, 4)
-    assert strict["initially_stable"] == 20
-    assert strict["relaxed_stable"] == 60
-    assert strict["sun"] == 20  # the first alone is stable, unique and novel
-    assert loose["sun"] == 40
-    low, high = wilson(1, 5)
-    assert (strict["sun_low"], strict["sun_high"]) == pytest.approx((100 * low, 100 * high), abs=1e-3)
+
+    def first_matches(names: Sequence[str]) -> dict[str, str | None]:
+        return {name: matches[name] if matches.get(name) in names else None for name in names}
+
+    flags = judge(part, threshold, 2, known_as, {"d": "ValueError"}, first_matches)
+    return flags, rates(part, flags, threshold, wilson)
+
+
+def test_rates_by_hand() -> None:
+    flags, row = judged(0.0, {"a": None, "b": None, "c": "mp-1"}, {"b": "a"})
+    assert (row["n"], row["n_with_energy"]) == (6, 5)
+    counts = {name: round(row[name] * 6 / 100, 3) for name in RATES}
+    assert counts == {"initially_stable": 1, "relaxed_stable": 3, "stable_unique": 2, "stable_novel": 2, "sun": 1}
+    low, high = wilson(1, 6)
+    assert (row["sun_low"], row["sun_high"]) == pytest.approx((100 * low, 100 * high), abs=1e-3)
+    assert flags["outcome"].tolist() == [
+        "sun", "duplicate_of:a", "in_train:mp-1", "above_hull", "no_energy:exploded", "element",
+    ]  # fmt: skip
+
+
+def test_crystals_that_cannot_be_compared_are_neither_unique_nor_novel() -> None:
+    flags, row = judged(0.1, {"a": None, "b": None, "c": "mp-1"}, {})
+    assert flags["outcome"][3] == "not_compared:ValueError"
+    assert flags["relaxed_stable"][3]
+    assert not flags.loc[3, ["stable_unique", "stable_novel", "sun"]].any()
+    assert row["protocol"] == "metastable"
+
+
+def test_a_crystal_is_not_lost_to_a_duplicate_that_is_not_novel() -> None:
+    """As in FlowMM: novelty first, then duplicates among what is left."""
+    flags, _ = judged(0.0, {"a": "mp-1", "b": None, "c": None}, {"b": "a"})
+    assert flags["outcome"][:3].tolist() == ["in_train:mp-1", "sun", "sun"]
+    assert flags["stable_unique"][:3].tolist() == [True, False, True]
 
 
 @pytest.fixture
 def files(tmp_path: Path) -> dict[str, Path]:
-    """Four relaxed crystals: rock salt twice, rutile (in the training set), caesium chloride whose relaxation failed."""
+    """Rock salt twice, rutile (which the training set has), and caesium chloride, whose relaxation failed."""
     names = ["NaCl", "NaCl", "TiO2 rutile", "CsCl"]
     units = AsymmetricUnits.from_units([reduce(prototype(name)) for name in names])
     crystals = replicate_flat(units)
@@ -62,11 +88,13 @@ def files(tmp_path: Path) -> dict[str, Path]:
     frames = []
     for i in range(3):
         atoms = slice(crystals.start[i], crystals.start[i + 1])
-        frame = Atoms(crystals.element[atoms], cell=crystals.lattice[i], scaled_positions=crystals.position[atoms], pbc=True)
+        frame = Atoms(
+            crystals.element[atoms], cell=crystals.lattice[i], scaled_positions=crystals.position[atoms], pbc=True
+        )
         frame.info = {"id": str(units.label[i]), "status": "converged"}
         frames.append(frame)
     write(tmp_path / "relaxed.extxyz", frames, format="extxyz")
-    write_units(tmp_path / "train.npz", AsymmetricUnits.from_units([reduce(prototype("TiO2 rutile"))]))
+    write_units(tmp_path / "train.npz", AsymmetricUnits.from_units([reduce(prototype("TiO2 rutile"))], ["rutile"]))
     pd.DataFrame(
         {
             "id": units.label,
@@ -95,11 +123,51 @@ def test_the_stage_counts_duplicates_once_and_known_crystals_never(files: dict[s
     assert (first["n"], first["relaxed_stable"], first["sun"]) == (4, 75, 25)
     assert crystals["sun_at_0"].tolist() == [True, False, False, False]
     assert crystals["novel"].tolist() == [True, True, False, False]
+    assert crystals["outcome_at_0"].tolist() == [
+        "sun", "duplicate_of:00000", "in_train:rutile", "no_energy:failed:isolated_atoms",
+    ]  # fmt: skip
 
 
-def test_files_of_different_runs_are_refused(files: dict[str, Path], tmp_path: Path) -> None:
-    table = pd.read_csv(files["hull.csv"], dtype={"id": str})
-    table["id"] = ["00000", "00001", "00002", "00077"]
-    table.to_csv(files["hull.csv"], index=False)
-    with pytest.raises(InputError, match="00077"):
+def test_each_hull_has_rows_of_its_own(files: dict[str, Path], tmp_path: Path) -> None:
+    one = pd.read_csv(files["hull.csv"], dtype={"id": str})
+    other = one.assign(hull="mp", e_above_hull_relaxed=[0.05, -0.1, 0.2, np.nan])
+    pd.concat([one, other]).to_csv(files["hull.csv"], index=False)
+    table, crystals = run(files, tmp_path)
+    assert table[["hull", "threshold", "sun"]].to_numpy().tolist() == [
+        ["chgnet", 0.0, 25], ["chgnet", 0.1, 25], ["mp", 0.0, 25], ["mp", 0.1, 25],
+    ]  # fmt: skip
+    mp = crystals[crystals["hull"] == "mp"]
+    assert mp["outcome_at_0"].tolist()[:2] == ["above_hull", "sun"]
+    assert mp["outcome_at_0.1"].tolist()[:2] == ["sun", "duplicate_of:00000"]
+
+
+def test_a_run_without_one_stable_crystal_is_a_row_of_zeros(files: dict[str, Path], tmp_path: Path) -> None:
+    pd.read_csv(files["hull.csv"], dtype={"id": str}).assign(e_above_hull_relaxed=np.nan).to_csv(files["hull.csv"])
+    table, _ = run(files, tmp_path)
+    assert (
+        table[["n", "n_with_energy", "relaxed_stable", "sun", "sun_low"]].to_numpy().tolist() == [[4, 0, 0, 0, 0]] * 2
+    )
+
+
+def spoiled(column: str, values: list[object]) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    return lambda table: table.assign(**{column: values})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (spoiled("id", ["00000", "00001", "00002", "00077"]), "00077 is not in .*crystals.extxyz"),
+        (spoiled("id", ["00000", "00001", "00001", "00003"]), "row 3: crystal 00001 is there twice"),
+        (spoiled("e_above_hull_relaxed", [0, "low", 0, 0]), "row 2: e_above_hull_relaxed 'low' is not a number"),
+        (spoiled("e_above_hull_relaxed", [0, 0, 0, 0]), "00003 is not in .*relaxed.extxyz"),
+        (lambda table: table.drop(columns="hull"), "lacks the column hull"),
+        (lambda table: table[:0], "no crystals"),
+    ],
+)
+def test_what_cannot_be_used_is_named(
+    files: dict[str, Path], tmp_path: Path, change: Callable[[pd.DataFrame], pd.DataFrame], message: str
+) -> None:
+    change(pd.read_csv(files["hull.csv"], dtype={"id": str})).to_csv(files["hull.csv"], index=False)
+    with pytest.raises(InputError, match=message):
         run(files, tmp_path)
+    assert not (tmp_path / "sun.csv").exists()

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from pymatgen.core import Structure
 
 from symmcd.metrics.symmetry import detected_group, keeps_group
-from symmcd.metrics.validity import composition_verdict, distances, structurally_valid
+from symmcd.metrics.validity import composition_verdict, distances, structural_verdict, structurally_valid
 
 COLUMNS = (
     "id", "status", "formula", "atoms", "elements", "volume", "density", "space_group", "space_group_found",
-    "space_group_found_tight", "group_kept", "closest", "closest_with_images", "structurally_valid",
-    "structurally_valid_strict", "composition", "compositionally_valid", "valid",
+    "space_group_found_tight", "group_kept", "closest", "closest_with_images", "structure",
+    "structurally_valid", "structurally_valid_strict", "composition", "compositionally_valid", "valid", "detail",
 )  # fmt: skip
 TIGHT = 0.01  # Å, the second tolerance of the symmetry search
+FLAT = 1e-3  # Å³, a cell below it has no three directions to compute with
+FLAGS = ("structurally_valid", "structurally_valid_strict", "compositionally_valid", "valid")
 
 
 def score(structure: Structure, space_group: int | None, symprec: float, smact_seconds: float) -> dict[str, Any]:
@@ -27,8 +30,31 @@ def score(structure: Structure, space_group: int | None, symprec: float, smact_s
         smact_seconds: time limit of the composition test.
 
     Returns:
-        One value for each of `COLUMNS` but ``id``; ``status`` is ``ok`` or names what could not be computed.
+        One value for each of `COLUMNS` but ``id``; ``status`` is ``ok`` or names what could not be computed:
+        ``no_space_group``, ``composition_timed_out``, ``composition_too_many``, ``bad_cell``, ``failed:<error>``.
     """
+    volume = abs(np.linalg.det(structure.lattice.matrix))
+    if not (np.isfinite(structure.frac_coords).all() and volume >= FLAT):  # nan is not above either
+        return unscored("bad_cell", space_group, structure.composition.reduced_formula, f"volume {volume:.3g} Å³")
+    try:
+        return _score(structure, space_group, symprec, smact_seconds)
+    except Exception as error:  # noqa: BLE001  (one broken crystal must not end a run of thousands; the table has the message)
+        status = f"failed:{type(error).__name__}"
+        return unscored(status, space_group, structure.composition.reduced_formula, str(error).replace("\n", " "))
+
+
+def unscored(
+    status: str, space_group: int | None = None, formula: str | None = None, detail: str | None = None
+) -> dict[str, Any]:
+    """The row of a crystal that could not be scored: invalid in every respect, and counted as such."""
+    row: dict[str, Any] = dict.fromkeys(COLUMNS[1:]) | dict.fromkeys(FLAGS, False)
+    kept = None if space_group is None else False
+    return row | {
+        "status": status, "formula": formula, "space_group": space_group, "group_kept": kept, "detail": detail,
+    }  # fmt: skip
+
+
+def _score(structure: Structure, space_group: int | None, symprec: float, smact_seconds: float) -> dict[str, Any]:
     near = distances(structure)
     verdict = composition_verdict(structure.composition.reduced_formula, smact_seconds)
     found = detected_group(structure, symprec)
@@ -48,9 +74,11 @@ def score(structure: Structure, space_group: int | None, symprec: float, smact_s
         "group_kept": None if space_group is None else keeps_group(structure, space_group),
         "closest": round(near.between_atoms, 5),
         "closest_with_images": round(near.with_self, 5),
+        "structure": structural_verdict(structure, near.between_atoms),
         "structurally_valid": structural,
         "structurally_valid_strict": structurally_valid(structure, near.with_self),
         "composition": verdict,
         "compositionally_valid": verdict == "valid",
         "valid": structural and verdict == "valid",
+        "detail": None,
     }

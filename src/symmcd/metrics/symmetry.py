@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import spglib
 from pymatgen.core import Structure
+from scipy.spatial import KDTree
 from scipy.spatial.distance import jensenshannon
 
+from symmcd.crystallography.orbit import wrap
 from symmcd.crystallography.space_group import operations
 
 
@@ -25,15 +27,17 @@ def keeps_group(structure: Structure, space_group: int, tolerance: float = 1e-3)
 
     The structure must be a conventional cell in the standard setting.  True for a crystal of the group or a supergroup.
     """
-    numbers, position = np.array(structure.atomic_numbers), structure.frac_coords
-    for operation in operations(space_group):
-        moved = position @ operation[:, :3].T + operation[:, 3]
-        difference = moved[:, None] - position[None]
-        difference -= np.rint(difference)
-        gap = np.linalg.norm(difference @ structure.lattice.matrix, axis=2)
-        gap[numbers[:, None] != numbers[None]] = np.inf
-        if gap.min(axis=1).max() > tolerance:
-            return False
+    numbers, position = np.array(structure.atomic_numbers), wrap(structure.frac_coords)
+    for element in np.unique(numbers):
+        own = position[numbers == element]
+        tree = KDTree(own, boxsize=1)
+        for operation in operations(space_group):
+            moved = wrap(own @ operation[:, :3].T + operation[:, 3])
+            # nearest in fractional coordinates: of atoms so near each other, any will do
+            difference = moved - own[tree.query(moved)[1]]
+            difference -= np.rint(difference)
+            if np.linalg.norm(difference @ structure.lattice.matrix, axis=1).max() > tolerance:
+                return False
     return True
 
 

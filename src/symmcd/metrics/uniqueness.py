@@ -1,75 +1,65 @@
-"""Which crystals are the same: pymatgen's StructureMatcher with its defaults, exact result, few comparisons."""
+"""Which crystals of a set are the same, by pymatgen's StructureMatcher with its defaults."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from pymatgen.analysis.structure_matcher import StructureMatcher
-from pymatgen.core import Lattice, Structure
+from pymatgen.core import Structure
 
-from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
-from symmcd.crystallography.orbit import replicate_flat
-from symmcd.crystallography.wyckoff import wyckoff_table
+FLAT = 1e-3  # Å³; pymatgen's Niggli reduction never ends on a flat cell
+
+
+def first_matches(items: Iterable[int], same: Callable[[int, int], bool]) -> dict[int, int | None]:
+    """For each item the first one kept before it that it matches; None if there is none, and then it is kept.
+
+    This is FlowMM's rule: of duplicates the first stays, and what matches only a dropped one stays too (matching is not
+    transitive).
+    """
+    kept: list[int] = []
+    found: dict[int, int | None] = {}
+    for item in items:
+        found[item] = next((other for other in kept if same(other, item)), None)
+        if found[item] is None:
+            kept.append(item)
+    return found
+
+
+def matching(structures: Sequence[Structure]) -> Callable[[int, int], bool]:
+    """Whether structures i and j match, each pair computed once.
+
+    Pairs of different composition are not compared: the matcher's own first condition.
+    """
+    matcher = StructureMatcher()
+    keys = [composition_key(structure) for structure in structures]
+
+    @functools.cache
+    def same(i: int, j: int) -> bool:
+        return keys[i] == keys[j] and bool(matcher.fit(structures[i], structures[j]))
+
+    return same
 
 
 def first_of_its_kind(structures: Sequence[Structure]) -> list[bool]:
-    """True for each structure that no earlier one matches (FlowMM keeps the first of duplicates).
-
-    Only structures of the same reduced formula are compared: the matcher's own first condition.
-    """
-    matcher = StructureMatcher()
-    kept: dict[str, list[Structure]] = defaultdict(list)
-    verdict = []
-    for structure in structures:
-        family = kept[structure.composition.reduced_formula]
-        new = not any(matcher.fit(structure, other) for other in family)
-        if new:
-            family.append(structure)
-        verdict.append(new)
-    return verdict
+    """True for each structure that no earlier kept one matches."""
+    found = first_matches(range(len(structures)), matching(structures))
+    return [match is None for match in found.values()]
 
 
-class Novelty:
-    """Asks whether a crystal matches one of a reference set; reference crystals are built when their formula is asked for."""
-
-    def __init__(self, reference: AsymmetricUnits) -> None:
-        self._reference = reference
-        self._matcher = StructureMatcher()
-        self._rows: dict[bytes, list[int]] = defaultdict(list)
-        for row, key in enumerate(composition_keys(reference)):
-            self._rows[key].append(row)
-        self._built: dict[bytes, list[Structure]] = {}
-
-    def is_new(self, structure: Structure) -> bool:
-        """No crystal of the reference set matches."""
-        key = composition_key(structure)
-        if key not in self._rows:
-            return True
-        if key not in self._built:
-            self._built[key] = structures(self._reference.take(self._rows[key]))
-        return not any(self._matcher.fit(structure, other) for other in self._built[key])
-
-
-def composition_keys(units: AsymmetricUnits) -> list[bytes]:
-    """Reduced composition of each crystal as bytes that can be compared."""
-    counts = np.zeros((len(units), 119), np.int64)
-    np.add.at(counts, (units.crystal, units.element), wyckoff_table().multiplicity[units.wyckoff])
-    counts //= np.gcd.reduce(counts, axis=1)[:, None]
-    return [row.astype(np.uint16).tobytes() for row in counts]
+def unmatchable(structure: Structure) -> str:
+    """Why a structure cannot be compared, or nothing: whatever the matcher raises on it, or that it misses itself."""
+    cell = structure.lattice.matrix
+    if not (np.isfinite(structure.frac_coords).all() and abs(np.linalg.det(cell)) >= FLAT):  # nan is not above either
+        return "bad_cell"
+    try:
+        return "" if StructureMatcher().fit(structure, structure) else "misses_itself"
+    except Exception as error:  # noqa: BLE001  (one broken crystal must not end the stage; the table has the reason)
+        return type(error).__name__
 
 
 def composition_key(structure: Structure) -> bytes:
-    """The same key of one structure."""
+    """Reduced composition as bytes that can be compared."""
     counts = np.bincount(structure.atomic_numbers, minlength=119)
     return (counts // np.gcd.reduce(counts)).astype(np.uint16).tobytes()
-
-
-def structures(units: AsymmetricUnits) -> list[Structure]:
-    """Conventional cells as pymatgen structures."""
-    crystals = replicate_flat(units)
-    return [
-        Structure(Lattice(cell), crystals.element[a:b].tolist(), crystals.position[a:b])
-        for cell, a, b in zip(crystals.lattice, crystals.start[:-1], crystals.start[1:], strict=True)
-    ]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from symmcd.metrics.intervals import wilson
-
 RATES = ("initially_stable", "relaxed_stable", "stable_unique", "stable_novel", "sun")
+FIRST_COLUMNS = ("id", "hull", "status", "formula", "elements", "e_above_hull_initial", "e_above_hull_relaxed")
 
 
 def stable(e_above_hull: np.ndarray, elements: np.ndarray, threshold: float, min_elements: int) -> np.ndarray:
@@ -22,49 +21,87 @@ def stable(e_above_hull: np.ndarray, elements: np.ndarray, threshold: float, min
         return (e_above_hull <= threshold) & (elements >= min_elements)
 
 
-def rate_columns(flags: dict[str, np.ndarray], total: int) -> dict[str, Any]:
-    """Percentages of `total` with their 95 % Wilson intervals, as ``<rate>``, ``<rate>_low``, ``<rate>_high``."""
-    columns: dict[str, Any] = {}
-    for name in RATES:
-        count = int(flags[name].sum())
-        low, high = wilson(count, total)
-        columns |= {name: round(100 * count / total, 3), f"{name}_low": round(100 * low, 3), f"{name}_high": round(100 * high, 3)}
-    return columns
+def judge(
+    part: pd.DataFrame,
+    threshold: float,
+    min_elements: int,
+    known_as: Mapping[str, str | None],
+    problem: Mapping[str, str],
+    first_matches: Callable[[Sequence[str]], Mapping[str, str | None]],
+) -> pd.DataFrame:
+    """Flags of `RATES` of each crystal at one threshold over one hull, and its ``outcome``.
 
-
-def sun_rows(table: pd.DataFrame, thresholds: Sequence[float], min_elements: int) -> list[dict[str, Any]]:
-    """One row for each hull and threshold.
+    ``stable_unique``: the first of the stable crystals that match it.  ``sun``: stable and novel, and the first of such
+    crystals that match it; novelty comes before duplicates, as in FlowMM, so that a crystal is not lost to one that the
+    training set has.  ``outcome`` is ``sun``, or why not: ``no_energy:<status>``, ``element``, ``above_hull``,
+    ``not_compared:<reason>``, ``in_train:<label>``, ``duplicate_of:<id>``.
 
     Args:
-        table: one row per crystal and hull: ``hull, status, elements, e_above_hull_initial, e_above_hull_relaxed`` and the
-            flags ``unique`` (no earlier crystal of the table matches) and ``novel``, of the relaxed structures.
-        thresholds: eV/atom.
+        part: one row a crystal, with `FIRST_COLUMNS`.
+        threshold: eV/atom.
         min_elements: see `stable`.
-
-    A crystal is S.U.N. if it is stable after relaxation, novel, and the first of those that are stable and match it;
-    ``unique_at_<threshold>`` carries the last of these.
+        known_as: training crystal that a stable crystal matches after relaxation, None for none.
+        problem: why a stable crystal could not be compared, of those that could not.
+        first_matches: for each of some crystals the first one kept before it that it matches, or None.
     """
-    rows = []
-    for hull, part in table.groupby("hull", sort=False):
-        elements = part["elements"].to_numpy(int)
-        for threshold in thresholds:
-            relaxed = stable(part["e_above_hull_relaxed"].to_numpy(float), elements, threshold, min_elements)
-            unique, novel = part[f"unique_at_{threshold:g}"].to_numpy(bool), part["novel"].to_numpy(bool)
-            flags = {
-                "initially_stable": stable(part["e_above_hull_initial"].to_numpy(float), elements, threshold, min_elements),
-                "relaxed_stable": relaxed,
-                "stable_unique": relaxed & unique,
-                "stable_novel": relaxed & novel,
-                "sun": relaxed & unique & novel,
-            }
-            rows.append(
-                {
-                    "protocol": "paper" if threshold == 0 else "metastable",
-                    "hull": hull,
-                    "threshold": threshold,
-                    "n": len(part),
-                    "n_with_energy": int(part["e_above_hull_relaxed"].notna().sum()),
-                    **rate_columns(flags, len(part)),
-                }
-            )
-    return rows
+    names, elements = part["id"].to_numpy(str), part["elements"].to_numpy(int)
+    initial, relaxed = (part[f"e_above_hull_{when}"].to_numpy(float) for when in ("initial", "relaxed"))
+    is_stable = stable(relaxed, elements, threshold, min_elements)
+    comparable = [name for name in names[is_stable].tolist() if name not in problem]
+    novel = [name for name in comparable if known_as[name] is None]
+    among_stable, among_novel = first_matches(comparable), first_matches(novel)
+    outcomes = []
+    for row, name, known, enough in zip(
+        part.to_dict("records"), names, is_stable, elements >= min_elements, strict=True
+    ):
+        if known:
+            outcomes.append(_outcome(str(name), known_as, problem, among_novel))
+        elif np.isnan(row["e_above_hull_relaxed"]):
+            outcomes.append(f"no_energy:{row['status']}")
+        else:
+            outcomes.append("above_hull" if enough else "element")
+    flags = {
+        "initially_stable": stable(initial, elements, threshold, min_elements),
+        "relaxed_stable": is_stable,
+        "stable_unique": [name in among_stable and among_stable[name] is None for name in names],
+        "stable_novel": np.isin(names, novel),
+        "sun": [outcome == "sun" for outcome in outcomes],
+        "outcome": outcomes,
+    }
+    return pd.DataFrame(flags, index=part.index)
+
+
+def _outcome(
+    name: str, known_as: Mapping[str, str | None], problem: Mapping[str, str], among_novel: Mapping[str, str | None]
+) -> str:
+    if name in problem:
+        return f"not_compared:{problem[name]}"
+    if known_as[name] is not None:
+        return f"in_train:{known_as[name]}"
+    return "sun" if among_novel[name] is None else f"duplicate_of:{among_novel[name]}"
+
+
+def rates(
+    part: pd.DataFrame, flags: pd.DataFrame, threshold: float, interval: Callable[[int, int], tuple[float, float]]
+) -> dict[str, Any]:
+    """Row of sun.csv: percentages of all crystals of `part`, failed relaxations included, with 95 % intervals.
+
+    Args:
+        part: one row a crystal, of one hull.
+        flags: what `judge` says of them.
+        threshold: eV/atom.
+        interval: of a share, from successes and total.
+    """
+    total = len(part)
+    row: dict[str, Any] = {
+        "protocol": "paper" if threshold == 0 else "metastable",
+        "hull": part["hull"].iloc[0],
+        "threshold": threshold,
+        "n": total,
+        "n_with_energy": int(part["e_above_hull_relaxed"].notna().sum()),
+    }
+    for name in RATES:
+        count = int(flags[name].sum())
+        low, high = interval(count, total)
+        row |= {k: round(100 * v, 3) for k, v in ((name, count / total), (f"{name}_low", low), (f"{name}_high", high))}
+    return row

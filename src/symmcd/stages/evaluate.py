@@ -7,19 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import spglib
 from pymatgen.core import Structure
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.errors import InputError
-from symmcd.metrics.crystal_scores import COLUMNS, score
+from symmcd.metrics.crystal_scores import COLUMNS, score, unscored
 from symmcd.metrics.set_summary import Reference, summarise_set, write_summary
 from symmcd.metrics.templates import templates
 from symmcd.settings import ScoreSettings
 from symmcd.storage import atomic_path, read_units
+from symmcd.structures.cif import StructureError
 from symmcd.structures.convert import to_structure
 from symmcd.structures.read import read_structures
-from symmcd.structures.units import reduce, replicate
+from symmcd.structures.units import reduce
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,8 +67,8 @@ def run(path: Path, output: Path, reference: Path | None, settings: ScoreSetting
     units = read_units(reference) if reference is not None else None
     rows = []
     for name, crystal in read_structures(path):
-        if isinstance(crystal, InputError):
-            rows.append(_empty(name, crystal.reason))
+        if isinstance(crystal, StructureError):
+            rows.append({"id": name, **unscored(crystal.reason, detail=crystal.detail), "template": None})
         else:
             rows.append(_row(name, to_structure(crystal), settings))
     result = _evaluation(rows, units, None, settings, seed=0)
@@ -78,27 +81,41 @@ def run(path: Path, output: Path, reference: Path | None, settings: ScoreSetting
 
 
 def _row(name: str, structure: Structure, settings: ScoreSettings) -> dict[str, Any]:
-    """Scores of one crystal; distances, density and edges are those of its conventional standard cell where one is found."""
+    """Scores of one crystal, in its conventional cell where one is found, so that they do not depend on the cell given.
+
+    Atoms stay where they are: a cell idealised to `symprec` would have that symmetry at every tolerance.
+    """
     if not structure.is_ordered:
-        return _empty(name, "disordered", structure.composition.reduced_formula)
+        formula = structure.composition.reduced_formula
+        return {"id": name, **unscored("disordered", formula=formula), "template": None}
+    scores = score(_conventional(structure, settings.symprec), None, settings.symprec, settings.smact_seconds)
+    if scores["status"] == "bad_cell" or scores["status"].startswith("failed"):
+        return {"id": name, **scores, "template": None}
     try:
-        unit = reduce(structure, settings.symprec)
+        template = reduce(structure, settings.symprec).template
     except InputError as error:
-        scores = score(structure, None, settings.symprec, settings.smact_seconds)
         return {"id": name, **scores, "status": getattr(error, "reason", "not_reduced"), "template": None}
-    scores = score(replicate(unit), None, settings.symprec, settings.smact_seconds)
-    return {"id": name, **scores, "template": unit.template}
+    return {"id": name, **scores, "template": template}
 
 
-def _empty(name: str, status: str, formula: str | None = None) -> dict[str, Any]:
-    """The row of a crystal without scores: invalid in every respect."""
-    flags = ("structurally_valid", "structurally_valid_strict", "compositionally_valid", "valid")
-    row: dict[str, Any] = dict.fromkeys(COLUMNS) | dict.fromkeys(flags, False)
-    return row | {"id": name, "status": status, "formula": formula, "template": None}
+def _conventional(structure: Structure, symprec: float) -> Structure:
+    """Conventional cell, geometry untouched; the cell as it is where spglib finds none (overlapping atoms)."""
+    given = (structure.lattice.matrix, structure.frac_coords, structure.atomic_numbers)
+    if not (np.isfinite(given[0]).all() and np.isfinite(given[1]).all()):
+        return structure
+    try:
+        cell = spglib.standardize_cell(given, to_primitive=False, no_idealize=True, symprec=symprec)
+    except spglib.SpglibError:
+        return structure
+    return structure if cell is None else Structure(cell[0], [int(z) for z in cell[2]], cell[1])
 
 
 def _evaluation(
-    rows: list[dict[str, Any]], reference: AsymmetricUnits | None, train: AsymmetricUnits | None, settings: ScoreSettings, seed: int
+    rows: list[dict[str, Any]],
+    reference: AsymmetricUnits | None,
+    train: AsymmetricUnits | None,
+    settings: ScoreSettings,
+    seed: int,
 ) -> Evaluation:
     if not rows:
         raise InputError("no structures to evaluate")

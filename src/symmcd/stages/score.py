@@ -16,6 +16,7 @@ from symmcd.stability.journal import Journal, Progress
 from symmcd.storage import atomic_path
 from symmcd.structures.write import read_extxyz
 
+
 def run(crystals: Path, output: Path, shard: int, shards: int, settings: ScoreSettings) -> None:
     """Score the crystals ``shard::shards``; each is a row, whatever happens to it.
 

@@ -25,8 +25,12 @@ def run(
     generated, trained, held_out = read_units(units), read_units(train), read_units(reference)
     table = read_shards(shards)
     if sorted(table["id"]) != sorted(generated.label.tolist()):
-        raise InputError(f"{len(table)} scored crystals do not match the {len(generated)} of {units}; run `symmcd score` again")
+        raise InputError(
+            f"{len(table)} scored crystals do not match the {len(generated)} of {units}; run `symmcd score` again"
+        )
     table = table.set_index("id").loc[generated.label].reset_index()
+    whole = ["atoms", "elements", "space_group", "space_group_found", "space_group_found_tight"]
+    table = table.astype(dict.fromkeys(whole, "Int64"))  # an unscored crystal must not turn 225 into 225.0
     table["template"] = templates(generated)
     table["template_in_train"] = np.isin(table["template"], templates(trained))
     with atomic_path(output_dir / "per_crystal.csv") as temporary:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from ase import Atoms
 from pymatgen.core import Structure
 
 from symmcd.errors import InputError
-from symmcd.metrics.uniqueness import Novelty, first_of_its_kind
+from symmcd.metrics.intervals import wilson
+from symmcd.metrics.novelty import Novelty
+from symmcd.metrics.uniqueness import first_matches, matching, unmatchable
 from symmcd.settings import SunSettings
-from symmcd.stability.sun import stable, sun_rows
+from symmcd.stability.journal import Progress
+from symmcd.stability.sun import FIRST_COLUMNS, judge, rates, stable
 from symmcd.storage import atomic_path, read_units
+from symmcd.structures.convert import from_atoms, to_structure
 from symmcd.structures.write import read_extxyz
+
+NEEDED = ("id", "hull", "status", "e_above_hull_initial", "e_above_hull_relaxed")
 
 
 def run(
@@ -22,54 +30,96 @@ def run(
     """Write the table of rates and the table of crystals.
 
     The denominator is every crystal drawn for relaxation, whatever became of it.  Uniqueness and novelty are those of
-    the relaxed structures, by pymatgen's StructureMatcher with its defaults; uniqueness among the stable ones, novelty
-    against the training set.  Crystals that no threshold calls stable are not compared (``unique`` and ``novel`` empty).
+    the relaxed structures, by pymatgen's StructureMatcher with its defaults: uniqueness among the stable ones, novelty
+    against the training set.  Only crystals that some threshold calls stable are compared (``compared``).
 
     Raises:
         InputError: a table or file is missing or damaged, or a crystal of hull.csv is in none of the others.
     """
-    try:
-        table = pd.read_csv(hull, dtype={"id": str, "formula": str}, keep_default_na=False, na_values=[""])
-    except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise InputError(f"{hull}: not a readable table ({error}); run `symmcd hull` again") from None
-    if not len(table):
-        raise InputError(f"{hull}: no crystals; relax.number must be above 0")
-    known = {frame.info["id"] for frame in read_extxyz(crystals)}
-    missing = [name for name in table["id"] if name not in known]
-    if missing:
-        raise InputError(f"{hull}: crystal {missing[0]} is not in {crystals}; the two are of different runs")
-    structures = {
-        frame.info["id"]: Structure(frame.cell.array, frame.numbers.tolist(), frame.positions, coords_are_cartesian=True)
-        for path in relaxed
-        for frame in read_extxyz(path)
-    }
-    table["elements"] = [_number_of_elements(formula) for formula in table["formula"]]
-    novelty = Novelty(read_units(train))
-    highest = max(settings.thresholds)
-    candidate = stable(table["e_above_hull_relaxed"].to_numpy(float), table["elements"].to_numpy(int), highest, settings.min_elements)
-    novel_of = {name: novelty.is_new(structures[name]) for name in dict.fromkeys(table["id"][candidate])}
-    table["novel"] = [novel_of.get(name, False) and bool(c) for name, c in zip(table["id"], candidate, strict=True)]
+    table = _read_hull(hull)
+    generated = {frame.info["id"]: frame for frame in read_extxyz(crystals)}
+    _all_there(table["id"], generated, hull, [crystals])
+    table["elements"] = [len(set(generated[name].numbers.tolist())) for name in table["id"]]
+    if "formula" not in table:
+        table["formula"] = [generated[name].get_chemical_formula(empirical=True) for name in table["id"]]
+    table["compared"] = stable(
+        table["e_above_hull_relaxed"].to_numpy(float), table["elements"].to_numpy(int), max(settings.thresholds),
+        settings.min_elements,
+    )  # fmt: skip
+    frames = {frame.info["id"]: frame for path in relaxed for frame in read_extxyz(path)}
+    candidates = list(dict.fromkeys(table.loc[table["compared"], "id"]))
+    _all_there(candidates, frames, hull, relaxed)
+    structures = [to_structure(from_atoms(frames[name])) for name in candidates]
+    problem, known_as = _known(candidates, structures, Novelty(read_units(train)))
+    index = {name: i for i, name in enumerate(candidates)}
+    same = matching(structures)
+
+    def duplicates(names: Sequence[str]) -> dict[str, str | None]:
+        found = first_matches((index[name] for name in names), same)
+        return {candidates[i]: None if j is None else candidates[j] for i, j in found.items()}
+
+    table["novel"] = [known_as.get(name, "") is None for name in table["id"]]
+    rows = []
     for threshold in settings.thresholds:
-        column = pd.Series(data=False, index=table.index)
+        parts = []
         for _, part in table.groupby("hull", sort=False):
-            chosen = part.index[
-                stable(part["e_above_hull_relaxed"].to_numpy(float), part["elements"].to_numpy(int), threshold, settings.min_elements)
-            ]
-            column.loc[chosen] = first_of_its_kind([structures[name] for name in table.loc[chosen, "id"]])
-        table[f"unique_at_{threshold:g}"] = column
-    rows = pd.DataFrame(sun_rows(table, settings.thresholds, settings.min_elements))
-    for threshold in settings.thresholds:
-        is_stable = stable(table["e_above_hull_relaxed"].to_numpy(float), table["elements"].to_numpy(int), threshold, settings.min_elements)
-        table[f"sun_at_{threshold:g}"] = is_stable & table[f"unique_at_{threshold:g}"] & table["novel"]
-    table["compared"] = np.asarray(candidate)
-    for path, content in ((per_crystal, table), (output, rows)):
+            flags = judge(part, threshold, settings.min_elements, known_as, problem, duplicates)
+            rows.append(rates(part, flags, threshold, wilson))
+            parts.append(flags)
+        table = table.join(pd.concat(parts).add_suffix(f"_at_{threshold:g}"))
+    rows.sort(key=lambda row: list(table["hull"]).index(row["hull"]))  # stable: thresholds in the order of the settings
+    table = table[[*FIRST_COLUMNS, *(name for name in table.columns if name not in FIRST_COLUMNS)]]
+    for path, content in ((per_crystal, table), (output, pd.DataFrame(rows))):
         with atomic_path(path) as temporary:
             content.to_csv(temporary, index=False, lineterminator="\n")
-    print(f"wrote {per_crystal} ({len(table)} crystals)")
+    print(f"wrote {per_crystal} ({table['id'].nunique()} crystals)")
     print(f"wrote {output} ({len(rows)} protocols)")
 
 
-def _number_of_elements(formula: str) -> int:
-    from pymatgen.core import Composition
+def _read_hull(path: Path) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(path, dtype={"id": str, "formula": str}, keep_default_na=False, na_values=["", "nan"])
+    except (OSError, ValueError) as error:  # pandas' errors are ValueErrors
+        raise InputError(f"{path}: not a readable table ({error}); run `symmcd hull` again") from None
+    missing = [name for name in NEEDED if name not in table.columns]
+    if missing:
+        raise InputError(f"{path}: lacks the column {', '.join(missing)}; run `symmcd hull` again")
+    if not len(table):
+        raise InputError(f"{path}: no crystals; relax.number must be above 0")
+    for name in NEEDED[3:]:
+        bad = pd.to_numeric(table[name], errors="coerce").isna() & table[name].notna()
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise InputError(
+                f"{path}, row {row + 1}: {name} {table[name][row]!r} is not a number; run `symmcd hull` again"
+            )
+    if table.duplicated(["id", "hull"]).any():
+        row = int(np.argmax(table.duplicated(["id", "hull"])))
+        raise InputError(f"{path}, row {row + 1}: crystal {table['id'][row]} is there twice; run `symmcd hull` again")
+    return table.sort_values("id", kind="stable", ignore_index=True)
 
-    return len(Composition(formula))
+
+def _all_there(
+    names: Sequence[str] | pd.Series, frames: Mapping[str, Atoms], hull: Path, paths: Sequence[Path]
+) -> None:
+    missing = [name for name in names if name not in frames]
+    if missing:
+        where = ", ".join(map(str, paths))
+        raise InputError(f"{hull}: crystal {missing[0]} is not in {where}; the files are of different runs")
+
+
+def _known(
+    names: Sequence[str], structures: Sequence[Structure], novelty: Novelty
+) -> tuple[dict[str, str], dict[str, str | None]]:
+    """Why a crystal cannot be compared, of those that cannot; of the others the training crystal that it matches."""
+    problem: dict[str, str] = {}
+    known_as: dict[str, str | None] = {}
+    with Progress(len(names), 0, "crystals") as progress:
+        for name, structure in zip(names, structures, strict=True):
+            reason = unmatchable(structure)
+            if reason:
+                problem[name] = reason
+            else:
+                known_as[name] = novelty.match(structure)
+            progress.advance(1)
+    return problem, known_as

@@ -1,0 +1,50 @@
+"""Which crystals a reference set has already, by pymatgen's StructureMatcher with its defaults."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+from pymatgen.analysis.structure_matcher import StructureMatcher
+from pymatgen.core import Structure
+
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.crystallography.orbit import replicate_flat
+from symmcd.crystallography.wyckoff import wyckoff_table
+from symmcd.metrics.uniqueness import composition_key
+from symmcd.structures.convert import crystals_to_structures
+
+
+class Novelty:
+    """Looks crystals up in a reference set, whose crystals are built when their composition is first asked for."""
+
+    def __init__(self, reference: AsymmetricUnits) -> None:
+        self._reference = reference
+        self._matcher = StructureMatcher()
+        self._rows: dict[bytes, list[int]] = defaultdict(list)
+        for row, key in enumerate(composition_keys(reference)):
+            self._rows[key].append(row)
+        self._built: dict[bytes, list[Structure]] = {}
+
+    def match(self, structure: Structure) -> str | None:
+        """Label of the first crystal of the reference set that matches; None if the structure is new."""
+        key = composition_key(structure)
+        rows = self._rows.get(key, [])
+        if rows and key not in self._built:
+            self._built[key] = crystals_to_structures(replicate_flat(self._reference.take(rows)))
+        for row, other in zip(rows, self._built.get(key, []), strict=True):
+            if self._matcher.fit(structure, other):
+                return str(self._reference.label[row])
+        return None
+
+    def is_new(self, structure: Structure) -> bool:
+        """No crystal of the reference set matches."""
+        return self.match(structure) is None
+
+
+def composition_keys(units: AsymmetricUnits) -> list[bytes]:
+    """`composition_key` of each crystal."""
+    counts = np.zeros((len(units), 119), np.int64)
+    np.add.at(counts, (units.crystal, units.element), wyckoff_table().multiplicity[units.wyckoff])
+    counts //= np.gcd.reduce(counts, axis=1)[:, None]
+    return [row.astype(np.uint16).tobytes() for row in counts]

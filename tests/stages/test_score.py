@@ -1,0 +1,141 @@
+"""Stages score and summarise, from files to files: nothing lost, resumed after a kill, broken crystals counted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.crystallography.prototypes import PROTOTYPES, prototype
+
+from symmcd import reduce
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
+from symmcd.crystallography.orbit import replicate_flat
+from symmcd.errors import InputError
+from symmcd.settings import ScoreSettings
+from symmcd.stages import score, summarise
+from symmcd.storage import write_units
+from symmcd.structures.write import write_extxyz
+
+NAMES = ("NaCl", "CsCl", "SrTiO3", "TiO2 rutile", "ZnO")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Five prototypes, and two atoms 0.03 Å apart (as extxyz, with the units beside it)."""
+    close = AsymmetricUnit(
+        1, np.eye(3) * 4, np.array([11, 17]), ("a", "a"), np.array([[0.1, 0.2, 0.3], [0.107, 0.2, 0.3]])
+    )
+    units = AsymmetricUnits.from_units([*(reduce(prototype(name)) for name in NAMES), close])
+    write_units(tmp_path / "units.npz", units)
+    write_extxyz(tmp_path / "crystals.extxyz", replicate_flat(units), units)
+    write_units(tmp_path / "known.npz", units.take([0, 1, 2]))
+    return tmp_path
+
+
+def run_shards(folder: Path, shards: int) -> list[Path]:
+    paths = [folder / f"shard{i}.csv" for i in range(shards)]
+    for i, path in enumerate(paths):
+        score.run(folder / "crystals.extxyz", path, i, shards, ScoreSettings())
+    return paths
+
+
+def run_summary(folder: Path, shards: list[Path]) -> tuple[pd.DataFrame, dict[tuple[str, str], pd.Series]]:
+    known = folder / "known.npz"
+    summarise.run(shards, folder / "units.npz", known, known, folder / "metrics", ScoreSettings(), seed=0)
+    table = pd.read_csv(folder / "metrics/per_crystal.csv", dtype={"id": str}, keep_default_na=False)
+    summary = pd.read_csv(folder / "metrics/summary.csv", keep_default_na=False, na_values=[""])
+    return table, {(row["metric"], row["protocol"]): row for _, row in summary.iterrows()}
+
+
+def test_shards_together_are_the_whole(folder: Path) -> None:
+    parts = pd.concat([pd.read_csv(p, dtype=str) for p in run_shards(folder, 3)]).sort_values("id", ignore_index=True)
+    (whole,) = run_shards(folder, 1)
+    pd.testing.assert_frame_equal(parts, pd.read_csv(whole, dtype=str))
+    assert parts["space_group_found"][:5].tolist() == [str(PROTOTYPES[name][0]) for name in NAMES]
+
+
+def test_the_summary_by_hand(folder: Path) -> None:
+    table, rows = run_summary(folder, run_shards(folder, 2))
+    assert len(table) == 6
+    assert table["space_group"].tolist()[:2] == [225, 221]
+    assert (table["structure"][5], str(table["valid"][5])) == ("too_close", "False")
+    structural = rows["structural_validity", "paper"]
+    assert (structural["value"], structural["n"]) == (pytest.approx(100 * 5 / 6, abs=1e-3), 6)
+    assert structural["low"] < structural["value"] < structural["high"]
+    assert rows["group_kept", "strict"]["value"] == 100
+    assert rows["templates_unique", "paper"]["value"] == 6
+    assert rows["templates_in_train", "paper"]["value"] == 50
+    assert rows["templates_new", "paper"]["value"] == 3
+    assert rows["space_group_jsd", "paper"]["n"] == 5  # valid crystals only
+    assert {"density_wasserstein", "element_count_wasserstein", "space_group_jsd"} <= {metric for metric, _ in rows}
+
+
+def test_the_summary_depends_on_nothing_but_its_input(folder: Path) -> None:
+    run_summary(folder, run_shards(folder, 2))
+    first = (folder / "metrics/summary.csv").read_bytes()
+    run_summary(folder, run_shards(folder, 3))
+    assert (folder / "metrics/summary.csv").read_bytes() == first
+
+
+def test_a_killed_shard_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (whole,) = run_shards(folder, 1)
+    expected = whole.read_text()
+    whole.unlink()
+    scored: list[str] = []
+    real = score.score
+
+    def counted(structure, *rest):
+        if len(scored) == 3:
+            raise KeyboardInterrupt
+        scored.append(structure.formula)
+        return real(structure, *rest)
+
+    monkeypatch.setattr(score, "score", counted)
+    with pytest.raises(KeyboardInterrupt):
+        run_shards(folder, 1)
+    assert not whole.exists()
+    lines = (folder / "shard0.csv.partial").read_text().splitlines()
+    assert len(lines) == 1 + 3
+    scored.clear()
+    run_shards(folder, 1)
+    assert len(scored) == 3  # the other three
+    assert whole.read_text() == expected
+    assert not (folder / "shard0.csv.partial").exists()
+
+
+def test_results_of_other_settings_are_not_gone_on_from(folder: Path) -> None:
+    (whole,) = run_shards(folder, 1)
+    journal = folder / "shard0.csv.partial"
+    journal.write_text(json.dumps({"work": "other"}) + "\n" + json.dumps({"id": "00000", "status": "stale"}) + "\n")
+    run_shards(folder, 1)
+    assert "stale" not in whole.read_text()
+
+
+def test_an_unscored_crystal_is_invalid_and_spoils_no_number(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = score.score
+    broken = lambda s, *rest: real(s, *rest) if len(s.composition) != 3 else _failed(rest[0])  # noqa: E731
+    monkeypatch.setattr(score, "score", broken)
+    table, rows = run_summary(folder, run_shards(folder, 2))
+    assert table["status"][2] == "failed:ZeroDivisionError"
+    assert (str(table["space_group"][2]), table["space_group_found"][2], table["density"][2]) == ("221", "", "")
+    assert table["space_group_found"].tolist()[:2] == ["225", "221"]
+    assert rows["structural_validity", "paper"]["value"] == pytest.approx(100 * 4 / 6, abs=1e-3)
+    assert rows["group_kept", "strict"]["value"] == pytest.approx(100 * 5 / 6, abs=1e-3)
+    assert rows["density_wasserstein", "strict"]["n"] == 5
+
+
+def _failed(group):
+    from symmcd.metrics.crystal_scores import unscored
+
+    return unscored("failed:ZeroDivisionError", group, "SrTiO3", "division by zero")
+
+
+def test_shards_of_another_run_are_refused(folder: Path) -> None:
+    paths = run_shards(folder, 3)
+    with pytest.raises(InputError, match="do not match"):
+        run_summary(folder, paths[:2])
+    with pytest.raises(InputError, match=r"shard9\.csv"):
+        run_summary(folder, [*paths, folder / "shard9.csv"])
