@@ -93,7 +93,9 @@ class ModelSettings:
         if self.time_features < 2 or self.time_features % 2:
             raise InputError(f"model.time_features = {self.time_features}: an even number, half sines and half cosines")
         if not 0 < self.sigma_min < self.sigma_max:
-            raise InputError(f"model.sigma_min = {self.sigma_min} must lie between 0 and model.sigma_max = {self.sigma_max}")
+            raise InputError(
+                f"model.sigma_min = {self.sigma_min} must lie between 0 and model.sigma_max = {self.sigma_max}"
+            )
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,9 @@ class TrainingSettings:
         if min(self.epochs, self.batch_size, self.validate_every) < 1:
             raise InputError("training.epochs, .batch_size and .validate_every must be at least 1")
         if set(self.loss_weights) != {"lattice", "position", "element", "site_symmetry"}:
-            raise InputError(f"training.loss_weights = {dict(self.loss_weights)}: lattice, position, element and site_symmetry")
+            raise InputError(
+                f"training.loss_weights = {dict(self.loss_weights)}: lattice, position, element and site_symmetry"
+            )
 
 
 @dataclass(frozen=True)
