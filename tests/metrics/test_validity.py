@@ -136,6 +136,12 @@ def test_no_lattice_vector_is_shorter(matrix: np.ndarray) -> None:
     assert coefficients.min() >= shortest_translation(Lattice(matrix)) - 1e-9
 
 
+def test_the_shortest_vector_need_not_be_in_a_reduced_basis() -> None:
+    """LLL leaves this basis as it is, with vectors of 5, 4.84 and 4.23 Å; c - b is shorter."""
+    lattice = Lattice([[5, 0, 0], [2.358, 4.225, 0], [1.988, 1.946, 3.189]])
+    assert shortest_translation(lattice) == pytest.approx(np.linalg.norm([-0.370, -2.279, 3.189]))
+
+
 @pytest.mark.parametrize(
     ("lattice", "gap", "verdict"),
     [

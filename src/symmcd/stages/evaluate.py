@@ -18,6 +18,7 @@ from symmcd.metrics.crystal_scores import COLUMNS, score, unscored
 from symmcd.metrics.set_summary import Reference, summarise_set, write_summary
 from symmcd.metrics.templates import templates
 from symmcd.settings import ScoreSettings
+from symmcd.stability.journal import Progress
 from symmcd.storage import atomic_path, read_units
 from symmcd.structures.cif import StructureError
 from symmcd.structures.convert import to_structure
@@ -65,12 +66,15 @@ def run(path: Path, output: Path, reference: Path | None, settings: ScoreSetting
         InputError: nothing to evaluate, or a reference that cannot be read.
     """
     units = read_units(reference) if reference is not None else None
+    crystals = read_structures(path)
     rows = []
-    for name, crystal in read_structures(path):
-        if isinstance(crystal, StructureError):
-            rows.append({"id": name, **unscored(crystal.reason, detail=crystal.detail), "template": None})
-        else:
-            rows.append(_row(name, to_structure(crystal), settings))
+    with Progress(len(crystals), 0, "crystals") as progress:
+        for name, crystal in crystals:
+            if isinstance(crystal, StructureError):
+                rows.append({"id": name, **unscored(crystal.reason, detail=crystal.detail), "template": None})
+            else:
+                rows.append(_row(name, to_structure(crystal), settings))
+            progress.advance(1)
     result = _evaluation(rows, units, None, settings, seed=0)
     with atomic_path(output / "per_crystal.csv") as temporary:
         result.table.to_csv(temporary, index=False, lineterminator="\n")
