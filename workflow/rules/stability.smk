@@ -91,7 +91,7 @@ rule sun:
         crystals="<results>/crystals/crystals.extxyz",
         relaxed="<results>/relaxed/relaxed.extxyz",
         train="<results>/asymmetric_units/train.npz",
-        code=sources("stability"),
+        code=sources("stability", "metrics"),
     output:
         table=report("<results>/sun.csv", category="Stability", labels={"table": "stable, unique, novel"}),
         per_crystal="<results>/sun_per_crystal.csv",
