@@ -48,7 +48,7 @@ METRICS: dict[str, Metric] = {
     ),
     "space_group_jsd": Metric(
         "d_sg, space groups",
-        "Jensen–Shannon distance between the space groups of generated and test crystals: 0 if equal, 0.83 if disjoint; "
+        "Jensen–Shannon distance between the space groups of generated and test crystals: 0 if equal, 0.83 disjoint; "
         "small samples score higher.",
         "",
         "0.0899",
