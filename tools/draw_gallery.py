@@ -1,6 +1,6 @@
 """Draw README's picture: valid crystals of a finished run, lowest above the hull first.
 
-    python tools/draw_gallery.py results-cpu docs/images/generated.png
+python tools/draw_gallery.py results-cpu docs/images/generated.png
 """
 
 from __future__ import annotations
