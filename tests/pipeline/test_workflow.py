@@ -54,7 +54,7 @@ def test_changed_code_reruns_the_cheap_stages_that_use_it(finished):
 def test_each_configuration_plans_the_whole_chain(workflow, name):
     planned = workflow.planned("--configfile", f"config/{name}.yaml")
     assert set(planned) == {"download", "reduce"} | AFTER_REDUCE
-    assert planned["relax"] == {"config": 8, "cpu": 4, "quickstart": 2, "test": 2}[name]
+    assert planned["relax"] == {"config": 8, "cpu": 2, "quickstart": 2, "test": 2}[name]
     assert planned["reduce"] == 3
 
 

@@ -272,7 +272,7 @@ def test_three_crystals_are_learnt_by_heart(tmp_path):
     model = ModelSettings(width=64, layers=2, frequencies=8, steps=100)
     training = TrainingSettings(epochs=1000, batch_size=96, learning_rate=1e-2, ema_decay=0.99, validate_every=1000)
     train.run(tmp_path / "three.npz", tmp_path / "three.npz", tmp_path, model, training, device="cpu")
-    found = Generator.load(tmp_path / "denoiser.safetensors", "cpu").generate(60, seed=1)
+    found = Generator.load(tmp_path / "denoiser.safetensors", "cpu").generate(60, seed=1, corrector=True)
     right = 0
     for unit in found:
         expected = known[unit.space_group]
