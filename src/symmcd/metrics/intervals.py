@@ -17,7 +17,8 @@ def wilson(successes: int, total: int) -> tuple[float, float]:
     share = successes / total
     centre = (share + Z**2 / (2 * total)) / (1 + Z**2 / total)
     half = Z / (1 + Z**2 / total) * math.sqrt(share * (1 - share) / total + Z**2 / (4 * total**2))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    # the bounds are exact where nothing or everything was counted; rounding must not say otherwise
+    return 0.0 if successes == 0 else centre - half, 1.0 if successes == total else centre + half
 
 
 def bootstrap(
