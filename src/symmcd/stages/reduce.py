@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import itertools
 import os
 from collections import Counter
@@ -118,12 +119,5 @@ def reduce_chunk(
         )
         rejects.append(Reject(kept[i].number, kept[i].material_id, "too_large", detail))
     small = np.flatnonzero(~large)
-    units = units.take(small)
-    properties = {
-        name: np.array([kept[i].properties.get(name, np.nan) for i in small], float)
-        for name in PROPERTIES
-    }  # fmt: skip
-    units = AsymmetricUnits(
-        **{n: getattr(units, n) for n in units.__dataclass_fields__ if n != "properties"}, properties=properties
-    )
-    return units, rejects, len(rows)
+    known = {name: np.array([kept[i].properties.get(name, np.nan) for i in small], float) for name in PROPERTIES}
+    return dataclasses.replace(units.take(small), properties=known), rejects, len(rows)
