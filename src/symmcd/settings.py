@@ -77,6 +77,7 @@ class ReduceSettings:
 class ModelSettings:
     """The denoiser (paper, appendix E)."""
 
+    kind: Literal["joint", "unit_cell", "staged"] = "joint"  # the paper's; its Table 4 variant; ours (docs/model-study.md)
     width: int = 1024
     layers: int = 8
     frequencies: int = 128  # Fourier features of coordinate differences
