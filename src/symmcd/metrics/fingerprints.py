@@ -1,0 +1,245 @@
+"""Structure fingerprints of crystals: mean CrystalNN 'ops' fingerprint of the sites, one site computed an orbit.
+
+Sites of an orbit have equal environments, so the mean over all atoms is the mean over orbits weighted by multiplicity.
+matminer's own mean over all atoms differs from it by rounding: neighbours at equal distance whose weights round to
+different thousandths, and one order parameter that depends on the order of equal neighbours (see `TOLERANCE`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import spglib
+from pymatgen.core import Structure
+
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.crystallography.orbit import replicate_flat
+from symmcd.errors import InputError
+from symmcd.metrics.coordination import SEARCH, FingerprintError, site_fingerprint
+from symmcd.metrics.magpie import WIDTH, composition_fingerprints, element_counts, in_tables
+from symmcd.metrics.order_parameters import LABELS
+from symmcd.metrics.workers import Outcome, work
+from symmcd.storage import read_arrays, write_arrays
+
+TOLERANCE = 2e-3
+"""Largest difference in any entry to matminer's mean over all sites that was met or is accepted; cutoffs are 0.4."""
+METHOD = b"CrystalNN ops 1"  # part of the key of cached fingerprints: change it with the method
+SAME_ORBIT = 1e-3
+"""Å, tolerance of the orbits of crystals that come without: below what changes a fingerprint."""
+MOST_POINTS = 5_000_000  # atoms looked at around one site; only a cell far smaller than an atom needs more
+
+
+@dataclass(frozen=True, eq=False)
+class Sites:
+    """A crystal as its fingerprint sees it: a cell, and one atom an orbit."""
+
+    lattice: np.ndarray  # (3, 3) rows, Å
+    position: np.ndarray  # (N, 3) fractional
+    element: np.ndarray  # (N,) atomic numbers
+    representative: np.ndarray  # (R,) atom
+    multiplicity: np.ndarray  # (R,) atoms it stands for
+
+    def key(self) -> bytes:
+        """Hash of the content, to 1e-6 Å and 1e-6 of the cell."""
+        digest = hashlib.sha256(METHOD)
+        for array in (self.lattice, self.position):
+            digest.update((np.round(array, 6) + 0.0).astype("<f8").tobytes())  # + 0.0: no negative zeros
+        for array in (self.element, self.representative, self.multiplicity):
+            digest.update(np.asarray(array, "<i8").tobytes() + b"|")
+        return digest.digest()
+
+
+def sites_of_units(units: AsymmetricUnits) -> list[Sites]:
+    """Conventional cells of asymmetric units, whose orbits are known."""
+    crystals = replicate_flat(units)
+    found = []
+    for i in range(len(units)):
+        atoms = slice(crystals.start[i], crystals.start[i + 1])
+        _, first, count = np.unique(crystals.orbit[atoms], return_index=True, return_counts=True)
+        found.append(Sites(crystals.lattice[i], crystals.position[atoms], crystals.element[atoms], first, count))
+    return found
+
+
+def sites_of_structure(structure: Structure) -> Sites:
+    """Any crystal; orbits from spglib within `SAME_ORBIT`, every atom its own where spglib finds no symmetry."""
+    lattice, position = structure.lattice.matrix, structure.frac_coords
+    element = np.array(structure.atomic_numbers)
+    orbit = np.arange(len(element))
+    if np.isfinite(lattice).all() and np.isfinite(position).all():
+        try:
+            found = spglib.get_symmetry_dataset((lattice, position, element), symprec=SAME_ORBIT)
+            orbit = orbit if found is None else found.equivalent_atoms
+        except spglib.SpglibError:  # atoms on top of each other, usually; their fingerprint will say so
+            pass
+    _, first, count = np.unique(orbit, return_index=True, return_counts=True)
+    return Sites(lattice, position, element, first, count)
+
+
+def structure_fingerprint(sites: Sites) -> np.ndarray:
+    """(61,) mean CrystalNN 'ops' fingerprint.
+
+    Raises:
+        FingerprintError: a broken or absurdly small cell, or one of `site_fingerprint`'s.
+    """
+    if not (np.isfinite(sites.lattice).all() and np.isfinite(sites.position).all()):
+        raise FingerprintError("bad_cell", "lattice or positions are not finite")
+    volume = abs(np.linalg.det(sites.lattice))
+    if not volume > 1e-3 or len(sites.element) / volume * (2 * SEARCH) ** 3 > MOST_POINTS:
+        raise FingerprintError("bad_cell", f"{len(sites.element)} atoms in {volume:.3g} Å³")
+    found = [site_fingerprint(sites.lattice, sites.position, sites.element, int(i)) for i in sites.representative]
+    return np.average(found, axis=0, weights=sites.multiplicity)
+
+
+@dataclass(frozen=True, eq=False)
+class Fingerprints:
+    """Fingerprints of a set of crystals; rows of nan where there is none."""
+
+    label: np.ndarray  # (B,) str
+    structure: np.ndarray  # (B, 61)
+    composition: np.ndarray  # (B, 132) Magpie, not standardised
+    outcome: np.ndarray  # (B,) str: ok, timed_out, crashed, no_magpie_data, or a `FingerprintError` reason
+    detail: np.ndarray  # (B,) str
+
+    @property
+    def ok(self) -> np.ndarray:
+        """(B,) bool: both fingerprints are there."""
+        return self.outcome == "ok"
+
+    def write(self, path: Path) -> None:
+        """Write an npz."""
+        write_arrays(path, {name: getattr(self, name) for name in self.__dataclass_fields__})
+
+    @classmethod
+    def read(cls, path: Path) -> Fingerprints:
+        """Read what `write` wrote.
+
+        Raises:
+            InputError: missing, unreadable, or another kind of file.
+        """
+        arrays = read_arrays(path)
+        if lacking := [name for name in cls.__dataclass_fields__ if name not in arrays]:
+            raise InputError(f"{path}: lacks {', '.join(lacking)}; it is not a file of `symmcd fingerprint`")
+        return cls(**{name: arrays[name] for name in cls.__dataclass_fields__})
+
+
+def fingerprints_of_units(
+    units: AsymmetricUnits, cache: Path | None, workers: int, seconds: float
+) -> Iterator[tuple[int, Fingerprints | None]]:
+    """`fingerprint_set` of asymmetric units."""
+    return fingerprint_set(units.label, sites_of_units(units), element_counts(units), cache, workers, seconds)
+
+
+def fingerprint_set(
+    label: Sequence[str] | np.ndarray,
+    sites: Sequence[Sites],
+    counts: np.ndarray,
+    cache: Path | None,
+    workers: int,
+    seconds: float,
+) -> Iterator[tuple[int, Fingerprints | None]]:
+    """Fingerprints of crystals; yields how many are finished, and at last the result.
+
+    Args:
+        label: (B,) names.
+        sites: B crystals.
+        counts: (B, 119) atoms of each element.
+        cache: file of fingerprints already known, made if it is not there; None for none.
+        workers: processes.
+        seconds: wall-clock limit a crystal; one that takes longer is `timed_out`, and is tried again next time.
+    """
+    structure = np.full((len(sites), len(LABELS)), np.nan)
+    outcome, detail = ["ok"] * len(sites), [""] * len(sites)
+    keys = [crystal.key() for crystal in sites]
+    rows: dict[bytes, list[int]] = {}
+    for row, key in enumerate(keys):
+        rows.setdefault(key, []).append(row)
+
+    def keep(key: bytes, result: Outcome) -> None:
+        for row in rows[key]:
+            outcome[row], detail[row] = result.status, result.detail
+            if result.status == "ok":
+                structure[row] = result.value
+
+    with Cache(cache) as known:
+        left = []
+        for key in rows:
+            if (seen := known.get(key)) is not None:
+                keep(key, seen)
+            else:
+                left.append(key)
+        done = len(sites) - sum(len(rows[key]) for key in left)
+        yield done, None
+        todo = [sites[rows[key][0]] for key in left]
+        for index, result in work("symmcd.metrics.fingerprints:structure_fingerprint", todo, workers, seconds):
+            keep(left[index], result)
+            known.put(left[index], result)
+            done += len(rows[left[index]])
+            yield done, None
+    composition = np.full((len(sites), WIDTH), np.nan)
+    listed = in_tables(counts) if len(counts) else np.zeros(0, bool)
+    composition[listed] = composition_fingerprints(counts[listed])
+    for row in np.flatnonzero(~listed).tolist():
+        outcome[row], detail[row] = "no_magpie_data", f"atomic numbers {np.flatnonzero(counts[row]).tolist()}"
+    text = (np.array(values, np.str_) for values in (label, outcome, detail))
+    names, outcomes, details = text
+    yield len(sites), Fingerprints(names, structure, composition, outcomes, details)
+
+
+class Cache:
+    """Fingerprints by content hash in an SQLite file, which several jobs may use at once; none without a path.
+
+    Raises:
+        InputError: the file is damaged or cannot be written.
+    """
+
+    KEPT_EVERY = 50  # results lost at most by a kill
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._new = itertools.count(1)
+        try:
+            if path is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(path if path is not None else ":memory:", timeout=60)
+            self._connection.execute(
+                "CREATE TABLE IF NOT EXISTS fingerprint"
+                " (key BLOB PRIMARY KEY, status TEXT NOT NULL, detail TEXT NOT NULL, value BLOB) WITHOUT ROWID"
+            )
+        except (OSError, sqlite3.Error) as error:
+            raise InputError(f"{path}: cannot be used as a cache ({error}); delete it or choose another") from None
+
+    def get(self, key: bytes) -> Outcome | None:
+        """What is known of a crystal."""
+        try:
+            found = self._connection.execute(
+                "SELECT status, detail, value FROM fingerprint WHERE key = ?", (key,)
+            ).fetchone()
+        except sqlite3.Error as error:
+            raise InputError(f"{self._path}: damaged ({error}); delete it") from None
+        if found is None:
+            return None
+        status, detail, value = found
+        return Outcome(status, None if value is None else np.frombuffer(value, "<f8"), detail)
+
+    def put(self, key: bytes, outcome: Outcome) -> None:
+        """Keep an outcome; time limits and crashes depend on the machine and are not kept."""
+        if outcome.status in ("timed_out", "crashed"):
+            return
+        value = None if outcome.value is None else outcome.value.astype("<f8").tobytes()
+        row = (key, outcome.status, outcome.detail, value)
+        self._connection.execute("INSERT OR REPLACE INTO fingerprint VALUES (?, ?, ?, ?)", row)
+        if next(self._new) % self.KEPT_EVERY == 0:
+            self._connection.commit()
+
+    def __enter__(self) -> Cache:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.commit()
+        self._connection.close()
