@@ -22,7 +22,8 @@ ARGUMENTS = {
     "sample": ["denoiser.safetensors", "out.npz"],
     "replicate": ["a.npz", "b.npz", "--output-dir", "crystals"],
     "score": ["crystals.extxyz", "out.csv"],
-    "summarise": ["a.csv", "b.csv", "--units", "u", "--train", "t", "--reference", "r", "--output-dir", "o"],
+    "summarise": ["a.csv", "b.csv", "--units", "u", "--train", "t", "--reference", "r", "--fingerprints", "f"]
+    + ["--reference-fingerprints", "g", "--output-dir", "o"],
     "relax": ["crystals.extxyz", "out.csv", "out.extxyz"],
     "reference": ["a.npz", "b.npz", "out.csv"],
     "hull": ["a.csv", "b.csv", "reference.csv", "hull.csv"],
@@ -31,6 +32,8 @@ ARGUMENTS = {
     "show": ["results"],
     "generate": ["--output", "crystals"],
     "evaluate": ["cifs", "--output", "scored"],
+    "fingerprint": ["units.npz", "out.npz"],
+    "export": ["units.npz", "out", "--format", "genbench"],
 }
 STAGES = list(ARGUMENTS)
 

@@ -86,7 +86,7 @@ def _train(a: argparse.Namespace) -> None:
     from symmcd.stages import train
 
     model, training = _settings(a, "model"), _settings(a, "training")
-    train.run(a.train, a.val, a.output_dir, model, training, seed=a.seed, device=a.device)
+    train.run(a.train, a.val, a.output_dir, model, training, seed=a.seed, device=a.device, part=a.part)
 
 
 def _sample(a: argparse.Namespace) -> None:
@@ -112,7 +112,16 @@ def _score(a: argparse.Namespace) -> None:
 def _summarise(a: argparse.Namespace) -> None:
     from symmcd.stages import summarise
 
-    summarise.run(a.shards, a.units, a.train, a.reference, a.output_dir, _settings(a, "score"), seed=a.seed)
+    summarise.run(
+        a.shards, a.units, a.train, a.reference, a.fingerprints, a.reference_fingerprints, a.output_dir,
+        _settings(a, "score"), seed=a.seed,
+    )  # fmt: skip
+
+
+def _fingerprint(a: argparse.Namespace) -> None:
+    from symmcd.stages import fingerprint
+
+    fingerprint.run(a.units, a.output, a.cache, _settings(a, "score"), workers=a.workers)
 
 
 def _relax(a: argparse.Namespace) -> None:
@@ -155,7 +164,15 @@ def _generate(a: argparse.Namespace) -> None:
 def _evaluate(a: argparse.Namespace) -> None:
     from symmcd.stages import evaluate
 
-    evaluate.run(a.structures, a.output, a.reference, _settings(a, "score"))
+    evaluate.run(
+        a.structures, a.output, a.reference, _settings(a, "score"), train=a.train, cache=a.cache, workers=a.workers
+    )
+
+
+def _export(a: argparse.Namespace) -> None:
+    from symmcd.stages import export
+
+    export.run(a.units, a.output, a.format, seed=a.seed)
 
 
 def _show(a: argparse.Namespace) -> None:
@@ -277,6 +294,9 @@ def _parser() -> argparse.ArgumentParser:
         shared=("seed", "device"),
     )
     command.add_argument("--model-settings", metavar="JSON", help="the section `model` as JSON")
+    command.add_argument(
+        "--part", choices=("wyckoff", "geometry"), help="train one network of a staged model (default: all, then join)"
+    )
     commands.add(
         "sample",
         _sample,
@@ -305,11 +325,24 @@ def _parser() -> argparse.ArgumentParser:
         shared=("shard",),
     )
     command = commands.add(
+        "fingerprint",
+        _fingerprint,
+        "structure and composition fingerprints, for the coverage metrics",
+        "results/crystals/units.npz results/fingerprints/generated.npz --workers 4",
+        "score",
+        {"units": "asymmetric units, npz", "output": "fingerprints, npz"},
+    )
+    command.add_argument(
+        "--cache", type=Path, metavar="FILE", help="known fingerprints (default: cache.sqlite beside the output)"
+    )
+    command.add_argument("--workers", type=int, default=0, metavar="N", help="processes (default: one a core)")
+    command = commands.add(
         "summarise",
         _summarise,
         "gather scored shards and compare them with training and test crystals",
         "results/metrics/shard*.csv --units results/crystals/units.npz --train results/asymmetric_units/train.npz\n"
-        "    --reference results/asymmetric_units/test.npz --output-dir results/metrics",
+        "    --reference results/asymmetric_units/test.npz --fingerprints results/fingerprints/generated.npz\n"
+        "    --reference-fingerprints results/fingerprints/test.npz --output-dir results/metrics",
         "score",
         {"shards…": "csv files of `symmcd score`"},
         shared=("seed",),
@@ -317,7 +350,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--units", type=Path, required=True, help="units.npz of `symmcd replicate`")
     command.add_argument("--train", type=Path, required=True, help="asymmetric units of the training set")
     command.add_argument("--reference", type=Path, required=True, help="asymmetric units of the test set")
-    command.add_argument("--output-dir", type=Path, required=True, help="gets per_crystal.csv and summary.csv")
+    command.add_argument("--fingerprints", type=Path, required=True, help="of the units, by `symmcd fingerprint`")
+    command.add_argument("--reference-fingerprints", type=Path, required=True, help="of the test set")
+    command.add_argument("--output-dir", type=Path, required=True, help="gets per_crystal.csv, summary.csv, tables")
     commands.add(
         "relax",
         _relax,
@@ -401,10 +436,29 @@ def _parser() -> argparse.ArgumentParser:
         "score crystals of your own",
         "my_cifs/ --output scored/ --reference results/asymmetric_units/test.npz",
         "score",
-        {"structures": "a folder or zip of CIFs, a csv, or an extxyz"},
+        {"structures": "a folder or zip of CIFs, a csv, an extxyz, or JSON of pymatgen structures"},
     )
     command.add_argument("--output", type=Path, required=True, metavar="DIR", help="gets per_crystal.csv, summary.csv")
     command.add_argument("--reference", type=Path, metavar="FILE", help="crystals to compare with")
+    command.add_argument("--train", type=Path, metavar="FILE", help="training crystals (default: the reference)")
+    command.add_argument(
+        "--cache", type=Path, metavar="FILE", help="known fingerprints (default: fingerprints.sqlite in the output)"
+    )
+    command.add_argument("--workers", type=int, default=0, metavar="N", help="processes (default: one a core)")
+    command = commands.add(
+        "export",
+        _export,
+        "write generated crystals as other programs want them",
+        "results/crystals/units.npz submission/ --format genbench",
+        files={"units": "units.npz of `symmcd replicate`", "output": "folder to write"},
+        shared=("seed",),
+    )
+    command.add_argument(
+        "--format",
+        choices=("genbench", "mattergen"),
+        required=True,
+        help="genbench: LeMat-GenBench, 2,500 CIFs; mattergen: mattergen-evaluate, one extxyz",
+    )
     command = commands.add(
         "settings",
         _print_settings,

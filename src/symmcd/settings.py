@@ -80,17 +80,27 @@ class ModelSettings:
     kind: Literal["joint", "unit_cell", "staged"] = "joint"  # the paper's; its Table 4 variant; ours (docs/model-study.md)
     width: int = 1024
     layers: int = 8
-    frequencies: int = 128  # Fourier features of coordinate differences
+    frequencies: int = 128  # Fourier features of coordinate differences; not of `staged`, which sees distances
     time_features: int = 10
     steps: int = 1000  # T
     sigma_min: float = 0.005  # wrapped normal, fractional
     sigma_max: float = 0.5
     aggregation: Literal["sum", "mean"] = "sum"  # over orbits; the paper prints sums, the authors' code takes means
     standardise_lattice: bool = True  # diffuse (k - mean)/std of the training set; the paper diffuses k itself
+    wyckoff_width: int = 256  # of the transformer for Wyckoff positions and elements; `staged` only, like what follows
+    wyckoff_layers: int = 6
+    wyckoff_heads: int = 4
+    dropout: float = 0.2
 
     def __post_init__(self) -> None:
         if min(self.width, self.layers, self.frequencies, self.steps) < 1:
             raise InputError("model.width, .layers, .frequencies and .steps must be at least 1")
+        if min(self.wyckoff_width, self.wyckoff_layers, self.wyckoff_heads) < 1 or not 0 <= self.dropout < 1:
+            raise InputError("model.wyckoff_width, .wyckoff_layers and .wyckoff_heads at least 1, .dropout from 0 to 1")
+        if self.wyckoff_width % self.wyckoff_heads:
+            raise InputError(
+                f"model.wyckoff_width = {self.wyckoff_width} must be a multiple of .wyckoff_heads = {self.wyckoff_heads}"
+            )
         if self.time_features < 2 or self.time_features % 2:
             raise InputError(f"model.time_features = {self.time_features}: an even number, half sines and half cosines")
         if not 0 < self.sigma_min < self.sigma_max:
@@ -104,8 +114,10 @@ class TrainingSettings:
     """Optimisation of the denoiser."""
 
     epochs: int = 2000
+    wyckoff_epochs: int = 200  # of the network for Wyckoff positions and elements (model.kind: staged)
     batch_size: int = 512
     learning_rate: float = 1e-3
+    weight_decay: float = 0.0  # decoupled from the gradient (AdamW)
     gradient_norm: float = 1.0  # clip by global norm
     ema_decay: float = 0.999
     loss_weights: Mapping[str, float] = field(
@@ -117,8 +129,8 @@ class TrainingSettings:
     max_minutes: float = 0  # end the schedule after so long, if not all epochs are done by then; 0 = never
 
     def __post_init__(self) -> None:
-        if min(self.epochs, self.batch_size, self.validate_every) < 1:
-            raise InputError("training.epochs, .batch_size and .validate_every must be at least 1")
+        if min(self.epochs, self.wyckoff_epochs, self.batch_size, self.validate_every) < 1:
+            raise InputError("training.epochs, .wyckoff_epochs, .batch_size and .validate_every must be at least 1")
         if set(self.loss_weights) != {"lattice", "position", "element", "site_symmetry"}:
             raise InputError(
                 f"training.loss_weights = {dict(self.loss_weights)}: lattice, position, element and site_symmetry"
@@ -155,6 +167,9 @@ class ScoreSettings:
     symprec: float = 0.1  # Å, for both sides of d_sg
     smact_seconds: float = 10.0  # time limit a formula
     distribution_sample: int = 1000  # paper: 1,000 random valid crystals
+    structure_cutoff: float = 0.4  # coverage: distance of CrystalNN fingerprints (CDVAE, for MP-20)
+    composition_cutoff: float = 10.0  # coverage: distance of standardised Magpie fingerprints
+    fingerprint_seconds: float = 30.0  # wall-clock limit a crystal, then the outcome `timed_out`, a miss
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,10 @@ makes = {{
     "reduce": lambda: [files[1], options["--rejects"]],
     "train": lambda: [f"{{files[2]}}/{{name}}" for name in ("denoiser.safetensors", "losses.csv")],
     "replicate": lambda: [f"{{options['--output-dir']}}/{{name}}" for name in ("units.npz", "crystals.extxyz")],
-    "summarise": lambda: [f"{{options['--output-dir']}}/{{name}}" for name in ("per_crystal.csv", "summary.csv")],
+    "summarise": lambda: [
+        f"{{options['--output-dir']}}/{{name}}"
+        for name in ("per_crystal.csv", "summary.csv", "table1.md", "table1.tex", "table2.md", "table2.tex")
+    ],
     "relax": lambda: files[-2:],
     "sun": lambda: files[-2:],
     "report": lambda: [f"{{files[1]}}/index.html"],

@@ -8,9 +8,9 @@ import torch
 from symmcd.settings import SECTIONS
 
 AFTER_RELAX = {"gather_relaxed", "hull", "sun", "report"}
-AFTER_REPLICATE = {"score", "summarise", "relax"} | AFTER_RELAX
+AFTER_REPLICATE = {"score", "fingerprint", "summarise", "relax"} | AFTER_RELAX
 AFTER_TRAIN = {"sample", "replicate"} | AFTER_REPLICATE
-AFTER_REDUCE = {"train", "reference"} | AFTER_TRAIN
+AFTER_REDUCE = {"train", "reference", "fingerprint_test"} | AFTER_TRAIN
 
 # a change of configuration -> the rules that run again, and no more
 RERUNS = {

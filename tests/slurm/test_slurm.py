@@ -73,7 +73,8 @@ def test_jobs_ran_in_the_queue(run):
     assert {state for _, state, _, _ in jobs} == {"COMPLETED"}
     # download and gather_relaxed run where Snakemake runs
     assert {rule for rule, *_ in jobs} == {
-        "reduce", "train", "sample", "replicate", "score", "summarise", "relax", "reference", "hull", "sun", "report"
+        "reduce", "train", "sample", "replicate", "score", "fingerprint", "fingerprint_test", "summarise",
+        "relax", "reference", "hull", "sun", "report",
     }  # fmt: skip
 
 

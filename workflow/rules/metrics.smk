@@ -1,4 +1,4 @@
-# Validity, symmetry and distributions of the crystals as sampled.
+# Validity, symmetry, coverage and distributions of the crystals as sampled.
 
 
 rule score:
@@ -21,15 +21,51 @@ rule score:
         " --settings {params.settings:q} 2>&1 | tee {log}"
 
 
+rule fingerprint:
+    input:
+        units="<results>/crystals/units.npz",
+        code=sources("metrics"),
+    output:
+        "<results>/fingerprints/generated.npz",
+    log:
+        "<logs>/fingerprint/generated.log",
+    benchmark:
+        "<benchmarks>/fingerprint/generated.tsv"
+    conda:
+        "../envs/evaluation.yaml"
+    threads: 8
+    params:
+        seconds=CONFIG["score"].fingerprint_seconds,  # the only setting of this section that it depends on
+    shell:
+        # cache.sqlite beside the output is no output: it outlives a rerun, and both rules add to it
+        "symmcd fingerprint {input.units} {output} --workers {threads}"
+        " --set score.fingerprint_seconds={params.seconds} 2>&1 | tee {log}"
+
+
+use rule fingerprint as fingerprint_test with:
+    input:
+        units="<results>/asymmetric_units/test.npz",
+        code=sources("metrics"),
+    output:
+        "<results>/fingerprints/test.npz",
+    log:
+        "<logs>/fingerprint/test.log",
+    benchmark:
+        "<benchmarks>/fingerprint/test.tsv"
+
+
 rule summarise:
     input:
         shards=shards("score", "<results>/metrics/shard{shard}.csv"),
         units="<results>/crystals/units.npz",
         train="<results>/asymmetric_units/train.npz",
         reference="<results>/asymmetric_units/test.npz",
+        fingerprints="<results>/fingerprints/generated.npz",
+        reference_fingerprints="<results>/fingerprints/test.npz",
         code=sources("metrics"),
     output:
         per_crystal="<results>/metrics/per_crystal.csv",
+        tables=expand("<results>/metrics/table{number}.{suffix}", number=(1, 2), suffix=("md", "tex")),
         summary=report("<results>/metrics/summary.csv", category="Metrics", labels={"table": "summary"}),
     log:
         "<logs>/summarise/summarise.log",
@@ -43,4 +79,5 @@ rule summarise:
         settings=settings("score"),
     shell:
         "symmcd summarise {input.shards} --units {input.units} --train {input.train} --reference {input.reference}"
+        " --fingerprints {input.fingerprints} --reference-fingerprints {input.reference_fingerprints}"
         " --output-dir {params.directory} --seed {params.seed} --settings {params.settings:q} 2>&1 | tee {log}"

@@ -158,9 +158,10 @@ def _cell(vectors: np.ndarray, squared: np.ndarray) -> tuple[np.ndarray, np.ndar
     a, b = np.roll(hull.simplices, -1, axis=1).ravel()[once], np.roll(hull.simplices, -2, axis=1).ravel()[once]
     face, polygon = np.unique(np.concatenate([a, b]), return_inverse=True)
     first, second = np.tile(corner[f[once]], (2, 1)), np.tile(corner[g[once]], (2, 1))
-    centre = np.stack(
-        [np.bincount(polygon, first[:, axis] + second[:, axis], len(face)) for axis in range(3)], axis=1
-    ) / (2 * np.bincount(polygon, minlength=len(face)))[:, None]
+    centre = (
+        np.stack([np.bincount(polygon, first[:, axis] + second[:, axis], len(face)) for axis in range(3)], axis=1)
+        / (2 * np.bincount(polygon, minlength=len(face)))[:, None]
+    )
     middle = centre[polygon]
     triangle = 0.5 * np.linalg.norm(np.cross(first - middle, second - middle), axis=1)
     p, q, r = (np.linalg.norm(v, axis=1) for v in (middle, first, second))

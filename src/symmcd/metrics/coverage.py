@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from symmcd.metrics.fingerprints import Fingerprints
 from symmcd.metrics.magpie import Scale
@@ -25,6 +26,7 @@ class Coverage:
     precise_strict: np.ndarray  # (B,)
     structure_distance: np.ndarray  # (B,) to the nearest reference crystal; nan without fingerprint
     composition_distance: np.ndarray  # (B,) to the nearest in composition, another crystal perhaps
+    missed: int  # crystals of the reference without fingerprint
 
 
 def coverage(
@@ -69,7 +71,18 @@ def coverage(
             _spread(found[name] if measured else np.full(len(ours), np.nan), ours, len(generated.ok), fill=np.nan)
             for name in cutoff
         ),
+        missed=int((~reference.ok).sum()),
     )
+
+
+def add_coverage(table: pd.DataFrame, fingerprints: Fingerprints, covered: Coverage) -> None:
+    """Add each crystal's fingerprint outcome and distances to the reference set, as columns."""
+    table["fingerprint"] = fingerprints.outcome
+    table["fingerprint_detail"] = fingerprints.detail
+    table["structure_distance"] = covered.structure_distance.round(6)
+    table["composition_distance"] = covered.composition_distance.round(6)
+    table["covered"] = covered.precise
+    table["covered_strict"] = covered.precise_strict
 
 
 def _distances(ours: np.ndarray, theirs: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:

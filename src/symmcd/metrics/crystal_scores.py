@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 from pymatgen.core import Structure
 
-from symmcd.metrics.symmetry import detected_group, keeps_group
+from symmcd.metrics.symmetry import agreement, detect, keeps_group
 from symmcd.metrics.validity import composition_verdict, distances, structural_verdict, structurally_valid
 
 COLUMNS = (
     "id", "status", "formula", "atoms", "elements", "volume", "density", "space_group", "space_group_found",
-    "space_group_found_tight", "group_kept", "closest", "closest_with_images", "structure",
-    "structurally_valid", "structurally_valid_strict", "composition", "compositionally_valid", "valid", "detail",
+    "space_group_found_tight", "agreement", "agreement_tight", "group_kept", "closest", "closest_with_images",
+    "structure", "structurally_valid", "structurally_valid_strict", "composition", "compositionally_valid", "valid",
+    "detail",
 )  # fmt: skip
 TIGHT = 0.01  # Å, the second tolerance of the symmetry search
 FLAT = 1e-3  # Å³, a cell below it has no three directions to compute with
@@ -57,7 +58,7 @@ def unscored(
 def _score(structure: Structure, space_group: int | None, symprec: float, smact_seconds: float) -> dict[str, Any]:
     near = distances(structure)
     verdict = composition_verdict(structure.composition.reduced_formula, smact_seconds)
-    found = detected_group(structure, symprec)
+    found, tight = detect(structure, symprec), detect(structure, TIGHT)
     structural = structurally_valid(structure, near.between_atoms)
     problems = ["no_space_group"] if found is None else []
     problems += [f"composition_{verdict}"] if verdict in ("timed_out", "too_many") else []
@@ -69,8 +70,10 @@ def _score(structure: Structure, space_group: int | None, symprec: float, smact_
         "volume": round(structure.volume, 4),
         "density": round(float(structure.density), 6),
         "space_group": space_group,
-        "space_group_found": found,
-        "space_group_found_tight": detected_group(structure, TIGHT),
+        "space_group_found": None if found is None else found.number,
+        "space_group_found_tight": None if tight is None else tight.number,
+        "agreement": None if space_group is None else agreement(found, space_group),
+        "agreement_tight": None if space_group is None else agreement(tight, space_group),
         "group_kept": None if space_group is None else keeps_group(structure, space_group),
         "closest": round(near.between_atoms, 5),
         "closest_with_images": round(near.with_self, 5),

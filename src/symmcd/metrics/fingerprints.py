@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import itertools
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import spglib
@@ -111,6 +112,16 @@ class Fingerprints:
         """(B,) bool: both fingerprints are there."""
         return self.outcome == "ok"
 
+    def spread(self, rows: np.ndarray, label: Sequence[str], reasons: Sequence[str]) -> Fingerprints:
+        """The same crystals as the `rows` of a larger set; the others have their reason for an outcome."""
+        structure = np.full((len(label), self.structure.shape[1]), np.nan)
+        composition = np.full((len(label), self.composition.shape[1]), np.nan)
+        structure[rows], composition[rows] = self.structure, self.composition
+        outcome, detail = np.array(reasons, object), np.full(len(label), "", object)
+        outcome[rows], detail[rows] = self.outcome, self.detail
+        names, outcomes, details = (np.array(values, np.str_) for values in (label, outcome, detail))
+        return Fingerprints(names, structure, composition, outcomes, details)
+
     def write(self, path: Path) -> None:
         """Write an npz."""
         write_arrays(path, {name: getattr(self, name) for name in self.__dataclass_fields__})
@@ -129,10 +140,14 @@ class Fingerprints:
 
 
 def fingerprints_of_units(
-    units: AsymmetricUnits, cache: Path | None, workers: int, seconds: float
-) -> Iterator[tuple[int, Fingerprints | None]]:
+    units: AsymmetricUnits,
+    cache: Path | None,
+    workers: int,
+    seconds: float,
+    advance: Callable[[int], None] = lambda _: None,
+) -> Fingerprints:
     """`fingerprint_set` of asymmetric units."""
-    return fingerprint_set(units.label, sites_of_units(units), element_counts(units), cache, workers, seconds)
+    return fingerprint_set(units.label, sites_of_units(units), element_counts(units), cache, workers, seconds, advance)
 
 
 def fingerprint_set(
@@ -142,8 +157,9 @@ def fingerprint_set(
     cache: Path | None,
     workers: int,
     seconds: float,
-) -> Iterator[tuple[int, Fingerprints | None]]:
-    """Fingerprints of crystals; yields how many are finished, and at last the result.
+    advance: Callable[[int], None] = lambda _: None,
+) -> Fingerprints:
+    """Fingerprints of crystals.
 
     Args:
         label: (B,) names.
@@ -152,19 +168,20 @@ def fingerprint_set(
         cache: file of fingerprints already known, made if it is not there; None for none.
         workers: processes.
         seconds: wall-clock limit a crystal; one that takes longer is `timed_out`, and is tried again next time.
+        advance: called with the number of crystals just finished.
     """
     structure = np.full((len(sites), len(LABELS)), np.nan)
     outcome, detail = ["ok"] * len(sites), [""] * len(sites)
-    keys = [crystal.key() for crystal in sites]
-    rows: dict[bytes, list[int]] = {}
-    for row, key in enumerate(keys):
-        rows.setdefault(key, []).append(row)
+    rows: dict[bytes, list[int]] = {}  # equal crystals are computed once
+    for row, crystal in enumerate(sites):
+        rows.setdefault(crystal.key(), []).append(row)
 
     def keep(key: bytes, result: Outcome) -> None:
         for row in rows[key]:
             outcome[row], detail[row] = result.status, result.detail
             if result.status == "ok":
                 structure[row] = result.value
+        advance(len(rows[key]))
 
     with Cache(cache) as known:
         left = []
@@ -173,22 +190,17 @@ def fingerprint_set(
                 keep(key, seen)
             else:
                 left.append(key)
-        done = len(sites) - sum(len(rows[key]) for key in left)
-        yield done, None
         todo = [sites[rows[key][0]] for key in left]
         for index, result in work("symmcd.metrics.fingerprints:structure_fingerprint", todo, workers, seconds):
-            keep(left[index], result)
             known.put(left[index], result)
-            done += len(rows[left[index]])
-            yield done, None
+            keep(left[index], result)
     composition = np.full((len(sites), WIDTH), np.nan)
-    listed = in_tables(counts) if len(counts) else np.zeros(0, bool)
+    listed = in_tables(counts)
     composition[listed] = composition_fingerprints(counts[listed])
     for row in np.flatnonzero(~listed).tolist():
         outcome[row], detail[row] = "no_magpie_data", f"atomic numbers {np.flatnonzero(counts[row]).tolist()}"
-    text = (np.array(values, np.str_) for values in (label, outcome, detail))
-    names, outcomes, details = text
-    yield len(sites), Fingerprints(names, structure, composition, outcomes, details)
+    names, outcomes, details = (np.array(values, np.str_) for values in (label, outcome, detail))
+    return Fingerprints(names, structure, composition, outcomes, details)
 
 
 class Cache:
@@ -237,7 +249,7 @@ class Cache:
         if next(self._new) % self.KEPT_EVERY == 0:
             self._connection.commit()
 
-    def __enter__(self) -> Cache:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

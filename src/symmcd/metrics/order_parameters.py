@@ -236,9 +236,7 @@ MOTIFS: dict[int, tuple[tuple[str, Callable[[Shell], float]], ...]] = {
 HIGHEST = 24
 """Largest coordination number that the fingerprint looks at."""
 LABELS = tuple(
-    f"{name} CN_{cn}"
-    for cn in range(1, HIGHEST + 1)
-    for name in ("wt", *(name for name, _ in MOTIFS.get(cn, ())))
+    f"{name} CN_{cn}" for cn in range(1, HIGHEST + 1) for name in ("wt", *(name for name, _ in MOTIFS.get(cn, ())))
 )
 """The 61 entries of a fingerprint, matminer's `feature_labels`."""
 FIRST = {cn: LABELS.index(f"wt CN_{cn}") for cn in range(1, HIGHEST + 1)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import spglib
 from pymatgen.core import Structure
@@ -12,14 +14,43 @@ from symmcd.crystallography.orbit import wrap
 from symmcd.crystallography.space_group import operations
 
 
-def detected_group(structure: Structure, symprec: float) -> int | None:
-    """Space group number at a tolerance in Å; None where spglib gives up (atoms on top of each other, usually)."""
+@dataclass(frozen=True)
+class Detected:
+    """Symmetry that spglib finds."""
+
+    number: int  # space group
+    operations: int  # of the cell given, its own translations included
+
+
+def detect(structure: Structure, symprec: float) -> Detected | None:
+    """Symmetry at a tolerance in Å; None where spglib gives up (atoms on top of each other, usually)."""
     cell = (structure.lattice.matrix, structure.frac_coords, structure.atomic_numbers)
     try:
         found = spglib.get_symmetry_dataset(cell, symprec=symprec)
     except spglib.SpglibError:
         return None
-    return None if found is None else int(found.number)
+    return None if found is None else Detected(int(found.number), len(found.rotations))
+
+
+def detected_group(structure: Structure, symprec: float) -> int | None:
+    """Space group number at a tolerance in Å; None where spglib gives up."""
+    found = detect(structure, symprec)
+    return None if found is None else found.number
+
+
+def agreement(found: Detected | None, space_group: int) -> str:
+    """How the symmetry found in a conventional cell of `space_group` compares with that group.
+
+    ``exact``; ``supergroup`` or ``lower``, by the number of operations in the same cell; ``other`` for as many
+    operations of another group; ``none`` where nothing was found.
+    """
+    if found is None:
+        return "none"
+    # a crystal of the same group in a smaller cell has translations that the group asked for has not
+    excess = found.operations - len(operations(space_group))
+    if found.number == space_group and excess >= 0:
+        return "exact"
+    return "supergroup" if excess > 0 else "lower" if excess < 0 else "other"
 
 
 def keeps_group(structure: Structure, space_group: int, tolerance: float = 1e-3) -> bool:
@@ -41,10 +72,14 @@ def keeps_group(structure: Structure, space_group: int, tolerance: float = 1e-3)
     return True
 
 
-def group_distance(generated: np.ndarray, reference: np.ndarray) -> float:
+def group_distance(generated: np.ndarray, reference: np.ndarray, *, merge_last: bool = False) -> float:
     """d_sg: Jensen–Shannon distance (natural logarithm) between space-group frequencies; 0 … sqrt(ln 2).
 
-    All 230 groups have a bin of their own.
+    All 230 groups have a bin of their own, but that `merge_last` counts 229 and 230 together, as the program behind
+    the paper's figures does.
     """
-    counts = [np.bincount(np.asarray(groups, int), minlength=231)[1:] for groups in (generated, reference)]
+    last = 229 if merge_last else 230
+    counts = [
+        np.bincount(np.minimum(np.asarray(groups, int), last), minlength=231)[1:] for groups in (generated, reference)
+    ]
     return float(jensenshannon(*counts))

@@ -1,4 +1,7 @@
-"""Templates: space group and multiset of occupied Wyckoff letters (paper, Table 1)."""
+"""Templates: space group and multiset of occupied Wyckoff letters (paper, Table 1).
+
+The paper's letters depend on the choice of origin and axes; `normaliser.canonical_template` takes that choice out.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from symmcd.crystallography.wyckoff import wyckoff_table
 
 
 def templates(units: AsymmetricUnits) -> list[str]:
-    """One name a crystal, such as ``225_a_b``.  Letters are as generated, not made canonical under the normaliser."""
+    """One name a crystal, such as ``225_a_b``.  Letters are as generated."""
     letters = wyckoff_table().letter[units.wyckoff]
     return [
         "_".join([str(group), *sorted(letters[a:b].tolist())])

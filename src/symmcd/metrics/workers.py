@@ -1,8 +1,7 @@
 """Work on many items in other processes, each item under a time limit; a stuck or crashed process is replaced.
 
-`concurrent.futures` cannot end a task that hangs in C code.  Processes are started as ``python -m
-symmcd.metrics.workers MODULE:FUNCTION`` rather than by `multiprocessing`, so that a script of a user needs no guard
-around its main part.
+`concurrent.futures` cannot end a task that hangs in C code.  Processes are started as programs of
+their own rather than by `multiprocessing`, so that a script of a user needs no guard around its main part.
 """
 
 from __future__ import annotations
@@ -33,6 +32,11 @@ class Outcome:
     status: str
     value: Any = None
     detail: str = ""
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 def work(function: str, items: Sequence[Any], workers: int, seconds: float) -> Iterator[tuple[int, Outcome]]:
@@ -95,7 +99,12 @@ class _Worker:
         source = str(Path(__file__).parents[2])
         path = os.pathsep.join([source, *filter(None, [os.environ.get("PYTHONPATH")])])
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "symmcd.metrics.workers", function],
+            [
+                sys.executable,
+                "-c",
+                "import sys; from symmcd.metrics import workers; workers.serve(sys.argv[1])",
+                function,
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
@@ -151,10 +160,3 @@ def serve(name: str) -> None:
             outcome = Outcome(getattr(error, "reason", type(error).__name__), detail=detail.replace("\n", " "))
         pickle.dump(outcome, answers)
         answers.flush()
-
-
-if __name__ == "__main__":
-    # as `python -m` makes this module __main__, and the parent must be able to unpickle Outcome
-    from symmcd.metrics import workers
-
-    workers.serve(sys.argv[1])

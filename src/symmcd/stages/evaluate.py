@@ -1,4 +1,4 @@
-"""Stage ``evaluate``: anybody's crystals → validity, symmetry and distributions, one row each and a summary."""
+"""Stage ``evaluate``: anybody's crystals → every metric of Tables 1 and 2, one row each and a summary."""
 
 from __future__ import annotations
 
@@ -14,12 +14,19 @@ from pymatgen.core import Structure
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.errors import InputError
+from symmcd.metrics.coverage import add_coverage, coverage
 from symmcd.metrics.crystal_scores import COLUMNS, score, unscored
+from symmcd.metrics.fingerprints import Fingerprints, fingerprint_set, fingerprints_of_units, sites_of_structure
+from symmcd.metrics.magpie import Scale, composition_fingerprints, element_counts
+from symmcd.metrics.normaliser import canonical_template
+from symmcd.metrics.published import write_tables
 from symmcd.metrics.set_summary import Reference, summarise_set, write_summary
+from symmcd.metrics.tables import WHOLE, write_per_crystal
 from symmcd.metrics.templates import templates
+from symmcd.metrics.workers import cores
 from symmcd.settings import ScoreSettings
 from symmcd.stability.journal import Progress
-from symmcd.storage import atomic_path, read_units
+from symmcd.storage import read_units
 from symmcd.structures.cif import StructureError
 from symmcd.structures.convert import to_structure
 from symmcd.structures.read import read_structures
@@ -40,48 +47,121 @@ def evaluate(
     train: AsymmetricUnits | None = None,
     settings: ScoreSettings | None = None,
     seed: int = 0,
+    workers: int = 0,
+    cache: Path | None = None,
 ) -> Evaluation:
     """Score crystals in any cell, ordered or not; what cannot be scored is a row with a status and counts as invalid.
 
     Args:
         structures: pymatgen structures, by name if a mapping.
-        reference: set that distributions are compared with, for example the test set.
-        train: set that templates are compared with; `reference` where not given.
+        reference: set that distributions and coverage are measured against, for example the test set.
+        train: set that templates are compared with and composition fingerprints are scaled on; `reference` where not
+            given.
         settings: tolerances and limits.
         seed: of the random sample of the distribution metrics.
+        workers: processes for fingerprints, which are computed with a reference only; 0 = one a core.
+        cache: file that keeps fingerprints for the next time; the 9,000 of a reference take a minute or two.
 
     Raises:
         InputError: no structures.
     """
-    settings = settings or ScoreSettings()
     named = dict(structures) if isinstance(structures, Mapping) else {f"{i:05d}": s for i, s in enumerate(structures)}
-    rows = [_row(name, structure, settings) for name, structure in named.items()]
-    return _evaluation(rows, reference, train, settings, seed)
+    return _evaluate(list(named.items()), reference, train, settings or ScoreSettings(), seed, workers, cache)
 
 
-def run(path: Path, output: Path, reference: Path | None, settings: ScoreSettings) -> None:
-    """Evaluate a file or folder of crystals; write per_crystal.csv and summary.csv into `output`.
+def run(
+    path: Path,
+    output: Path,
+    reference: Path | None,
+    settings: ScoreSettings,
+    train: Path | None = None,
+    cache: Path | None = None,
+    workers: int = 0,
+) -> None:
+    """Evaluate a file or folder of crystals; write per_crystal.csv, summary.csv and the paper's tables into `output`.
+
+    Args:
+        path: whatever `read_structures` reads.
+        output: folder.
+        reference: asymmetric units to compare with.
+        settings: tolerances and limits.
+        train: asymmetric units of the training set.
+        cache: file of fingerprints; beside the output where not given.
+        workers: processes for fingerprints; 0 = one a core.
 
     Raises:
         InputError: nothing to evaluate, or a reference that cannot be read.
     """
-    units = read_units(reference) if reference is not None else None
-    crystals = read_structures(path)
+    held_out = read_units(reference) if reference is not None else None
+    known = read_units(train) if train is not None else None
+    crystals = [(name, c if isinstance(c, StructureError) else to_structure(c)) for name, c in read_structures(path)]
+    cache = cache or output / "fingerprints.sqlite"
+    result = _evaluate(crystals, held_out, known, settings, seed=0, workers=workers, cache=cache)
+    rows = result.summary.astype(object).where(result.summary.notna(), None).to_dict("records")
+    written = [*write_per_crystal(output, result.table), output / "summary.csv"]
+    write_summary(written[-1], rows)
+    print(result.summary.drop(columns="note").to_string(index=False, float_format=lambda v: f"{v:.4g}", na_rep=""))
+    for file in [*written, *write_tables(output, rows)]:
+        print(f"wrote {file}")
+    print(f"{len(result.table)} crystals, {len(result.summary)} metrics")
+
+
+def _evaluate(
+    crystals: Sequence[tuple[str, Structure | StructureError]],
+    reference: AsymmetricUnits | None,
+    train: AsymmetricUnits | None,
+    settings: ScoreSettings,
+    seed: int,
+    workers: int,
+    cache: Path | None,
+) -> Evaluation:
+    if not crystals:
+        raise InputError("no structures to evaluate")
     rows = []
     with Progress(len(crystals), 0, "crystals") as progress:
         for name, crystal in crystals:
             if isinstance(crystal, StructureError):
                 rows.append({"id": name, **unscored(crystal.reason, detail=crystal.detail), "template": None})
             else:
-                rows.append(_row(name, to_structure(crystal), settings))
+                rows.append(_row(name, crystal, settings))
             progress.advance(1)
-    result = _evaluation(rows, units, None, settings, seed=0)
-    with atomic_path(output / "per_crystal.csv") as temporary:
-        result.table.to_csv(temporary, index=False, lineterminator="\n")
-    write_summary(output / "summary.csv", result.summary.to_dict("records"))
-    print(result.summary.drop(columns="note").to_string(index=False, float_format=lambda v: f"{v:.4g}", na_rep=""))
-    print(f"wrote {output / 'per_crystal.csv'} ({len(rows)} crystals)")
-    print(f"wrote {output / 'summary.csv'} ({len(result.summary)} metrics)")
+    table = pd.DataFrame(rows, columns=[*COLUMNS, "template"]).astype(dict.fromkeys(WHOLE, "Int64"))
+    table["template_canonical"] = [None if pd.isna(t) else canonical_template(t) for t in table["template"]]
+    known = train if train is not None else reference
+    covered = None
+    if reference is not None and known is not None:
+        workers = workers or cores()
+        ours = _fingerprints(crystals, cache, workers, settings.fingerprint_seconds)
+        with Progress(len(reference), 0, "fingerprints of the reference") as progress:
+            theirs = fingerprints_of_units(reference, cache, workers, settings.fingerprint_seconds, progress.advance)
+        scale = Scale.of(composition_fingerprints(element_counts(known)))
+        covered = coverage(ours, theirs, scale, settings.structure_cutoff, settings.composition_cutoff)
+        add_coverage(table, ours, covered)
+    summary = summarise_set(
+        table,
+        templates(known) if known is not None else None,
+        Reference.of(reference) if reference is not None else None,
+        settings.distribution_sample,
+        seed,
+        covered,
+    )
+    return Evaluation(table, pd.DataFrame(summary))
+
+
+def _fingerprints(
+    crystals: Sequence[tuple[str, Structure | StructureError]], cache: Path | None, workers: int, seconds: float
+) -> Fingerprints:
+    """Fingerprints of the crystals; those that cannot be read or are disordered have their reason for an outcome."""
+    usable = [i for i, (_, c) in enumerate(crystals) if not isinstance(c, StructureError) and c.is_ordered]
+    structures = [structure for i in usable if isinstance(structure := crystals[i][1], Structure)]
+    counts = np.array([np.bincount(s.atomic_numbers, minlength=119) for s in structures]).reshape(-1, 119)
+    sites = [sites_of_structure(s) for s in structures]
+    with Progress(len(usable), 0, "fingerprints") as progress:
+        found = fingerprint_set(
+            [crystals[i][0] for i in usable], sites, counts, cache, workers, seconds, progress.advance
+        )
+    reasons = [c.reason if isinstance(c, StructureError) else "disordered" for _, c in crystals]
+    return found.spread(np.array(usable, int), [name for name, _ in crystals], reasons)
 
 
 def _row(name: str, structure: Structure, settings: ScoreSettings) -> dict[str, Any]:
@@ -112,25 +192,3 @@ def _conventional(structure: Structure, symprec: float) -> Structure:
     except spglib.SpglibError:
         return structure
     return structure if cell is None else Structure(cell[0], [int(z) for z in cell[2]], cell[1])
-
-
-def _evaluation(
-    rows: list[dict[str, Any]],
-    reference: AsymmetricUnits | None,
-    train: AsymmetricUnits | None,
-    settings: ScoreSettings,
-    seed: int,
-) -> Evaluation:
-    if not rows:
-        raise InputError("no structures to evaluate")
-    table = pd.DataFrame(rows, columns=[*COLUMNS, "template"])
-    known = train if train is not None else reference
-    summary = summarise_set(
-        table,
-        templates(known) if known is not None else None,
-        Reference.of(reference) if reference is not None else None,
-        settings.distribution_sample,
-        seed,
-    )
-    whole = ["atoms", "elements", "space_group", "space_group_found", "space_group_found_tight"]
-    return Evaluation(table.astype(dict.fromkeys(whole, "Int64")), pd.DataFrame(summary))

@@ -1,4 +1,4 @@
-"""Stage ``summarise``: scored shards → one table of crystals, and metrics of the whole set with 95 % intervals."""
+"""Stage ``summarise``: scored shards → one table of crystals, metrics of the whole set, and the paper's tables."""
 
 from __future__ import annotations
 
@@ -8,19 +8,44 @@ import numpy as np
 import pandas as pd
 
 from symmcd.errors import InputError
+from symmcd.metrics.coverage import add_coverage, coverage
+from symmcd.metrics.fingerprints import Fingerprints
+from symmcd.metrics.magpie import Scale, composition_fingerprints, element_counts
+from symmcd.metrics.normaliser import canonical_template
+from symmcd.metrics.published import write_tables
 from symmcd.metrics.set_summary import Reference, summarise_set, write_summary
+from symmcd.metrics.tables import WHOLE, write_per_crystal
 from symmcd.metrics.templates import templates
 from symmcd.settings import ScoreSettings
-from symmcd.storage import atomic_path, read_units
+from symmcd.storage import read_units
 
 
 def run(
-    shards: list[Path], units: Path, train: Path, reference: Path, output_dir: Path, settings: ScoreSettings, seed: int
+    shards: list[Path],
+    units: Path,
+    train: Path,
+    reference: Path,
+    fingerprints: Path,
+    reference_fingerprints: Path,
+    output_dir: Path,
+    settings: ScoreSettings,
+    seed: int,
 ) -> None:
-    """Write per_crystal.csv (all shards, with templates) and summary.csv.
+    """Write per_crystal.csv (all shards, with templates and coverage), summary.csv, and the paper's tables 1 and 2.
+
+    Args:
+        shards: tables of `symmcd score`.
+        units: the generated crystals.
+        train: training set, of templates and of the scale of composition fingerprints.
+        reference: held-out set, of distributions and coverage.
+        fingerprints: of `units`, by `symmcd fingerprint`.
+        reference_fingerprints: of `reference`.
+        output_dir: gets the files.
+        settings: sample size and cutoffs.
+        seed: of the sample and the bootstrap.
 
     Raises:
-        InputError: a shard is missing, or the shards are not those of `units`.
+        InputError: a file is missing, or shards or fingerprints are not those of the crystals.
     """
     generated, trained, held_out = read_units(units), read_units(train), read_units(reference)
     table = read_shards(shards)
@@ -29,16 +54,37 @@ def run(
             f"{len(table)} scored crystals do not match the {len(generated)} of {units}; run `symmcd score` again"
         )
     table = table.set_index("id").loc[generated.label].reset_index()
-    whole = ["atoms", "elements", "space_group", "space_group_found", "space_group_found_tight"]
-    table = table.astype(dict.fromkeys(whole, "Int64"))  # an unscored crystal must not turn 225 into 225.0
+    table = table.astype(dict.fromkeys(WHOLE, "Int64"))  # an unscored crystal must not turn 225 into 225.0
+    known = templates(trained)
     table["template"] = templates(generated)
-    table["template_in_train"] = np.isin(table["template"], templates(trained))
-    with atomic_path(output_dir / "per_crystal.csv") as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n")
-    rows = summarise_set(table, templates(trained), Reference.of(held_out), settings.distribution_sample, seed)
-    write_summary(output_dir / "summary.csv", rows)
-    print(f"wrote {output_dir / 'per_crystal.csv'} ({len(table)} crystals)")
-    print(f"wrote {output_dir / 'summary.csv'} ({len(rows)} metrics)")
+    table["template_in_train"] = np.isin(table["template"], known)
+    table["template_canonical"] = list(map(canonical_template, table["template"]))
+    ours = read_fingerprints(fingerprints, units, generated.label)
+    theirs = read_fingerprints(reference_fingerprints, reference, held_out.label)
+    scale = Scale.of(composition_fingerprints(element_counts(trained)))
+    covered = coverage(ours, theirs, scale, settings.structure_cutoff, settings.composition_cutoff)
+    add_coverage(table, ours, covered)
+    rows = summarise_set(table, known, Reference.of(held_out), settings.distribution_sample, seed, covered)
+    written = [*write_per_crystal(output_dir, table), output_dir / "summary.csv"]
+    write_summary(written[-1], rows)
+    for path in [*written, *write_tables(output_dir, rows)]:
+        print(f"wrote {path}")
+    print(f"{len(table)} crystals, {len(rows)} metrics")
+
+
+def read_fingerprints(path: Path, units: Path, label: np.ndarray) -> Fingerprints:
+    """Fingerprints of the crystals in `units`, whose names are `label`.
+
+    Raises:
+        InputError: missing, unreadable, or of other crystals.
+    """
+    found = Fingerprints.read(path)
+    if found.label.tolist() != label.tolist():
+        raise InputError(
+            f"{path}: {len(found.label)} fingerprints, not of the {len(label)} crystals of {units};"
+            f" run `symmcd fingerprint {units} {path}` again"
+        )
+    return found
 
 
 def read_shards(paths: list[Path]) -> pd.DataFrame:

@@ -1,0 +1,47 @@
+"""Stage ``export``: generated crystals as the folder that another evaluator reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from symmcd.crystallography.orbit import replicate_flat
+from symmcd.errors import InputError
+from symmcd.storage import atomic_path, read_units
+from symmcd.structures.write import write_cifs, write_extxyz
+
+GENBENCH = 2500
+"""LeMat-GenBench's leaderboard takes exactly so many structures, scored as submitted (no relaxation)."""
+
+
+def run(units: Path, output: Path, target: Literal["genbench", "mattergen"], seed: int) -> None:
+    """Write crystals for another program.
+
+    ``genbench``: `output`/cif with 2,500 CIFs, drawn at random and not selected by any metric, and structures.txt with
+    their paths, either of which is its ``--cifs``.  ``mattergen``: `output`/generated_crystals.extxyz with every
+    crystal, for ``mattergen-evaluate --structures_path``.
+
+    Raises:
+        InputError: fewer crystals than LeMat-GenBench asks for, or a folder that cannot be written.
+    """
+    crystals = read_units(units)
+    if target == "mattergen":
+        path = output / "generated_crystals.extxyz"
+        write_extxyz(path, replicate_flat(crystals), crystals)
+        print(f"wrote {path} ({len(crystals)} crystals)")
+        return
+    if len(crystals) < GENBENCH:
+        raise InputError(
+            f"{units}: {len(crystals)} crystals, and LeMat-GenBench takes exactly {GENBENCH}; set sampling.number"
+        )
+    drawn = np.sort(np.random.default_rng(seed).choice(len(crystals), GENBENCH, replace=False))
+    chosen = crystals.take(drawn)
+    write_cifs(output / "cif", replicate_flat(chosen), chosen)
+    listing = output / "structures.txt"
+    with atomic_path(listing) as temporary:
+        paths = sorted((output / "cif").glob("*.cif"))
+        temporary.write_text("".join(f"{path.absolute()}\n" for path in paths), encoding="utf-8")
+    print(f"wrote {output / 'cif'} ({GENBENCH} of {len(crystals)} crystals, drawn with seed {seed})")
+    print(f"wrote {listing}")

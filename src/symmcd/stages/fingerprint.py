@@ -1,0 +1,39 @@
+"""Stage ``fingerprint``: asymmetric units → structure and composition fingerprints, for the coverage metrics."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from symmcd.errors import InputError
+from symmcd.metrics.fingerprints import fingerprints_of_units
+from symmcd.metrics.workers import cores
+from symmcd.settings import ScoreSettings
+from symmcd.stability.journal import Progress
+from symmcd.storage import read_units
+
+
+def run(units: Path, output: Path, cache: Path | None, settings: ScoreSettings, workers: int = 0) -> None:
+    """Fingerprint every crystal; what is in the cache is not computed again, so a killed run goes on.
+
+    Args:
+        units: crystals.
+        output: `Fingerprints`, npz.
+        cache: SQLite file, made where there is none; several jobs may share it.  None: cache.sqlite beside the output.
+        settings: time limit a crystal.
+        workers: processes; 0 = one a core.
+
+    Raises:
+        InputError: no crystals, or a file that cannot be read or written.
+    """
+    crystals = read_units(units)
+    if not len(crystals):
+        raise InputError(f"{units}: no crystals to fingerprint")
+    cache = cache or output.with_name("cache.sqlite")
+    with Progress(len(crystals), 0, "fingerprints") as progress:
+        found = fingerprints_of_units(
+            crystals, cache, workers or cores(), settings.fingerprint_seconds, progress.advance
+        )
+    found.write(output)
+    outcomes = ", ".join(f"{name} {count}" for name, count in Counter(found.outcome.tolist()).most_common())
+    print(f"wrote {output} ({len(crystals)} crystals: {outcomes})")
