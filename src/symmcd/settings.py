@@ -77,7 +77,7 @@ class ReduceSettings:
 class ModelSettings:
     """The denoiser (paper, appendix E)."""
 
-    kind: Literal["joint", "unit_cell", "staged"] = "joint"  # the paper's; its Table 4 variant; ours (docs/model-study.md)
+    kind: Literal["joint", "unit_cell", "staged"] = "joint"  # the paper's; for its Table 4; ours (docs/model-study.md)
     width: int = 1024
     layers: int = 8
     frequencies: int = 128  # Fourier features of coordinate differences; not of `staged`, which sees distances
@@ -177,10 +177,19 @@ class RelaxSettings:
     """CHGNet relaxation."""
 
     number: int = 1000  # crystals relaxed, drawn from all samples
+    method: Literal["structure_optimizer", "unconstrained", "symmetry"] = "unconstrained"  # CHGNet's own, one by one; the same (the paper's protocol) batched; keeping the space group, fastest
+    batch_size: int = 0  # crystals in progress at once; 0 = as measured best for the device
     steps: int = 500
+    release_steps: int = 0  # symmetry: FIRE steps afterwards without the group, to see whether it held up a saddle
     fmax: float = 0.1  # eV/Å
     max_atoms: int = 200  # larger primitive cells get the status `too_large`
     seconds: float = 600.0  # wall-clock limit a crystal, then the status `timed_out`
+
+    def __post_init__(self) -> None:
+        if min(self.batch_size, self.release_steps) < 0:
+            raise InputError("relax.batch_size and relax.release_steps must be at least 0")
+        if self.release_steps and self.method != "symmetry":
+            raise InputError("relax.release_steps goes with relax.method = symmetry only")
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,9 @@ from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.settings import ModelSettings
 
 SMALL = ModelSettings(width=32, layers=2, frequencies=4, steps=20)
+SMALL_STAGED = dataclasses.replace(
+    SMALL, kind="staged", wyckoff_width=32, wyckoff_layers=2, wyckoff_heads=2, dropout=0.1
+)
 
 
 def random_units(number: int, seed: int = 0, largest: int = 7, groups=(2, 14, 62, 139, 194, 225)) -> AsymmetricUnits:
@@ -25,6 +28,12 @@ def random_units(number: int, seed: int = 0, largest: int = 7, groups=(2, 14, 62
     start = np.concatenate([[0], np.cumsum(count)])
     owner = np.repeat(group, count)
     wyckoff = np.array([rng.integers(table.start[g - 1], table.start[g]) for g in owner])
+    crystal = np.repeat(np.arange(number), count)
+    _, first = np.unique(np.stack([crystal, wyckoff]), axis=1, return_index=True)
+    full = ~np.isin(np.arange(len(owner)), first) & (table.degrees_of_freedom[wyckoff] == 0)
+    wyckoff[full] = (
+        table.start[owner[full]] - 1
+    )  # one orbit on a fixed point is enough: the others on general positions
     generator = table.generator[wyckoff]
     position = (np.einsum("aij,aj->ai", generator[:, :, :3], rng.random((len(owner), 3))) + generator[:, :, 3]) % 1
     k = constrain(rng.normal(0, 0.1, (number, 6)) + [0, 0, 0, 0, 0, 1.6], group)

@@ -19,44 +19,43 @@ from torch import Tensor
 from symmcd import __version__
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.diffusion.data_statistics import DataStatistics
-from symmcd.diffusion.denoiser import Denoiser
-from symmcd.diffusion.forward_process import ForwardProcess
 from symmcd.errors import InputError
 from symmcd.settings import ModelSettings, read_section
 from symmcd.storage import read_tensors, write_tensors
 
 FORMAT = "symmcd denoiser 1"
+PART_FORMAT = "symmcd part 1"
 
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
     """A trained denoiser with all that sampling needs."""
 
-    denoiser: Denoiser  # in eval mode
-    process: ForwardProcess
     statistics: DataStatistics
     settings: ModelSettings
     metadata: dict[str, Any]  # seed, data_sha256, commit, versions, training settings, …
+    weights: dict[str, Tensor]
+    tensors: dict[str, Tensor]  # statistics of other kinds
 
 
 def write_checkpoint(
     path: Path,
     weights: Mapping[str, Tensor],
-    statistics: DataStatistics,
+    statistics: Mapping[str, Tensor],
     settings: ModelSettings,
     provenance: Mapping[str, Any],
 ) -> None:
-    """Write the weights of a `Denoiser` with the statistics of its training set.
+    """Write the weights of a denoiser with the statistics of its training set.
 
     Args:
         path: denoiser.safetensors.
-        weights: its state dict.
-        statistics: of the training set.
+        weights: its state dict; of a staged model ``wyckoff.…`` and ``geometry.…``.
+        statistics: of the training set: those of `DataStatistics`, and ``lattice_scale.…`` of a staged model.
         settings: of the network.
         provenance: JSON values to keep beside them; versions and commit are added.
     """
     tensors = {f"weights/{name}": value for name, value in weights.items()}
-    tensors |= {f"statistics/{name}": value for name, value in statistics.tensors().items()}
+    tensors |= {f"statistics/{name}": value for name, value in statistics.items()}
     metadata = {
         "model": dataclasses.asdict(settings),
         "versions": {"symmcd": __version__, "torch": torch.__version__, "python": platform.python_version()},
@@ -68,29 +67,49 @@ def write_checkpoint(
 
 
 def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> Checkpoint:
-    """A denoiser written by `write_checkpoint`, on `device`.
+    """What `write_checkpoint` wrote, on `device`.
 
     Raises:
-        InputError: missing, cut short, no denoiser of ours, or tensors that do not fit the settings it names.
+        InputError: missing, cut short, or no denoiser of ours.
     """
     arrays, text = read_tensors(Path(path))
     if text.get("format") != FORMAT:
         raise InputError(f"{path}: not a denoiser of symmcd (format {text.get('format')!r}, expected {FORMAT!r})")
     metadata = json.loads(text["symmcd"])
     settings = read_section("model", metadata["model"])
-    tensors = {name: torch.from_numpy(value) for name, value in arrays.items()}
-    denoiser = Denoiser(settings)
+    tensors = {name: torch.from_numpy(value).to(device) for name, value in arrays.items()}
+    kept = under("statistics/", tensors)
+    names = {field.name for field in dataclasses.fields(DataStatistics)}
     try:
-        statistics = DataStatistics(**_under("statistics/", tensors))
-        denoiser.load_state_dict(_under("weights/", tensors))
-    except (RuntimeError, TypeError) as error:
+        statistics = DataStatistics(**{name: value for name, value in kept.items() if name in names})
+    except TypeError as error:
         raise InputError(f"{path}: its tensors do not fit its settings: {error}") from None
-    statistics = statistics.to(device)
-    denoiser = denoiser.to(device).eval().requires_grad_(requires_grad=False)
-    return Checkpoint(denoiser, ForwardProcess(settings, statistics), statistics, settings, metadata)
+    others = {name: value for name, value in kept.items() if name not in names}
+    return Checkpoint(statistics, settings, metadata, under("weights/", tensors), others)
 
 
-def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def write_part(path: Path, weights: Mapping[str, Tensor], done: Mapping[str, Any], fingerprint: str) -> None:
+    """Write one trained network of a staged model; `done` tells how long it was trained."""
+    text = {"format": PART_FORMAT, "fingerprint": fingerprint, "done": json.dumps(done)}
+    write_tensors(path, {name: value.detach().cpu().numpy() for name, value in weights.items()}, text)
+
+
+def read_part(path: Path, fingerprint: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    """What `write_part` wrote, or None where there is nothing or it belongs to other data or settings.
+
+    Raises:
+        InputError: the file is cut short.
+    """
+    if not path.exists():
+        return None
+    arrays, text = read_tensors(path)
+    if text.get("format") != PART_FORMAT or text["fingerprint"] != fingerprint:
+        return None
+    return {name: torch.from_numpy(value) for name, value in arrays.items()}, json.loads(text["done"])
+
+
+def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors whose names begin with `prefix`, without it."""
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 

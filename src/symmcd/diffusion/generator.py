@@ -1,4 +1,4 @@
-"""From a checkpoint to new crystals: templates from the prior, the reverse process in batches, decoding."""
+"""From a checkpoint to new crystals: templates from the prior, sampling in batches, decoding."""
 
 from __future__ import annotations
 
@@ -8,27 +8,34 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
 from symmcd.crystallography.decode import decode
 from symmcd.diffusion import reverse_process
 from symmcd.diffusion.checkpoint import Checkpoint, read_checkpoint
+from symmcd.diffusion.denoiser import Denoiser
 from symmcd.diffusion.device import choose_device
+from symmcd.diffusion.forward_process import ForwardProcess
 from symmcd.diffusion.noise_schedule import reverse_times
 from symmcd.diffusion.prior import draw_templates
 from symmcd.diffusion.random_streams import CrystalStreams
 from symmcd.diffusion.samples import Samples
+from symmcd.diffusion.staged.model import StagedModel
 from symmcd.errors import InputError
 
 PAD_TO = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20)  # orbits; beyond the last, multiples of 8
+STAGED_STEPS = (
+    100  # reverse steps of a staged model where none are asked for; more change no metric (docs/model-study.md)
+)
 
 
 @dataclass(frozen=True)
 class Sampler:
     """How to run the reverse process."""
 
-    steps: int | None = None  # None: all T of training
-    corrector: bool = True
+    steps: int | None = None  # None: all T of training, or `STAGED_STEPS`
+    corrector: bool = True  # of the joint model's coordinates
     corrector_step: float = 1e-5
     batch_size: int = 256  # crystals at once: a matter of memory and speed only
 
@@ -48,12 +55,22 @@ class Generator:
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint
+        self.settings = checkpoint.settings
         self.device = checkpoint.statistics.lattice_mean.device
+        self._model = StagedModel(checkpoint) if self.settings.kind == "staged" else JointModel(checkpoint)
 
     @classmethod
     def load(cls, path: Path | str, device: str = "auto") -> Generator:
-        """A generator from a file that `symmcd train` wrote."""
-        return cls(read_checkpoint(Path(path), choose_device(device)))
+        """A generator from a file that `symmcd train` wrote.
+
+        Raises:
+            InputError: missing, cut short, no denoiser of ours, or tensors that do not fit the settings it names.
+        """
+        checkpoint = read_checkpoint(Path(path), choose_device(device))
+        try:
+            return cls(checkpoint)
+        except (RuntimeError, TypeError) as error:  # of load_state_dict
+            raise InputError(f"{path}: its tensors do not fit its settings: {error}") from None
 
     def generate(
         self,
@@ -71,7 +88,7 @@ class Generator:
             number: how many.
             space_group: 1 to 230, for all of them; None draws groups as frequent as in the training set.
             seed: the same seed gives the same crystals, and more of them the same first ones.
-            steps: reverse steps, at most the T of training; None takes all.
+            steps: reverse steps, at most the T of training; None takes all, or 100 of a staged model.
             corrector: one Langevin step of the coordinates before each step, which doubles the time.
             batch_size: crystals at once.
 
@@ -107,32 +124,62 @@ class Generator:
     def sample(
         self, plan: Plan, sampler: Sampler, seed: int, on_step: Callable[[int], None] = lambda _: None
     ) -> Samples:
-        """Run the reverse process for the crystals of `plan`.
+        """Sample the crystals of `plan`.
 
         Raises:
             InputError: more steps than the training had.
         """
-        process, steps = self.checkpoint.process, sampler.steps or self.checkpoint.settings.steps
-        if steps > process.steps:
-            raise InputError(f"{steps} reverse steps, but the denoiser was trained with {process.steps}; take no more")
+        steps = self.steps(sampler)
+        if steps > self.settings.steps:
+            raise InputError(
+                f"{steps} reverse steps, but the denoiser was trained with {self.settings.steps}; take no more"
+            )
         streams = CrystalStreams(seed, torch.as_tensor(plan.number, dtype=torch.int64, device=self.device))
-        mask = torch.arange(plan.padded) < torch.as_tensor(plan.orbits)[:, None]
         group = torch.as_tensor(plan.space_group, dtype=torch.int64, device=self.device)
-        state = reverse_process.run(
-            self.checkpoint.denoiser,
-            process,
-            reverse_process.start(process, group, mask.to(self.device), streams),
-            reverse_times(process.steps, steps),
-            streams,
-            sampler.corrector_step if sampler.corrector else None,
-            on_step,
-        ).to("cpu")
+        orbits = torch.as_tensor(plan.orbits, dtype=torch.int64, device=self.device)
+        times = reverse_times(self.settings.steps, steps)
+        corrector_step = sampler.corrector_step if sampler.corrector else None
+        k, element, position, site_symmetry = self._model.sample(
+            group, orbits, plan.padded, times, streams, corrector_step, on_step
+        )
         return Samples(
             number=plan.number,
             space_group=plan.space_group,
-            lattice=state.lattice.numpy().astype(float),
+            lattice=k.cpu().numpy().astype(float),
             start=np.concatenate([[0], np.cumsum(plan.orbits)]),
-            element=state.element[mask].numpy(),
-            position=state.position[mask].numpy().astype(float),
-            site_symmetry=state.site_symmetry[mask].numpy().astype(np.uint8),
+            element=element.cpu().numpy(),
+            position=position.cpu().numpy().astype(float),
+            site_symmetry=site_symmetry.cpu().numpy().astype(np.uint8),
         )
+
+    def steps(self, sampler: Sampler) -> int:
+        """Reverse steps that `sampler` asks for."""
+        fallback = min(STAGED_STEPS, self.settings.steps) if self.settings.kind == "staged" else self.settings.steps
+        return sampler.steps or fallback
+
+
+class JointModel:
+    """The paper's denoiser: everything diffuses together."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        device = checkpoint.statistics.lattice_mean.device
+        self.denoiser = Denoiser(checkpoint.settings)
+        self.denoiser.load_state_dict(checkpoint.weights)
+        self.denoiser = self.denoiser.to(device).eval().requires_grad_(requires_grad=False)
+        self.process = ForwardProcess(checkpoint.settings, checkpoint.statistics)
+
+    def sample(
+        self,
+        space_group: Tensor,
+        orbits: Tensor,
+        padded: int,
+        times: Sequence[int],
+        streams: CrystalStreams,
+        corrector_step: float | None,
+        on_step: Callable[[int], None],
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """k (B, 6), and of the orbits laid flat: elements, fractional coordinates (A, 3), site-symmetry classes (A, 15)."""
+        mask = torch.arange(padded, device=orbits.device) < orbits[:, None]
+        state = reverse_process.start(self.process, space_group, mask, streams)
+        state = reverse_process.run(self.denoiser, self.process, state, times, streams, corrector_step, on_step)
+        return state.lattice, state.element[mask], state.position[mask], state.site_symmetry[mask]

@@ -39,7 +39,7 @@ def write_state(
     fingerprint: str,
     model: nn.Module,
     averaged: nn.Module,
-    optimiser: torch.optim.Adam,
+    optimiser: torch.optim.AdamW,
 ) -> None:
     """Write everything to `path`, replacing what stood there only once it is complete."""
     tensors = {f"weights/{name}": value for name, value in model.state_dict().items()}
@@ -51,7 +51,7 @@ def write_state(
 
 
 def read_state(
-    path: Path, fingerprint: str, model: nn.Module, averaged: nn.Module, optimiser: torch.optim.Adam
+    path: Path, fingerprint: str, model: nn.Module, averaged: nn.Module, optimiser: torch.optim.AdamW
 ) -> TrainingState | None:
     """Load what `write_state` wrote; None if it belongs to a training with another fingerprint.
 

@@ -11,7 +11,7 @@ from symmcd.diffusion.generator import Generator
 from symmcd.errors import InputError
 from symmcd.storage import write_units
 
-STEPS = 250  # reverse steps; a quarter of the training's, for a quarter of the time
+JOINT_STEPS = 250  # reverse steps of a joint model; a quarter of the training's, for a quarter of the time
 CIF_FOLDER_LIMIT = 300  # more crystals than this go into one zip, as in the stage replicate
 
 
@@ -54,9 +54,8 @@ def run(
     from symmcd.structures.write import write_cifs, write_extxyz  # pymatgen and ASE: not before they are needed
 
     generator = load_pretrained(device=device) if checkpoint is None else Generator.load(checkpoint, device)
-    units = AsymmetricUnits.from_units(
-        generator.generate(number, space_group, seed=seed, steps=min(STEPS, generator.checkpoint.settings.steps))
-    )
+    steps = None if generator.settings.kind == "staged" else min(JOINT_STEPS, generator.settings.steps)
+    units = AsymmetricUnits.from_units(generator.generate(number, space_group, seed=seed, steps=steps))
     crystals = replicate_flat(units)
     write_units(output / "units.npz", units)
     write_extxyz(output / "crystals.extxyz", crystals, units)

@@ -1,0 +1,98 @@
+"""Surroundings of every orbit, all images counted: radial moments of the atoms of orbit j around the representative i.
+
+For each ordered pair of orbits (i, j) of a crystal, the images of j (all members of its orbit in all cells near by)
+within a cutoff of representative i are summed into
+
+    m_ij[r] = Σ_images R_r(d) (1, û, û ⊗ û),       d Å away in the direction û,
+
+with Gaussians R_r in the distance.  The moments see what a network on differences of representatives cannot: an atom
+too close to its own mirror image, and every neighbour in another cell.  They turn with the crystal and do not depend on the
+origin, nor on which member of an orbit is its representative; where a site has symmetry they have it too.  Nothing here
+has gradients: coordinates are inputs of the denoiser, not its parameters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from symmcd.diffusion.staged.flat_crystals import FlatCrystals, ranges
+from symmcd.diffusion.staged.tables import symmetry_tables
+
+COMPONENTS = 10  # 1, x, y, z, xx, yy, zz, xy, xz, yz
+RADIAL = 16  # Gaussians
+REACH = 7.0  # Å, centre of the last one
+CUTOFF = 2.2  # in units of (volume per atom)^(1/3): about 45 neighbours whatever the density
+OWN_CELL = 13  # index of the cell (0, 0, 0) among the 27
+
+
+@dataclass(frozen=True, eq=False)
+class OrbitPairs:
+    """Ordered pairs of orbits of the same crystal, and the orbit members that they stand for."""
+
+    i: Tensor  # (P,) orbit that receives
+    j: Tensor  # (P,) orbit that sends
+    pair: Tensor  # (M,) pair of each member of an orbit j
+    operation: Tensor  # (M,) row of the operation that makes this member
+    is_self: Tensor  # (M,) the representative itself, as seen from itself
+
+    @classmethod
+    def of(cls, crystals: FlatCrystals) -> OrbitPairs:
+        """All pairs, i = j among them."""
+        tables = symmetry_tables(crystals.k.device)
+        i, j = ranges(crystals.start, crystals.crystal)
+        pair, operation = ranges(tables.operation_start, crystals.wyckoff[j])
+        first = operation == tables.operation_start[crystals.wyckoff[j]][pair]  # the identity comes first
+        return cls(i, j, pair, operation, first & (i == j)[pair])
+
+
+@dataclass(frozen=True, eq=False)
+class Environment:
+    """What the geometry network sees of a (noisy) geometry."""
+
+    moments: Tensor  # (P, RADIAL, COMPONENTS)
+    cell: Tensor  # (B, 3, 3) rows a, b, c in Å, in the orientation exp(S) of `crystallography.lattice`
+    spacing: Tensor  # (B,) (volume per atom)^(1/3), Å
+
+
+@torch.no_grad()
+def environment(crystals: FlatCrystals, pairs: OrbitPairs, k: Tensor, u: Tensor) -> Environment:
+    """Moments of crystals with k (B, 6) and free coordinates u (A, 3).
+
+    Images are looked for in the 27 cells around the nearest one; in cells flatter than the cutoff, which noise can
+    make, further ones are left out.
+    """
+    tables = symmetry_tables(k.device)
+    cell = torch.linalg.matrix_exp(torch.einsum("bi,ijk->bjk", k, tables.basis))
+    spacing = torch.exp(k[:, 5]) / crystals.atoms ** (1 / 3)
+    shifts = torch.cartesian_prod(*[torch.arange(-1.0, 2.0, device=k.device)] * 3) @ cell  # (B, 27, 3)
+
+    x = tables.positions(u, crystals.wyckoff)
+    receiver, sender = pairs.i[pairs.pair], pairs.j[pairs.pair]
+    crystal = crystals.crystal[receiver]
+    member = (tables.rotation[pairs.operation] @ x[sender][:, :, None])[..., 0] + tables.translation[pairs.operation]
+    difference = member - x[receiver]
+    nearest = ((difference - difference.round())[:, None] @ cell[crystal])[:, 0]  # (M, 3) Å
+    square = (  # of |nearest + shift|, expanded so that no (M, 27, 3) array is made
+        (nearest**2).sum(dim=1, keepdim=True)
+        + 2 * (shifts[crystal] @ nearest[:, :, None])[..., 0]
+        + (shifts**2).sum(dim=2)[crystal]
+    )
+    cutoff = CUTOFF * spacing[crystal]
+    near = square < cutoff[:, None] ** 2
+    near[pairs.is_self, OWN_CELL] = False
+    member_index, shift_index = near.nonzero(as_tuple=True)
+
+    vector = nearest[member_index] + shifts[crystal[member_index], shift_index]
+    distance = vector.norm(dim=1, keepdim=True)
+    direction = vector / (distance + 1e-6)
+    envelope = (1 - (distance / cutoff[member_index, None]) ** 2).clamp_min(0) ** 2
+    centres = torch.linspace(0.0, REACH, RADIAL, device=k.device)
+    radial = torch.exp(-(((distance - centres) * (RADIAL - 1) / REACH) ** 2)) * envelope
+    square_parts = direction[:, [0, 1, 2, 0, 0, 1]] * direction[:, [0, 1, 2, 1, 2, 2]]
+    angular = torch.cat([torch.ones_like(distance), direction, square_parts], dim=1)
+    terms = (radial[:, :, None] * angular[:, None]).flatten(1)
+    moments = torch.zeros(len(pairs.i), terms.shape[1], device=k.device).index_add_(0, pairs.pair[member_index], terms)
+    return Environment(moments.view(-1, RADIAL, COMPONENTS), cell, spacing)

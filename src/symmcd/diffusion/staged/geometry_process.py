@@ -1,0 +1,135 @@
+"""Forward and reverse process of a geometry: standardised k, and free coordinates only.
+
+Coordinates that a Wyckoff position fixes are neither noised nor predicted: at every time the crystal has its space
+group exactly, and nothing has to be projected in the end.  Schedules are those of the joint process (see
+`diffusion.forward_process`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from symmcd.diffusion.noise_schedule import cosine_alpha_bar, geometric_sigma
+from symmcd.diffusion.random_streams import CrystalStreams
+from symmcd.diffusion.reverse_process import lattice_step, position_step
+from symmcd.diffusion.staged.environment import OrbitPairs, environment
+from symmcd.diffusion.staged.flat_crystals import FlatCrystals
+from symmcd.diffusion.staged.geometry_network import GeometryNetwork, GeometryPrediction
+from symmcd.diffusion.staged.lattice_scale import LatticeScale
+from symmcd.diffusion.staged.tables import symmetry_tables
+from symmcd.diffusion.wrapped_normal import mean_square_score, wrapped_score
+from symmcd.settings import ModelSettings
+
+FARTHEST = 4.0  # standard deviations that a sampled z may be from the mean of its crystal family
+LATTICE, POSITION = range(2)
+DRAWS = 8  # numbers of draws that a step may use
+
+
+class GeometryProcess:
+    """Noise tables and the scale of k, on one device."""
+
+    def __init__(self, settings: ModelSettings, scale: LatticeScale) -> None:
+        device = scale.mean.device
+        self.steps, self.scale = settings.steps, scale
+        sigma = geometric_sigma(settings.steps, settings.sigma_min, settings.sigma_max)
+        root = torch.cat([torch.zeros(1), mean_square_score(sigma[1:]).sqrt()])
+        self.alpha_bar = cosine_alpha_bar(settings.steps).float().to(device)  # (T + 1,)
+        self.sigma = sigma.float().to(device)  # (T + 1,)
+        self.score_scale = root.float().to(device)  # (T + 1,)
+        self.bounds = (torch.full((6,), -FARTHEST, device=device), torch.full((6,), FARTHEST, device=device))
+
+    def predict(
+        self, network: GeometryNetwork, crystals: FlatCrystals, pairs: OrbitPairs, z: Tensor, u: Tensor, time: Tensor
+    ) -> GeometryPrediction:
+        """The network's answer for lattices z (B, 6) and free coordinates u (A, 3) at `time` (B,)."""
+        with torch.autocast(z.device.type, enabled=False):  # distances need all their digits
+            around = environment(crystals, pairs, self.scale.unstandardise(z, crystals), u)
+        return network(crystals, pairs, around, z, time)
+
+
+@dataclass(frozen=True, eq=False)
+class NoisyGeometry:
+    """A geometry at some times, and what to predict of it."""
+
+    z: Tensor  # (B, 6)
+    u: Tensor  # (A, 3)
+    time: Tensor  # (B,)
+    lattice_noise: Tensor  # (B, 6)
+    score: Tensor  # (A, 3) over its root mean square
+
+
+def corrupt(process: GeometryProcess, crystals: FlatCrystals, seed: int) -> NoisyGeometry:
+    """Crystals at times drawn evenly from 1 … T."""
+    tables, device = symmetry_tables(crystals.k.device), crystals.k.device
+    generator = torch.Generator(device).manual_seed(seed)
+    time = torch.randint(1, process.steps + 1, (len(crystals),), generator=generator, device=device)
+    noise = torch.randn(len(crystals), 6, generator=generator, device=device)
+    noise = noise * tables.lattice_free[crystals.space_group - 1]
+    free = tables.free[crystals.wyckoff]
+    of_orbit = time[crystals.crystal]
+    sigma = process.sigma[of_orbit][:, None]
+    shift = sigma * torch.randn(len(free), 3, generator=generator, device=device) * free
+    a = process.alpha_bar[time][:, None]
+    z = a.sqrt() * process.scale.standardise(crystals) + (1 - a).sqrt() * noise
+    score = wrapped_score(shift, sigma) / process.score_scale[of_orbit][:, None] * free
+    return NoisyGeometry(z, (crystals.u + shift) % 1.0 * free, time, noise, score)
+
+
+def geometry_losses(process: GeometryProcess, network: GeometryNetwork, crystals: FlatCrystals, seed: int) -> Tensor:
+    """Mean squared errors of the lattice noise and of the normalised score, (2,).
+
+    The first is the mean over the free coefficients of each crystal, then over crystals; the second that over the free
+    coordinates of all orbits.
+    """
+    noisy = corrupt(process, crystals, seed)
+    pairs = OrbitPairs.of(crystals)
+    prediction = process.predict(network, crystals, pairs, noisy.z, noisy.u, noisy.time)
+    tables = symmetry_tables(noisy.z.device)
+    free_k = tables.lattice_free[crystals.space_group - 1]
+    lattice = ((prediction.lattice_noise - noisy.lattice_noise) ** 2 * free_k).sum(dim=1) / free_k.sum(dim=1)
+    free_u = tables.free[crystals.wyckoff]
+    position = ((prediction.score - noisy.score) ** 2 * free_u).sum() / free_u.sum().clamp_min(1)
+    return torch.stack([lattice.mean(), position])
+
+
+def reverse(
+    process: GeometryProcess,
+    network: GeometryNetwork,
+    crystals: FlatCrystals,
+    times: Sequence[int],
+    streams: CrystalStreams,
+    on_step: Callable[[int], None] = lambda _: None,
+) -> FlatCrystals:
+    """Geometries for the positions and elements of `crystals`, whose k and u are not looked at.
+
+    Args:
+        process: noise tables.
+        network: the denoiser.
+        crystals: space groups, Wyckoff positions, elements.
+        times: T first and 0 last, see `noise_schedule.reverse_times`.
+        streams: random numbers of the crystals.
+        on_step: called with the number of each finished step.
+    """
+    tables = symmetry_tables(crystals.k.device)
+    free_k, free_u = tables.lattice_free[crystals.space_group - 1], tables.free[crystals.wyckoff]
+    pairs = OrbitPairs.of(crystals)
+    longest = int(crystals.count.max())
+    mask = torch.arange(longest, device=free_u.device) < crystals.count[:, None]
+    z = streams.normal(LATTICE, (6,)) * free_k
+    u = streams.uniform(POSITION, (longest, 3))[mask] * free_u
+    for step, (t, s) in enumerate(pairwise(times), start=1):
+        prediction = process.predict(network, crystals, pairs, z, u, torch.full_like(z[:, 0], t))
+        z_noise = streams.normal(step * DRAWS + LATTICE, (6,))
+        u_noise = streams.normal(step * DRAWS + POSITION, (longest, 3))[mask]
+        a_t, a_s = process.alpha_bar[t], process.alpha_bar[s]
+        z = lattice_step(z, prediction.lattice_noise, a_t, a_s, process.bounds, z_noise) * free_k
+        score = prediction.score * process.score_scale[t]
+        u = position_step(u, score, process.sigma[t], process.sigma[s], u_noise) * free_u
+        on_step(step)
+    return dataclasses.replace(crystals, k=process.scale.unstandardise(z, crystals), u=u)

@@ -1,0 +1,89 @@
+"""The staged model: Wyckoff positions and elements of a crystal first, then its geometry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from symmcd.diffusion.categorical import draw
+from symmcd.diffusion.checkpoint import Checkpoint, under
+from symmcd.diffusion.random_streams import CrystalStreams
+from symmcd.diffusion.staged.flat_crystals import FlatCrystals
+from symmcd.diffusion.staged.geometry_network import GeometryNetwork
+from symmcd.diffusion.staged.geometry_process import GeometryProcess, reverse
+from symmcd.diffusion.staged.lattice_scale import LatticeScale
+from symmcd.diffusion.staged.tables import symmetry_tables
+from symmcd.diffusion.staged.wyckoff_network import WyckoffNetwork
+from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences, candidates
+
+WYCKOFF, ELEMENT = 2, 3  # draws of random numbers; the geometry's are in `geometry_process`, the template's is 5
+
+
+class StagedModel:
+    """Two trained networks and their scales."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        device = checkpoint.statistics.lattice_mean.device
+        self.wyckoff, self.geometry = WyckoffNetwork(checkpoint.settings), GeometryNetwork(checkpoint.settings)
+        for name, network in (("wyckoff.", self.wyckoff), ("geometry.", self.geometry)):
+            network.load_state_dict(under(name, checkpoint.weights))
+            network.to(device).eval().requires_grad_(requires_grad=False)
+        scale = LatticeScale(**under("lattice_scale.", checkpoint.tensors))
+        self.process = GeometryProcess(checkpoint.settings, scale)
+
+    def sample(
+        self,
+        space_group: Tensor,
+        orbits: Tensor,
+        padded: int,
+        times: Sequence[int],
+        streams: CrystalStreams,
+        corrector_step: float | None,
+        on_step: Callable[[int], None],
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """k (B, 6), and of the orbits laid flat: elements, fractional coordinates (A, 3), site-symmetry classes (A, 15).
+
+        `corrector_step` belongs to the joint model; here coordinates have the ancestral step alone.
+        """
+        del corrector_step
+        sequences = draw_sequences(self.wyckoff, space_group, orbits, padded, streams)
+        crystals = reverse(self.process, self.geometry, flat(sequences), times, streams, on_step)
+        tables = symmetry_tables(space_group.device)
+        position = tables.positions(crystals.u, crystals.wyckoff) % 1.0
+        return crystals.k, crystals.element, position, tables.site_symmetry[crystals.wyckoff]
+
+
+def draw_sequences(
+    network: WyckoffNetwork, space_group: Tensor, orbits: Tensor, padded: int, streams: CrystalStreams
+) -> WyckoffSequences:
+    """Wyckoff positions, then elements, one after the other; always legal ones."""
+    zeros = torch.zeros(len(orbits), padded, dtype=torch.int64, device=orbits.device)
+    wyckoff, element = zeros, zeros.clone()
+    rows, _ = candidates(space_group)
+    crystal = torch.arange(len(orbits), device=orbits.device)
+    uniform = streams.uniform(WYCKOFF, (padded,))
+    for place in range(padded):
+        begun = WyckoffSequences(space_group, orbits, wyckoff[:, : place + 1], element[:, : place + 1])
+        chosen = draw(torch.softmax(network(begun).wyckoff[:, place], dim=-1), uniform[:, place])
+        wyckoff[:, place] = torch.where(place < orbits, rows[crystal, chosen], 0)
+    uniform = streams.uniform(ELEMENT, (padded,))
+    sequences = WyckoffSequences(space_group, orbits, wyckoff, element)
+    for place in range(padded):
+        chosen = draw(torch.softmax(network(sequences).element[:, place], dim=-1), uniform[:, place]) + 1
+        element[:, place] = torch.where(place < orbits, chosen, 0)
+    return sequences
+
+
+def flat(sequences: WyckoffSequences) -> FlatCrystals:
+    """The crystals of `sequences` laid flat, without a geometry: k and u are zero."""
+    mask, count = sequences.mask, sequences.count
+    return FlatCrystals(
+        space_group=sequences.space_group,
+        k=torch.zeros(len(count), 6, device=count.device),
+        start=torch.cat([count.new_zeros(1), count.cumsum(0)]),
+        element=sequences.element[mask],
+        wyckoff=sequences.wyckoff[mask],
+        u=torch.zeros(int(count.sum()), 3, device=count.device),
+    )

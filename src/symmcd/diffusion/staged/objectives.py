@@ -1,0 +1,134 @@
+"""Losses of the two networks of a staged model, each trained by itself."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from symmcd.batch import split_by_count
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.diffusion.objective import VALIDATION_SEED
+from symmcd.diffusion.random_streams import mixed_seed
+from symmcd.diffusion.staged.flat_crystals import FlatCrystals
+from symmcd.diffusion.staged.geometry_network import GeometryNetwork
+from symmcd.diffusion.staged.geometry_process import GeometryProcess, corrupt, geometry_losses
+from symmcd.diffusion.staged.lattice_scale import LatticeScale
+from symmcd.diffusion.staged.tables import symmetry_tables
+from symmcd.diffusion.staged.wyckoff_network import WyckoffNetwork
+from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
+from symmcd.settings import ModelSettings
+
+LAUNCH_PAIRS = {"cpu": 2000, "cuda": 40_000}  # what one more group of a batch costs (see `split_by_count`)
+
+
+class WyckoffObjective:
+    """Negative log-likelihood of Wyckoff positions and of elements, nats a crystal."""
+
+    names = ("wyckoff", "element", "total")
+
+    def __init__(
+        self, model: ModelSettings, train: AsymmetricUnits, validation: AsymmetricUnits, device: torch.device
+    ) -> None:
+        self.data = WyckoffSequences.from_units(train).to(device)
+        self.validation = WyckoffSequences.from_units(validation).to(device)
+        self.network = WyckoffNetwork(model).to(device)
+        seen = torch.bincount(torch.as_tensor(train.element) - 1, minlength=len(self.network.seen)) > 0
+        self.network.seen.copy_(seen)
+
+    @property
+    def crystals(self) -> int:
+        return len(self.data)
+
+    def losses(self, network: nn.Module, rows: Tensor, seed: int, *, backward: bool) -> dict[str, float]:
+        torch.manual_seed(seed)  # of the dropout
+        return self._losses(network, self.data.select(rows), backward=backward)
+
+    def validation_losses(self, network: nn.Module, batch_size: int) -> dict[str, float]:
+        network.eval()
+        sums = dict.fromkeys(self.names, 0.0)
+        for rows in torch.argsort(self.validation.count, stable=True).split(batch_size):
+            for name, value in self._losses(network, self.validation.select(rows), backward=False).items():
+                sums[name] += value * len(rows)
+        network.train()
+        return {name: value / len(self.validation) for name, value in sums.items()}
+
+    def inputs(self, rows: Tensor, seed: int) -> dict[str, Tensor]:  # noqa: ARG002  (there is no noise here)
+        crystals = self.data.select(rows)
+        return {field.name: getattr(crystals, field.name) for field in dataclasses.fields(crystals)}
+
+    def _losses(self, network: nn.Module, batch: WyckoffSequences, *, backward: bool) -> dict[str, float]:
+        device = batch.count.device
+        sums = torch.zeros(3, device=device, dtype=torch.float64)
+        for rows, longest in split_by_count(batch.count, LAUNCH_PAIRS[device.type]):
+            with torch.set_grad_enabled(backward), torch.autocast(device.type, torch.bfloat16, device.type == "cuda"):
+                parts = negative_log_likelihood(network, batch.select(rows, longest)) / len(batch)
+                total = parts.sum()
+            if backward:
+                total.backward()
+            sums += torch.cat([parts, total[None]]).detach()
+        return dict(zip(self.names, sums.tolist(), strict=True))
+
+
+def negative_log_likelihood(network: nn.Module, crystals: WyckoffSequences) -> Tensor:
+    """-log p of all positions and of all elements of `crystals`, summed, (2,)."""
+    logits, mask = network(crystals), crystals.mask
+    first = symmetry_tables(mask.device).group_start[crystals.space_group - 1]
+    positions = cross_entropy(logits.wyckoff[mask], (crystals.wyckoff - first[:, None])[mask], reduction="sum")
+    elements = cross_entropy(logits.element[mask], crystals.element[mask] - 1, reduction="sum")
+    return torch.stack([positions, elements])
+
+
+class GeometryObjective:
+    """Squared errors of the denoiser of k and free coordinates; the total is their plain sum."""
+
+    names = ("lattice", "position", "total")
+
+    def __init__(
+        self, model: ModelSettings, train: AsymmetricUnits, validation: AsymmetricUnits, device: torch.device
+    ) -> None:
+        self.data = FlatCrystals.from_units(train).to(device)
+        self.validation = FlatCrystals.from_units(validation).to(device)
+        self.scale = LatticeScale.of(self.data)
+        self.process = GeometryProcess(model, self.scale)
+        self.network = GeometryNetwork(model).to(device)
+
+    @property
+    def crystals(self) -> int:
+        return len(self.data)
+
+    def losses(self, network: nn.Module, rows: Tensor, seed: int, *, backward: bool) -> dict[str, float]:
+        return self._losses(network, self.data.take(rows), seed, backward=backward)
+
+    def validation_losses(self, network: nn.Module, batch_size: int) -> dict[str, float]:
+        sums = dict.fromkeys(self.names, 0.0)
+        for number, rows in self._validation_batches(batch_size):
+            found = self._losses(
+                network, self.validation.take(rows), mixed_seed(VALIDATION_SEED, number), backward=False
+            )
+            for name, value in found.items():
+                sums[name] += value * len(rows)
+        return {name: value / len(self.validation) for name, value in sums.items()}
+
+    def inputs(self, rows: Tensor, seed: int) -> dict[str, Tensor]:
+        crystals = self.data.take(rows)
+        return vars(crystals) | {
+            f"noisy/{name}": value for name, value in vars(corrupt(self.process, crystals, seed)).items()
+        }
+
+    def _validation_batches(self, batch_size: int) -> Iterator[tuple[int, Tensor]]:
+        rows = torch.arange(len(self.validation), device=self.validation.start.device)
+        return iter(enumerate(rows.split(batch_size)))
+
+    def _losses(self, network: nn.Module, batch: FlatCrystals, seed: int, *, backward: bool) -> dict[str, float]:
+        assert isinstance(network, GeometryNetwork)
+        device = batch.start.device.type
+        with torch.set_grad_enabled(backward), torch.autocast(device, torch.bfloat16, device == "cuda"):
+            parts = geometry_losses(self.process, network, batch, seed)
+            total = parts.sum()
+        if backward:
+            total.backward()
+        return dict(zip(self.names, [*parts.tolist(), total.item()], strict=True))

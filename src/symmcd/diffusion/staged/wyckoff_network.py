@@ -1,0 +1,139 @@
+"""p(Wyckoff positions, elements | space group, number of orbits): a transformer over the sequence of a crystal.
+
+Causal: place m of the first half sees the positions before it and predicts the next; place m of the second half sees
+all positions and the elements before it and predicts the element there.  One pass gives the likelihood of a whole
+crystal.  Every position is embedded by what it is (site symmetry, multiplicity, degrees of freedom) beside its own
+vector, so that positions that few crystals occupy are not unknown.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import gelu, pad, scaled_dot_product_attention
+
+from symmcd.crystallography.space_group import space_group_codes
+from symmcd.diffusion.data_statistics import AXES, CLASSES, ELEMENTS
+from symmcd.diffusion.denoiser import AXIS_FEATURES, GROUP_WIDTH, mlp
+from symmcd.diffusion.staged.tables import symmetry_tables
+from symmcd.diffusion.staged.wyckoff_sequence import (
+    WyckoffSequences,
+    candidates,
+    legal_elements,
+    legal_positions,
+    reduced_multiplicity,
+    shifted,
+)
+from symmcd.settings import ModelSettings
+
+LONGEST = 64  # numbers of orbits with an embedding of their own; more share the last
+MOST_UNITS = 48  # likewise reduced multiplicities
+SPREAD = 0.3  # of embeddings at the start, so that their sum is about 1
+
+
+@dataclass(frozen=True)
+class Logits:
+    """Log-odds of the next position and element, illegal ones at -inf."""
+
+    wyckoff: Tensor  # (B, N, R) of the group's positions, letter a first
+    element: Tensor  # (B, N, 118)
+
+
+class WyckoffNetwork(nn.Module):
+    """Autoregressive transformer over Wyckoff positions, then elements."""
+
+    seen: Tensor  # (118,) elements of the training set
+
+    def __init__(self, settings: ModelSettings) -> None:
+        super().__init__()
+        width = settings.wyckoff_width
+        positions = len(symmetry_tables().multiplicity)
+        self.own = nn.Embedding(positions, width)
+        self.axis = nn.Embedding(CLASSES, AXIS_FEATURES)
+        self.kind = mlp(AXES * AXIS_FEATURES + 2, width, width)
+        self.before, self.here = nn.Linear(width, width, bias=False), nn.Linear(width, width, bias=False)
+        self.key = nn.Linear(width, width)
+        self.group = nn.Embedding(230, width)
+        self.group_code = mlp(space_group_codes().shape[1], GROUP_WIDTH, width)
+        self.count, self.place = nn.Embedding(LONGEST + 1, width), nn.Embedding(LONGEST + 1, width)
+        self.which_half = nn.Embedding(2, width)
+        self.element = nn.Embedding(ELEMENTS + 1, width)
+        self.units = nn.Embedding(MOST_UNITS + 1, width)
+        self.share = nn.Linear(2, width)
+        self.dropout = nn.Dropout(settings.dropout)
+        self.blocks = nn.ModuleList(
+            Block(width, settings.wyckoff_heads, settings.dropout) for _ in range(settings.wyckoff_layers)
+        )
+        self.norm = nn.LayerNorm(width)
+        self.element_head = nn.Linear(width, ELEMENTS)
+        self.register_buffer("seen", torch.ones(ELEMENTS, dtype=torch.bool))
+        for module in self.modules():
+            if isinstance(module, nn.Embedding):
+                nn.init.normal_(module.weight, std=SPREAD)
+
+    def forward(self, crystals: WyckoffSequences) -> Logits:
+        """Logits of every place given what stands before it; places beyond a crystal's count mean nothing."""
+        wyckoff, element, count = crystals.wyckoff, crystals.element, crystals.count
+        longest = wyckoff.shape[1]
+        mask, group = crystals.mask, crystals.space_group - 1
+        tables = symmetry_tables(wyckoff.device)
+        table = self.embedded_positions()
+
+        place = torch.arange(longest, device=wyckoff.device)
+        left = (count[:, None] - place).clamp(0, LONGEST)
+        context = self.group(group) + self.group_code(tables.codes[group]) + self.count(count.clamp_max(LONGEST))
+        common = context[:, None] + self.place(place.clamp_max(LONGEST)) + self.count(left)
+        common = common + pad(self.before(table)[wyckoff[:, :-1]], (0, 0, 1, 0))
+
+        multiplicity = tables.multiplicity[wyckoff] * mask
+        share = multiplicity / multiplicity.sum(dim=1, keepdim=True)
+        sizes = torch.stack([multiplicity.clamp_min(1).log(), share.clamp_min(1e-6).log()], dim=-1)
+        units = self.units(reduced_multiplicity(crystals).clamp_max(MOST_UNITS))
+        of_element = common + self.here(table)[wyckoff] + units + pad(units[:, :-1], (0, 0, 1, 0)) + self.share(sizes)
+        of_element = of_element + pad(self.element(element[:, :-1]), (0, 0, 1, 0))
+
+        x = self.dropout(torch.cat([common + self.which_half.weight[0], of_element + self.which_half.weight[1]], dim=1))
+        ones = torch.ones(2 * longest, 2 * longest, dtype=torch.bool, device=x.device)
+        visible = ones.tril() & torch.cat([mask, mask], dim=1)[:, None] | torch.eye(2 * longest, device=x.device).bool()
+        for block in self.blocks:
+            x = block(x, visible[:, None])
+        x = self.norm(x)
+
+        rows, exist = candidates(crystals.space_group)
+        scores = torch.einsum("bnd,brd->bnr", x[:, :longest], self.key(table)[rows]) / math.sqrt(x.shape[2])
+        legal = legal_positions(rows, exist, shifted(wyckoff, -1))
+        elements = self.element_head(x[:, longest:]).float()
+        return Logits(
+            scores.float().masked_fill(~legal, -torch.inf),
+            elements.masked_fill(~legal_elements(wyckoff, element, self.seen), -torch.inf),
+        )
+
+    def embedded_positions(self) -> Tensor:
+        """(1731, width) vectors of all Wyckoff positions."""
+        tables = symmetry_tables(self.own.weight.device)
+        axes = self.axis(tables.site_symmetry).flatten(1)
+        multiplicity, freedom = tables.multiplicity[:, None].log() / 2, tables.degrees_of_freedom[:, None]
+        return self.own.weight + self.kind(torch.cat([axes, multiplicity, freedom.to(axes.dtype)], dim=1))
+
+
+class Block(nn.Module):
+    """Attention and MLP, normalised before each (Vaswani et al. 2017; Xiong et al. 2020)."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm, self.norm_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.wide, self.narrow = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, visible: Tensor) -> Tensor:
+        """x (B, S, width), visible (B, 1, S, S) bool."""
+        batch, length, width = x.shape
+        q, k, v = self.qkv(self.norm(x)).view(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        attended = scaled_dot_product_attention(q, k, v, attn_mask=visible)
+        x = x + self.dropout(self.out(attended.transpose(1, 2).reshape(batch, length, width)))
+        return x + self.dropout(self.narrow(gelu(self.wide(self.norm_mlp(x)))))
