@@ -61,16 +61,17 @@ def coverage(
             both_theirs |= both.any(axis=0)
     precise = np.logical_and(*(found[name] <= cutoff[name] for name in cutoff))
     recalled = np.logical_and(*(nearest[name] <= cutoff[name] for name in cutoff))
-    measured = len(theirs) > 0
+    distance_to = {
+        name: _spread(found[name] if len(theirs) else np.full(len(ours), np.nan), ours, len(generated.ok), np.nan)
+        for name in cutoff
+    }
     return Coverage(
-        _spread(recalled, theirs, len(reference.ok), fill=False),
-        _spread(precise, ours, len(generated.ok), fill=False),
-        _spread(both_theirs, theirs, len(reference.ok), fill=False),
-        _spread(both_ours, ours, len(generated.ok), fill=False),
-        *(
-            _spread(found[name] if measured else np.full(len(ours), np.nan), ours, len(generated.ok), fill=np.nan)
-            for name in cutoff
-        ),
+        recalled=_spread(recalled, theirs, len(reference.ok), fill=False),
+        precise=_spread(precise, ours, len(generated.ok), fill=False),
+        recalled_strict=_spread(both_theirs, theirs, len(reference.ok), fill=False),
+        precise_strict=_spread(both_ours, ours, len(generated.ok), fill=False),
+        structure_distance=distance_to["structure"],
+        composition_distance=distance_to["composition"],
         missed=int((~reference.ok).sum()),
     )
 
@@ -97,7 +98,7 @@ def _distances(ours: np.ndarray, theirs: np.ndarray) -> Iterator[tuple[slice, np
         yield slice(first, first + len(part)), np.sqrt(np.maximum(total, 0.0))
 
 
-def _spread(values: np.ndarray, rows: np.ndarray, total: int, *, fill: float | bool) -> np.ndarray:
+def _spread(values: np.ndarray, rows: np.ndarray, total: int, fill: float) -> np.ndarray:
     spread = np.full(total, fill, values.dtype)
     spread[rows] = values
     return spread

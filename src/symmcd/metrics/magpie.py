@@ -42,7 +42,8 @@ def element_counts(units: AsymmetricUnits) -> np.ndarray:
 
 def in_tables(counts: np.ndarray) -> np.ndarray:
     """(B,) bool: Magpie's tables have every element of the crystal."""
-    return ~(counts[:, np.isnan(property_table()[:, 0])] > 0).any(axis=1)
+    unknown = np.isnan(property_table()[:, 0])
+    return np.logical_not((counts[:, unknown] > 0).any(axis=1))
 
 
 def composition_fingerprints(counts: np.ndarray) -> np.ndarray:

@@ -126,7 +126,7 @@ def _tables(
     head = ["Method", *(c.heading for c in columns)]
     body = [[name, *(_cell(c, v) for c, v in zip(columns, values, strict=True))] for name, values in published.items()]
     own = [
-        [name, *(_cell(c, row and row["value"], row) for c, row in zip(columns, found, strict=True))]
+        [name, *(_cell(c, row["value"] if row else None, row) for c, row in zip(columns, found, strict=True))]
         for name, found in ours.items()
     ]
     lines = [_row(head), _row(["---", *["---:"] * len(columns)]), *(map(_row, body + own)), "", note]

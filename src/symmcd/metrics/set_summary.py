@@ -143,8 +143,8 @@ def _templates(rows: _Rows, found: list[str], train: Sequence[str] | None) -> No
 
 
 def _coverage(rows: _Rows, found: Coverage, table: pd.DataFrame) -> None:
-    misses = int((table["fingerprint"] != "ok").sum()) if "fingerprint" in table else 0
-    misses = f"without fingerprint, counted as misses: {misses} of these, {found.missed} of the reference"
+    without = int((table["fingerprint"] != "ok").sum()) if "fingerprint" in table else 0
+    misses = f"without fingerprint, counted as misses: {without} of these, {found.missed} of the reference"
     apart = f"nearest structure and nearest composition within the cutoffs; {misses}"
     one = f"one crystal within both cutoffs; {misses}"
     rows.share("coverage_recall", "paper", found.recalled, apart, "the reference crystals")

@@ -58,17 +58,16 @@ def keeps_group(structure: Structure, space_group: int, tolerance: float = 1e-3)
 
     The structure must be a conventional cell in the standard setting.  True for a crystal of the group or a supergroup.
     """
+    group = operations(space_group)
     numbers, position = np.array(structure.atomic_numbers), wrap(structure.frac_coords)
     for element in np.unique(numbers):
         own = position[numbers == element]
-        tree = KDTree(own, boxsize=1)
-        for operation in operations(space_group):
-            moved = wrap(own @ operation[:, :3].T + operation[:, 3])
-            # nearest in fractional coordinates: of atoms so near each other, any will do
-            difference = moved - own[tree.query(moved)[1]]
-            difference -= np.rint(difference)
-            if np.linalg.norm(difference @ structure.lattice.matrix, axis=1).max() > tolerance:
-                return False
+        # nearest in fractional coordinates: of atoms so near each other, any will do
+        moved = wrap(own @ group[:, :, :3].transpose(0, 2, 1) + group[:, None, :, 3]).reshape(-1, 3)
+        difference = moved - own[KDTree(own, boxsize=1).query(moved)[1]]
+        difference -= np.rint(difference)
+        if np.linalg.norm(difference @ structure.lattice.matrix, axis=1).max() > tolerance:
+            return False
     return True
 
 
