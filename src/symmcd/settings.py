@@ -19,6 +19,7 @@ from typing import Any, Literal, TypeVar
 from symmcd.errors import InputError
 
 Section = TypeVar("Section")
+RelaxMethod = Literal["structure_optimizer", "unconstrained", "symmetry"]
 
 
 @dataclass(frozen=True)
@@ -75,11 +76,11 @@ class ReduceSettings:
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """The denoiser (paper, appendix E)."""
+    """The denoiser: ours, in two stages, or the paper's (its appendix E; config/paper.yaml)."""
 
-    kind: Literal["joint", "unit_cell", "staged"] = "joint"  # the paper's; for its Table 4; ours (docs/model-study.md)
-    width: int = 1024
-    layers: int = 8
+    kind: Literal["staged", "joint", "unit_cell"] = "staged"  # ours (docs/model-study.md); the paper's; its Table 4's
+    width: int = 256
+    layers: int = 6
     frequencies: int = 128  # Fourier features of coordinate differences; not of `staged`, which sees distances
     time_features: int = 10
     steps: int = 1000  # T
@@ -113,7 +114,7 @@ class ModelSettings:
 class TrainingSettings:
     """Optimisation of the denoiser."""
 
-    epochs: int = 2000
+    epochs: int = 1000
     wyckoff_epochs: int = 200  # of the network for Wyckoff positions and elements (model.kind: staged)
     batch_size: int = 512
     learning_rate: float = 1e-3
@@ -143,14 +144,14 @@ class SamplingSettings:
 
     number: int = 10_000
     batch_size: int = 1024
-    steps: int = 1000  # reverse steps; fewer skips evenly through the T of training
-    corrector: bool = True
+    steps: int = 0  # reverse steps, spread evenly over the T of training; 0 = all of them, or 100 of a staged model
+    corrector: bool = True  # of a joint model's coordinates
     corrector_step: float = 1e-5
     space_groups: tuple[int, ...] = ()  # empty = as in the training set
 
     def __post_init__(self) -> None:
-        if min(self.number, self.batch_size, self.steps) < 1:
-            raise InputError("sampling.number, .batch_size and .steps must be at least 1")
+        if min(self.number, self.batch_size) < 1 or self.steps < 0:
+            raise InputError("sampling.number and .batch_size must be at least 1, .steps at least 0")
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,7 @@ class RelaxSettings:
     """CHGNet relaxation."""
 
     number: int = 1000  # crystals relaxed, drawn from all samples
-    method: Literal["structure_optimizer", "unconstrained", "symmetry"] = "unconstrained"  # CHGNet's own, one by one; the same (the paper's protocol) batched; keeping the space group, fastest
+    method: RelaxMethod = "unconstrained"  # CHGNet's own, one by one; the same (paper) batched; keeping the space group
     batch_size: int = 0  # crystals in progress at once; 0 = as measured best for the device
     steps: int = 500
     release_steps: int = 0  # symmetry: FIRE steps afterwards without the group, to see whether it held up a saddle

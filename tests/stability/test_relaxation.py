@@ -5,6 +5,7 @@ import pytest
 from pymatgen.core import Lattice, Structure
 
 from symmcd.stability.energies import energies
+from symmcd.stability.outcome import COLUMNS
 from symmcd.stability.potential import (
     UnusableCrystalError,
     check_crystal,
@@ -13,7 +14,7 @@ from symmcd.stability.potential import (
     shortest_distance,
 )
 from symmcd.stability.reference import elemental_energies
-from symmcd.stability.relaxation import COLUMNS, relax
+from symmcd.stability.relaxation import relax
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +151,7 @@ def test_runaway_cell_is_stopped(model, monkeypatch):
 
     monkeypatch.setattr(CHGNetCalculator, "calculate", torn)
     monkeypatch.setattr("symmcd.stability.relaxation.check_crystal", lambda _: None)
-    monkeypatch.setattr("symmcd.stability.relaxation.VOLUME_PER_ATOM", (1.0, 20.0))
+    monkeypatch.setattr("symmcd.stability.outcome.VOLUME_PER_ATOM", (1.0, 20.0))
     result = relax(rutile(), model)
     assert result.status == "exploded"
     assert result.steps < 200, "it stops when the cell is out of bounds, not after all 500 steps"

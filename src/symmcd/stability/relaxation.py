@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import io
 import time
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,76 +14,12 @@ from ase.optimize import FIRE
 from chgnet.model.dynamics import CHGNetCalculator, StructOptimizer
 from pymatgen.core import Structure
 
-from symmcd.stability.potential import (
-    UnusableCrystalError,
-    check_crystal,
-    is_finite,
-    primitive_cell,
-    shortest_distance,
-    space_group_number,
-)
-
-# Beyond these a relaxation has run away.  Caesium, the roomiest element, has 115 Å3 an atom and hydrogen under pressure
-# 2; plutonium lies lowest at -14.3 eV/atom, and its compounds hardly lower.
-VOLUME_PER_ATOM = (1.0, 500.0)  # Å3
-LONGEST_CELL_LENGTH = 200.0  # Å
-ENERGY_PER_ATOM = (-16.0, 10.0)  # eV, for the energy at the end; a start may well lie higher
-OVERLAP = 0.5  # Å, the paper's bound of structural validity
-SYMPREC = 0.1  # Å, for the space groups before and after
-
-
-@dataclass(frozen=True)
-class Relaxation:
-    """What became of one crystal.  Energies are eV/atom; a value that does not exist is None.
-
-    `status` is one of
-
-    ========================  ====================================================================================
-    ``converged``             largest force (cell included) below fmax
-    ``step_limit``            not converged after so many steps; energy and structure are the last ones
-    ``timed_out``             wall-clock limit; energy and structure are those reached
-    ``exploded``              volume, cell or energy ran out of what crystals have; no relaxed energy
-    ``overlapping``           ended with atoms closer than 0.5 Å, where CHGNet was never trained; no relaxed energy
-    ``too_large``             primitive cell above the limit of atoms; nothing computed
-    ``failed:<reason>``       CHGNet cannot take it: isolated_atoms, unknown_element:Po, not_finite, …
-    ========================  ====================================================================================
-    """
-
-    status: str
-    formula: str
-    number_of_atoms: int  # primitive cell
-    energy_initial: float | None = None
-    energy_relaxed: float | None = None
-    steps: int = 0
-    fmax: float | None = None  # eV/Å, largest generalised force at the end, as FIRE judges it
-    seconds: float = 0.0
-    rms_displacement: float | None = None  # Å, common shift removed, in the mean of both cells
-    volume_change: float | None = None  # relaxed / initial - 1
-    space_group_initial: int | None = None
-    space_group_relaxed: int | None = None
-    min_distance_initial: float | None = None  # Å
-    min_distance_relaxed: float | None = None  # Å
-    detail: str = ""  # the message behind an unforeseen failure
-    structure: Structure | None = None  # relaxed, primitive cell
-
-    def row(self) -> dict[str, Any]:
-        """Everything but the structure, for a table."""
-        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "structure"}
-
-
-COLUMNS = tuple(f.name for f in dataclasses.fields(Relaxation) if f.name != "structure")
+from symmcd.stability.outcome import Relaxation, State, ran_away, with_end, with_start
+from symmcd.stability.potential import UnusableCrystalError, check_crystal, is_finite, primitive_cell
 
 
 class _StoppedError(Exception):
     """Raised inside an energy call to end a relaxation; the message is the status."""
-
-
-@dataclass(frozen=True)
-class _State:
-    """A computed point of a relaxation."""
-
-    structure: Structure
-    energy: float  # eV/atom
 
 
 class _WatchedCalculator(CHGNetCalculator):
@@ -94,8 +29,8 @@ class _WatchedCalculator(CHGNetCalculator):
         with contextlib.redirect_stdout(io.StringIO()):  # it prints the device
             super().__init__(model, use_device=str(next(model.parameters()).device), on_isolated_atoms="error")
         self.deadline = deadline
-        self.first: _State | None = None
-        self.last: _State | None = None
+        self.first: State | None = None
+        self.last: State | None = None
         self.steps = 0  # points computed after the first
 
     def calculate(
@@ -106,13 +41,13 @@ class _WatchedCalculator(CHGNetCalculator):
         if self.first is not None:
             if time.monotonic() > self.deadline:
                 raise _StoppedError("timed_out")
-            if _cell_ran_away(structure, self.first.structure):
+            if ran_away(structure.lattice.matrix, len(structure), self.first.structure.lattice.matrix):
                 raise _StoppedError("exploded")
         check_crystal(structure)
         super().calculate(atoms, properties, system_changes, task)
         if not all(np.isfinite(self.results[name]).all() for name in ("energy", "forces", "stress")):
             raise UnusableCrystalError("nan_forces")
-        self.last = _State(structure, float(self.results["energy"]) / len(structure))
+        self.last = State(structure, float(self.results["energy"]) / len(structure))
         if self.first is None:
             self.first = self.last
         else:
@@ -169,57 +104,12 @@ def relax(
         result,
         status=status,
         steps=calculator.steps,
+        method="structure_optimizer",
+        energy_calls=calculator.steps + (calculator.first is not None),
         fmax=largest,
         detail=(detail or "").replace("\n", " "),
     )
-    result = _with_start(result, calculator.first)
+    result = with_start(result, calculator.first)
     if status in ("converged", "step_limit", "timed_out"):
-        result = _with_end(result, calculator.first, calculator.last)
+        result = with_end(result, calculator.first, calculator.last)
     return dataclasses.replace(result, seconds=round(time.monotonic() - started, 3))
-
-
-def _cell_ran_away(structure: Structure, first: Structure | None = None) -> bool:
-    """Whether the cell is out of what crystals have; on the way it may be as wide as the `first` one was."""
-    largest, longest = VOLUME_PER_ATOM[1], LONGEST_CELL_LENGTH
-    if first is not None:
-        largest, longest = max(largest, 1.5 * first.volume / len(first)), max(longest, 1.5 * max(first.lattice.abc))
-    volume = structure.volume / len(structure)
-    return not (VOLUME_PER_ATOM[0] < volume < largest and max(structure.lattice.abc) < longest)
-
-
-def _with_start(result: Relaxation, first: _State | None) -> Relaxation:
-    if first is None:
-        return result
-    return dataclasses.replace(
-        result,
-        energy_initial=first.energy,
-        space_group_initial=space_group_number(first.structure, SYMPREC),
-        min_distance_initial=shortest_distance(first.structure),
-    )
-
-
-def _with_end(result: Relaxation, first: _State | None, last: _State | None) -> Relaxation:
-    """What is known of the relaxed crystal, or a status that says why its energy means nothing."""
-    if first is None or last is None:
-        return result
-    distance = shortest_distance(last.structure)
-    if _cell_ran_away(last.structure) or not ENERGY_PER_ATOM[0] < last.energy < ENERGY_PER_ATOM[1]:
-        return dataclasses.replace(result, status="exploded", min_distance_relaxed=distance)
-    if distance < OVERLAP:
-        return dataclasses.replace(result, status="overlapping", min_distance_relaxed=distance)
-    return dataclasses.replace(
-        result,
-        energy_relaxed=last.energy,
-        rms_displacement=_rms_displacement(first.structure, last.structure),
-        volume_change=last.structure.volume / first.structure.volume - 1,
-        space_group_relaxed=space_group_number(last.structure, SYMPREC),
-        min_distance_relaxed=distance,
-        structure=last.structure,
-    )
-
-
-def _rms_displacement(first: Structure, last: Structure) -> float:
-    """Root mean square shift of the atoms in Å, beyond what the cell's strain and a common shift account for."""
-    shift = last.frac_coords - first.frac_coords  # positions are not wrapped between steps
-    cartesian = (shift - shift.mean(axis=0)) @ ((first.lattice.matrix + last.lattice.matrix) / 2)
-    return float(np.sqrt((cartesian**2).sum(axis=1).mean()))

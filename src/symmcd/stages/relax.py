@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import hashlib
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,15 @@ from ase import Atoms
 from ase.io import write
 from pymatgen.core import Structure
 
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
+from symmcd.errors import InputError
 from symmcd.settings import RelaxSettings
+from symmcd.stability.batch_relaxation import BATCH_ROWS, BATCH_SIZE, Limits, relax_many
+from symmcd.stability.batched_potential import BatchedPotential
 from symmcd.stability.journal import Journal, Progress
+from symmcd.stability.outcome import COLUMNS, Relaxation
 from symmcd.stability.potential import load_chgnet, torch_device
-from symmcd.stability.relaxation import COLUMNS, Relaxation, relax
+from symmcd.stability.relaxation import relax
 from symmcd.storage import atomic_path
 from symmcd.structures.write import read_extxyz
 
@@ -44,15 +50,10 @@ def run(
     journal = Journal(table, work)
     finished = {result["id"] for result in journal.done}
     left = [index for index in chosen if frames[index].info["id"] not in finished]
-    model = load_chgnet(torch_device(device)) if left else None
     with Progress(len(chosen), len(finished), "crystals") as progress:
-        for index in left:
-            frame = frames[index]
-            result = relax(
-                _structure(frame), model, steps=settings.steps, fmax=settings.fmax, max_atoms=settings.max_atoms,
-                seconds=settings.seconds,
-            )  # fmt: skip
-            journal.append({"id": frame.info["id"], "space_group": int(frame.info["space_group"]), **_as_json(result)})
+        for index, result in _relaxed(crystals, [frames[i] for i in left], settings, torch_device(device)):
+            info = frames[left[index]].info
+            journal.append({"id": info["id"], "space_group": int(info["space_group"]), **_as_json(result)})
             progress.advance(1, f"{result.formula} {result.status}")
     results = sorted(journal.done, key=lambda result: result["id"])
     _write_table(table, results)
@@ -61,6 +62,38 @@ def run(
     statuses = ", ".join(f"{status} {count}" for status, count in Counter(r["status"] for r in results).most_common())
     print(f"wrote {table} ({len(results)} crystals: {statuses})")
     print(f"wrote {relaxed} ({sum(r['cell'] is not None for r in results)} crystals)")
+
+
+def _relaxed(
+    source: Path, frames: list[Atoms], settings: RelaxSettings, device: str
+) -> Iterator[tuple[int, Relaxation]]:
+    """(index into `frames`, what became of it), as each is finished."""
+    if not frames:
+        return
+    model = load_chgnet(device)
+    limits = Limits(
+        settings.steps, settings.fmax, settings.max_atoms, settings.seconds, release_steps=settings.release_steps
+    )
+    if settings.method == "structure_optimizer":
+        for index, frame in enumerate(frames):
+            yield (
+                index,
+                relax(
+                    _structure(frame), model, steps=limits.steps, fmax=limits.fmax, max_atoms=limits.max_atoms,
+                    seconds=limits.seconds,
+                ),
+            )  # fmt: skip
+        return
+    symmetric = settings.method == "symmetry"
+    crystals = (_unit(source, frame) if symmetric else _structure(frame) for frame in frames)
+    yield from relax_many(
+        crystals,
+        BatchedPotential(model),
+        settings.method,
+        batch_size=settings.batch_size or BATCH_SIZE[device],
+        rows=BATCH_ROWS[device],
+        limits=limits,
+    )
 
 
 def draw(total: int, number: int, seed: int) -> list[int]:
@@ -74,6 +107,28 @@ def _structure(frame: Atoms) -> Structure:
     flat = frame.cell.volume == 0  # then there are no fractional positions; `relax` says what is wrong
     positions = frame.positions if flat else frame.get_scaled_positions()
     return Structure(frame.cell.array, frame.numbers.tolist(), positions)
+
+
+def _unit(source: Path, frame: Atoms) -> AsymmetricUnit:
+    """Asymmetric unit of a frame of ours: its orbits' first atoms are representatives in generator form.
+
+    Raises:
+        InputError: the frame does not say what its orbits are.
+    """
+    if not {"wyckoff", "orbit"} <= set(frame.arrays):
+        raise InputError(
+            f"{source}: frame {frame.info['id']} has no Wyckoff letters and orbits, which relax.method = symmetry goes "
+            "by; give crystals.extxyz of `symmcd replicate`, or set relax.method = unconstrained"
+        )
+    _, first = np.unique(frame.arrays["orbit"], return_index=True)
+    positions = frame.positions if frame.cell.volume == 0 else frame.get_scaled_positions()
+    letters = tuple(str(letter) for letter in frame.arrays["wyckoff"][first])
+    try:
+        return AsymmetricUnit(
+            int(frame.info["space_group"]), frame.cell.array, frame.numbers[first], letters, positions[first]
+        )
+    except InputError as error:
+        raise InputError(f"{source}: frame {frame.info['id']}: {error}") from None
 
 
 def _as_json(result: Relaxation) -> dict[str, Any]:

@@ -1,0 +1,244 @@
+"""Many relaxations advancing together: one CHGNet call per step for the whole batch, finished ones make room."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+from ase.data import chemical_symbols
+from pymatgen.core import Composition, Structure
+
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
+from symmcd.stability.batched_potential import BatchedPotential, Point, Request, check_elements
+from symmcd.stability.constrained import SymmetricRelaxation
+from symmcd.stability.neighbours import NeighbourList
+from symmcd.stability.outcome import Relaxation, State, ran_away, with_end, with_start
+from symmcd.stability.potential import UnusableCrystalError, primitive_cell
+from symmcd.stability.unconstrained import FireRelaxation
+
+Method = Literal["unconstrained", "symmetry"]
+BATCH_SIZE = {"cpu": 16, "cuda": 512}  # crystals in progress
+BATCH_ROWS = {"cpu": 10_000, "cuda": 1_000_000}  # edges and angles in one CHGNet call; measured in bench/relax.md
+KICK = 0.02  # Å, standard deviation of the shifts that free a crystal from a saddle that symmetry held up
+
+
+class InProgress(Protocol):
+    """A relaxation that is told energies from outside."""
+
+    neighbours: NeighbourList
+    atoms: int
+    lattice: np.ndarray  # of the last accepted point
+    position: np.ndarray
+    energy: float
+    largest: float | None
+    steps: int
+
+    def request(self) -> Request:
+        """The geometry to compute next."""
+
+    def advance(self, request: Request, point: Point) -> str | None:
+        """Take a computed point; the status when the relaxation is over."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a relaxation ends."""
+
+    steps: int = 500
+    fmax: float = 0.1  # eV/Å
+    max_atoms: int = 200  # of the primitive cell
+    seconds: float = 600  # wall clock since it entered the batch
+    release_steps: int = 0  # of FIRE, after a symmetric relaxation
+
+
+class _Entry:
+    """A crystal in the batch."""
+
+    def __init__(self, index: int, relaxation: InProgress, result: Relaxation) -> None:
+        self.index, self.relaxation, self.result = index, relaxation, result
+        self.entered = time.monotonic()
+        self.seconds = 0.0
+        self.calls = 0
+        self.steps_before = 0  # of symmetry's release
+        self.first: State | None = None
+        self.first_lattice: np.ndarray | None = None
+        self.request = relaxation.request()
+
+    def rows(self) -> int:
+        """Edges and angles, a measure of what an energy call costs in time and memory."""
+        topology = self.relaxation.neighbours.latest
+        return 0 if topology is None else len(topology.edge_bond) + len(topology.angle_first)
+
+    def state(self) -> State:
+        relaxation = self.relaxation
+        structure = Structure(relaxation.lattice, relaxation.neighbours.element.tolist(), relaxation.position)
+        return State(structure, relaxation.energy / relaxation.atoms)
+
+    def release(self, limits: Limits) -> None:
+        """Go on without symmetry, from positions kicked a little: at an exact saddle nothing pulls them off."""
+        relaxation = self.relaxation
+        kick = np.random.default_rng(0).normal(0, KICK, relaxation.position.shape)
+        self.result = dataclasses.replace(self.result, energy_symmetric=relaxation.energy / relaxation.atoms)
+        self.steps_before = relaxation.steps
+        self.relaxation = FireRelaxation(
+            relaxation.lattice, relaxation.position + kick @ np.linalg.inv(relaxation.lattice),
+            relaxation.neighbours.element, steps=limits.release_steps, fmax=limits.fmax,
+        )  # fmt: skip
+        self.request = self.relaxation.request()
+
+    def take(self, point: Point | UnusableCrystalError, limits: Limits) -> str | None:
+        """Digest a computed point; the status if this was the last."""
+        if isinstance(point, UnusableCrystalError):
+            return f"failed:{point}"
+        self.calls += 1
+        status = self.relaxation.advance(self.request, point)
+        if self.first is None:
+            self.first, self.first_lattice = self.state(), self.request.lattice
+        if status is not None:
+            if status != "converged" or not limits.release_steps or isinstance(self.relaxation, FireRelaxation):
+                return status
+            self.release(limits)
+        if time.monotonic() - self.entered > limits.seconds:
+            return "timed_out"
+        if status is None:
+            self.request = self.relaxation.request()
+        if ran_away(self.request.lattice, self.relaxation.atoms, self.first_lattice):
+            return "exploded"
+        return None
+
+    def outcome(self, status: str, detail: str = "") -> Relaxation:
+        result = dataclasses.replace(
+            self.result,
+            status=status,
+            steps=self.steps_before + self.relaxation.steps,
+            fmax=self.relaxation.largest,
+            energy_calls=self.calls,
+            seconds=round(self.seconds, 3),
+            detail=detail.replace("\n", " "),
+        )
+        result = with_start(result, self.first)
+        if status in ("converged", "step_limit", "timed_out"):
+            result = with_end(result, self.first, self.state() if self.first else None)
+        return result
+
+
+def relax_many(
+    crystals: Iterable[Structure | AsymmetricUnit],
+    potential: BatchedPotential,
+    method: Method,
+    *,
+    batch_size: int,
+    limits: Limits,
+    rows: int,
+) -> Iterator[tuple[int, Relaxation]]:
+    """Relax crystals, yielding (index, what became of it) as each is finished.
+
+    Args:
+        crystals: any cells for ``unconstrained``; asymmetric units for ``symmetry``.  Taken as room comes free.
+        potential: CHGNet for batches.
+        method: ``unconstrained`` is StructOptimizer's protocol; ``symmetry`` keeps the space group.
+        batch_size: crystals in progress at once.
+        limits: when each relaxation ends.
+        rows: edges and angles in one CHGNet call, a bound of its memory.
+
+    A crystal that cannot be computed, or an unforeseen error with it, ends as a status and never ends the others.
+    """
+    waiting = enumerate(crystals)
+    active: list[_Entry] = []
+    while True:
+        while len(active) < batch_size and (drawn := next(waiting, None)) is not None:
+            started = time.monotonic()
+            entered = _enter(*drawn, method, limits)
+            if isinstance(entered, Relaxation):
+                yield drawn[0], entered
+            else:
+                entered.seconds += time.monotonic() - started
+                active.append(entered)
+        if not active:
+            return
+        remaining: list[_Entry] = []
+        for group in _groups(active, rows):
+            started = time.monotonic()
+            points = _compute(potential, group)
+            finished = []
+            for entry, (point, detail) in zip(group, points, strict=True):
+                status = entry.take(point, limits)
+                if status is None:
+                    remaining.append(entry)
+                else:
+                    finished.append((entry, status, detail))
+            share = (time.monotonic() - started) / len(group)
+            for entry in group:
+                entry.seconds += share
+            for entry, status, detail in finished:
+                yield entry.index, entry.outcome(status, detail)
+        active = remaining
+
+
+def _enter(index: int, crystal: Structure | AsymmetricUnit, method: Method, limits: Limits) -> _Entry | Relaxation:
+    """A crystal made ready, or the outcome of one that cannot be computed."""
+    if isinstance(crystal, AsymmetricUnit):
+        counts = {chemical_symbols[z]: n for z, n in crystal.composition.items()}
+        formula, number = Composition(counts).reduced_formula, crystal.number_of_atoms
+        lattice, positions = crystal.lattice, crystal.position
+    else:
+        formula, number = crystal.composition.reduced_formula, len(crystal)
+        lattice, positions = crystal.lattice.matrix, crystal.frac_coords
+    result = Relaxation("", formula, number, method=method)
+    if not (np.isfinite(lattice).all() and np.isfinite(positions).all()):
+        return dataclasses.replace(result, status="failed:not_finite")
+    if np.linalg.det(lattice) == 0:
+        return dataclasses.replace(result, status="failed:flat_cell")
+    relaxation: InProgress
+    if isinstance(crystal, AsymmetricUnit):
+        relaxation = SymmetricRelaxation(crystal, steps=limits.steps, fmax=limits.fmax)
+    else:
+        primitive = primitive_cell(crystal)
+        element = np.array([site.specie.Z for site in primitive])
+        relaxation = FireRelaxation(
+            primitive.lattice.matrix, primitive.frac_coords, element, steps=limits.steps, fmax=limits.fmax
+        )
+    result = dataclasses.replace(result, number_of_atoms=relaxation.atoms)
+    if relaxation.atoms > limits.max_atoms:
+        return dataclasses.replace(result, status="too_large")
+    try:
+        check_elements(relaxation.neighbours.element)
+    except UnusableCrystalError as reason:
+        return dataclasses.replace(result, status=f"failed:{reason}")
+    return _Entry(index, relaxation, result)
+
+
+def _groups(entries: Sequence[_Entry], rows: int) -> Iterator[list[_Entry]]:
+    """Runs of entries with at most `rows` edges and angles together; one alone where it has more."""
+    group: list[_Entry] = []
+    total = 0
+    for entry in entries:
+        size = entry.rows() or 200 * entry.relaxation.atoms  # before its first call the crystal's graph is not known
+        if group and total + size > rows:
+            yield group
+            group, total = [], 0
+        group.append(entry)
+        total += size
+    if group:
+        yield group
+
+
+def _compute(potential: BatchedPotential, group: list[_Entry]) -> list[tuple[Point | UnusableCrystalError, str]]:
+    """Points of a group and, for an unforeseen failure, its message.
+
+    A call that fails as a whole (memory, a defect) is repeated in halves until it is known whom it fails for.
+    """
+    try:
+        return [(point, "") for point in potential.evaluate([entry.request for entry in group])]
+    except Exception as error:  # one broken crystal must not end a batch of thousands; the message goes to the table
+        if isinstance(error, torch.AcceleratorError):
+            raise  # the device is lost, and with it every crystal after this one
+        if len(group) == 1:
+            return [(UnusableCrystalError(type(error).__name__), str(error))]
+    half = len(group) // 2
+    return _compute(potential, group[:half]) + _compute(potential, group[half:])

@@ -1,0 +1,129 @@
+"""What became of a relaxed crystal: one status in every case, and an energy only where it means something."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pymatgen.core import Structure
+
+from symmcd.stability.potential import shortest_distance, space_group_number
+
+# Beyond these a relaxation has run away.  Caesium, the roomiest element, has 115 Å3 an atom and hydrogen under pressure
+# 2; plutonium lies lowest at -14.3 eV/atom, and its compounds hardly lower.
+VOLUME_PER_ATOM = (1.0, 500.0)  # Å3
+LONGEST_CELL_LENGTH = 200.0  # Å
+ENERGY_PER_ATOM = (-16.0, 10.0)  # eV, for the energy at the end; a start may well lie higher
+OVERLAP = 0.5  # Å, the paper's bound of structural validity
+SYMPREC = 0.1  # Å, for the space groups before and after
+
+
+@dataclass(frozen=True)
+class Relaxation:
+    """What became of one crystal.  Energies are eV/atom; a value that does not exist is None.
+
+    `status` is one of
+
+    ========================  ====================================================================================
+    ``converged``             largest force (cell included) below fmax
+    ``step_limit``            not converged after so many steps; energy and structure are the last ones
+    ``timed_out``             wall-clock limit; energy and structure are those reached
+    ``exploded``              volume, cell or energy ran out of what crystals have; no relaxed energy
+    ``overlapping``           ended with atoms closer than 0.5 Å, where CHGNet was never trained; no relaxed energy
+    ``too_large``             primitive cell above the limit of atoms; nothing computed
+    ``failed:<reason>``       CHGNet cannot take it: isolated_atoms, unknown_element:Po, not_finite, …
+    ========================  ====================================================================================
+    """
+
+    status: str
+    formula: str
+    number_of_atoms: int  # primitive cell
+    energy_initial: float | None = None
+    energy_relaxed: float | None = None
+    steps: int = 0
+    fmax: float | None = None  # eV/Å, largest generalised force at the end, as FIRE judges it
+    seconds: float = 0.0  # of a batch, the crystal's share
+    rms_displacement: float | None = None  # Å, common shift removed, in the mean of both cells
+    volume_change: float | None = None  # relaxed / initial - 1
+    space_group_initial: int | None = None
+    space_group_relaxed: int | None = None
+    min_distance_initial: float | None = None  # Å
+    min_distance_relaxed: float | None = None  # Å
+    detail: str = ""  # the message behind an unforeseen failure
+    method: str = ""  # structure_optimizer | unconstrained | symmetry
+    energy_calls: int = 0  # geometries that CHGNet computed
+    energy_symmetric: float | None = None  # where symmetry was released at the end, the energy before
+    structure: Structure | None = None  # relaxed, primitive cell
+
+    def row(self) -> dict[str, Any]:
+        """Everything but the structure, for a table."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "structure"}
+
+
+COLUMNS = tuple(f.name for f in dataclasses.fields(Relaxation) if f.name != "structure")
+
+
+@dataclass(frozen=True)
+class State:
+    """A computed point of a relaxation."""
+
+    structure: Structure
+    energy: float  # eV/atom
+
+
+def ran_away(lattice: np.ndarray, atoms: int, first: np.ndarray | None = None) -> bool:
+    """Whether a cell is out of what crystals have; on the way it may be as wide as the `first` one was.
+
+    Args:
+        lattice: (3, 3) rows in Å.
+        atoms: in the cell.
+        first: (3, 3) cell at the start, if this is not the end.
+    """
+    largest, longest = VOLUME_PER_ATOM[1], LONGEST_CELL_LENGTH
+    if first is not None:
+        largest = max(largest, 1.5 * abs(np.linalg.det(first)) / atoms)
+        longest = max(longest, 1.5 * np.linalg.norm(first, axis=1).max())
+    volume = abs(np.linalg.det(lattice)) / atoms
+    return not (VOLUME_PER_ATOM[0] < volume < largest and np.linalg.norm(lattice, axis=1).max() < longest)
+
+
+def with_start(result: Relaxation, first: State | None) -> Relaxation:
+    """`result` with what is known of the first point."""
+    if first is None:
+        return result
+    return dataclasses.replace(
+        result,
+        energy_initial=first.energy,
+        space_group_initial=space_group_number(first.structure, SYMPREC),
+        min_distance_initial=shortest_distance(first.structure),
+    )
+
+
+def with_end(result: Relaxation, first: State | None, last: State | None) -> Relaxation:
+    """What is known of the relaxed crystal, or a status that says why its energy means nothing."""
+    if first is None or last is None:
+        return result
+    distance = shortest_distance(last.structure)
+    away = ran_away(last.structure.lattice.matrix, len(last.structure))
+    if away or not ENERGY_PER_ATOM[0] < last.energy < ENERGY_PER_ATOM[1]:
+        return dataclasses.replace(result, status="exploded", min_distance_relaxed=distance)
+    if distance < OVERLAP:
+        return dataclasses.replace(result, status="overlapping", min_distance_relaxed=distance)
+    return dataclasses.replace(
+        result,
+        energy_relaxed=last.energy,
+        rms_displacement=_rms_displacement(first.structure, last.structure),
+        volume_change=last.structure.volume / first.structure.volume - 1,
+        space_group_relaxed=space_group_number(last.structure, SYMPREC),
+        min_distance_relaxed=distance,
+        structure=last.structure,
+    )
+
+
+def _rms_displacement(first: Structure, last: Structure) -> float:
+    """Root mean square shift of the atoms in Å, beyond what the cell's strain and a common shift account for."""
+    shift = last.frac_coords - first.frac_coords  # positions are not wrapped between steps
+    cartesian = (shift - shift.mean(axis=0)) @ ((first.lattice.matrix + last.lattice.matrix) / 2)
+    return float(np.sqrt((cartesian**2).sum(axis=1).mean()))
