@@ -1,10 +1,42 @@
-# The denoiser.
+# The denoiser: one network, or the two of a staged model, which train side by side.
+
+
+PARTS = ["wyckoff", "geometry"] if config["model"]["kind"] == "staged" else []
+
+
+rule train_part:
+    input:
+        train="<results>/asymmetric_units/train.npz",
+        val="<results>/asymmetric_units/val.npz",
+    output:
+        weights="<results>/training/seed{seed}/{part}/weights.safetensors",
+        losses="<results>/training/seed{seed}/{part}/losses.csv",
+    log:
+        "<logs>/train_part/seed{seed}_{part}.log",
+    benchmark:
+        "<benchmarks>/train_part/seed{seed}_{part}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: max(1, min(8, workflow.cores // 2))
+    resources:
+        gpu=GPUS,
+    params:
+        device=device,
+        directory=lambda wildcards, output: Path(output.weights).parents[1],
+        model=settings("model"),
+        settings=settings("training"),
+    shell:
+        "symmcd train {input.train} {input.val} {params.directory} --part {wildcards.part} --seed {wildcards.seed}"
+        " --device {params.device} --model-settings {params.model:q} --settings {params.settings:q} 2>&1 | tee {log}"
 
 
 rule train:
     input:
         train="<results>/asymmetric_units/train.npz",
         val="<results>/asymmetric_units/val.npz",
+        parts=expand(
+            "<results>/training/seed{{seed}}/{part}/{file}", part=PARTS, file=["weights.safetensors", "losses.csv"]
+        ),
     output:
         denoiser="<results>/training/seed{seed}/denoiser.safetensors",
         losses="<results>/training/seed{seed}/losses.csv",
@@ -14,9 +46,9 @@ rule train:
         "<benchmarks>/train/seed{seed}.tsv"
     conda:
         "../envs/torch.yaml"
-    threads: 8
+    threads: 8 if not PARTS else 1  # of a staged model only joins its parts
     resources:
-        gpu=GPUS,
+        gpu=0 if PARTS else GPUS,
     params:
         device=device,
         directory=subpath(output.denoiser, parent=True),

@@ -76,7 +76,7 @@ def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> Checkpoin
     if text.get("format") != FORMAT:
         raise InputError(f"{path}: not a denoiser of symmcd (format {text.get('format')!r}, expected {FORMAT!r})")
     metadata = json.loads(text["symmcd"])
-    settings = read_section("model", metadata["model"])
+    settings = read_section("model", {"kind": "joint"} | metadata["model"])  # the first checkpoints name no kind
     tensors = {name: torch.from_numpy(value).to(device) for name, value in arrays.items()}
     kept = under("statistics/", tensors)
     names = {field.name for field in dataclasses.fields(DataStatistics)}

@@ -43,7 +43,7 @@ def run(
     partial = output.with_name(f"{output.name}.partial")
     prefix = fingerprint(denoiser, settings, shard, shards, seed)
     progress = Progress(f"sampling shard {shard}/{shards}, crystal", len(numbers))
-    steps, done, parts = settings.steps, 0, []
+    steps, done, parts = generator.steps(sampler), 0, []
     for index, plan in enumerate(generator.plan(numbers, sampler, seed, settings.space_groups)):
         path = partial / f"{prefix}-{index}.npz"
         if path.exists():

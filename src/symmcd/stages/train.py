@@ -37,6 +37,7 @@ from symmcd.settings import ModelSettings, TrainingSettings, read_section
 from symmcd.storage import atomic_path, read_units, write_tensors
 
 CPU_FLOPS = 1e11  # a generous guess of what two cores do in a second
+SURROUNDINGS = 4.0  # what a staged model spends on distances to images and its second network, over its matrix products
 STAGED_PARTS = ("wyckoff", "geometry")
 
 
@@ -237,9 +238,11 @@ def refuse_paper_scale(model: ModelSettings, settings: TrainingSettings, units: 
         InputError: naming the configuration that fits.
     """
     count = np.diff(units.start).astype(float)
-    width, pair = model.width, 0 if model.kind == "staged" else 6 * model.frequencies
+    width, staged = model.width, model.kind == "staged"
+    pair = 0 if staged else 6 * model.frequencies
     multiply_adds = model.layers * ((count**2).sum() * (pair + width) * width + count.sum() * 5 * width**2)
     days = 6 * multiply_adds * settings.epochs / CPU_FLOPS / 86_400  # forward and backward, two operations each
+    days *= SURROUNDINGS if staged else 1
     if days > 1 and not settings.max_minutes:
         raise InputError(
             f"training at this size takes about {days:.0f} days on a CPU, and there is no CUDA device here. "
