@@ -9,7 +9,6 @@ import pandas as pd
 from safetensors.numpy import save_file
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
-from symmcd.report.run_figures import COMPONENTS
 from symmcd.storage import write_units
 
 HEXAGONAL = [[3.6, 0, 0], [-1.8, 1.8 * 3**0.5, 0], [0, 0, 5.03]]
@@ -46,12 +45,17 @@ def make_results(folder, number=60, seed=3):
     (folder / "raw/source.json").write_text(json.dumps({"source": "prototypes", "rows": {"train": 120}}))
     training = folder / "training/seed0"
     training.mkdir(parents=True)
-    about = {"device": "cpu", "commit": "abc1234", "seed": 0, "model": {"width": 64, "layers": 3, "steps": 100}}
+    about = {
+        "device": "cpu",
+        "commit": "abc1234",
+        "seed": 0,
+        "model": {"kind": "staged", "width": 64, "layers": 3, "steps": 100},
+    }
     weights = {"weights/a": np.zeros((2, 3), np.float32), "statistics/b": np.zeros(5, np.float32)}
     save_file(weights, training / "denoiser.safetensors", {"symmcd": json.dumps(about)})
     epoch = np.arange(1, 21)
     losses = {"epoch": epoch, "seconds": np.full(20, 1.5)}
-    for component in COMPONENTS:
+    for component in ("wyckoff", "element", "lattice", "position"):
         losses[f"train_{component}"] = 3 * np.exp(-epoch / 6) + 0.2
         losses[f"val_{component}"] = np.where(epoch % 5 == 0, 3.1 * np.exp(-epoch / 6) + 0.25, np.nan)
     pd.DataFrame(losses).to_csv(training / "losses.csv", index=False)

@@ -22,7 +22,7 @@ HULL = np.random.default_rng(0).gamma(2, 0.2, (2, 50)) - 0.05
 LOSSES = {"epoch": np.arange(1, 9)} | {
     f"{part}_{name}": np.where(np.arange(8) % 2, 1.0, np.nan) if part == "val" else np.linspace(3, 1, 8)
     for part in ("train", "val")
-    for name in run_figures.COMPONENTS
+    for name in ("lattice", "position", "total")
 }
 RATES = [run_figures.Rate("valid", 91.0, 88.0, 93.5, 94.32), run_figures.Rate("both", 70.0, 66.0, 74.0)]
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.errors import InputError
-from symmcd.report.run_figures import COMPONENTS
 from symmcd.storage import read_units
 
 SUN_RATES = ("initially_stable", "relaxed_stable", "sun")  # compared with the published ones
@@ -19,7 +18,7 @@ ALL_RATES = ("initially_stable", "relaxed_stable", "stable_unique", "stable_nove
 
 # file -> stage that writes it, columns that the report needs
 TABLES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "losses": ("train", ("epoch", "seconds", *(f"{p}_{c}" for p in ("train", "val") for c in COMPONENTS))),
+    "losses": ("train", ("epoch", "seconds", "train_lattice", "val_lattice", "train_position", "val_position")),
     "metrics/per_crystal.csv": (
         "summarise",
         ("id", "space_group_found", "structurally_valid", "compositionally_valid"),

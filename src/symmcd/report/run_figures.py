@@ -22,8 +22,6 @@ from symmcd.report.style import (
     plain_log_ticks,
 )
 
-COMPONENTS = ("total", "lattice", "position", "element", "site_symmetry")
-
 
 @dataclass(frozen=True)
 class Rate:
@@ -40,12 +38,14 @@ def losses(table: Mapping[str, np.ndarray]) -> Any:
     """Training and validation loss of each component over epochs.
 
     Args:
-        table: columns of losses.csv; a validation loss is NaN in epochs that were not validated.
+        table: columns of losses.csv; a loss is NaN in epochs that were not validated, or in which its part of a staged
+            model had finished.
     """
+    components = [name.removeprefix("train_") for name in table if name.startswith("train_")]
     with figure_style():
-        figure, row = new_figure((WIDE[0], 2.5), 1, len(COMPONENTS))
+        figure, row = new_figure((WIDE[0], 2.5), 1, len(components))
         epoch = np.asarray(table["epoch"], float)
-        for axes, component in zip(row, COMPONENTS, strict=True):
+        for axes, component in zip(row, components, strict=True):
             training, validation = (np.asarray(table[f"{part}_{component}"], float) for part in ("train", "val"))
             axes.plot(epoch, training, color=REFERENCE, linewidth=1.4, label="training")
             there = np.isfinite(validation)

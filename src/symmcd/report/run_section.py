@@ -24,7 +24,9 @@ LARGEST_DRAWN = 200  # atoms; more are a heap of spheres
 def run(results: Results) -> Section:
     """Data, sizes, seed, device, versions, and how long each stage took."""
     training = results.training
-    model = ", ".join(f"{name} {training['model'][name]:,}" for name in ("width", "layers", "steps"))
+    model = f"{training['model'].get('kind', 'joint')}, " + ", ".join(
+        f"{name} {training['model'][name]:,}" for name in ("width", "layers", "steps")
+    )
     facts: list[tuple[Text, Text]] = [
         ("Data", f"{results.source['source']}: {len(results.train):,} training, {len(results.test):,} test crystals"),
         ("Generated", f"{len(results.generated):,} crystals, of which {len(results.relaxed):,} relaxed with CHGNet"),

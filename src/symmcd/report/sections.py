@@ -17,6 +17,13 @@ from symmcd.report.load import Results
 from symmcd.report.page import Section, Table, place
 from symmcd.report.typesetting import symbol_html
 
+LOSSES = {  # what the losses of each kind of model are
+    "joint": "The total is the weighted sum of its components.",
+    "unit_cell": "The total is the weighted sum of its components.",
+    "staged": "Wyckoff positions and elements: nats a crystal; lattice and position: squared errors of noise and score,"
+    " 1 for a network that knows nothing. The two networks are trained apart.",
+}
+
 
 def templates(units: AsymmetricUnits) -> np.ndarray:
     """(B,) template of each crystal, as `AsymmetricUnit.template` writes it."""
@@ -147,19 +154,19 @@ def content(results: Results, folder: Path) -> Section:
 def training(results: Results, folder: Path) -> Section:
     """Losses."""
     table = results.losses
-    validated = table[np.isfinite(table["val_total"].astype(float))]
-    last = ""
-    if len(validated):
-        row = validated.iloc[-1]
-        last = f", last validation loss {number(float(row['val_total']))} (epoch {int(row['epoch'])})"
+    last = []
+    for name in (column.removeprefix("val_") for column in table if column.startswith("val_")):
+        validated = table[np.isfinite(table[f"val_{name}"].astype(float))]
+        if len(validated):
+            row = validated.iloc[-1]
+            last.append(f"{name.replace('_', ' ')} {number(float(row[f'val_{name}']))} (epoch {int(row['epoch'])})")
     figure = place(
         run_figures.losses({name: table[name].to_numpy() for name in table.columns}),
         folder,
         "losses",
-        Markup(
-            "<b>Losses</b> over {:,} epochs on n = {:,} training crystals; the total is the weighted sum of its"
-            " components. Last training loss {}{}."
-        ).format(len(table), len(results.train), number(float(table["train_total"].iloc[-1])), last),
+        Markup("<b>Losses</b> over {:,} epochs on n = {:,} training crystals. {} Last validation losses: {}.").format(
+            len(table), len(results.train), LOSSES[results.training["model"].get("kind", "joint")], ", ".join(last)
+        ),
         "Training and validation loss of each component over epochs",
         wide=True,
     )
