@@ -10,7 +10,6 @@ import pytest
 from matminer.featurizers.site import CrystalNNFingerprint
 from pymatgen.analysis.local_env import LocalStructOrderParams, VoronoiNN
 from pymatgen.core import Lattice, Structure
-from tests.crystallography.prototypes import prototype
 
 from symmcd.metrics.coordination import (
     FingerprintError,
@@ -20,6 +19,7 @@ from symmcd.metrics.coordination import (
     voronoi_faces,
 )
 from symmcd.metrics.order_parameters import FIRST, LABELS, MOTIFS, Shell, steinhardt
+from tests.crystallography.prototypes import prototype
 
 NAMES = ("NaCl", "CsCl", "SrTiO3", "TiO2 rutile", "ZnO", "Al2O3", "ThCr2Si2", "NiAs", "MgZn2", "Bi2Te3", "TiNiSi")
 UNORDERED = LABELS.index("body-centered cubic CN_8")  # pymatgen takes each pair of neighbours once, in no fixed order
@@ -77,9 +77,9 @@ def test_order_parameters_are_pymatgens(number: int, featuriser: CrystalNNFinger
 
 def test_perfect_polyhedra() -> None:
     octahedron = Shell.of(np.concatenate([np.eye(3), -np.eye(3)]) * 2.1)
-    assert dict((name, f(octahedron)) for name, f in MOTIFS[6])["octahedral"] == pytest.approx(1)
+    assert {name: f(octahedron) for name, f in MOTIFS[6]}["octahedral"] == pytest.approx(1)
     tetrahedron = Shell.of(np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) * 1.2)
-    assert dict((name, f(tetrahedron)) for name, f in MOTIFS[4])["tetrahedral"] == pytest.approx(1, abs=1e-3)
+    assert {name: f(tetrahedron) for name, f in MOTIFS[4]}["tetrahedral"] == pytest.approx(1, abs=1e-3)
     assert steinhardt(octahedron, 4) == pytest.approx(0.76376, abs=1e-5)  # Steinhardt et al. 1983
     assert steinhardt(octahedron, 6) == pytest.approx(0.35355, abs=1e-5)
 

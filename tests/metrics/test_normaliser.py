@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
 from pyxtal.symmetry import Group
-from tests.crystallography.prototypes import PROTOTYPES, prototype
 
 from symmcd import reduce
 from symmcd.crystallography.space_group import operations
 from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.metrics.normaliser import canonical_template, letter_permutations
+from tests.crystallography.prototypes import PROTOTYPES, prototype
 
 
 def classes(group: int) -> list[str]:

@@ -18,10 +18,10 @@ from symmcd import reduce, replicate
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
 from symmcd.metrics.crystal_scores import COLUMNS, score
 from symmcd.metrics.distributions import densities, element_counts, wasserstein
-from symmcd.metrics.intervals import bootstrap, wilson
+from symmcd.metrics.intervals import bootstrap, resolvable, wilson
 from symmcd.metrics.novelty import Novelty, composition_keys
 from symmcd.metrics.set_summary import Reference, summarise_set
-from symmcd.metrics.symmetry import detected_group, group_distance, keeps_group
+from symmcd.metrics.symmetry import agreement, detect, detected_group, group_distance, keeps_group
 from symmcd.metrics.templates import count_templates, templates
 from symmcd.metrics.uniqueness import composition_key, first_matches, first_of_its_kind, unmatchable
 from tests.crystallography.prototypes import PROTOTYPES, prototype
@@ -59,6 +59,34 @@ def test_group_distance_of_equal_and_disjoint_sets() -> None:
 def test_the_last_two_groups_have_bins_of_their_own() -> None:
     """A published evaluator counted 229 and 230 together."""
     assert group_distance(np.array([229]), np.array([230])) == pytest.approx(math.sqrt(math.log(2)))
+    assert group_distance(np.array([229]), np.array([230]), merge_last=True) == 0
+
+
+def test_what_a_sample_can_resolve_by_simulation() -> None:
+    """Shares half the difference below and above 30 % are told apart in 80 % of the draws."""
+    n, share = 1000, 0.3
+    half = resolvable(share, n) / 2
+    rng = np.random.default_rng(0)
+    a, b = (rng.binomial(n, p, 4000) / n for p in (share - half, share + half))
+    mean = (a + b) / 2
+    apart = np.abs(a - b) > 1.96 * np.sqrt(2 * mean * (1 - mean) / n)
+    assert apart.mean() == pytest.approx(0.8, abs=0.02)
+    assert math.isnan(resolvable(0.5, 0))
+
+
+def test_agreement_of_the_symmetry_found() -> None:
+    """The same perovskite asked for as Pm-3m, as its subgroup P4/mmm, as a group that it lacks, and broken."""
+    cubic = replicate(reduce(prototype("SrTiO3")))
+    assert agreement(detect(cubic, 0.01), 221) == "exact"
+    assert agreement(detect(cubic, 0.01), 123) == "supergroup"
+    assert agreement(None, 221) == "none"
+    broken = cubic.copy()
+    broken.translate_sites([0], [0.011, 0.023, 0.031], frac_coords=True)
+    assert agreement(detect(broken, 0.01), 221) == "lower"
+    assert agreement(detect(broken, 1.0), 221) == "exact"
+    doubled = cubic.copy()
+    doubled.make_supercell([1, 1, 2])
+    assert agreement(detect(doubled, 0.01), 123) == "supergroup"
 
 
 def test_densities_and_element_counts_are_pymatgens() -> None:

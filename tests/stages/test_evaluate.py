@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import zipfile
 from pathlib import Path
 
+import ase.io
 import numpy as np
 import pandas as pd
 import pytest
@@ -93,3 +96,65 @@ def test_the_stage_takes_a_folder_of_cifs(tmp_path: Path) -> None:
         assert int(row["space_group_found"]) == PROTOTYPES[name][0]
     summary = pd.read_csv(tmp_path / "out/summary.csv")
     assert summary[summary["metric"] == "validity"]["value"].iloc[0] == 75
+    assert table["fingerprint"]["broken"] == "no_atoms"
+    shares = summary[summary["protocol"] == "strict"].set_index("metric")["value"]
+    assert (shares["coverage_recall"], shares["coverage_precision"]) == (100, 75)  # the broken one is a miss
+    assert "this set, strict" in (tmp_path / "out/table2.md").read_text()
+
+
+def as_files(folder: Path, kind: str) -> Path:
+    """Three prototypes in one of the formats that people keep crystals in."""
+    structures = {name.replace(" ", "_"): prototype(name) for name in NAMES}
+    if kind == "zip":
+        with zipfile.ZipFile(folder / "a.zip", "w") as archive:
+            for name, structure in structures.items():
+                archive.writestr(f"sub/{name}.cif", structure.to(fmt="cif"))
+        return folder / "a.zip"
+    if kind == "json":
+        (folder / "a.json").write_text(json.dumps({name: s.as_dict() for name, s in structures.items()}))
+        return folder / "a.json"
+    frames = [s.to_ase_atoms() for s in structures.values()]
+    ase.io.write(folder / "a.extxyz", frames, format="extxyz")
+    return folder / "a.extxyz"
+
+
+@pytest.mark.parametrize("kind", ["zip", "json", "extxyz"])
+def test_every_format_gives_the_same_scores(kind: str, tmp_path: Path) -> None:
+    evaluate.run(as_files(tmp_path, kind), tmp_path / "out", None, ScoreSettings())
+    table = pd.read_csv(tmp_path / "out/per_crystal.csv")
+    assert table["space_group_found"].tolist() == [PROTOTYPES[name][0] for name in NAMES]
+    assert not (tmp_path / "out/fingerprints.sqlite").exists()  # nothing to compare with, nothing computed
+
+
+def test_bad_input_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"no .cif files here"):
+        evaluate.run(tmp_path / "empty", tmp_path / "out", None, ScoreSettings())
+    (tmp_path / "a.docx").write_text("text")
+    with pytest.raises(InputError, match="unknown kind of file"):
+        evaluate.run(tmp_path / "a.docx", tmp_path / "out", None, ScoreSettings())
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_no_crystal_among_cifs_is_left_alone(tmp_path: Path) -> None:
+    """A folder with notes and an xyz beside its CIFs: the CIFs count."""
+    prototype("NaCl").to(str(tmp_path / "one.cif"))
+    (tmp_path / "notes.txt").write_text("mine")
+    prototype("ZnO").to_ase_atoms().write(tmp_path / "two.xyz")
+    evaluate.run(tmp_path, tmp_path / "out", None, ScoreSettings())
+    assert pd.read_csv(tmp_path / "out/per_crystal.csv")["id"].tolist() == ["one"]
+
+
+def test_misses_of_coverage_stay_in_the_denominator() -> None:
+    """Overlapping atoms, an element beyond Magpie's tables and a disordered crystal beside a good one."""
+    bad = {
+        "close": Structure(Lattice.cubic(4), ["Na", "Cl"], [[0, 0, 0], [0, 0, 1e-6]]),
+        "heavy": Structure(Lattice.cubic(4), ["Og", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]]),
+        "half": Structure(Lattice.cubic(3), [{"Fe": 0.5, "Ni": 0.5}], [[0, 0, 0]]),
+    }
+    units = AsymmetricUnits.from_units([reduce(prototype("NaCl"))])
+    result = symmcd.evaluate({"good": prototype("NaCl"), **bad}, reference=units, workers=1)
+    assert result.table["fingerprint"].tolist() == ["ok", "atoms_coincide", "no_magpie_data", "disordered"]
+    assert result.table["covered"].tolist() == [True, False, False, False]
+    assert value(result, "coverage_precision") == 25
+    assert value(result, "coverage_recall") == 100

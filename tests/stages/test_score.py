@@ -15,9 +15,9 @@ from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUni
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.errors import InputError
 from symmcd.settings import ScoreSettings
-from symmcd.stages import score, summarise
+from symmcd.stages import export, fingerprint, score, summarise
 from symmcd.storage import write_units
-from symmcd.structures.write import write_extxyz
+from symmcd.structures.write import read_extxyz, write_extxyz
 
 NAMES = ("NaCl", "CsCl", "SrTiO3", "TiO2 rutile", "ZnO")
 
@@ -44,7 +44,10 @@ def run_shards(folder: Path, shards: int) -> list[Path]:
 
 def run_summary(folder: Path, shards: list[Path]) -> tuple[pd.DataFrame, dict[tuple[str, str], pd.Series]]:
     known = folder / "known.npz"
-    summarise.run(shards, folder / "units.npz", known, known, folder / "metrics", ScoreSettings(), seed=0)
+    for name in ("units", "known"):
+        fingerprint.run(folder / f"{name}.npz", folder / f"fp/{name}.npz", None, ScoreSettings(), workers=1)
+    found = folder / "fp/units.npz", folder / "fp/known.npz"
+    summarise.run(shards, folder / "units.npz", known, known, *found, folder / "metrics", ScoreSettings(), seed=0)
     table = pd.read_csv(folder / "metrics/per_crystal.csv", dtype={"id": str}, keep_default_na=False)
     summary = pd.read_csv(folder / "metrics/summary.csv", keep_default_na=False, na_values=[""])
     return table, {(row["metric"], row["protocol"]): row for _, row in summary.iterrows()}
@@ -70,6 +73,14 @@ def test_the_summary_by_hand(folder: Path) -> None:
     assert rows["templates_in_train", "paper"]["value"] == 50
     assert rows["templates_new", "paper"]["value"] == 3
     assert rows["space_group_jsd", "paper"]["n"] == 5  # valid crystals only
+    # three of the six are the reference crystals themselves; the two close atoms have a fingerprint all the same
+    assert rows["coverage_recall", "strict"]["value"] == 100
+    assert rows["coverage_recall", "paper"]["n"] == 3
+    assert rows["coverage_precision", "strict"]["value"] >= 50
+    assert table["covered_strict"][:3].astype(str).tolist() == ["True"] * 3
+    assert table["structure_distance"][:3].astype(float).max() < 1e-6
+    assert rows["templates_canonical_unique", "strict"]["value"] == 6
+    assert rows["agreement_exact", "strict"]["value"] == pytest.approx(100 * 5 / 6, abs=1e-3)
     assert {"density_wasserstein", "element_count_wasserstein", "space_group_jsd"} <= {metric for metric, _ in rows}
 
 
@@ -139,3 +150,41 @@ def test_shards_of_another_run_are_refused(folder: Path) -> None:
         run_summary(folder, paths[:2])
     with pytest.raises(InputError, match=r"shard9\.csv"):
         run_summary(folder, [*paths, folder / "shard9.csv"])
+
+
+def test_fingerprints_of_other_crystals_are_refused(folder: Path) -> None:
+    run_summary(folder, shards := run_shards(folder, 1))
+    known, wrong = folder / "known.npz", folder / "fp/known.npz"
+    with pytest.raises(InputError, match="3 fingerprints, not of the 6 crystals"):
+        summarise.run(
+            shards, folder / "units.npz", known, known, wrong, wrong, folder / "metrics", ScoreSettings(), seed=0
+        )
+    gone = folder / "gone.npz"
+    with pytest.raises(InputError, match=r"gone.npz: no such file"):
+        summarise.run(shards, folder / "units.npz", known, known, gone, wrong, folder / "m", ScoreSettings(), seed=0)
+
+
+def test_fingerprints_go_on_where_they_were(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = folder / "fp/units.npz"
+    fingerprint.run(folder / "units.npz", output, None, ScoreSettings(), workers=2)
+    assert "6 crystals: ok 6" in capsys.readouterr().out
+    first = np.load(output)["structure"]
+    output.unlink()
+    fingerprint.run(folder / "units.npz", output, None, ScoreSettings(fingerprint_seconds=1e-9), workers=2)
+    assert (np.load(output)["structure"] == first).all()  # from the cache: no time was needed
+
+
+def test_export_for_genbench(folder: Path) -> None:
+    units = AsymmetricUnits.from_units([reduce(prototype("NaCl"))] * 2503)
+    write_units(folder / "many.npz", units)
+    export.run(folder / "many.npz", folder / "genbench", "genbench", seed=1)
+    names = sorted(path.name for path in (folder / "genbench/cif").iterdir())
+    assert len(names) == len((folder / "genbench/structures.txt").read_text().splitlines()) == 2500
+    assert len({name[:5] for name in names}) == 2500
+    with pytest.raises(InputError, match="takes exactly 2500"):
+        export.run(folder / "units.npz", folder / "few", "genbench", seed=1)
+
+
+def test_export_for_mattergen(folder: Path) -> None:
+    export.run(folder / "units.npz", folder / "out", "mattergen", seed=0)
+    assert len(read_extxyz(folder / "out/generated_crystals.extxyz")) == 6
