@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import gzip
 import os
 from pathlib import Path
@@ -17,8 +18,9 @@ from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
 from symmcd import reduce, replicate
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
-from symmcd.crystallography.lattice import constrain, lattice_from_k
-from symmcd.crystallography.orbit import replicate_flat
+from symmcd.crystallography.decode import decode
+from symmcd.crystallography.lattice import constrain, free_coefficients, lattice_from_k
+from symmcd.crystallography.orbit import in_unit_cell, replicate_flat
 from symmcd.crystallography.space_group import operations
 from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.errors import InputError
@@ -132,6 +134,31 @@ def test_round_trip_of_300_real_crystals() -> None:
         rms = StructureMatcher(ltol=0.05, stol=0.1, angle_tol=2, attempt_supercell=False).get_rms_dist(structure, made)
         assert rms is not None, row["material_id"]
         assert SpacegroupAnalyzer(made, symprec=1e-3).get_space_group_number() == unit.space_group, row["material_id"]
+
+
+@given(st.lists(st.integers(1, 230), min_size=1, max_size=4), st.integers(0, 10_000))
+@settings(max_examples=30, deadline=None)
+def test_unit_cells_are_the_same_crystals_without_symmetry(numbers: list[int], seed: int) -> None:
+    """One by one against pymatgen's cells; decoding, whatever k of group 1, leaves them as they are."""
+    units = AsymmetricUnits.from_units([random_unit(seed, number, 3) for number in numbers])
+    units = dataclasses.replace(units, properties={"e_above_hull": np.arange(len(units)) / 10})
+    cells = in_unit_cell(units)
+    assert list(cells.label) == list(units.label)
+    assert cells.properties == units.properties
+    assert free_coefficients()[cells.space_group - 1].all()
+    for i in range(len(units)):
+        before, after = replicate(units[i]), replicate(cells[i])
+        assert set(cells[i].letter) == {"a"}
+        assert cells[i].space_group == 1
+        assert cells[i].composition == units[i].composition
+        assert len(cells[i].element) == len(after) == len(before)
+        assert after.lattice.parameters == pytest.approx(before.lattice.parameters)
+        np.testing.assert_array_equal(after.atomic_numbers, before.atomic_numbers)
+        np.testing.assert_allclose(after.distance_matrix, before.distance_matrix, atol=1e-9)
+    code = TABLE.site_symmetry[cells.wyckoff]
+    again = decode(cells.space_group, cells.lattice, cells.element, cells.position, code, cells.start)
+    np.testing.assert_allclose(again.lattice, cells.lattice)
+    np.testing.assert_allclose(again.position, cells.position, atol=1e-12)
 
 
 def test_disordered_crystals_are_refused() -> None:

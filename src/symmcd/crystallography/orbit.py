@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +40,22 @@ def replicate_flat(units: AsymmetricUnits) -> Crystals:
     operation = table.operations[row]
     position = wrap((operation[:, :, :3] @ units.position[orbit, :, None])[..., 0] + operation[:, :, 3])
     return Crystals(lattice_from_k(units.lattice), first[units.start], units.element[orbit], position, orbit)
+
+
+def in_unit_cell(units: AsymmetricUnits) -> AsymmetricUnits:
+    """The same crystals without their symmetry: in group 1 every atom of the conventional cell is an orbit of its own.
+
+    What the paper compares asymmetric units with (its Table 4): all six k are free and every site symmetry is 1.
+    """
+    cells = replicate_flat(units)
+    return dataclasses.replace(
+        units,
+        space_group=np.ones(len(units), int),
+        start=cells.start,
+        element=cells.element,
+        wyckoff=np.full(len(cells.element), wyckoff_table().start[0]),  # group 1 has one position, 1a
+        position=cells.position,
+    )
 
 
 def wrap(position: np.ndarray) -> np.ndarray:
