@@ -68,15 +68,21 @@ def batch_losses(
     weights: Mapping[str, float],
     *,
     backward: bool,
+    weight: float = 1.0,
+    share: Tensor | None = None,
 ) -> dict[str, float]:
-    """Mean loss of each component and their weighted total; gradients are added to the network if asked.
+    """Mean loss of each component and their weighted total; `weight` times its gradient is added if asked.
 
-    The batch goes through in groups of similar orbit counts, whose gradients add up to that of the whole.
+    The batch goes through in groups of similar orbit counts, whose gradients add up to that of the whole.  With `share`
+    only these of its crystals do, still divided by the counts of the whole batch: losses and gradients of shares, one
+    in each of several processes, add up to those of the batch.
     """
     device = noisy.mask.device.type
     orbits = int(noisy.mask.sum())
     sums = torch.zeros(len(NAMES), device=noisy.mask.device, dtype=torch.float64)
-    for rows, width in split_by_count(noisy.count, LAUNCH_PAIRS[device]):
+    count = noisy.count if share is None else noisy.count[share]
+    for group, width in split_by_count(count, LAUNCH_PAIRS[device]):
+        rows = group if share is None else share[group]
         part, part_target = noisy.select(rows, width), target.select(rows, width)
         with torch.set_grad_enabled(backward):
             with torch.autocast(device, dtype=torch.bfloat16, enabled=device == "cuda"):
@@ -84,6 +90,6 @@ def batch_losses(
             losses = component_losses(prediction, part_target, part.mask, len(noisy), orbits)
             total = total_loss(losses, weights)
         if backward:
-            total.backward()
+            (weight * total).backward()
         sums += torch.stack([*(losses[name] for name in COMPONENTS), total]).detach()
     return dict(zip(NAMES, sums.tolist(), strict=True))
