@@ -65,8 +65,16 @@ rule summarise:
         code=sources("metrics"),
     output:
         per_crystal="<results>/metrics/per_crystal.csv",
-        tables=expand("<results>/metrics/table{number}.{suffix}", number=(1, 2), suffix=("md", "tex")),
-        summary=report("<results>/metrics/summary.csv", category="Metrics", labels={"table": "summary"}),
+        tables=expand(
+            "<results>/metrics/table{number}.{suffix}",
+            number=(1, 2),
+            suffix=("md", "tex"),
+        ),
+        summary=report(
+            "<results>/metrics/summary.csv",
+            category="Metrics",
+            labels={"table": "summary"},
+        ),
     log:
         "<logs>/summarise/summarise.log",
     benchmark:

@@ -93,7 +93,7 @@ def summarise_set(
         _coverage(rows, coverage, table)
     if reference is not None:
         _distributions(rows, table, valid, reference, sample, seed)
-    worst = 100 * resolvable(0.5, rows.total)
+    worst = min(100.0, 100 * resolvable(0.5, rows.total))
     note = "% points: two sets of this size with shares near 50 % are told apart (95 %, power 80 %) from here on"
     rows.add("resolvable_difference", "strict", worst, None, None, rows.total, note)
     return rows.rows
