@@ -208,6 +208,7 @@ def _enter(index: int, crystal: Structure | AsymmetricUnit, method: Method, limi
         return dataclasses.replace(result, status="too_large")
     try:
         check_elements(relaxation.neighbours.element)
+        relaxation.neighbours.topology(relaxation.lattice, relaxation.position)  # its size decides who shares a call
     except UnusableCrystalError as reason:
         return dataclasses.replace(result, status=f"failed:{reason}")
     return _Entry(index, relaxation, result)
@@ -218,7 +219,7 @@ def _groups(entries: Sequence[_Entry], rows: int) -> Iterator[list[_Entry]]:
     group: list[_Entry] = []
     total = 0
     for entry in entries:
-        size = entry.rows() or 200 * entry.relaxation.atoms  # before its first call the crystal's graph is not known
+        size = entry.rows()
         if group and total + size > rows:
             yield group
             group, total = [], 0

@@ -21,7 +21,7 @@ LARGEST_STRAIN = 0.05  # a step
 NOISE = 2e-6  # eV an atom, of CHGNet's single precision
 # Model of the second derivatives: each bond a spring of STIFFNESS eV/Å² at the sum of covalent radii, falling off by
 # exp(-DECAY) for each such sum beyond; and what holds an atom or the cell where no spring does.
-STIFFNESS, DECAY = 6.0, 5.0
+STIFFNESS, DECAY = 3.0, 5.0
 ATOM_STIFFNESS, CELL_STIFFNESS = 1.0, 0.2  # eV/Å² an atom; eV/Å3 a volume
 
 

@@ -90,6 +90,7 @@ class SymmetricCell:
         image = np.einsum("oij,nj->oni", self.rotation, position) + translation[:, None]
         difference = image[:, :, None] - position[None, None]  # (g, n, n, 3)
         away = np.abs(difference - np.rint(difference)).max(axis=3)
+        away = np.where(self.orbit[:, None] == self.orbit[None], away, np.inf)  # orbits may sit on one another
         partner = away.argmin(axis=2)
         chosen = np.take_along_axis(difference, partner[:, :, None, None], axis=2)[:, :, 0]
         return partner, np.rint(chosen).astype(int)

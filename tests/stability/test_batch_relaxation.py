@@ -1,0 +1,229 @@
+"""Relaxations of a batch: FIRE as StructOptimizer has it, BFGS with the space group kept, a status for each crystal."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from pymatgen.core import Lattice, Structure
+from tests.stability.prototypes import CRYSTALS, displaced
+
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
+from symmcd.crystallography.lattice import free_coefficients
+from symmcd.crystallography.wyckoff import wyckoff_table
+from symmcd.stability.batch_relaxation import Limits, relax_many
+from symmcd.stability.batched_potential import BatchedPotential, Request
+from symmcd.stability.constrained import SymmetricRelaxation
+from symmcd.stability.neighbours import NeighbourList
+from symmcd.stability.potential import load_chgnet, primitive_cell
+from symmcd.stability.relaxation import relax
+from symmcd.structures.units import reduce
+
+RETURNING = ("rutile", "perovskite", "wurtzite", "spinel")
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_chgnet("cpu")
+
+
+@pytest.fixture(scope="module")
+def potential():
+    return BatchedPotential(load_chgnet("cpu"))
+
+
+def run(crystals, potential, method, *, batch_size=8, rows=10_000, **limits):
+    found = dict(relax_many(crystals, potential, method, batch_size=batch_size, rows=rows, limits=Limits(**limits)))
+    assert sorted(found) == list(range(len(crystals)))
+    return [found[index] for index in sorted(found)]
+
+
+def disturbed(unit, seed=0):
+    """The same space group and orbits; free components of k and free coordinates moved by some 2 %."""
+    units, random = AsymmetricUnits.from_units([unit]), np.random.default_rng(seed)
+    generator = wyckoff_table().generator[units.wyckoff]
+    position = units.position + random.normal(0, 0.008, units.position.shape)
+    return dataclasses.replace(
+        units,
+        lattice=units.lattice + random.normal(0, 0.02, (1, 6)) * free_coefficients()[unit.space_group - 1],
+        position=np.einsum("aij,aj->ai", generator[:, :, :3], position) + generator[:, :, 3],
+    )[0]
+
+
+def test_fire_makes_struct_optimizers_steps(model, potential):
+    """Same number of steps, energies and structure, in a batch with others, as ASE's FIRE and filter one by one."""
+    crystals = [displaced(CRYSTALS[name], 0.1) for name in ("rutile", "rock salt", "wurtzite")]
+    crystals[1].scale_lattice(crystals[1].volume * 1.1)
+    ours = run(crystals, potential, "unconstrained", steps=30)
+    for crystal, found in zip(crystals, ours, strict=True):
+        expected = relax(crystal, model, steps=30)
+        assert (found.status, found.steps, found.energy_calls) == (expected.status, expected.steps, expected.steps + 1)
+        assert found.energy_initial == pytest.approx(expected.energy_initial, abs=1e-5)
+        assert found.energy_relaxed == pytest.approx(expected.energy_relaxed, abs=1e-4)
+        assert found.fmax == pytest.approx(expected.fmax, rel=0.02)
+        assert found.structure.lattice.matrix == pytest.approx(expected.structure.lattice.matrix, abs=2e-3)
+        assert found.rms_displacement == pytest.approx(expected.rms_displacement, abs=1e-3)
+
+
+@pytest.fixture(scope="module")
+def ideal(potential):
+    """Tightly relaxed crystals, with their group kept."""
+    return dict(
+        zip(RETURNING, run([reduce(CRYSTALS[n]) for n in RETURNING], potential, "symmetry", fmax=0.005), strict=True)
+    )
+
+
+def test_displaced_crystals_return(potential, ideal):
+    """Without the group: atoms 0.04 Å off in all directions and the cell 3 % too large."""
+    crystals = [displaced(primitive_cell(CRYSTALS[name]), 0.04) for name in RETURNING]
+    for crystal in crystals:
+        crystal.scale_lattice(crystal.volume * 1.03)
+    for name, result in zip(RETURNING, run(crystals, potential, "unconstrained", fmax=0.01), strict=True):
+        assert result.status == "converged"
+        assert result.space_group_initial < ideal[name].space_group_relaxed
+        assert result.space_group_relaxed == ideal[name].space_group_relaxed
+        assert result.energy_relaxed == pytest.approx(ideal[name].energy_relaxed, abs=1e-3)
+
+
+def test_disturbed_crystals_return_in_few_calls(potential, ideal):
+    """With the group: free numbers off, back at the same energy and volume, the group kept at a tight tolerance."""
+    units = [disturbed(reduce(CRYSTALS[name])) for name in RETURNING]
+    for name, result in zip(RETURNING, run(units, potential, "symmetry"), strict=True):
+        assert result.status == "converged"
+        assert result.energy_relaxed < result.energy_initial
+        assert result.energy_relaxed == pytest.approx(ideal[name].energy_relaxed, abs=1e-3)
+        assert result.structure.volume == pytest.approx(ideal[name].structure.volume, rel=0.02)
+        assert result.structure.get_space_group_info(symprec=1e-4)[1] == reduce(CRYSTALS[name]).space_group
+        assert result.energy_calls <= 10
+
+
+@pytest.mark.parametrize("name", ["rutile", "corundum", "orthorhombic perovskite", "spinel"])
+def test_constrained_gradient_is_the_slope_of_the_whole_crystals_energy(potential, name):
+    """Energies of every atom's graph, without symmetry, along each free number (all families of k, centred cells)."""
+    unit = disturbed(reduce(CRYSTALS[name]), 1)
+    relaxation = SymmetricRelaxation(unit, steps=1, fmax=1e-9)
+    cell, request = relaxation.cell, relaxation.request()
+    gradient = relaxation._gradient(*cell.symmetrised(request.lattice, potential.evaluate([request])[0]))
+    h = 0.001
+    points = [
+        Request(*cell.geometry(cell.start + sign * h * direction), NeighbourList(cell.element))
+        for direction in np.eye(len(cell.start))
+        for sign in (1, -1)
+    ]
+    up, down = np.array([point.energy for point in potential.evaluate(points)]).reshape(-1, 2).T
+    assert gradient == pytest.approx((up - down) / (2 * h), rel=0.03, abs=0.05)
+    assert len(gradient) == free_coefficients()[unit.space_group - 1].sum() + sum(
+        wyckoff_table().degrees_of_freedom[unit.wyckoff]
+    )
+
+
+def test_unconstrained_relaxation_agrees_where_nothing_breaks_the_symmetry(potential):
+    units = [disturbed(reduce(CRYSTALS[name])) for name in ("rutile", "rock salt", "tungsten")]
+    free = [Structure(*_cell(unit)) for unit in units]
+    for kept, released in zip(
+        run(units, potential, "symmetry", fmax=0.03), run(free, potential, "unconstrained", fmax=0.03), strict=True
+    ):
+        assert kept.energy_initial == pytest.approx(released.energy_initial, abs=1e-5)
+        assert kept.energy_relaxed == pytest.approx(released.energy_relaxed, abs=1e-3)
+        assert kept.energy_calls <= released.energy_calls
+        assert kept.formula == released.formula
+        assert kept.number_of_atoms == released.number_of_atoms
+
+
+def _cell(unit):
+    from symmcd.structures.units import replicate
+
+    structure = replicate(unit)
+    return structure.lattice, structure.species, structure.frac_coords
+
+
+def test_release_leaves_a_saddle(potential):
+    """Nitrogen as a bcc metal: no force breaks the symmetry, but pairs lie lower."""
+    nitrogen = reduce(Structure(Lattice.cubic(2.6), ["N", "N"], [[0, 0, 0], [0.5, 0.5, 0.5]]))
+    two = AsymmetricUnit(221, nitrogen.lattice, np.array([7, 7]), ("a", "b"), np.array([[0, 0, 0], [0.5, 0.5, 0.5]]))
+    [kept] = run([two], potential, "symmetry")
+    [released] = run([two], potential, "symmetry", release_steps=60)
+    assert kept.status == "converged"
+    assert kept.energy_symmetric is None
+    assert released.energy_symmetric == pytest.approx(kept.energy_relaxed, abs=1e-5)
+    assert released.energy_relaxed < kept.energy_relaxed - 0.1
+    assert released.space_group_relaxed < kept.space_group_relaxed
+    assert released.energy_calls > kept.energy_calls
+
+
+def test_statuses_end_only_their_own(potential):
+    bad = {
+        "failed:isolated_atoms": Structure(Lattice.cubic(15), ["Na"], [[0, 0, 0]]),
+        "failed:unknown_element:Po": Structure(Lattice.cubic(4), ["Po"], [[0, 0, 0]]),
+        "failed:nan_forces": Structure(Lattice.cubic(4), ["Na", "Cl"], [[0, 0, 0], [0, 0, 0]]),
+        "failed:not_finite": Structure(Lattice.cubic(4), ["Na", "Cl"], [[0, 0, 0], [np.nan, 0, 0]]),
+        "failed:flat_cell": Structure([[4, 0, 0], [4, 0, 0], [0, 0, 4]], ["Na"], [[0, 0, 0]]),
+        "failed:too_many_neighbours": Structure(Lattice.cubic(0.6), ["Na"], [[0, 0, 0]]),
+        "too_large": CRYSTALS["orthorhombic perovskite"],
+    }
+    overlapping = Structure(Lattice.cubic(4), ["Na", "Cl"], [[0, 0, 0], [0.02, 0, 0]])
+    crystals = [*bad.values(), overlapping, CRYSTALS["rock salt"]]
+    *results, last, good = run(crystals, potential, "unconstrained", steps=5, max_atoms=14, batch_size=3)
+    assert [result.status for result in results] == list(bad)
+    assert all(result.energy_relaxed is None and result.structure is None for result in results)
+    assert last.status in ("overlapping", "exploded")
+    assert last.energy_initial is not None
+    assert last.energy_relaxed is None
+    assert good.status == "converged"
+
+
+def test_symmetric_relaxation_of_bad_units(potential):
+    place = np.zeros((1, 3))
+    bad = {
+        "failed:isolated_atoms": AsymmetricUnit(221, np.eye(3) * 15, np.array([11]), ("a",), place),
+        "failed:unknown_element:Po": AsymmetricUnit(221, np.eye(3) * 4, np.array([84]), ("a",), place),
+        "failed:nan_forces": AsymmetricUnit(221, np.eye(3) * 4, np.array([11, 17]), ("a", "a"), np.zeros((2, 3))),
+        "failed:flat_cell": AsymmetricUnit(1, np.diag([4.0, 4, 0]), np.array([11]), ("a",), place),
+        "failed:not_finite": AsymmetricUnit(1, np.eye(3) * np.nan, np.array([11]), ("a",), place),
+    }
+    *results, good = run([*bad.values(), reduce(CRYSTALS["rock salt"])], potential, "symmetry", batch_size=4)
+    assert [result.status for result in results] == list(bad)
+    assert good.status == "converged"
+
+
+def test_limits_of_time_and_steps(potential):
+    [slow] = run([displaced(CRYSTALS["rutile"], 0.2)], potential, "unconstrained", seconds=0)
+    assert (slow.status, slow.steps) == ("timed_out", 1)
+    assert slow.energy_relaxed == slow.energy_initial
+    for method, crystal in (("unconstrained", CRYSTALS["rutile"]), ("symmetry", disturbed(reduce(CRYSTALS["rutile"])))):
+        [short] = run([crystal], potential, method, steps=2, fmax=1e-6)
+        assert (short.status, short.steps, short.energy_calls) == ("step_limit", 2, 3)
+
+
+def test_unforeseen_failure_is_a_status_of_its_crystal(potential, monkeypatch):
+    """A call that dies of one crystal is repeated without it."""
+    evaluate = BatchedPotential.evaluate
+
+    def dies_of_sodium(self, requests):
+        if any(11 in request.neighbours.element for request in requests):
+            raise RuntimeError("no\nmemory")
+        return evaluate(self, requests)
+
+    monkeypatch.setattr(BatchedPotential, "evaluate", dies_of_sodium)
+    names = ("wurtzite", "rock salt", "rutile", "tungsten")
+    results = run([CRYSTALS[name] for name in names], potential, "unconstrained")
+    assert [result.status for result in results] == ["converged", "failed:RuntimeError", "converged", "converged"]
+    assert results[1].detail == "no memory"
+
+
+def test_batches_are_bounded(potential, monkeypatch):
+    """No call has more edges and angles than allowed, and waiting crystals enter as others leave."""
+    calls = []
+    evaluate = BatchedPotential.evaluate
+
+    def counted(self, requests):
+        points = evaluate(self, requests)
+        topologies = [request.neighbours.latest for request in requests]
+        calls.append((len(requests), sum(len(t.edge_bond) + len(t.angle_first) for t in topologies)))
+        return points
+
+    monkeypatch.setattr(BatchedPotential, "evaluate", counted)
+    crystals = [displaced(CRYSTALS["rutile"], 0.05 * n) for n in range(5)]
+    run(crystals, potential, "unconstrained", batch_size=3, rows=5000)
+    assert max(count for count, _ in calls) > 1
+    assert max(count for count, _ in calls) <= 3
+    assert all(size <= 5000 or count == 1 for count, size in calls)

@@ -1,0 +1,146 @@
+"""Energies, forces and stresses of a batch against CHGNet's own and against differences of energies."""
+
+import numpy as np
+import pytest
+import torch
+from pymatgen.core import Lattice, Structure
+from tests.stability.prototypes import CRYSTALS, displaced
+
+from symmcd.stability.batched_potential import BatchedPotential, Point, Request
+from symmcd.stability.neighbours import NeighbourList
+from symmcd.stability.potential import load_chgnet, primitive_cell
+from symmcd.stability.quotient import quotient_topology
+from symmcd.stability.symmetric_cell import SymmetricCell
+from symmcd.structures.units import reduce
+
+GPA = 160.21766208  # in an eV/Å3
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_chgnet("cpu")
+
+
+@pytest.fixture(scope="module")
+def potential():
+    return BatchedPotential(load_chgnet("cpu"))
+
+
+def request(structure, lattice=None, positions=None):
+    element = np.array([site.specie.Z for site in structure])
+    return Request(
+        structure.lattice.matrix if lattice is None else lattice,
+        structure.frac_coords if positions is None else positions,
+        NeighbourList(element),
+    )
+
+
+def mixed():
+    """1 to 20 atoms, off their ideal places, one without angles."""
+    crystals = [primitive_cell(CRYSTALS["tungsten"]), primitive_cell(CRYSTALS["caesium"])]
+    return crystals + [displaced(primitive_cell(c), 0.05, n) for n, c in enumerate(CRYSTALS.values())]
+
+
+def test_batch_is_what_chgnet_predicts_one_by_one(model, potential):
+    crystals = mixed()
+    assert {1, 20} <= {len(crystal) for crystal in crystals}
+    points = potential.evaluate([request(crystal) for crystal in crystals])
+    for crystal, point in zip(crystals, points, strict=True):
+        theirs = model.predict_structure(crystal, task="efs")
+        assert point.energy / len(crystal) == pytest.approx(float(theirs["e"]), abs=1e-5)
+        assert point.forces == pytest.approx(theirs["f"], abs=1e-4)
+        assert point.stress(crystal.lattice.matrix) == pytest.approx(theirs["s"] / GPA, abs=1e-5)
+
+
+def test_far_from_equilibrium_ours_is_nearer_to_double_precision(model, potential):
+    """At 100 eV/Å single precision shows: CHGNet in double precision decides who is right."""
+    crystal = displaced(CRYSTALS["orthorhombic perovskite"], 0.6, 1)
+    ours, theirs = potential.evaluate([request(crystal)])[0].forces, model.predict_structure(crystal, task="ef")["f"]
+    double = load_chgnet("cpu").double()
+    double.composition_model = None  # it insists on single precision, and knows no forces
+    graph = double.graph_converter(crystal)
+    graph.lattice, graph.neighbor_image = torch.tensor(crystal.lattice.matrix), graph.neighbor_image.double()
+    graph.atom_frac_coord = torch.tensor(crystal.frac_coords, requires_grad=True)
+    torch.set_default_dtype(torch.float64)
+    try:
+        exact = double.forward([graph], task="ef")["f"][0].detach().numpy()
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert np.abs(exact).max() > 10
+    assert np.abs(ours - exact).max() < min(2e-5 * np.abs(exact).max(), np.abs(theirs - exact).max())
+
+
+def test_forces_and_stress_are_slopes_of_the_energy(potential):
+    """Central differences; loose, as energies are single precision (about 1e-6 eV an atom)."""
+    crystal = displaced(CRYSTALS["rutile"], 0.1)
+    lattice, positions, h = crystal.lattice.matrix, crystal.frac_coords, 0.01
+    point = potential.evaluate([request(crystal)])[0]
+    requests = []
+    for sign in (1, -1):
+        for atom, axis in ((0, 0), (3, 1), (5, 2)):
+            shift = np.zeros((len(crystal), 3))
+            shift[atom, axis] = sign * h
+            requests.append(request(crystal, positions=positions + shift @ np.linalg.inv(lattice)))
+        for i, j in ((0, 0), (2, 2), (0, 1)):
+            strain = np.zeros((3, 3))
+            strain[i, j] = sign * h
+            requests.append(request(crystal, lattice=lattice @ (np.eye(3) + strain)))
+    up, down = np.array([p.energy for p in potential.evaluate(requests)]).reshape(2, 6)
+    slope = (up - down) / (2 * h)
+    assert -slope[:3] == pytest.approx([point.forces[0, 0], point.forces[3, 1], point.forces[5, 2]], abs=0.02)
+    stress = point.stress(lattice)
+    assert slope[3:] / crystal.volume == pytest.approx([stress[0, 0], stress[2, 2], stress[0, 1]], abs=1e-3)
+
+
+def test_kept_neighbour_list_changes_nothing(potential):
+    """Atoms wander from their start: the list is kept while it holds, and the numbers are those of a fresh one."""
+    start = CRYSTALS["orthorhombic perovskite"]
+    kept = request(start).neighbours
+    direction = displaced(start, 1.0).cart_coords - start.cart_coords
+    for distance in np.linspace(0, 0.6, 9):
+        lattice = start.lattice.matrix @ (np.eye(3) * (1 - distance / 20))
+        positions = (start.cart_coords + distance * direction) @ np.linalg.inv(start.lattice.matrix)
+        fresh = request(start, lattice, positions)
+        old, new = potential.evaluate([Request(lattice, positions, kept), fresh])
+        assert old.energy == pytest.approx(new.energy, abs=1e-4)
+        assert old.forces == pytest.approx(new.forces, abs=2e-4)
+    assert 1 < kept.built < 9
+
+
+@pytest.mark.parametrize("name", CRYSTALS)
+def test_quotient_by_symmetry_is_the_whole_crystal(potential, name):
+    """Energy, forces and virial from one atom, bond and angle of each kind; averaging leaves the whole as it is."""
+    unit = reduce(CRYSTALS[name])
+    cell = SymmetricCell(unit)
+    lattice, position = cell.geometry(cell.start)
+    assert len(cell.element) == len(primitive_cell(CRYSTALS[name]))
+    whole, quotient = potential.evaluate(
+        [
+            Request(lattice, position, NeighbourList(cell.element)),
+            Request(lattice, position, NeighbourList(cell.element, lambda a, b, _: quotient_topology(a, b, cell))),
+        ]
+    )
+    assert quotient.energy == pytest.approx(whole.energy, abs=1e-5 * len(cell.element))
+    forces, virial = cell.symmetrised(lattice, quotient)
+    assert forces == pytest.approx(whole.forces, abs=1e-4)
+    assert virial == pytest.approx(whole.virial, abs=1e-3)
+    assert cell.symmetrised(lattice, whole)[0] == pytest.approx(whole.forces, abs=1e-4)
+
+
+def test_what_cannot_be_computed_has_a_reason_and_the_others_a_point(potential):
+    bad = {
+        "isolated_atoms": Structure(Lattice.cubic(15), ["Na"], [[0, 0, 0]]),
+        "unknown_element:Po": Structure(Lattice.cubic(4), ["Po"], [[0, 0, 0]]),
+        "nan_forces": Structure(Lattice.cubic(4), ["Na", "Cl"], [[0, 0, 0], [0, 0, 0]]),
+        "not_finite": Structure(Lattice.cubic(4), ["Na", "Cl"], [[0, 0, 0], [np.nan, 0, 0]]),
+        "flat_cell": Structure([[4, 0, 0], [4, 1e-6, 0], [0, 0, 4]], ["Na"], [[0, 0, 0]]),
+        "too_many_neighbours": Structure(Lattice.cubic(0.6), ["Na"], [[0, 0, 0]]),
+    }
+    good = CRYSTALS["rutile"]
+    alone = potential.evaluate([request(good)])[0]
+    points = potential.evaluate([request(c) for crystal in bad.values() for c in (crystal, good)])
+    assert [str(point) for point in points[::2]] == list(bad)
+    for point in points[1::2]:
+        assert isinstance(point, Point)
+        assert point.energy == pytest.approx(alone.energy, abs=1e-4)
+        assert point.forces == pytest.approx(alone.forces, abs=1e-4)
