@@ -29,7 +29,8 @@ from symmcd.metrics.workers import Outcome, work
 from symmcd.storage import read_arrays, write_arrays
 
 TOLERANCE = 2e-3
-"""Largest difference in any entry to matminer's mean over all sites that was met or is accepted; cutoffs are 0.4."""
+"""Accepted difference of any entry to matminer's mean over all sites, in real crystals (cutoffs are 0.4): nearly all
+agree to 1e-8 (bench/fingerprints.md).  In distorted generated ones the order-dependent entry can differ by 0.01."""
 METHOD = b"CrystalNN ops 1"  # part of the key of cached fingerprints: change it with the method
 SAME_ORBIT = 1e-3
 """Å, tolerance of the orbits of crystals that come without: below what changes a fingerprint."""
