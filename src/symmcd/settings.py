@@ -100,7 +100,7 @@ class ModelSettings:
             raise InputError("model.wyckoff_width, .wyckoff_layers and .wyckoff_heads at least 1, .dropout from 0 to 1")
         if self.wyckoff_width % self.wyckoff_heads:
             raise InputError(
-                f"model.wyckoff_width = {self.wyckoff_width} must be a multiple of .wyckoff_heads = {self.wyckoff_heads}"
+                f"model.wyckoff_width = {self.wyckoff_width}: a multiple of .wyckoff_heads = {self.wyckoff_heads}"
             )
         if self.time_features < 2 or self.time_features % 2:
             raise InputError(f"model.time_features = {self.time_features}: an even number, half sines and half cosines")
@@ -117,6 +117,7 @@ class TrainingSettings:
     epochs: int = 1000
     wyckoff_epochs: int = 200  # of the network for Wyckoff positions and elements (model.kind: staged)
     batch_size: int = 512
+    crystals_at_once: int = 0  # of a batch, gradients added up over its parts: less memory, more time; 0 = all
     learning_rate: float = 1e-3
     weight_decay: float = 0.0  # decoupled from the gradient (AdamW)
     gradient_norm: float = 1.0  # clip by global norm
@@ -127,6 +128,7 @@ class TrainingSettings:
     warmup_steps: int = 100  # over which the learning rate rises, before it falls along a cosine
     validate_every: int = 10  # epochs
     checkpoint_minutes: float = 2.0  # between two states that a killed training goes on from
+    tensorboard: bool = False  # curves for TensorBoard beside losses.csv; needs the package
     max_minutes: float = 0  # end the schedule after so long, if not all epochs are done by then; 0 = never
 
     def __post_init__(self) -> None:

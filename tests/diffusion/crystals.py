@@ -13,7 +13,7 @@ from symmcd.crystallography.lattice import constrain
 from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.settings import ModelSettings
 
-SMALL = ModelSettings(width=32, layers=2, frequencies=4, steps=20)
+SMALL = ModelSettings(kind="joint", width=32, layers=2, frequencies=4, steps=20)
 SMALL_STAGED = dataclasses.replace(
     SMALL, kind="staged", wyckoff_width=32, wyckoff_layers=2, wyckoff_heads=2, dropout=0.1
 )

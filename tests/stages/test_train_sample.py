@@ -101,7 +101,7 @@ def test_a_state_of_other_settings_is_set_aside(data, trained, tmp_path, capsys,
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(train, "write_losses", stop)  # at the end of the first epoch
+    monkeypatch.setattr("symmcd.diffusion.training.write_losses", stop)  # at the end of the first epoch
     with pytest.raises(KeyboardInterrupt):
         train.run(data / "train.npz", data / "val.npz", tmp_path, SMALL, TRAINING, seed=4, device="cpu")
     monkeypatch.undo()
@@ -270,7 +270,7 @@ def test_three_crystals_are_learnt_by_heart(tmp_path):
     known = {225: NACL, 136: RUTILE, 221: CSCL}
     units = AsymmetricUnits.from_units([unit for unit in known.values() for _ in range(32)])
     write_units(tmp_path / "three.npz", units)
-    model = ModelSettings(width=64, layers=2, frequencies=8, steps=100)
+    model = ModelSettings(kind="joint", width=64, layers=2, frequencies=8, steps=100)
     training = TrainingSettings(epochs=1000, batch_size=96, learning_rate=1e-2, ema_decay=0.99, validate_every=1000)
     train.run(tmp_path / "three.npz", tmp_path / "three.npz", tmp_path, model, training, device="cpu")
     found = Generator.load(tmp_path / "denoiser.safetensors", "cpu").generate(60, seed=1, corrector=True)

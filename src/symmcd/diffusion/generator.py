@@ -178,7 +178,7 @@ class JointModel:
         corrector_step: float | None,
         on_step: Callable[[int], None],
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """k (B, 6), and of the orbits laid flat: elements, fractional coordinates (A, 3), site-symmetry classes (A, 15)."""
+        """k (B, 6), and of the orbits laid flat: elements, coordinates (A, 3), site-symmetry classes (A, 15)."""
         mask = torch.arange(padded, device=orbits.device) < orbits[:, None]
         state = reverse_process.start(self.process, space_group, mask, streams)
         state = reverse_process.run(self.denoiser, self.process, state, times, streams, corrector_step, on_step)

@@ -36,8 +36,10 @@ class Objective(Protocol):
     def crystals(self) -> int:
         """Training crystals."""
 
-    def losses(self, network: nn.Module, rows: Tensor, seed: int, *, backward: bool) -> dict[str, float]:
-        """Mean losses of the training crystals `rows`; gradients of the total are added to the network if asked."""
+    def losses(
+        self, network: nn.Module, rows: Tensor, seed: int, *, backward: bool, weight: float = 1.0
+    ) -> dict[str, float]:
+        """Mean losses of the training crystals `rows`; gradients of `weight` times the total are added if asked."""
 
     def validation_losses(self, network: nn.Module, batch_size: int) -> dict[str, float]:
         """Losses on all validation crystals, with noise that never changes."""
@@ -70,10 +72,12 @@ class JointObjective:
     def crystals(self) -> int:
         return len(self.data)
 
-    def losses(self, network: nn.Module, rows: Tensor, seed: int, *, backward: bool) -> dict[str, float]:
+    def losses(
+        self, network: nn.Module, rows: Tensor, seed: int, *, backward: bool, weight: float = 1.0
+    ) -> dict[str, float]:
         assert isinstance(network, Denoiser)
         parts = corrupted(self.process, self.data.select(rows), seed)
-        return batch_losses(network, *parts, self.loss_weights, backward=backward)
+        return batch_losses(network, *parts, self.loss_weights, backward=backward, weight=weight)
 
     def validation_losses(self, network: nn.Module, batch_size: int) -> dict[str, float]:
         assert isinstance(network, Denoiser)

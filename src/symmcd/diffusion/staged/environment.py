@@ -6,9 +6,9 @@ within a cutoff of representative i are summed into
     m_ij[r] = Σ_images R_r(d) (1, û, û ⊗ û),       d Å away in the direction û,
 
 with Gaussians R_r in the distance.  The moments see what a network on differences of representatives cannot: an atom
-too close to its own mirror image, and every neighbour in another cell.  They turn with the crystal and do not depend on the
-origin, nor on which member of an orbit is its representative; where a site has symmetry they have it too.  Nothing here
-has gradients: coordinates are inputs of the denoiser, not its parameters.
+too close to its own mirror image, and every neighbour in another cell.  They turn with the crystal and do not depend on
+the origin, nor on which member of an orbit is its representative; where a site has symmetry they have it too.  Nothing
+here has gradients: coordinates are inputs of the denoiser, not its parameters.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ class StagedModel:
         corrector_step: float | None,
         on_step: Callable[[int], None],
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """k (B, 6), and of the orbits laid flat: elements, fractional coordinates (A, 3), site-symmetry classes (A, 15).
+        """k (B, 6), and of the orbits laid flat: elements, coordinates (A, 3), site-symmetry classes (A, 15).
 
         `corrector_step` belongs to the joint model; here coordinates have the ancestral step alone.
         """

@@ -43,9 +43,11 @@ class WyckoffObjective:
     def crystals(self) -> int:
         return len(self.data)
 
-    def losses(self, network: nn.Module, rows: Tensor, seed: int, *, backward: bool) -> dict[str, float]:
+    def losses(
+        self, network: nn.Module, rows: Tensor, seed: int, *, backward: bool, weight: float = 1.0
+    ) -> dict[str, float]:
         torch.manual_seed(seed)  # of the dropout
-        return self._losses(network, self.data.select(rows), backward=backward)
+        return self._losses(network, self.data.select(rows), backward=backward, weight=weight)
 
     def validation_losses(self, network: nn.Module, batch_size: int) -> dict[str, float]:
         network.eval()
@@ -60,7 +62,9 @@ class WyckoffObjective:
         crystals = self.data.select(rows)
         return {field.name: getattr(crystals, field.name) for field in dataclasses.fields(crystals)}
 
-    def _losses(self, network: nn.Module, batch: WyckoffSequences, *, backward: bool) -> dict[str, float]:
+    def _losses(
+        self, network: nn.Module, batch: WyckoffSequences, *, backward: bool, weight: float = 1.0
+    ) -> dict[str, float]:
         device = batch.count.device
         sums = torch.zeros(3, device=device, dtype=torch.float64)
         for rows, longest in split_by_count(batch.count, LAUNCH_PAIRS[device.type]):
@@ -68,7 +72,7 @@ class WyckoffObjective:
                 parts = negative_log_likelihood(network, batch.select(rows, longest)) / len(batch)
                 total = parts.sum()
             if backward:
-                total.backward()
+                (weight * total).backward()
             sums += torch.cat([parts, total[None]]).detach()
         return dict(zip(self.names, sums.tolist(), strict=True))
 
@@ -100,8 +104,10 @@ class GeometryObjective:
     def crystals(self) -> int:
         return len(self.data)
 
-    def losses(self, network: nn.Module, rows: Tensor, seed: int, *, backward: bool) -> dict[str, float]:
-        return self._losses(network, self.data.take(rows), seed, backward=backward)
+    def losses(
+        self, network: nn.Module, rows: Tensor, seed: int, *, backward: bool, weight: float = 1.0
+    ) -> dict[str, float]:
+        return self._losses(network, self.data.take(rows), seed, backward=backward, weight=weight)
 
     def validation_losses(self, network: nn.Module, batch_size: int) -> dict[str, float]:
         sums = dict.fromkeys(self.names, 0.0)
@@ -123,12 +129,14 @@ class GeometryObjective:
         rows = torch.arange(len(self.validation), device=self.validation.start.device)
         return iter(enumerate(rows.split(batch_size)))
 
-    def _losses(self, network: nn.Module, batch: FlatCrystals, seed: int, *, backward: bool) -> dict[str, float]:
+    def _losses(
+        self, network: nn.Module, batch: FlatCrystals, seed: int, *, backward: bool, weight: float = 1.0
+    ) -> dict[str, float]:
         assert isinstance(network, GeometryNetwork)
         device = batch.start.device.type
         with torch.set_grad_enabled(backward), torch.autocast(device, torch.bfloat16, device == "cuda"):
             parts = geometry_losses(self.process, network, batch, seed)
             total = parts.sum()
         if backward:
-            total.backward()
+            (weight * total).backward()
         return dict(zip(self.names, [*parts.tolist(), total.item()], strict=True))

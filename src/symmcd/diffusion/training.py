@@ -1,0 +1,220 @@
+"""The training loop: one network, its objective and AdamW, killed and gone on with at any step."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import math
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from symmcd.diffusion.objective import Objective
+from symmcd.diffusion.progress import Progress
+from symmcd.diffusion.random_streams import mixed_seed
+from symmcd.diffusion.training_state import TrainingState, average, read_state, write_state
+from symmcd.errors import InputError, SymmcdError
+from symmcd.settings import TrainingSettings
+from symmcd.storage import atomic_path, write_tensors
+
+
+def minimise(
+    objective: Objective,
+    output_dir: Path,
+    settings: TrainingSettings,
+    epochs: int,
+    seed: int,
+    print_: str,
+    where: torch.device,
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Train the network of `objective`; the averaged weights, and how long they took.
+
+    Raises:
+        SymmcdError: the loss became infinite or NaN; the batch is saved and named.
+    """
+    network, names = objective.network, objective.names
+    averaged = copy.deepcopy(network).requires_grad_(requires_grad=False)
+    optimiser = torch.optim.AdamW(
+        network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+    )
+    state_path = output_dir / "checkpoint.safetensors"
+    state = resume(state_path, print_, network, averaged, optimiser)
+    steps_per_epoch = math.ceil(objective.crystals / settings.batch_size)
+    total_steps = epochs * steps_per_epoch
+    progress = Progress("training, step", total_steps, state.step)
+    parameters = sum(p.numel() for p in network.parameters())
+    progress.line(
+        f"{objective.crystals} crystals; {parameters / 1e6:.2f} M parameters on {where}; "
+        f"{epochs} epochs of {steps_per_epoch} steps"
+    )
+    board = tensorboard(output_dir / "tensorboard") if settings.tensorboard else None
+    clock, saved = time.monotonic(), time.monotonic()
+
+    while state.step < total_steps and not is_out_of_time(settings, state):
+        epoch, step_in_epoch = divmod(state.step, steps_per_epoch)
+        order = epoch_order(seed, epoch, objective.crystals, where)
+        rows = order[step_in_epoch * settings.batch_size :][: settings.batch_size]
+        step_seed = mixed_seed(seed, state.step)
+
+        for group in optimiser.param_groups:
+            group["lr"] = settings.learning_rate * schedule(settings, state, total_steps)
+        losses = accumulated(objective, network, rows, step_seed, settings.crystals_at_once)
+        norm = torch.nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_norm)
+        if not math.isfinite(losses["total"]) or not bool(norm.isfinite()):
+            inputs = objective.inputs(rows, step_seed)
+            raise SymmcdError(explained_divergence(output_dir, state.step, inputs, losses, float(norm)))
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        average(list(network.parameters()), list(averaged.parameters()), settings.ema_decay, state.step)
+
+        for name in names:
+            state.sums[name] = state.sums.get(name, 0.0) + losses[name] * len(rows)
+        state.step += 1
+        now = time.monotonic()
+        state.seconds, state.epoch_seconds, clock = state.seconds + now - clock, state.epoch_seconds + now - clock, now
+        progress.update(state.step, f"loss {losses['total']:.3f}")
+
+        if state.step % steps_per_epoch == 0:
+            last = state.step == total_steps or is_out_of_time(settings, state)
+            validated = (epoch + 1) % settings.validate_every == 0 or last
+            row: dict[str, Any] = {"epoch": epoch + 1, "seconds": round(state.epoch_seconds, 3)}
+            row |= {f"train_{name}": state.sums[name] / objective.crystals for name in names}
+            if validated:
+                found = objective.validation_losses(averaged, settings.batch_size)
+                row |= {f"val_{name}": found[name] for name in names}
+            state.rows.append(row)
+            state.sums, state.epoch_seconds = {}, 0.0
+            write_losses(output_dir / "losses.csv", state.rows, names)
+            if board is not None:
+                for name, value in row.items():
+                    board.add_scalar(name.replace("_", "/", 1), value, epoch + 1)
+                board.flush()
+            progress.line(described(row, epochs, names))
+        if time.monotonic() - saved >= 60 * settings.checkpoint_minutes:
+            write_state(state_path, state, print_, network, averaged, optimiser)
+            saved = time.monotonic()
+
+    progress.close()
+    if state.rows and "val_total" not in state.rows[-1]:  # stopped in mid-epoch by the clock
+        found = objective.validation_losses(averaged, settings.batch_size)
+        state.rows[-1] |= {f"val_{name}": found[name] for name in names}
+    write_losses(output_dir / "losses.csv", state.rows, names)
+    state_path.unlink(missing_ok=True)
+    done = {"steps_done": state.step, "steps_planned": total_steps, "seconds": round(state.seconds, 1)}
+    print(f"{parameters} parameters, {state.step / steps_per_epoch:.1f} epochs, {state.seconds / 60:.1f} minutes")
+    print(f"wrote {output_dir / 'losses.csv'} ({len(state.rows)} rows)")
+    return averaged.state_dict(), done
+
+
+def accumulated(
+    objective: Objective, network: nn.Module, rows: Tensor, seed: int, crystals_at_once: int
+) -> dict[str, float]:
+    """Mean losses of a batch, its gradient added up over parts that fit into memory together.
+
+    Args:
+        objective: what to minimise.
+        network: gets the gradients.
+        rows: crystals of the batch.
+        seed: of the noise; that of later parts follows from it.
+        crystals_at_once: the most in a part; 0 = all.
+    """
+    sums = dict.fromkeys(objective.names, 0.0)
+    for index, part in enumerate(rows.split(crystals_at_once or len(rows))):
+        share = len(part) / len(rows)
+        part_seed = mixed_seed(seed, index) if index else seed
+        for name, value in objective.losses(network, part, part_seed, backward=True, weight=share).items():
+            sums[name] += share * value
+    return sums
+
+
+def epoch_order(seed: int, epoch: int, crystals: int, device: torch.device) -> Tensor:
+    """Order of all crystals in an epoch, (crystals,)."""
+    generator = torch.Generator().manual_seed(mixed_seed(seed, 1, epoch))
+    return torch.randperm(crystals, generator=generator).to(device)
+
+
+# --- schedule --------------------------------------------------------------------------------------------------------
+
+
+def schedule(settings: TrainingSettings, state: TrainingState, total_steps: int) -> float:
+    """Factor of the learning rate: rises over the warm-up, then falls along half a cosine to 1 % at the end.
+
+    The end is the last epoch, or `max_minutes` where that comes first.
+    """
+    warm = min(1.0, (state.step + 1) / max(settings.warmup_steps, 1))
+    done = state.step / total_steps
+    if settings.max_minutes:
+        done = max(done, min(1.0, state.seconds / (60 * settings.max_minutes)))
+    return warm * (0.01 + 0.99 * (1 + math.cos(math.pi * done)) / 2)
+
+
+def is_out_of_time(settings: TrainingSettings, state: TrainingState) -> bool:
+    """Whether `max_minutes` have been spent in this training, earlier runs of it counted in."""
+    return bool(settings.max_minutes) and state.seconds >= 60 * settings.max_minutes
+
+
+def tensorboard(folder: Path) -> Any:
+    """A writer of curves for TensorBoard.
+
+    Raises:
+        InputError: the package is not installed.
+    """
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise InputError(
+            "training.tensorboard: the package tensorboard is not installed here (pip install it)"
+        ) from None
+    return SummaryWriter(str(folder))
+
+
+def resume(
+    path: Path, fingerprint: str, network: nn.Module, averaged: nn.Module, optimiser: torch.optim.AdamW
+) -> TrainingState:
+    """The state in `path`, loaded; a new one if there is none, or one of another training, which is set aside."""
+    if not path.exists():
+        return TrainingState()
+    state = read_state(path, fingerprint, network, averaged, optimiser)
+    if state is None:
+        aside = path.with_name("checkpoint.old.safetensors")
+        path.replace(aside)
+        print(f"{path} belongs to other data or settings: training from the start (it is now {aside.name})")
+        return TrainingState()
+    print(f"going on from {path}, step {state.step}")
+    return state
+
+
+def write_losses(path: Path, rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
+    """Write ``losses.csv``; validation columns are empty in epochs without validation."""
+    columns = ("epoch", "seconds", *(f"{split}_{name}" for split in ("train", "val") for name in names))
+    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
+
+
+def described(row: Mapping[str, Any], epochs: int, names: Sequence[str]) -> str:
+    """One line for the log."""
+    parts = [f"epoch {row['epoch']}/{epochs}, {row['seconds']:.1f} s"]
+    for split in ("train", "val"):
+        if f"{split}_total" in row:
+            values = ", ".join(f"{name} {row[f'{split}_{name}']:.4f}" for name in names)
+            parts.append(f"{split}: {values}")
+    return "; ".join(parts)
+
+
+def explained_divergence(
+    output_dir: Path, step: int, inputs: Mapping[str, Tensor], losses: Mapping[str, float], norm: float
+) -> str:
+    """Save the batch that broke the training and say where it is."""
+    path = output_dir / f"diverged_step{step}.safetensors"
+    write_tensors(path, {k: v.cpu().numpy() for k, v in inputs.items()}, {"step": str(step)})
+    values = ", ".join(f"{name} {value:.3g}" for name, value in losses.items())
+    return (
+        f"the loss or its gradient is not finite at step {step} ({values}, gradient norm {norm:.3g}). "
+        f"The batch is in {path}; lower training.learning_rate and start again"
+    )
