@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 
@@ -19,15 +20,15 @@ class Progress:
         self._last = self._start if not self._terminal else 0.0
         self._width = 0
 
-    def update(self, done: int, note: str = "") -> None:
-        """Say that `done` of `total` are finished, if it is time to say something."""
+    def update(self, done: int, note: str = "", most_left: float = math.inf) -> None:
+        """Say that `done` of `total` are finished, if it is time to say something; `most_left` seconds at most remain."""
         now = time.monotonic()
         wait = TERMINAL_SECONDS if self._terminal else LOG_SECONDS
         if now - self._last < wait and not (self._terminal and done == self.total):
             return
         self._last = now
         share = done / max(self.total, 1)
-        left = (now - self._start) / max(done - self._first, 1) * (self.total - done)
+        left = min(most_left, (now - self._start) / max(done - self._first, 1) * (self.total - done))
         text = f"{self.label} {done}/{self.total}, {_duration(left)} left" + (f", {note}" if note else "")
         if self._terminal:
             filled = round(20 * share)

@@ -76,7 +76,8 @@ def minimise(
         state.step += 1
         now = time.monotonic()
         state.seconds, state.epoch_seconds, clock = state.seconds + now - clock, state.epoch_seconds + now - clock, now
-        progress.update(state.step, f"loss {losses['total']:.3f}")
+        most_left = 60 * settings.max_minutes - state.seconds if settings.max_minutes else math.inf
+        progress.update(state.step, f"loss {losses['total']:.3f}", most_left)
 
         if state.step % steps_per_epoch == 0:
             last = state.step == total_steps or is_out_of_time(settings, state)
