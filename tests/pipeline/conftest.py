@@ -29,7 +29,9 @@ makes = {{
     "download": lambda: [f"{{files[0]}}/{{split}}.csv.gz" for split in ("train", "val", "test")]
     + [f"{{files[0]}}/source.json"],
     "reduce": lambda: [files[1], options["--rejects"]],
-    "train": lambda: [f"{{files[2]}}/{{name}}" for name in ("denoiser.safetensors", "losses.csv")],
+    "train": lambda: [f"{{files[2]}}/{{name}}" for name in ("denoiser.safetensors", "losses.csv")]
+    if "--part" not in options
+    else [f"{{files[2]}}/{{options['--part']}}/{{name}}" for name in ("weights.safetensors", "losses.csv")],
     "replicate": lambda: [f"{{options['--output-dir']}}/{{name}}" for name in ("units.npz", "crystals.extxyz")],
     "summarise": lambda: [
         f"{{options['--output-dir']}}/{{name}}"

@@ -10,14 +10,14 @@ from symmcd.settings import SECTIONS
 AFTER_RELAX = {"gather_relaxed", "hull", "sun", "report"}
 AFTER_REPLICATE = {"score", "fingerprint", "summarise", "relax"} | AFTER_RELAX
 AFTER_TRAIN = {"sample", "replicate"} | AFTER_REPLICATE
-AFTER_REDUCE = {"train", "reference", "fingerprint_test"} | AFTER_TRAIN
+AFTER_REDUCE = {"train_part", "train", "reference", "fingerprint_test"} | AFTER_TRAIN
 
 # a change of configuration -> the rules that run again, and no more
 RERUNS = {
     "data: {limit: 5}": {"download", "reduce"} | AFTER_REDUCE,
     "reduce: {symprec: 0.05}": {"reduce"} | AFTER_REDUCE,
-    "model: {width: 512}": {"train"} | AFTER_TRAIN,
-    "training: {epochs: 1999}": {"train"} | AFTER_TRAIN,
+    "model: {width: 512}": {"train_part", "train"} | AFTER_TRAIN,
+    "training: {epochs: 1999}": {"train_part", "train"} | AFTER_TRAIN,
     "sampling: {number: 9000}": AFTER_TRAIN,
     "replicate: {cif_folder_limit: 10}": {"replicate"} | AFTER_REPLICATE,
     "score: {symprec: 0.05}": {"score", "summarise", "report"},
@@ -27,7 +27,7 @@ RERUNS = {
     "report: {title: again}": {"report"},
     "shards: {relax: 9}": {"relax"} | AFTER_RELAX,
     "shards: {score: 3}": {"score", "summarise", "report"},
-    "seed: 1": {"train", "summarise", "relax"} | AFTER_TRAIN,
+    "seed: 1": {"train_part", "train", "summarise", "relax"} | AFTER_TRAIN,
     "{device: cuda}": set(),  # another machine computes nothing again
 }
 

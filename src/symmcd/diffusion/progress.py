@@ -21,7 +21,7 @@ class Progress:
         self._width = 0
 
     def update(self, done: int, note: str = "", most_left: float = math.inf) -> None:
-        """Say that `done` of `total` are finished, if it is time to say something; `most_left` seconds at most remain."""
+        """Say that `done` of `total` are finished, if it is time to say so; `most_left` seconds at most remain."""
         now = time.monotonic()
         wait = TERMINAL_SECONDS if self._terminal else LOG_SECONDS
         if now - self._last < wait and not (self._terminal and done == self.total):
