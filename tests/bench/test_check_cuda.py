@@ -1,0 +1,47 @@
+"""The script that compares CUDA with a CPU says yes to two equal devices and no to a device that errs."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+SMALL = ["--device", "cpu", "--width", "32", "--layers", "2", "--frequencies", "4", "--crystals", "12"]
+
+
+def test_a_device_agrees_with_itself(capsys):
+    import check_cuda
+
+    assert check_cuda.main(SMALL) == 0
+    assert "the devices agree" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("error", [1e-3, float("nan")])
+def test_an_error_is_seen(capsys, monkeypatch, error):
+    import check_cuda
+
+    exact, calls = check_cuda.outputs, []
+
+    def wrong(*arguments):
+        values = exact(*arguments)
+        calls.append(arguments)
+        if len(calls) == 2:
+            values["predicted score"][0] += error * values["predicted score"].abs().max()
+        return values
+
+    monkeypatch.setattr(check_cuda, "outputs", wrong)
+    assert check_cuda.main(SMALL) == 1
+    assert "predicted score              " in capsys.readouterr().out
+
+
+def test_coordinates_are_periodic_and_flipped_draws_few():
+    import check_cuda
+
+    near, far = torch.tensor([0.0, 0.5]), torch.tensor([1 - 1e-6, 0.5])
+    difference, limit = check_cuda.disagreement("coordinates after a step", near, far)
+    assert difference < limit
+    classes = torch.zeros(10_000, dtype=torch.int64)
+    flipped = classes.clone()
+    flipped[:5] = 1
+    difference, limit = check_cuda.disagreement("elements", flipped, classes)
+    assert difference == pytest.approx(5e-4)
+    assert difference < limit
