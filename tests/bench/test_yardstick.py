@@ -23,7 +23,7 @@ def test_predictions_and_gradients_agree(aggregation):
     for name, parameter in ours.named_parameters():
         if "head" in name:
             torch.nn.init.normal_(parameter, std=0.3)
-    theirs = Yardstick(ours)
+    theirs = Yardstick(ours).double()
     state, time = random_state(12), torch.arange(1, 13)
     state = dataclasses.replace(state, lattice=state.lattice.double(), position=state.position.double())
     a, b = ours(state, time), theirs(state, time)
