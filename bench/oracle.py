@@ -4,9 +4,9 @@
         --units results-cpu/asymmetric_units/val.npz --number 500 --steps 20 50 100
     python bench/oracle.py --overlaps results-cpu/crystals/units.npz
 
-With `--checkpoint` (a staged model): geometries for the Wyckoff positions and elements of real crystals.  Printed for each
-number of reverse steps: structurally valid (closest atoms 0.5 Å apart, all images), matched to the very crystal
-they came from (pymatgen's StructureMatcher, default tolerances; cells of at most 60 atoms), r.m.s. displacement of those.
+With `--checkpoint` (a staged model): geometries for the Wyckoff positions and elements of real crystals.  Printed for
+each number of reverse steps: structurally valid (closest atoms 0.5 Å apart, all images), matched to the very crystal
+they came from (pymatgen's StructureMatcher, default tolerances; cells of at most 60 atoms), r.m.s. displacement.
 With `--overlaps`: how many crystals have atoms closer than 0.5 Å, and whether of one orbit or of two.
 """
 
@@ -86,10 +86,8 @@ def main() -> None:
     print(f"torch {torch.__version__}, {platform.machine()}, {torch.get_num_threads()} threads")
     if arguments.overlaps:
         one, two = overlaps(replicate_flat(read_units(arguments.overlaps))).T
-        print(
-            f"{len(one)} crystals, {(one | two).sum()} with atoms closer than {CLOSEST} Å: {one.sum()} within an orbit, "
-        )
-        print(f"{two.sum()} between orbits, {(one & two).sum()} both")
+        print(f"{len(one)} crystals, {(one | two).sum()} with atoms closer than {CLOSEST} Å:")
+        print(f"{one.sum()} within an orbit, {two.sum()} between orbits, {(one & two).sum()} both")
     if arguments.checkpoint:
         model = StagedModel(read_checkpoint(arguments.checkpoint))
         real = read_units(arguments.units)

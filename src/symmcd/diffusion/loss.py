@@ -68,14 +68,13 @@ def batch_losses(
     weights: Mapping[str, float],
     *,
     backward: bool,
-    weight: float = 1.0,
     share: Tensor | None = None,
 ) -> dict[str, float]:
-    """Mean loss of each component and their weighted total; `weight` times its gradient is added if asked.
+    """Mean loss of each component and their weighted total; gradients are added to the network if asked.
 
     The batch goes through in groups of similar orbit counts, whose gradients add up to that of the whole.  With `share`
-    only these of its crystals do, still divided by the counts of the whole batch: losses and gradients of shares, one
-    in each of several processes, add up to those of the batch.
+    only these of its crystals do, still divided by the counts of the whole batch: losses and gradients of shares add up
+    to those of the batch.
     """
     device = noisy.mask.device.type
     orbits = int(noisy.mask.sum())
@@ -90,6 +89,6 @@ def batch_losses(
             losses = component_losses(prediction, part_target, part.mask, len(noisy), orbits)
             total = total_loss(losses, weights)
         if backward:
-            (weight * total).backward()
+            total.backward()
         sums += torch.stack([*(losses[name] for name in COMPONENTS), total]).detach()
     return dict(zip(NAMES, sums.tolist(), strict=True))

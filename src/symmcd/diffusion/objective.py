@@ -37,9 +37,12 @@ class Objective(Protocol):
         """Training crystals."""
 
     def losses(
-        self, network: nn.Module, rows: Tensor, seed: int, *, backward: bool, weight: float = 1.0
+        self, network: nn.Module, rows: Tensor, seed: int, *, backward: bool, share: Tensor | None = None
     ) -> dict[str, float]:
-        """Mean losses of the training crystals `rows`; gradients of `weight` times the total are added if asked."""
+        """Mean losses of the training crystals `rows`; gradients of the total are added to the network if asked.
+
+        With `share`, indices into `rows`, only what these crystals add to them: shares add up to the whole.
+        """
 
     def validation_losses(self, network: nn.Module, batch_size: int) -> dict[str, float]:
         """Losses on all validation crystals, with noise that never changes."""
@@ -73,11 +76,11 @@ class JointObjective:
         return len(self.data)
 
     def losses(
-        self, network: nn.Module, rows: Tensor, seed: int, *, backward: bool, weight: float = 1.0
+        self, network: nn.Module, rows: Tensor, seed: int, *, backward: bool, share: Tensor | None = None
     ) -> dict[str, float]:
         assert isinstance(network, Denoiser)
         parts = corrupted(self.process, self.data.select(rows), seed)
-        return batch_losses(network, *parts, self.loss_weights, backward=backward, weight=weight)
+        return batch_losses(network, *parts, self.loss_weights, backward=backward, share=share)
 
     def validation_losses(self, network: nn.Module, batch_size: int) -> dict[str, float]:
         assert isinstance(network, Denoiser)

@@ -13,8 +13,8 @@ TERMINAL_SECONDS = 0.2
 class Progress:
     """Counts up to `total` and says so on standard error; no packages needed, so that it runs on a bare machine."""
 
-    def __init__(self, label: str, total: int, done: int = 0) -> None:
-        self.label, self.total = label, total
+    def __init__(self, label: str, total: int, done: int = 0, *, quiet: bool = False) -> None:
+        self.label, self.total, self.quiet = label, total, quiet
         self._first, self._start = done, time.monotonic()
         self._terminal = sys.stderr.isatty()
         self._last = self._start if not self._terminal else 0.0
@@ -22,6 +22,8 @@ class Progress:
 
     def update(self, done: int, note: str = "", most_left: float = math.inf) -> None:
         """Say that `done` of `total` are finished, if it is time to say so; `most_left` seconds at most remain."""
+        if self.quiet:
+            return
         now = time.monotonic()
         wait = TERMINAL_SECONDS if self._terminal else LOG_SECONDS
         if now - self._last < wait and not (self._terminal and done == self.total):
@@ -41,6 +43,8 @@ class Progress:
 
     def line(self, text: str) -> None:
         """Print a line of its own, above the bar on a terminal."""
+        if self.quiet:
+            return
         if self._terminal:
             sys.stderr.write("\r" + " " * self._width + "\r")
             sys.stderr.flush()

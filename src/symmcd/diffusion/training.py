@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from symmcd.diffusion.distributed import Process, add_up
 from symmcd.diffusion.objective import Objective
 from symmcd.diffusion.progress import Progress
 from symmcd.diffusion.random_streams import mixed_seed
@@ -29,29 +30,33 @@ def minimise(
     epochs: int,
     seed: int,
     print_: str,
-    where: torch.device,
+    process: Process,
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Train the network of `objective`; the averaged weights, and how long they took.
+
+    Several processes (see `diffusion.distributed`) take shares of every batch and the same steps; the first one keeps
+    the time, validates and writes.
 
     Raises:
         SymmcdError: the loss became infinite or NaN; the batch is saved and named.
     """
     network, names = objective.network, objective.names
+    parameters = list(network.parameters())
+    where = parameters[0].device
     averaged = copy.deepcopy(network).requires_grad_(requires_grad=False)
-    optimiser = torch.optim.AdamW(
-        network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
-    )
+    optimiser = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
     state_path = output_dir / "checkpoint.safetensors"
-    state = resume(state_path, print_, network, averaged, optimiser)
+    state = resume(state_path, print_, network, averaged, optimiser, process)
     steps_per_epoch = math.ceil(objective.crystals / settings.batch_size)
     total_steps = epochs * steps_per_epoch
-    progress = Progress("training, step", total_steps, state.step)
-    parameters = sum(p.numel() for p in network.parameters())
+    progress = Progress("training, step", total_steps, state.step, quiet=not process.writes)
+    size = sum(p.numel() for p in parameters)
     progress.line(
-        f"{objective.crystals} crystals; {parameters / 1e6:.2f} M parameters on {where}; "
-        f"{epochs} epochs of {steps_per_epoch} steps"
+        f"{objective.crystals} crystals; {size / 1e6:.2f} M parameters on {where}"
+        + (f", {process.number} processes" if process.number > 1 else "")
+        + f"; {epochs} epochs of {steps_per_epoch} steps"
     )
-    board = tensorboard(output_dir / "tensorboard") if settings.tensorboard else None
+    board = tensorboard(output_dir / "tensorboard") if settings.tensorboard and process.writes else None
     clock, saved = time.monotonic(), time.monotonic()
 
     while state.step < total_steps and not is_out_of_time(settings, state):
@@ -62,24 +67,26 @@ def minimise(
 
         for group in optimiser.param_groups:
             group["lr"] = settings.learning_rate * schedule(settings, state, total_steps)
-        losses = accumulated(objective, network, rows, step_seed, settings.crystals_at_once)
-        norm = torch.nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_norm)
+        sums = accumulated(objective, network, rows, step_seed, settings.crystals_at_once, process)
+        elapsed, clock = time.monotonic() - clock, time.monotonic()
+        losses = add_up(parameters, sums | {"seconds": elapsed if process.writes else 0.0}, process)
+        elapsed = losses.pop("seconds")  # the same in all processes, or they would stop at different steps
+        norm = torch.nn.utils.clip_grad_norm_(parameters, settings.gradient_norm)
         if not math.isfinite(losses["total"]) or not bool(norm.isfinite()):
             inputs = objective.inputs(rows, step_seed)
             raise SymmcdError(explained_divergence(output_dir, state.step, inputs, losses, float(norm)))
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
-        average(list(network.parameters()), list(averaged.parameters()), settings.ema_decay, state.step)
+        average(parameters, list(averaged.parameters()), settings.ema_decay, state.step)
 
         for name in names:
             state.sums[name] = state.sums.get(name, 0.0) + losses[name] * len(rows)
         state.step += 1
-        now = time.monotonic()
-        state.seconds, state.epoch_seconds, clock = state.seconds + now - clock, state.epoch_seconds + now - clock, now
+        state.seconds, state.epoch_seconds = state.seconds + elapsed, state.epoch_seconds + elapsed
         most_left = 60 * settings.max_minutes - state.seconds if settings.max_minutes else math.inf
         progress.update(state.step, f"loss {losses['total']:.3f}", most_left)
 
-        if state.step % steps_per_epoch == 0:
+        if state.step % steps_per_epoch == 0 and process.writes:
             last = state.step == total_steps or is_out_of_time(settings, state)
             validated = (epoch + 1) % settings.validate_every == 0 or last
             row: dict[str, Any] = {"epoch": epoch + 1, "seconds": round(state.epoch_seconds, 3)}
@@ -88,47 +95,53 @@ def minimise(
                 found = objective.validation_losses(averaged, settings.batch_size)
                 row |= {f"val_{name}": found[name] for name in names}
             state.rows.append(row)
-            state.sums, state.epoch_seconds = {}, 0.0
             write_losses(output_dir / "losses.csv", state.rows, names)
             if board is not None:
                 for name, value in row.items():
                     board.add_scalar(name.replace("_", "/", 1), value, epoch + 1)
                 board.flush()
             progress.line(described(row, epochs, names))
-        if time.monotonic() - saved >= 60 * settings.checkpoint_minutes:
+        if state.step % steps_per_epoch == 0:
+            state.sums, state.epoch_seconds = {}, 0.0
+        if process.writes and time.monotonic() - saved >= 60 * settings.checkpoint_minutes:
             write_state(state_path, state, print_, network, averaged, optimiser)
             saved = time.monotonic()
 
     progress.close()
+    done = {"steps_done": state.step, "steps_planned": total_steps, "seconds": round(state.seconds, 1)}
+    if not process.writes:
+        return averaged.state_dict(), done
     if state.rows and "val_total" not in state.rows[-1]:  # stopped in mid-epoch by the clock
         found = objective.validation_losses(averaged, settings.batch_size)
         state.rows[-1] |= {f"val_{name}": found[name] for name in names}
     write_losses(output_dir / "losses.csv", state.rows, names)
     state_path.unlink(missing_ok=True)
-    done = {"steps_done": state.step, "steps_planned": total_steps, "seconds": round(state.seconds, 1)}
-    print(f"{parameters} parameters, {state.step / steps_per_epoch:.1f} epochs, {state.seconds / 60:.1f} minutes")
+    print(f"{size} parameters, {state.step / steps_per_epoch:.1f} epochs, {state.seconds / 60:.1f} minutes")
     print(f"wrote {output_dir / 'losses.csv'} ({len(state.rows)} rows)")
     return averaged.state_dict(), done
 
 
 def accumulated(
-    objective: Objective, network: nn.Module, rows: Tensor, seed: int, crystals_at_once: int
+    objective: Objective, network: nn.Module, rows: Tensor, seed: int, crystals_at_once: int, process: Process
 ) -> dict[str, float]:
-    """Mean losses of a batch, its gradient added up over parts that fit into memory together.
+    """What this process' share of a batch adds to its losses; the gradient likewise, in the network.
 
     Args:
         objective: what to minimise.
         network: gets the gradients.
         rows: crystals of the batch.
-        seed: of the noise; that of later parts follows from it.
-        crystals_at_once: the most in a part; 0 = all.
+        seed: of the noise.
+        crystals_at_once: the most that go through together; 0 = all.
+        process: this one.
     """
+    share = process.share(torch.arange(len(rows), device=rows.device))
+    if len(share) == len(rows) and not crystals_at_once:
+        return objective.losses(network, rows, seed, backward=True)
     sums = dict.fromkeys(objective.names, 0.0)
-    for index, part in enumerate(rows.split(crystals_at_once or len(rows))):
-        share = len(part) / len(rows)
-        part_seed = mixed_seed(seed, index) if index else seed
-        for name, value in objective.losses(network, part, part_seed, backward=True, weight=share).items():
-            sums[name] += share * value
+    for part in share.split(crystals_at_once or max(len(share), 1)):
+        if len(part):
+            for name, value in objective.losses(network, rows, seed, backward=True, share=part).items():
+                sums[name] += value
     return sums
 
 
@@ -174,18 +187,26 @@ def tensorboard(folder: Path) -> Any:
 
 
 def resume(
-    path: Path, fingerprint: str, network: nn.Module, averaged: nn.Module, optimiser: torch.optim.AdamW
+    path: Path,
+    fingerprint: str,
+    network: nn.Module,
+    averaged: nn.Module,
+    optimiser: torch.optim.AdamW,
+    process: Process,
 ) -> TrainingState:
     """The state in `path`, loaded; a new one if there is none, or one of another training, which is set aside."""
     if not path.exists():
         return TrainingState()
     state = read_state(path, fingerprint, network, averaged, optimiser)
+    if state is None and not process.writes:
+        return TrainingState()
     if state is None:
         aside = path.with_name("checkpoint.old.safetensors")
         path.replace(aside)
         print(f"{path} belongs to other data or settings: training from the start (it is now {aside.name})")
         return TrainingState()
-    print(f"going on from {path}, step {state.step}")
+    if process.writes:
+        print(f"going on from {path}, step {state.step}")
     return state
 
 

@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,11 @@ import torch
 from torch import Tensor
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.crystallography.orbit import in_unit_cell
 from symmcd.diffusion.checkpoint import data_sha256, read_part, write_checkpoint, write_part
 from symmcd.diffusion.data_statistics import DataStatistics
 from symmcd.diffusion.device import choose_device
+from symmcd.diffusion.distributed import Process, process_group
 from symmcd.diffusion.objective import JointObjective, Objective
 from symmcd.diffusion.random_streams import mixed_seed
 from symmcd.diffusion.staged.flat_crystals import FlatCrystals
@@ -51,7 +54,8 @@ def run(
 
     Batches, noise and initial weights follow from `seed` and the step number alone, so a training that was killed at
     any moment and started again ends with the same weights as one that was not, bit for bit on a CPU (but for
-    ``max_minutes``, which makes the schedule depend on the clock).
+    ``max_minutes``, which makes the schedule depend on the clock).  Several processes that torchrun starts train
+    together (`diffusion.distributed`) and take the same steps as one.
 
     Args:
         train, val: asymmetric units.
@@ -71,51 +75,93 @@ def run(
     where = choose_device(device)
     if device == "auto" and where.type == "cpu":
         refuse_paper_scale(model, settings, units)
-    hashes = {"data_sha256": data_sha256(units), "validation_sha256": data_sha256(validation)}
-    provenance = {
-        "seed": seed,
-        "device": where.type,
-        **hashes,
-        "crystals": len(units),
-        "training": dataclasses.asdict(settings),
-    }
-    path = output_dir / "denoiser.safetensors"
+    with process_group(where) as process:
+        hashes = {"data_sha256": data_sha256(units), "validation_sha256": data_sha256(validation)}
+        task = Task(units, validation, model, settings, seed, hashes, process.device(where), process)
+        if model.kind == "staged":
+            train_staged(task, output_dir, part)
+        else:
+            train_joint(task, output_dir)
 
-    if model.kind != "staged":
-        torch.manual_seed(mixed_seed(seed))
-        objective = JointObjective(model, units, validation, settings.loss_weights, where)
-        print_ = fingerprint(model, settings, seed, hashes)
-        weights, done = minimise(objective, output_dir, settings, settings.epochs, seed, print_, where)
-        write_checkpoint(path, weights, objective.statistics.tensors(), model, provenance | done)
-        print(f"wrote {path} ({sum(w.numel() for w in weights.values())} values)")
-        return
 
-    joined: dict[str, Tensor] = {}
-    for name in STAGED_PARTS if part is None else (part,):
-        folder = output_dir / name
-        print_ = fingerprint(model, settings, seed, hashes | {"part": name})
-        finished = read_part(folder / "weights.safetensors", print_)
-        if finished is None:
-            torch.manual_seed(mixed_seed(seed, STAGED_PARTS.index(name)))
-            staged: Objective
-            if name == "wyckoff":
-                staged, epochs = WyckoffObjective(model, units, validation, where), settings.wyckoff_epochs
-            else:
-                staged, epochs = GeometryObjective(model, units, validation, where), settings.epochs
-            finished = minimise(staged, folder, settings, epochs, seed, print_, where)
-            write_part(folder / "weights.safetensors", *finished, print_)
-            print(f"wrote {folder / 'weights.safetensors'}")
-        weights, done = finished
-        joined |= {f"{name}.{key}": value for key, value in weights.items()}
-        provenance[name] = done
-    if part is None:
-        statistics = DataStatistics.of(units).tensors() | {
-            f"lattice_scale.{name}": value
-            for name, value in vars(LatticeScale.of(FlatCrystals.from_units(units))).items()
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What is trained, on what, how and where."""
+
+    units: AsymmetricUnits
+    validation: AsymmetricUnits
+    model: ModelSettings
+    settings: TrainingSettings
+    seed: int
+    hashes: Mapping[str, str]  # of the data
+    where: torch.device
+    process: Process
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What the checkpoint says of its making."""
+        return {
+            "seed": self.seed,
+            "device": self.where.type,
+            **self.hashes,
+            "crystals": len(self.units),
+            "training": dataclasses.asdict(self.settings),
         }
-        write_checkpoint(path, joined, statistics, model, provenance)
+
+
+def train_joint(task: Task, output_dir: Path) -> None:
+    """One network, of the paper's kind."""
+    units, validation = task.units, task.validation
+    if task.model.kind == "unit_cell":
+        units, validation = in_unit_cell(units), in_unit_cell(validation)
+    torch.manual_seed(mixed_seed(task.seed))
+    objective = JointObjective(task.model, units, validation, task.settings.loss_weights, task.where)
+    print_ = fingerprint(task.model, task.settings, task.seed, task.hashes)
+    weights, done = minimise(
+        objective, output_dir, task.settings, task.settings.epochs, task.seed, print_, task.process
+    )
+    if task.process.writes:
+        path = output_dir / "denoiser.safetensors"
+        write_checkpoint(path, weights, objective.statistics.tensors(), task.model, task.provenance | done)
+        print(f"wrote {path} ({sum(w.numel() for w in weights.values())} values)")
+
+
+def train_staged(task: Task, output_dir: Path, part: str | None) -> None:
+    """Two networks, or the one that `part` names; both are put together where neither is named."""
+    weights: dict[str, Tensor] = {}
+    provenance = task.provenance
+    for name in STAGED_PARTS if part is None else (part,):
+        found, provenance[name] = train_part(task, output_dir / name, name)
+        weights |= {f"{name}.{key}": value for key, value in found.items()}
+    if part is None and task.process.writes:
+        scale = vars(LatticeScale.of(FlatCrystals.from_units(task.units)))
+        statistics = DataStatistics.of(task.units).tensors() | {f"lattice_scale.{k}": v for k, v in scale.items()}
+        path = output_dir / "denoiser.safetensors"
+        write_checkpoint(path, weights, statistics, task.model, provenance)
         join_losses([output_dir / name / "losses.csv" for name in STAGED_PARTS], output_dir / "losses.csv")
-        print(f"wrote {path} ({sum(w.numel() for w in joined.values())} values)")
+        print(f"wrote {path} ({sum(w.numel() for w in weights.values())} values)")
+
+
+def train_part(task: Task, folder: Path, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Weights of one network of a staged model, and how long they took; read where they are there already."""
+    path = folder / "weights.safetensors"
+    print_ = fingerprint(task.model, task.settings, task.seed, {**task.hashes, "part": name})
+    finished = read_part(path, print_)
+    if finished is not None:
+        return finished
+    torch.manual_seed(mixed_seed(task.seed, STAGED_PARTS.index(name)))
+    objective: Objective
+    if name == "wyckoff":
+        objective = WyckoffObjective(task.model, task.units, task.validation, task.where)
+        epochs = task.settings.wyckoff_epochs
+    else:
+        objective = GeometryObjective(task.model, task.units, task.validation, task.where)
+        epochs = task.settings.epochs
+    finished = minimise(objective, folder, task.settings, epochs, task.seed, print_, task.process)
+    if task.process.writes:
+        write_part(path, *finished, print_)
+        print(f"wrote {path}")
+    return finished
 
 
 def refuse_paper_scale(model: ModelSettings, settings: TrainingSettings, units: AsymmetricUnits) -> None:

@@ -19,7 +19,7 @@ from symmcd.diffusion.noise_schedule import cosine_alpha_bar, geometric_sigma
 from symmcd.diffusion.random_streams import CrystalStreams
 from symmcd.diffusion.reverse_process import lattice_step, position_step
 from symmcd.diffusion.staged.environment import OrbitPairs, environment
-from symmcd.diffusion.staged.flat_crystals import FlatCrystals
+from symmcd.diffusion.staged.flat_crystals import FlatCrystals, ranges
 from symmcd.diffusion.staged.geometry_network import GeometryNetwork, GeometryPrediction
 from symmcd.diffusion.staged.lattice_scale import LatticeScale
 from symmcd.diffusion.staged.tables import symmetry_tables
@@ -63,6 +63,12 @@ class NoisyGeometry:
     lattice_noise: Tensor  # (B, 6)
     score: Tensor  # (A, 3) over its root mean square
 
+    def take(self, rows: Tensor, orbits: Tensor) -> NoisyGeometry:
+        """The crystals `rows`, which have the orbits `orbits`."""
+        return NoisyGeometry(
+            self.z[rows], self.u[orbits], self.time[rows], self.lattice_noise[rows], self.score[orbits]
+        )
+
 
 def corrupt(process: GeometryProcess, crystals: FlatCrystals, seed: int) -> NoisyGeometry:
     """Crystals at times drawn evenly from 1 … T."""
@@ -81,21 +87,35 @@ def corrupt(process: GeometryProcess, crystals: FlatCrystals, seed: int) -> Nois
     return NoisyGeometry(z, (crystals.u + shift) % 1.0 * free, time, noise, score)
 
 
-def geometry_losses(process: GeometryProcess, network: GeometryNetwork, crystals: FlatCrystals, seed: int) -> Tensor:
+def geometry_losses(
+    process: GeometryProcess,
+    network: GeometryNetwork,
+    crystals: FlatCrystals,
+    seed: int,
+    share: Tensor | None = None,
+) -> Tensor:
     """Mean squared errors of the lattice noise and of the normalised score, (2,).
 
     The first is the mean over the free coefficients of each crystal, then over crystals; the second that over the free
-    coordinates of all orbits.
+    coordinates of all orbits.  With `share`, what these of the crystals add to the means over all of `crystals`.
     """
     noisy = corrupt(process, crystals, seed)
+    whole, coordinates = len(crystals), _free_coordinates(crystals).sum().clamp_min(1)
+    if share is not None:
+        _, orbits = ranges(crystals.start, share)
+        crystals, noisy = crystals.take(share), noisy.take(share, orbits)
     pairs = OrbitPairs.of(crystals)
     prediction = process.predict(network, crystals, pairs, noisy.z, noisy.u, noisy.time)
     tables = symmetry_tables(noisy.z.device)
     free_k = tables.lattice_free[crystals.space_group - 1]
     lattice = ((prediction.lattice_noise - noisy.lattice_noise) ** 2 * free_k).sum(dim=1) / free_k.sum(dim=1)
-    free_u = tables.free[crystals.wyckoff]
-    position = ((prediction.score - noisy.score) ** 2 * free_u).sum() / free_u.sum().clamp_min(1)
-    return torch.stack([lattice.mean(), position])
+    position = (prediction.score - noisy.score) ** 2 * _free_coordinates(crystals)
+    return torch.stack([lattice.sum() / whole, position.sum() / coordinates])
+
+
+def _free_coordinates(crystals: FlatCrystals) -> Tensor:
+    """(A, 3) bool."""
+    return symmetry_tables(crystals.k.device).free[crystals.wyckoff]
 
 
 def reverse(

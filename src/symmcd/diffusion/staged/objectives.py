@@ -44,10 +44,11 @@ class WyckoffObjective:
         return len(self.data)
 
     def losses(
-        self, network: nn.Module, rows: Tensor, seed: int, *, backward: bool, weight: float = 1.0
+        self, network: nn.Module, rows: Tensor, seed: int, *, backward: bool, share: Tensor | None = None
     ) -> dict[str, float]:
-        torch.manual_seed(seed)  # of the dropout
-        return self._losses(network, self.data.select(rows), backward=backward, weight=weight)
+        # dropout: other noise in each share
+        torch.manual_seed(seed if share is None or not len(share) else mixed_seed(seed, int(share[0])))
+        return self._losses(network, self.data.select(rows), backward=backward, share=share)
 
     def validation_losses(self, network: nn.Module, batch_size: int) -> dict[str, float]:
         network.eval()
@@ -63,16 +64,18 @@ class WyckoffObjective:
         return {field.name: getattr(crystals, field.name) for field in dataclasses.fields(crystals)}
 
     def _losses(
-        self, network: nn.Module, batch: WyckoffSequences, *, backward: bool, weight: float = 1.0
+        self, network: nn.Module, batch: WyckoffSequences, *, backward: bool, share: Tensor | None = None
     ) -> dict[str, float]:
         device = batch.count.device
         sums = torch.zeros(3, device=device, dtype=torch.float64)
+        whole = len(batch)
+        batch = batch if share is None else batch.select(share)
         for rows, longest in split_by_count(batch.count, LAUNCH_PAIRS[device.type]):
             with torch.set_grad_enabled(backward), torch.autocast(device.type, torch.bfloat16, device.type == "cuda"):
-                parts = negative_log_likelihood(network, batch.select(rows, longest)) / len(batch)
+                parts = negative_log_likelihood(network, batch.select(rows, longest)) / whole
                 total = parts.sum()
             if backward:
-                (weight * total).backward()
+                total.backward()
             sums += torch.cat([parts, total[None]]).detach()
         return dict(zip(self.names, sums.tolist(), strict=True))
 
@@ -96,7 +99,7 @@ class GeometryObjective:
     ) -> None:
         self.data = FlatCrystals.from_units(train).to(device)
         self.validation = FlatCrystals.from_units(validation).to(device)
-        self.scale = LatticeScale.of(self.data)
+        self.scale = LatticeScale.of(FlatCrystals.from_units(train)).to(device)
         self.process = GeometryProcess(model, self.scale)
         self.network = GeometryNetwork(model).to(device)
 
@@ -105,9 +108,9 @@ class GeometryObjective:
         return len(self.data)
 
     def losses(
-        self, network: nn.Module, rows: Tensor, seed: int, *, backward: bool, weight: float = 1.0
+        self, network: nn.Module, rows: Tensor, seed: int, *, backward: bool, share: Tensor | None = None
     ) -> dict[str, float]:
-        return self._losses(network, self.data.take(rows), seed, backward=backward, weight=weight)
+        return self._losses(network, self.data.take(rows), seed, backward=backward, share=share)
 
     def validation_losses(self, network: nn.Module, batch_size: int) -> dict[str, float]:
         sums = dict.fromkeys(self.names, 0.0)
@@ -130,13 +133,13 @@ class GeometryObjective:
         return iter(enumerate(rows.split(batch_size)))
 
     def _losses(
-        self, network: nn.Module, batch: FlatCrystals, seed: int, *, backward: bool, weight: float = 1.0
+        self, network: nn.Module, batch: FlatCrystals, seed: int, *, backward: bool, share: Tensor | None = None
     ) -> dict[str, float]:
         assert isinstance(network, GeometryNetwork)
         device = batch.start.device.type
         with torch.set_grad_enabled(backward), torch.autocast(device, torch.bfloat16, device == "cuda"):
-            parts = geometry_losses(self.process, network, batch, seed)
+            parts = geometry_losses(self.process, network, batch, seed, share)
             total = parts.sum()
         if backward:
-            (weight * total).backward()
+            total.backward()
         return dict(zip(self.names, [*parts.tolist(), total.item()], strict=True))
