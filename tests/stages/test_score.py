@@ -49,6 +49,7 @@ def run_summary(folder: Path, shards: list[Path]) -> tuple[pd.DataFrame, dict[tu
     found = folder / "fp/units.npz", folder / "fp/known.npz"
     summarise.run(shards, folder / "units.npz", known, known, *found, folder / "metrics", ScoreSettings(), seed=0)
     table = pd.read_csv(folder / "metrics/per_crystal.csv", dtype={"id": str}, keep_default_na=False)
+    assert pd.read_parquet(folder / "metrics/per_crystal.parquet")["id"].tolist() == table["id"].tolist()
     summary = pd.read_csv(folder / "metrics/summary.csv", keep_default_na=False, na_values=[""])
     return table, {(row["metric"], row["protocol"]): row for _, row in summary.iterrows()}
 

@@ -65,6 +65,7 @@ rule summarise:
         code=sources("metrics"),
     output:
         per_crystal="<results>/metrics/per_crystal.csv",
+        parquet="<results>/metrics/per_crystal.parquet",
         tables=expand(
             "<results>/metrics/table{number}.{suffix}",
             number=(1, 2),
