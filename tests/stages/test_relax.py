@@ -189,6 +189,27 @@ def test_a_changed_setting_starts_over(crystals, capsys, monkeypatch):
     assert rows(crystals.with_name("a.csv"))[0]["steps"] in ("0", "2")
 
 
+def test_symmetry_needs_orbits(tmp_path):
+    """A file of somebody else's has none: an error that says what to do."""
+    path = tmp_path / "crystals.extxyz"
+    path.write_text(
+        '1\nLattice="4 0 0 0 4 0 0 0 4" Properties=species:S:1:pos:R:3 id="7" space_group=1 pbc="T T T"\nNa 0 0 0\n'
+    )
+    with pytest.raises(InputError, match=r"frame 7 has no Wyckoff letters.*relax.method = unconstrained"):
+        run(path, "x", settings=dataclasses.replace(SETTINGS, method="symmetry"))
+    assert rows(run(path, "y")[0])[0]["method"] == "unconstrained"
+
+
+def test_columns_say_how(crystals):
+    settings = dataclasses.replace(SETTINGS, method="symmetry", release_steps=2)
+    found = rows(run(crystals, "how", settings=settings)[0])[2]
+    assert (found["formula"], found["method"]) == ("MgO", "symmetry")
+    assert int(found["energy_calls"]) >= int(found["steps"]) + 1
+    assert float(found["energy_symmetric"]) < float(found["energy_initial"])
+    with pytest.raises(InputError, match="release_steps goes with"):
+        dataclasses.replace(settings, method="unconstrained")
+
+
 def test_missing_crystals(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         run(tmp_path / "crystals.extxyz", "x")

@@ -19,6 +19,7 @@ from symmcd.stability.constrained import SymmetricRelaxation
 from symmcd.stability.neighbours import NeighbourList
 from symmcd.stability.outcome import Relaxation, State, ran_away, with_end, with_start
 from symmcd.stability.potential import UnusableCrystalError, primitive_cell
+from symmcd.stability.symmetric_cell import primitive_atoms
 from symmcd.stability.unconstrained import FireRelaxation
 
 Method = Literal["unconstrained", "symmetry"]
@@ -89,7 +90,6 @@ class _Entry:
             relaxation.lattice, relaxation.position + kick @ np.linalg.inv(relaxation.lattice),
             relaxation.neighbours.element, steps=limits.release_steps, fmax=limits.fmax,
         )  # fmt: skip
-        self.request = self.relaxation.request()
 
     def take(self, point: Point | UnusableCrystalError, limits: Limits) -> str | None:
         """Digest a computed point; the status if this was the last."""
@@ -99,14 +99,16 @@ class _Entry:
         status = self.relaxation.advance(self.request, point)
         if self.first is None:
             self.first, self.first_lattice = self.state(), self.request.lattice
-        if status is not None:
-            if status != "converged" or not limits.release_steps or isinstance(self.relaxation, FireRelaxation):
-                return status
+        late = time.monotonic() - self.entered > limits.seconds
+        symmetric = isinstance(self.relaxation, SymmetricRelaxation)
+        if symmetric and status == "converged" and limits.release_steps and not late:
             self.release(limits)
-        if time.monotonic() - self.entered > limits.seconds:
+            status = None
+        if status is not None:
+            return status
+        if late:
             return "timed_out"
-        if status is None:
-            self.request = self.relaxation.request()
+        self.request = self.relaxation.request()
         if ran_away(self.request.lattice, self.relaxation.atoms, self.first_lattice):
             return "exploded"
         return None
@@ -184,7 +186,7 @@ def _enter(index: int, crystal: Structure | AsymmetricUnit, method: Method, limi
     """A crystal made ready, or the outcome of one that cannot be computed."""
     if isinstance(crystal, AsymmetricUnit):
         counts = {chemical_symbols[z]: n for z, n in crystal.composition.items()}
-        formula, number = Composition(counts).reduced_formula, crystal.number_of_atoms
+        formula, number = Composition(counts).reduced_formula, primitive_atoms(crystal)
         lattice, positions = crystal.lattice, crystal.position
     else:
         formula, number = crystal.composition.reduced_formula, len(crystal)
@@ -196,6 +198,8 @@ def _enter(index: int, crystal: Structure | AsymmetricUnit, method: Method, limi
         return dataclasses.replace(result, status="failed:flat_cell")
     relaxation: InProgress
     if isinstance(crystal, AsymmetricUnit):
+        if number > limits.max_atoms:
+            return dataclasses.replace(result, status="too_large")
         relaxation = SymmetricRelaxation(crystal, steps=limits.steps, fmax=limits.fmax)
     else:
         primitive = primitive_cell(crystal)

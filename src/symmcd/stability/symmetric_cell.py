@@ -43,6 +43,11 @@ def primitive_operations(space_group: int) -> tuple[np.ndarray, np.ndarray]:
     return np.rint(inverse @ given[:, :, :3] @ basis).astype(int), given[:, :, 3] @ inverse.T
 
 
+def primitive_atoms(unit: AsymmetricUnit) -> int:
+    """Atoms in the primitive cell."""
+    return round(unit.number_of_atoms * float(np.linalg.det(PRIMITIVE[symbol(unit.space_group)[0]])))
+
+
 class SymmetricCell:
     """Free numbers q ↔ primitive cell: first the free components of k, then each orbit's free coordinates.
 
@@ -83,6 +88,7 @@ class SymmetricCell:
         self.element = np.asarray(unit.element)[self.orbit]
         self.rotation, translation = primitive_operations(number)
         self.partner, self.shift = self._partners(translation)
+        self._last: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
 
     def _partners(self, translation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where each operation takes each atom, found at free coordinates where no two atoms can be confused."""
@@ -112,6 +118,11 @@ class SymmetricCell:
 
         Strain is what cell rows a become, a(1 + ε), up to a rotation; shifts come on top of what strain does.
         """
+        if self._last is None or not np.array_equal(self._last[0], q):  # one point is asked for several times
+            self._last = (q.copy(), *self._directions(q))
+        return self._last[1], self._last[2]
+
+    def _directions(self, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         k = self._k.copy()
         k[self._free] = q[: len(self._free)]
         lattice = lattice_from_k(k[None])[0]
