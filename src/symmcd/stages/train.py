@@ -38,6 +38,17 @@ from symmcd.storage import read_units
 CPU_FLOPS = 1e11  # a generous guess of what two cores do in a second
 SURROUNDINGS = 4.0  # what a staged model spends on distances to images and its second network, over its matrix products
 STAGED_PARTS = ("wyckoff", "geometry")
+JOINT_ONLY = ("frequencies", "aggregation", "standardise_lattice")
+NOT_OF: dict[str | None, dict[str, tuple[str, ...]]] = {  # settings that do not matter to a part
+    "wyckoff": {
+        "model": ("width", "layers", "time_features", "steps", "sigma_min", "sigma_max", *JOINT_ONLY),
+        "training": ("epochs", "loss_weights"),
+    },
+    "geometry": {
+        "model": ("wyckoff_width", "wyckoff_layers", "wyckoff_heads", "dropout", *JOINT_ONLY),
+        "training": ("wyckoff_epochs", "loss_weights"),
+    },
+}
 
 
 def run(
@@ -145,7 +156,7 @@ def train_staged(task: Task, output_dir: Path, part: str | None) -> None:
 def train_part(task: Task, folder: Path, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Weights of one network of a staged model, and how long they took; read where they are there already."""
     path = folder / "weights.safetensors"
-    print_ = fingerprint(task.model, task.settings, task.seed, {**task.hashes, "part": name})
+    print_ = fingerprint(task.model, task.settings, task.seed, task.hashes, name)
     finished = read_part(path, print_)
     if finished is not None:
         return finished
@@ -179,24 +190,29 @@ def refuse_paper_scale(model: ModelSettings, settings: TrainingSettings, units: 
     if days > 1 and not settings.max_minutes:
         raise InputError(
             f"training at this size takes about {days:.0f} days on a CPU, and there is no CUDA device here. "
-            "Use config/cpu.yaml (MP-20, about an hour), or config/quickstart.yaml (minutes); "
+            "Use config/cpu.yaml (MP-20, an hour and a half), or config/quickstart.yaml (minutes); "
             "with --device cpu, or `device: cpu` in the configuration, it trains here all the same"
         )
 
 
-def fingerprint(model: ModelSettings, settings: TrainingSettings, seed: int, hashes: Mapping[str, str]) -> str:
+def fingerprint(
+    model: ModelSettings, settings: TrainingSettings, seed: int, hashes: Mapping[str, str], part: str | None = None
+) -> str:
     """Hash of everything that the weights depend on; a state of another fingerprint is not gone on from."""
     # read again, so that 0 and 0.0 are one value whether they come from Python, JSON or the defaults
     read = {
         "model": read_section("model", dataclasses.asdict(model)),
         "training": read_section("training", dataclasses.asdict(settings)),
     }
-    values = {
+    values: dict[str, Any] = {
         "model": dataclasses.asdict(read["model"]),
         "training": dataclasses.asdict(read["training"]) | {"checkpoint_minutes": None, "tensorboard": None},
         "seed": seed,
+        "part": part,
         **hashes,
     }
+    for section, names in NOT_OF.get(part, {}).items():
+        values[section] = {name: value for name, value in values[section].items() if name not in names}
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
