@@ -10,10 +10,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symmcd.batch import OrbitBatch, split_by_count
+from symmcd.batch import OrbitBatch, laid_flat, split_by_count, within_memory
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.errors import InputError
-from tests.diffusion.crystals import random_units
+from tests.diffusion.crystals import random_state, random_units
 
 
 def test_dense_batch_holds_the_flat_units():
@@ -66,3 +66,31 @@ def test_groups_are_exhaustive_and_cheapest(count, overhead):
     assert all(max(count[i] for i in rows) == width for rows, width in groups)
     cost = sum(len(rows) * width**2 for rows, width in groups) + overhead * len(groups)
     assert cost == cheapest_by_trying_all(count, overhead)
+
+
+def test_batches_laid_flat_keep_every_orbit_in_its_place():
+    batch = random_state(9)
+    parts = [batch.select(rows, width) for rows, width in split_by_count(batch.count, 0)]
+    flat = laid_flat(parts)
+    assert flat.space_group.shape == (9,)
+    assert flat.mask.all()
+    assert len(flat.element) == int(batch.mask.sum())
+    start = 0
+    for part in parts:
+        n = part.element.numel()
+        torch.testing.assert_close(
+            flat.site_symmetry[start : start + n].view_as(part.site_symmetry), part.site_symmetry
+        )
+        start += n
+
+
+@pytest.mark.parametrize("pairs", [1, 30, 10_000])
+def test_lots_fit_into_memory_and_are_everything(pairs):
+    count = torch.randint(1, 8, (40,), generator=torch.Generator().manual_seed(0))
+    lots = list(within_memory(split_by_count(count, 20), pairs))
+    assert sorted(torch.cat([rows for lot in lots for rows, _ in lot]).tolist()) == list(range(40))
+    for lot in lots:
+        assert sum(len(rows) * width**2 for rows, width in lot) <= pairs or sum(len(rows) for rows, _ in lot) == 1
+        assert all(int(count[rows].max()) <= width for rows, width in lot)
+    if pairs == 10_000:
+        assert len(lots) == 1

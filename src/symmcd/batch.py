@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
@@ -93,6 +94,16 @@ class OrbitBatch(CrystalRows):
         )
 
 
+def laid_flat(parts: Sequence[Rows]) -> Rows:
+    """Several batches as one, each padded in its own way: tensors per crystal (ΣB, …), those per orbit (ΣBN, …)."""
+
+    def joined(name: str) -> Tensor:
+        values = [getattr(part, name) for part in parts]
+        return torch.cat([value.flatten(0, 1) for value in values] if name in parts[0].PER_ORBIT else values)
+
+    return dataclasses.replace(parts[0], **{field.name: joined(field.name) for field in dataclasses.fields(parts[0])})
+
+
 def split_by_count(count: Tensor, overhead: int) -> list[tuple[Tensor, int]]:
     """Cut a batch into groups of crystals with similar orbit counts, so that all-pairs work wastes little on padding.
 
@@ -119,3 +130,19 @@ def split_by_count(count: Tensor, overhead: int) -> list[tuple[Tensor, int]]:
         groups.append((inside.nonzero()[:, 0], sizes[end - 1]))
         end = start
     return groups[::-1]
+
+
+def within_memory(groups: Sequence[tuple[Tensor, int]], pairs: int) -> Iterator[list[tuple[Tensor, int]]]:
+    """Groups as `split_by_count` makes them, in lots of at most `pairs` pairs of orbits (but one crystal at least)."""
+    lot: list[tuple[Tensor, int]] = []
+    used = 0
+    for rows, width in groups:
+        for part in rows.split(max(1, pairs // width**2)):
+            size = len(part) * width**2
+            if lot and used + size > pairs:
+                yield lot
+                lot, used = [], 0
+            lot.append((part, width))
+            used += size
+    if lot:
+        yield lot

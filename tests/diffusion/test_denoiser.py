@@ -12,7 +12,8 @@ from torch.nn.functional import silu
 
 from symmcd import config
 from symmcd.batch import OrbitBatch
-from symmcd.diffusion.denoiser import Denoiser, MessageLayer, fourier, pair_features
+from symmcd.diffusion.denoiser import Denoiser, MessageLayer, Senders, fourier, pair_features
+from symmcd.diffusion.pair_blocks import Blocks, add_ends, received
 from tests.diffusion.crystals import SMALL, random_state
 
 ROOT = Path(__file__).parents[2]
@@ -91,7 +92,7 @@ def test_pair_features_are_fourier_features_of_the_differences():
     difference = position[:, :, None] - position[:, None]
     n = torch.arange(1, 7)
     angle = (2 * math.pi * difference[..., None] * n).flatten(-2)
-    torch.testing.assert_close(found, torch.cat([angle.sin(), angle.cos()], dim=-1))
+    torch.testing.assert_close(found, torch.cat([angle.sin(), angle.cos()], dim=-1).flatten(0, 2))
 
 
 @BOTH
@@ -101,21 +102,23 @@ def test_a_layer_is_the_formula_of_the_paper(aggregation):
     torch.manual_seed(0)
     settings = dataclasses.replace(SMALL, aggregation=aggregation)
     layer = MessageLayer(settings).double()
-    h = torch.randn(1, 3, 32, dtype=torch.float64)
-    k = torch.randn(1, 6, dtype=torch.float64)
+    h = torch.randn(3, 32, dtype=torch.float64)
+    k = torch.randn(6, dtype=torch.float64)
     pair = pair_features(*fourier(torch.rand(1, 3, 3, dtype=torch.float64), 4))
-    weight = torch.full((1, 3, 1), 1 / 3 if aggregation == "mean" else 1.0, dtype=torch.float64)
     joint = torch.cat([layer.receiver.weight, layer.sender.weight, layer.lattice.weight, layer.pair.weight], dim=1)
-    n = layer.norm(h)[0]
+    n = layer.norm(h)
     expected = []
     for i in range(3):
         messages = [
-            silu(layer.message(silu(joint @ torch.cat([n[i], n[j], k[0], pair[0, i, j]]) + layer.receiver.bias)))
+            silu(layer.message(silu(joint @ torch.cat([n[i], n[j], k, pair[3 * i + j]]) + layer.receiver.bias)))
             for j in range(3)
         ]
         received = sum(messages) / (3 if aggregation == "mean" else 1)
-        expected.append(h[0, i] + silu(layer.update_out(silu(layer.update(torch.cat([n[i], received]))))))
-    torch.testing.assert_close(layer(h, pair, k, weight)[0], torch.stack(expected))
+        expected.append(h[i] + silu(layer.update_out(silu(layer.update(torch.cat([n[i], received]))))))
+    mask = torch.ones(3, dtype=torch.float64)
+    weight = torch.full((3, 1), 1 / 3 if aggregation == "mean" else 1.0, dtype=torch.float64)
+    senders = Senders(Blocks(((1, 3),)), mask, (True,), weight)
+    torch.testing.assert_close(layer(h, pair, k.expand(3, 6), senders), torch.stack(expected))
 
 
 def test_every_parameter_learns():
@@ -133,3 +136,36 @@ def test_paper_scale_has_the_size_that_the_authors_report():
     with torch.device("meta"):
         parameters = sum(p.numel() for p in Denoiser(paper).parameters())
     assert parameters == pytest.approx(60.4e6, rel=0.05)
+
+
+@BOTH
+@torch.no_grad()
+def test_states_of_any_shape_go_together(aggregation):
+    """Laid flat block by block, some padded and some not, against each state on its own."""
+    denoiser = network(aggregation=aggregation)
+    parts = [double(random_state(8)), double(random_state(3, seed=1)), double(random_state(1, seed=2))]
+    parts.append(parts[1].select(parts[1].count.argmax()[None]))
+    times = [torch.arange(1, len(part) + 1) for part in parts]
+    flat, mask = denoiser.together(parts, times), torch.cat([part.mask.flatten() for part in parts])
+    alone = [denoiser(part, time) for part, time in zip(parts, times, strict=True)]
+    torch.testing.assert_close(flat.lattice_noise, torch.cat([p.lattice_noise for p in alone]))
+    for name in ("position_score", "element", "site_symmetry"):
+        expected = torch.cat([getattr(p, name).flatten(0, 1) for p in alone])
+        torch.testing.assert_close(getattr(flat, name)[mask], expected[mask])
+
+
+def test_gradients_of_the_sums_over_pairs():
+    """Those written by hand against differences, with a padded block beside a full one."""
+    blocks = Blocks(((2, 3), (1, 2)))
+    mask = torch.tensor([1, 1, 0, 1, 1, 1, 1, 1], dtype=torch.float64)
+    values = [torch.randn(n, 2, dtype=torch.float64, requires_grad=True) for n in (22, 8, 8)]
+
+    def total(message, receiver, sender):
+        message = add_ends(message * 1, receiver, sender, blocks)
+        return received(message, mask, (False, True), blocks)
+
+    assert torch.autograd.gradcheck(total, values)
+    message, receiver, sender = values
+    expected = message[:18].view(2, 3, 3, 2) + receiver[:6].view(2, 3, 1, 2) + sender[:6].view(2, 1, 3, 2)
+    expected = (expected * mask[:6].view(2, 1, 3, 1)).sum(dim=2).flatten(0, 1)
+    torch.testing.assert_close(total(*values)[:6], expected)

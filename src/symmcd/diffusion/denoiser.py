@@ -8,15 +8,17 @@ function: what depends on one orbit is computed once an orbit, not once a pair.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from symmcd.batch import OrbitBatch
+from symmcd.batch import OrbitBatch, laid_flat
 from symmcd.crystallography.space_group import space_group_codes
 from symmcd.diffusion.data_statistics import AXES, CLASSES, ELEMENTS
+from symmcd.diffusion.pair_blocks import Blocks, add_ends, received
 from symmcd.settings import ModelSettings
 
 GROUP_WIDTH = 128  # hidden width of the embedding of the space-group code
@@ -25,12 +27,15 @@ AXIS_FEATURES = 4  # embedding of one axis' class, the same map for all axes
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the denoiser says of a noisy crystal, in float32; padded orbits hold nothing of meaning."""
+    """What the denoiser says of noisy crystals, in float32; padded orbits hold nothing of meaning.
+
+    Orbits as they were given: (B, N, …) of a batch, (ΣBN, …) of several laid flat.
+    """
 
     lattice_noise: Tensor  # (B, 6) ε̂ of the standardised k
-    position_score: Tensor  # (B, N, 3) score over its root mean square, fractional coordinates
-    element: Tensor  # (B, N, 118) logits of the clean element, atomic number 1 first
-    site_symmetry: Tensor  # (B, N, 15, 13) logits of the clean class
+    position_score: Tensor  # (…, 3) score over its root mean square, fractional coordinates
+    element: Tensor  # (…, 118) logits of the clean element, atomic number 1 first
+    site_symmetry: Tensor  # (…, 15, 13) logits of the clean class
 
 
 class Denoiser(nn.Module):
@@ -63,32 +68,59 @@ class Denoiser(nn.Module):
 
     def forward(self, state: OrbitBatch, time: Tensor) -> Prediction:
         """Prediction for a noisy `state`, its lattice standardised, at `time` (B,) in 1 … T."""
-        settings = self.settings
+        flat = self.together([state], [time])
+        per_orbit = (flat.position_score, flat.element, flat.site_symmetry)
+        return Prediction(flat.lattice_noise, *(value.unflatten(0, state.mask.shape) for value in per_orbit))
+
+    def together(self, parts: Sequence[OrbitBatch], times: Sequence[Tensor]) -> Prediction:
+        """Prediction for several states, each padded to its own number of orbits, laid flat as by `laid_flat`."""
+        settings, blocks = self.settings, Blocks(tuple((len(part), part.mask.shape[1]) for part in parts))
+        state, time = laid_flat(parts), torch.cat(list(times))
         sine, cosine = fourier(state.position, settings.frequencies)
-        h = self.element(state.element) + self.site_symmetry(self.axis(state.site_symmetry).flatten(2))
+        h = self.element(state.element) + self.site_symmetry(self.axis(state.site_symmetry).flatten(1))
         fraction = (time / settings.steps).to(h.dtype)
         crystal = (
             self.space_group(self.codes[state.space_group - 1])
             + self.time(time_features(fraction, settings.time_features))
             + self.lattice(state.lattice)
         )
-        h = h + self.position(torch.cat([sine, cosine], dim=-1)) + crystal[:, None]
+        h = h + self.position(torch.cat([sine, cosine], dim=-1)) + blocks.to_orbits(crystal)
         h = self.start(silu(h))
 
-        pair = pair_features(sine, cosine)
-        mask = state.mask[..., None].to(h.dtype)  # (B, N, 1)
-        weight = mask / mask.sum(dim=1, keepdim=True) if settings.aggregation == "mean" else mask
+        pair = torch.cat([pair_features(s, c) for s, c in zip(blocks.orbits(sine), blocks.orbits(cosine), strict=True)])
+        if torch.is_autocast_enabled(pair.device.type):  # once, or every layer would make and keep its own copy
+            pair = pair.to(torch.get_autocast_dtype(pair.device.type))
+        senders = Senders.of(parts, h.dtype, blocks, mean=settings.aggregation == "mean")
+        lattice = blocks.to_orbits(state.lattice)
         for layer in self.layers:
-            h = layer(h, pair, state.lattice, weight)
+            h = layer(h, pair, lattice, senders)
         h = self.norm(h)
-        pooled = (h * weight).sum(dim=1)
-        shape = (*h.shape[:2], AXES, CLASSES)
+        weighted = h * senders.mask[:, None]
+        pooled = torch.cat([part.sum(dim=1) for part in blocks.orbits(weighted * senders.weight)])
         return Prediction(
             lattice_noise=self.lattice_head(pooled).float(),
             position_score=self.position_head(h).float(),
             element=self.element_head(h).float(),
-            site_symmetry=self.site_symmetry_head(h).float().reshape(shape),
+            site_symmetry=self.site_symmetry_head(h).float().unflatten(1, (AXES, CLASSES)),
         )
+
+
+@dataclass(frozen=True)
+class Senders:
+    """Which orbits send messages, and how much a sum over those of a crystal counts."""
+
+    blocks: Blocks
+    mask: Tensor  # (ΣBN,) 1, or 0 where padded
+    full: tuple[bool, ...]  # of each block: nothing padded
+    weight: Tensor  # (ΣBN, 1) of the crystal's sums: 1, or one over its orbits for means
+
+    @classmethod
+    def of(cls, parts: Sequence[OrbitBatch], dtype: torch.dtype, blocks: Blocks, *, mean: bool) -> Senders:
+        """Of the orbits of `parts`."""
+        full = torch.stack([part.mask.all() for part in parts]).tolist()
+        count = torch.cat([part.count for part in parts]).to(dtype)
+        weight = blocks.to_orbits(1 / count if mean else torch.ones_like(count))
+        return cls(blocks, torch.cat([p.mask.flatten() for p in parts]).to(dtype), tuple(full), weight[:, None])
 
 
 class MessageLayer(nn.Module):
@@ -106,14 +138,14 @@ class MessageLayer(nn.Module):
         self.update = nn.Linear(2 * width, width)
         self.update_out = nn.Linear(width, width)
 
-    def forward(self, h: Tensor, pair: Tensor, lattice: Tensor, weight: Tensor) -> Tensor:
-        """New h (B, N, width); pair (B, N, N, 6 F), lattice (B, 6), weight (B, N, 1) of each sender, 0 if padded."""
+    def forward(self, h: Tensor, pair: Tensor, lattice: Tensor, senders: Senders) -> Tensor:
+        """New h (orbits, width); pair (pairs, 6 F), lattice (orbits, 6) of each orbit's crystal."""
         n = self.norm(h)
-        receiver = self.receiver(n) + self.lattice(lattice)[:, None]
-        message = self.pair(pair) + receiver[:, :, None] + self.sender(n)[:, None]
-        message = silu(self.message(silu(message)))
-        received = (message * weight[:, None]).sum(dim=2)
-        update = silu(self.update_out(silu(self.update(torch.cat([n, received], dim=-1)))))
+        message = add_ends(self.pair(pair), self.receiver(n) + self.lattice(lattice), self.sender(n), senders.blocks)
+        over = not torch.is_grad_enabled()  # without gradients nothing is kept, and memory that is warm is used again
+        message = silu(self.message(silu(message, inplace=over)), inplace=over)
+        total = received(message, senders.mask, senders.full, senders.blocks) * senders.weight
+        update = silu(self.update_out(silu(self.update(torch.cat([n, total], dim=-1)))))
         return h + update
 
 
@@ -137,10 +169,10 @@ def pair_features(sine: Tensor, cosine: Tensor) -> Tensor:
     """ψ(x_i - x_j): sin and cos of the differences by the addition theorems, from those of the orbits (B, N, 3 F).
 
     Returns:
-        (B, N, N, 6 F), [b, i, j] of x_i - x_j.
+        (B N N, 6 F), [b, i, j] of x_i - x_j laid flat.
     """
     s_i, s_j, c_i, c_j = sine[:, :, None], sine[:, None], cosine[:, :, None], cosine[:, None]
-    return torch.cat([s_i * c_j - c_i * s_j, c_i * c_j + s_i * s_j], dim=-1)
+    return torch.cat([s_i * c_j - c_i * s_j, c_i * c_j + s_i * s_j], dim=-1).flatten(0, 2)
 
 
 def time_features(fraction: Tensor, features: int) -> Tensor:

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
-from symmcd.batch import OrbitBatch, split_by_count
+from symmcd.batch import OrbitBatch, laid_flat, split_by_count, within_memory
 from symmcd.diffusion.denoiser import Denoiser, Prediction
 from symmcd.diffusion.forward_process import ForwardProcess, Noise, Target
 
 COMPONENTS = ("lattice", "position", "element", "site_symmetry")
 NAMES = (*COMPONENTS, "total")
-LAUNCH_PAIRS = {"cpu": 200, "cuda": 4000}  # what one more group of a batch costs, in pairs (see split_by_count)
+LAUNCH_PAIRS = {"cpu": 40, "cuda": 4000}  # what one more group of a batch costs, in pairs (see split_by_count)
+PAIRS_AT_ONCE = {"cpu": 8192, "cuda": 16_384}  # more of a batch add up their gradients lot by lot, to save memory
 
 
 def component_losses(
@@ -28,22 +28,23 @@ def component_losses(
     Args:
         prediction: of the denoiser.
         target: from `ForwardProcess.corrupt`.
-        mask: (B, N) real orbits.
+        mask: (B, N) real orbits, or (ΣBN,) if the others are laid flat too.
         crystals: number of crystals in the whole batch.
         orbits: number of real orbits in the whole batch.
     """
-    element = cross_entropy(
-        prediction.element.flatten(0, 1), (target.element - 1).clamp_min(0).flatten(), reduction="none"
-    )
-    site_symmetry = cross_entropy(
-        prediction.site_symmetry.flatten(0, 2), target.site_symmetry.flatten(), reduction="none"
-    ).reshape(target.site_symmetry.shape)
+    element = cross_entropy(prediction.element, (target.element - 1).clamp_min(0))
+    site_symmetry = cross_entropy(prediction.site_symmetry, target.site_symmetry)
     return {
         "lattice": ((prediction.lattice_noise - target.lattice_noise) ** 2).mean(dim=1).sum() / crystals,
-        "position": (((prediction.position_score - target.position_score) ** 2).mean(dim=2) * mask).sum() / orbits,
-        "element": (element.reshape(mask.shape) * mask).sum() / orbits,
-        "site_symmetry": (site_symmetry.mean(dim=2) * mask).sum() / orbits,
+        "position": (((prediction.position_score - target.position_score) ** 2).mean(dim=-1) * mask).sum() / orbits,
+        "element": (element * mask).sum() / orbits,
+        "site_symmetry": (site_symmetry.mean(dim=-1) * mask).sum() / orbits,
     }
+
+
+def cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
+    """-log p(label), (...), of logits (..., K); five times as fast as torch's own for few classes on a CPU."""
+    return logits.logsumexp(dim=-1) - logits.gather(-1, label[..., None])[..., 0]
 
 
 def total_loss(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
@@ -72,7 +73,7 @@ def batch_losses(
 ) -> dict[str, float]:
     """Mean loss of each component and their weighted total; gradients are added to the network if asked.
 
-    The batch goes through in groups of similar orbit counts, whose gradients add up to that of the whole.  With `share`
+    The batch goes through in lots that fit into memory, whose gradients add up to that of the whole.  With `share`
     only these of its crystals do, still divided by the counts of the whole batch: losses and gradients of shares add up
     to those of the batch.
     """
@@ -80,13 +81,15 @@ def batch_losses(
     orbits = int(noisy.mask.sum())
     sums = torch.zeros(len(NAMES), device=noisy.mask.device, dtype=torch.float64)
     count = noisy.count if share is None else noisy.count[share]
-    for group, width in split_by_count(count, LAUNCH_PAIRS[device]):
-        rows = group if share is None else share[group]
-        part, part_target = noisy.select(rows, width), target.select(rows, width)
+    for lot in within_memory(split_by_count(count, LAUNCH_PAIRS[device]), PAIRS_AT_ONCE[device]):
+        groups = [(rows if share is None else share[rows], width) for rows, width in lot]
+        parts = [noisy.select(rows, width) for rows, width in groups]
+        answer = laid_flat([target.select(rows, width) for rows, width in groups])
+        mask = torch.cat([part.mask.flatten() for part in parts])
         with torch.set_grad_enabled(backward):
             with torch.autocast(device, dtype=torch.bfloat16, enabled=device == "cuda"):
-                prediction = denoiser(part, times[rows])
-            losses = component_losses(prediction, part_target, part.mask, len(noisy), orbits)
+                prediction = denoiser.together(parts, [times[rows] for rows, _ in groups])
+            losses = component_losses(prediction, answer, mask, len(noisy), orbits)
             total = total_loss(losses, weights)
         if backward:
             total.backward()
