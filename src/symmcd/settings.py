@@ -146,7 +146,7 @@ class SamplingSettings:
 
     number: int = 10_000
     batch_size: int = 1024
-    steps: int = 0  # reverse steps, spread evenly over T; 0 = all T of a joint model, 100 of a staged one
+    steps: int = 0  # reverse steps, spread evenly over T; 0 = all T of a joint model, 50 of a staged one
     corrector: bool = True  # of a joint model's coordinates
     corrector_step: float = 1e-5
     space_groups: tuple[int, ...] = ()  # empty = as in the training set

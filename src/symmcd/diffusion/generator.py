@@ -88,7 +88,7 @@ class Generator:
             number: how many.
             space_group: 1 to 230, for all of them; None draws groups as frequent as in the training set.
             seed: the same seed gives the same crystals, and more of them the same first ones.
-            steps: reverse steps, at most the T of training; None takes all, or 100 of a staged model.
+            steps: reverse steps, at most the T of training; None takes all, or 50 of a staged model.
             corrector: one Langevin step of the coordinates before each step, which doubles the time.
             batch_size: crystals at once.
 
