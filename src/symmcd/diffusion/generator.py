@@ -25,9 +25,7 @@ from symmcd.diffusion.staged.model import StagedModel
 from symmcd.errors import InputError
 
 PAD_TO = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20)  # orbits; beyond the last, multiples of 8
-STAGED_STEPS = (
-    100  # reverse steps of a staged model where none are asked for; more change no metric (docs/model-study.md)
-)
+STAGED_STEPS = 50  # of a staged model where none are asked for; 20 to 200 are alike (docs/model-study.md)
 
 
 @dataclass(frozen=True)
