@@ -301,10 +301,10 @@ def rendered(given: argparse.Namespace, table: list[dict[str, Any]]) -> list[str
     lines = [
         f"`python bench/table4.py {' '.join(sys.argv[1:])}`",
         "",
-        f"{name}, {'' if cuda else f'{given.threads} thread, '}{'bf16' if cuda else 'fp32'} products at "
-        f"{table[0]['rate'] / 1e12:.3g} TFLOP/s; Python {platform.python_version()}, "
-        f"torch {torch.__version__}{geometric()}.  Width {given.width}, {given.layers} layers, "
-        f"{given.frequencies} frequencies, batch {given.batch}; {table[0]['crystals']} crystals an epoch; {clock}, in brackets the arithmetic floor.",
+        f"{name}{'' if cuda else f', {given.threads} thread'}, {'bf16' if cuda else 'fp32'} matrix products at "
+        f"{table[0]['rate'] / 1e12:.3g} TFLOP/s; Python {platform.python_version()}, torch {torch.__version__}"
+        f"{geometric()}.  Width {given.width}, {given.layers} layers, {given.frequencies} frequencies, "
+        f"batch {given.batch}; {table[0]['crystals']} crystals an epoch; {clock}, in brackets the arithmetic floor.",
         "",
         f"| representation | engine | memory at batch {given.batch}, GiB | largest batch in {given.budget:g} GiB | "
         "training, crystals/s | epoch, s | sampling (1000 steps), crystals/s |",

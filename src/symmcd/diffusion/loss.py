@@ -13,7 +13,7 @@ from symmcd.diffusion.forward_process import ForwardProcess, Noise, Target
 
 COMPONENTS = ("lattice", "position", "element", "site_symmetry")
 NAMES = (*COMPONENTS, "total")
-LAUNCH_PAIRS = {"cpu": 40, "cuda": 4000}  # what one more group of a batch costs, in pairs (see split_by_count)
+LAUNCH_PAIRS = {"cpu": 0, "cuda": 4000}  # what one more group of a batch costs, in pairs (see split_by_count)
 PAIRS_AT_ONCE = {"cpu": 8192, "cuda": 16_384}  # more of a batch add up their gradients lot by lot, to save memory
 
 
