@@ -29,6 +29,7 @@ from symmcd.diffusion.noise_schedule import reverse_times
 from symmcd.diffusion.random_streams import CrystalStreams
 from symmcd.diffusion.staged.flat_crystals import FlatCrystals
 from symmcd.diffusion.staged.geometry_process import reverse
+from symmcd.diffusion.staged.lattice_scale import SIZE
 from symmcd.diffusion.staged.model import StagedModel
 from symmcd.diffusion.staged.tables import symmetry_tables
 from symmcd.storage import read_units
@@ -93,6 +94,9 @@ def main() -> None:
         real = read_units(arguments.units)
         real = real.take(range(min(arguments.number, len(real))))
         truth, matcher = structures(real), StructureMatcher()
+        crystals = FlatCrystals.from_units(real)
+        left = crystals.k[:, SIZE] - model.process.scale.size(crystals)
+        print(f"log(volume)/3: standard deviation {crystals.k[:, SIZE].std():.3f}, given the composition {left.std():.3f}")
         print("| steps | s | structurally valid | matched | r.m.s. | volume, ratio of medians |")
         for steps in arguments.steps:
             began = time.perf_counter()

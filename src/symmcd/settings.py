@@ -88,7 +88,7 @@ class ModelSettings:
     sigma_max: float = 0.5
     aggregation: Literal["sum", "mean"] = "sum"  # over orbits; the paper prints sums, the authors' code takes means
     standardise_lattice: bool = True  # diffuse (k - mean)/std of the training set; the paper diffuses k itself
-    wyckoff_width: int = 256  # of the transformer for Wyckoff positions and elements; `staged` only, like what follows
+    wyckoff_width: int = 192  # of the transformer for Wyckoff positions and elements; `staged` only, like what follows
     wyckoff_layers: int = 6
     wyckoff_heads: int = 4
     dropout: float = 0.2
