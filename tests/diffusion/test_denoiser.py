@@ -169,3 +169,19 @@ def test_gradients_of_the_sums_over_pairs():
     expected = message[:18].view(2, 3, 3, 2) + receiver[:6].view(2, 3, 1, 2) + sender[:6].view(2, 1, 3, 2)
     expected = (expected * mask[:6].view(2, 1, 3, 1)).sum(dim=2).flatten(0, 1)
     torch.testing.assert_close(total(*values)[:6], expected)
+
+
+def test_bfloat16_products_are_near_those_of_float32():
+    """As on CUDA, where products run in bfloat16: sums over pairs by hand must take that, forwards and backwards."""
+    denoiser, state, time = network().float(), random_state(8), torch.arange(1, 9)
+    found = []
+    for enabled in (False, True):
+        denoiser.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            prediction = denoiser(state, time)
+        assert all(value.dtype == torch.float32 for value in vars(prediction).values())
+        sum((value**2).mean() for value in vars(prediction).values()).backward()
+        gradients = [p.grad for name, p in denoiser.named_parameters() if "layers" in name and p.grad is not None]
+        found.append([prediction.lattice_noise.detach(), *gradients])
+    for exact, rounded in zip(*found, strict=True):
+        assert float((rounded - exact).norm() / exact.norm()) < 0.05
