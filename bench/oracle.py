@@ -96,7 +96,9 @@ def main() -> None:
         truth, matcher = structures(real), StructureMatcher()
         crystals = FlatCrystals.from_units(real)
         left = crystals.k[:, SIZE] - model.process.scale.size(crystals)
-        print(f"log(volume)/3: standard deviation {crystals.k[:, SIZE].std():.3f}, given the composition {left.std():.3f}")
+        print(
+            f"log(volume)/3: standard deviation {crystals.k[:, SIZE].std():.3f}, given the composition {left.std():.3f}"
+        )
         print("| steps | s | structurally valid | matched | r.m.s. | volume, ratio of medians |")
         for steps in arguments.steps:
             began = time.perf_counter()

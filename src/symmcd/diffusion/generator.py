@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from symmcd.batch import OrbitBatch
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
 from symmcd.crystallography.decode import decode
 from symmcd.diffusion import reverse_process
 from symmcd.diffusion.checkpoint import Checkpoint, read_checkpoint
-from symmcd.diffusion.denoiser import Denoiser
+from symmcd.diffusion.denoiser import Denoiser, Prediction
 from symmcd.diffusion.device import choose_device
 from symmcd.diffusion.forward_process import ForwardProcess
 from symmcd.diffusion.noise_schedule import reverse_times
@@ -179,5 +180,11 @@ class JointModel:
         """k (B, 6), and of the orbits laid flat: elements, coordinates (A, 3), site-symmetry classes (A, 15)."""
         mask = torch.arange(padded, device=orbits.device) < orbits[:, None]
         state = reverse_process.start(self.process, space_group, mask, streams)
-        state = reverse_process.run(self.denoiser, self.process, state, times, streams, corrector_step, on_step)
+        state = reverse_process.run(self._predict, self.process, state, times, streams, corrector_step, on_step)
         return state.lattice, state.element[mask], state.position[mask], state.site_symmetry[mask]
+
+    def _predict(self, state: OrbitBatch, time: Tensor) -> Prediction:
+        """The network in bf16 on CUDA, as in training; what it answers is float32."""
+        device = time.device.type
+        with torch.autocast(device, torch.bfloat16, device == "cuda"):
+            return self.denoiser(state, time)

@@ -50,7 +50,8 @@ class GeometryProcess:
         """The network's answer for lattices z (B, 6) and free coordinates u (A, 3) at `time` (B,)."""
         with torch.autocast(z.device.type, enabled=False):  # distances need all their digits
             around = environment(crystals, pairs, self.scale.unstandardise(z, crystals), u)
-        return network(crystals, pairs, around, z, time)
+        with torch.autocast(z.device.type, torch.bfloat16, z.device.type == "cuda"):
+            return network(crystals, pairs, around, z, time)
 
 
 @dataclass(frozen=True, eq=False)
