@@ -61,8 +61,8 @@ class Environment:
 def environment(crystals: FlatCrystals, pairs: OrbitPairs, k: Tensor, u: Tensor) -> Environment:
     """Moments of crystals with k (B, 6) and free coordinates u (A, 3).
 
-    Images are looked for in the 27 cells around the nearest one; in cells flatter than the cutoff, which noise can
-    make, further ones are left out.
+    Images are looked for in the 27 cells around the nearest one.  That is all of them where the cutoff is at most one
+    and a half times the distance of lattice planes; of smaller or flatter cells the outermost ones are left out.
     """
     tables = symmetry_tables(k.device)
     cell = torch.linalg.matrix_exp(torch.einsum("bi,ijk->bjk", k, tables.basis))
