@@ -35,7 +35,7 @@ makes = {{
     "replicate": lambda: [f"{{options['--output-dir']}}/{{name}}" for name in ("units.npz", "crystals.extxyz")],
     "summarise": lambda: [
         f"{{options['--output-dir']}}/{{name}}"
-        for name in ("per_crystal.csv", "per_crystal.parquet", "summary.csv", "table1.md", "table1.tex", "table2.md", "table2.tex")
+        for name in "per_crystal.csv per_crystal.parquet summary.csv table1.md table1.tex table2.md table2.tex".split()
     ],
     "relax": lambda: files[-2:],
     "sun": lambda: files[-2:],

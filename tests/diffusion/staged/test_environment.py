@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tests.diffusion.crystals import random_units
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
 from symmcd.crystallography.lattice import BASIS
@@ -13,6 +12,7 @@ from symmcd.crystallography.orbit import replicate_flat
 from symmcd.diffusion.staged import environment as module
 from symmcd.diffusion.staged.environment import OrbitPairs, environment
 from symmcd.diffusion.staged.flat_crystals import FlatCrystals
+from tests.diffusion.crystals import random_units
 
 BLOCK = np.stack(np.meshgrid(*[np.arange(-4, 5)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
 

@@ -1,0 +1,70 @@
+"""From a staged checkpoint to crystals: what is drawn is what is decoded."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from symmcd.crystallography.decode import decode
+from symmcd.crystallography.wyckoff import wyckoff_table
+from symmcd.diffusion.checkpoint import write_checkpoint
+from symmcd.diffusion.data_statistics import DataStatistics
+from symmcd.diffusion.generator import Generator, Sampler
+from symmcd.diffusion.staged.flat_crystals import FlatCrystals
+from symmcd.diffusion.staged.geometry_network import GeometryNetwork
+from symmcd.diffusion.staged.lattice_scale import LatticeScale
+from symmcd.diffusion.staged.tables import symmetry_tables
+from symmcd.diffusion.staged.wyckoff_network import WyckoffNetwork
+from tests.diffusion.crystals import SMALL_STAGED, random_units
+
+
+@pytest.fixture(scope="module")
+def generator(tmp_path_factory) -> Generator:
+    torch.manual_seed(0)
+    units = random_units(60)
+    networks = {"wyckoff": WyckoffNetwork(SMALL_STAGED), "geometry": GeometryNetwork(SMALL_STAGED)}
+    weights = {f"{name}.{k}": v for name, network in networks.items() for k, v in network.state_dict().items()}
+    scale = vars(LatticeScale.of(FlatCrystals.from_units(units)))
+    statistics = DataStatistics.of(units).tensors() | {f"lattice_scale.{k}": v for k, v in scale.items()}
+    path = tmp_path_factory.mktemp("staged") / "d.safetensors"
+    write_checkpoint(path, weights, statistics, SMALL_STAGED, {})
+    return Generator.load(path, "cpu")
+
+
+def test_every_position_of_every_group_survives_the_samples_file():
+    """Samples hold site-symmetry classes and float32 coordinates: decoding finds the very position again."""
+    table, tables = wyckoff_table(), symmetry_tables()
+    rng = np.random.default_rng(0)
+    wrong = []
+    for group in range(1, 231):
+        rows = np.arange(table.start[group - 1], table.start[group])
+        u = torch.tensor(rng.random((len(rows), 3)), dtype=torch.float32) * tables.free[rows]
+        position = (tables.positions(u, torch.as_tensor(rows)) % 1.0).numpy().astype(float)
+        scale = np.linspace(1.9, 2.1, 1)
+        k = np.array([[0, 0, 0, 0.05, 0.03, scale[0]]])
+        units = decode(
+            np.array([group]), k, np.full(len(rows), 8), position, table.site_symmetry[rows], np.array([0, len(rows)])
+        )
+        if not np.array_equal(units.wyckoff, rows):
+            wrong.append((group, units.wyckoff[units.wyckoff != rows], rows[units.wyckoff != rows]))
+        np.testing.assert_allclose((units.position - position + 0.5) % 1, 0.5, atol=1e-5)
+    assert not wrong, wrong
+
+
+def test_generated_crystals_have_their_group_and_do_not_depend_on_the_batch(generator):
+    units = generator.generate(12, 62, seed=2, steps=5)
+    again = generator.generate(15, 62, seed=2, steps=5, batch_size=2)
+    for a, b in zip(units, again, strict=False):
+        assert a.space_group == 62
+        assert a.letter == b.letter
+        np.testing.assert_array_equal(a.element, b.element)
+        np.testing.assert_allclose((a.position - b.position + 0.5) % 1, 0.5, atol=1e-3)
+        np.testing.assert_allclose(a.lattice, b.lattice, rtol=1e-3)
+    other = generator.generate(12, 62, seed=3, steps=5)
+    assert any(a.letter != b.letter or (a.element != b.element).any() for a, b in zip(units, other, strict=True))
+
+
+def test_steps_unless_told_otherwise(generator):
+    assert generator.steps(Sampler()) == SMALL_STAGED.steps  # fewer than the 50 of larger models
+    assert generator.steps(Sampler(steps=7)) == 7
