@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 Z = 1.959963984540054  # 97.5 % point of the normal distribution
+FLOOR = "_floor"  # ending of a protocol: the same distance of crystals drawn from the reference itself
 Z_POWER = 0.8416212335729143  # its 80 % point
 
 

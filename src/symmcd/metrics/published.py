@@ -54,6 +54,19 @@ PUBLISHED_2: dict[str, tuple[Value, ...]] = {
     "SymmCD (All SGs)": (94.32, 85.85, 99.64, 98.87, 0.0901, 0.1166, 0.3990, 0.0899),
     "SymmCD (10 SGs)": (97.31, 87.10, 97.21, 99.42, 0.2829, 0.1510, 0.1769, 0.4737),
 }
+TABLE_3 = (
+    Column("Initial Stable %", "initially_stable", 1, share=True),
+    Column("Relaxed Stable %", "relaxed_stable", 1, share=True),
+    Column("Relaxed S.U.N. %", "sun", 1, share=True),
+)
+PUBLISHED_3: dict[str, tuple[Value, ...]] = {
+    "CDVAE": (0.1, 3.6, 3.5),
+    "DiffCSP": (8.9, 12.5, 9.7),
+    "DiffCSP++": (8.9, 13.2, 9.1),
+    "FlowMM": (4.1, 9.3, 6.3),
+    "SymmCD (All SGs)": (5.0, 9.4, 7.0),
+    "SymmCD (10 SGs)": (7.9, 11.7, 9.9),
+}
 PAPER_SAMPLE = 10_000
 
 
@@ -129,15 +142,21 @@ def _tables(
         [name, *(_cell(c, row["value"] if row else None, row) for c, row in zip(columns, found, strict=True))]
         for name, found in ours.items()
     ]
-    lines = [_row(head), _row(["---", *["---:"] * len(columns)]), *(map(_row, body + own)), "", note]
+    lines = [
+        markdown_row(head),
+        markdown_row(["---", *["---:"] * len(columns)]),
+        *(map(markdown_row, body + own)),
+        "",
+        note,
+    ]
     latex = [
         f"\\begin{{tabular}}{{l{'r' * len(columns)}}}",
         "\\toprule",
-        _tex(head),
+        latex_row(head),
         "\\midrule",
-        *map(_tex, body),
+        *map(latex_row, body),
         "\\midrule",
-        *map(_tex, own),
+        *map(latex_row, own),
         "\\bottomrule",
         "\\end{tabular}",
         f"% {note}",
@@ -153,10 +172,12 @@ def _cell(column: Column, value: Value, row: Mapping[str, Any] | None = None) ->
     return text if low is None else f"{text} [{low:.{column.digits}f}, {high:.{column.digits}f}]"
 
 
-def _row(cells: Sequence[str]) -> str:
+def markdown_row(cells: Sequence[str]) -> str:
+    """A line of a Markdown table."""
     return f"| {' | '.join(cells)} |"
 
 
-def _tex(cells: Sequence[str]) -> str:
+def latex_row(cells: Sequence[str]) -> str:
+    """A line of a LaTeX table."""
     escaped = [cell.replace("%", "\\%").replace("#", "\\#").replace("–", "--") for cell in cells]
     return f"{' & '.join(escaped)} \\\\"

@@ -18,6 +18,7 @@ class Metric:
     sentence: str  # HTML-free; says what is counted
     unit: str = ""  # "%" or nothing
     paper: str = ""  # digits as published
+    better: str = ""  # "more", "less", or nothing where neither is a merit by itself
 
 
 METRICS: dict[str, Metric] = {
@@ -26,12 +27,14 @@ METRICS: dict[str, Metric] = {
         "No two atoms closer than 0.5 Å, a volume of at least 0.1 Å³ and no cell length above 40 Å.",
         "%",
         "94.32",
+        "more",
     ),
     "compositional_validity": Metric(
         "compositionally valid",
         "Common oxidation states of its elements can balance to zero charge (SMACT), or it is an alloy.",
         "%",
         "85.85",
+        "more",
     ),
     "validity": Metric("valid both ways", "Structurally and compositionally valid.", "%"),
     "density_wasserstein": Metric(
@@ -39,12 +42,14 @@ METRICS: dict[str, Metric] = {
         "Wasserstein distance between the densities of generated and test crystals, g/cm³.",
         "",
         "0.0901",
+        "less",
     ),
     "element_count_wasserstein": Metric(
         "d_elem, elements per crystal",
         "Wasserstein distance between the numbers of distinct elements of generated and test crystals.",
         "",
         "0.3990",
+        "less",
     ),
     "space_group_jsd": Metric(
         "d_sg, space groups",
@@ -52,6 +57,7 @@ METRICS: dict[str, Metric] = {
         "small samples score higher.",
         "",
         "0.0899",
+        "less",
     ),
     "group_kept": Metric(
         "symmetry exact", "Every operation of the space group that was asked for holds to 0.001 Å.", "%"
@@ -67,14 +73,93 @@ METRICS: dict[str, Metric] = {
         "templates in training", "Share of the unique templates that training crystals have too.", "%", "40.8"
     ),
     "templates_new": Metric("new templates", "Unique templates that no training crystal has.", "", "1,654"),
+    "templates_canonical_unique": Metric(
+        "unique templates, canonical",
+        "Distinct templates after the choice of origin and axes has been taken out: two descriptions of one arrangement"
+        " count once.",
+    ),
+    "templates_canonical_in_train": Metric(
+        "canonical templates in training", "Share of the canonical templates that training crystals have too.", "%"
+    ),
+    "templates_canonical_new": Metric(
+        "new templates, canonical", "Canonical templates that no training crystal has, however it is described."
+    ),
+    "coverage_recall": Metric(
+        "coverage, recall",
+        "Test crystals with a generated crystal near them, by a fingerprint of the structure (CrystalNN) and one of the"
+        " composition (Magpie).",
+        "%",
+        "99.64",
+        "more",
+    ),
+    "coverage_precision": Metric(
+        "coverage, precision",
+        "Generated crystals with a test crystal near them, by the same fingerprints.",
+        "%",
+        "98.87",
+        "more",
+    ),
+    "formation_energy_wasserstein": Metric(
+        "d_E, formation energy",
+        "Wasserstein distance between the formation energies of generated and test crystals, both predicted by the same"
+        " network, eV/atom.",
+        "",
+        "0.1166",
+        "less",
+    ),
+    "resolvable_difference": Metric(
+        "smallest difference shown",
+        "Two sets of this size with shares near 50 % are told apart from so many points on (95 %, power 80 %).",
+    ),
+    "uniqueness": Metric("unique", "The first of its kind: no earlier crystal of the sample matches it.", "%"),
+    "novelty": Metric("novel", "No training crystal matches it (pymatgen's StructureMatcher, defaults).", "%"),
+    "unique_novelty": Metric("unique and novel", "The first of its kind, and no training crystal matches it.", "%"),
+    "prototype_novelty": Metric(
+        "novel prototype",
+        "No training crystal of the same space group matches it even after its elements are exchanged for others:"
+        " what is left is no substitution in a known structure.",
+        "%",
+    ),
+    "prototype_novelty_valid": Metric(
+        "novel prototype, of the valid", "As above, of the crystals that are valid both ways.", "%"
+    ),
+    "amd_novelty": Metric(
+        "geometric novelty",
+        "Mean distance, in Å, from each crystal to the nearest training crystal: largest difference of their average"
+        " distances to the first 100 neighbours (AMD). Continuous, blind to elements.",
+    ),
+    "amd_diversity": Metric(
+        "geometric diversity", "Mean distance between two crystals of the sample, in Å, by the same measure."
+    ),
+}
+METRICS |= {
+    f"{name}_valid": Metric(f"{METRICS[name].label}, of the valid", "As above, of the crystals valid both ways.", "%")
+    for name in ("uniqueness", "novelty", "unique_novelty")
+}
+
+FOUND = {
+    "exact": ("the very group", "The group that was asked for is found, no more and no less."),
+    "supergroup": ("more", "More symmetry is found than was asked for: atoms happen to sit on a more special place."),
+    "lower": ("less", "Less symmetry is found than was asked for."),
+    "other": ("another group", "A group of as many operations, but another one, is found."),
+    "none": ("nothing", "spglib gives up, usually because atoms lie on top of each other."),
+}
+METRICS |= {
+    f"agreement{tight}_{kind}": Metric(f"found{at}: {label}", meaning, "%")
+    for tight, at in (("", ""), ("_tight", " at 0.01 Å"))
+    for kind, (label, meaning) in FOUND.items()
 }
 
 SUN: dict[str, Metric] = {
     "initially_stable": Metric(
-        "stable as generated", "Energy as generated at or below the threshold above the hull.", "%", "5.0"
+        "stable as generated", "Energy as generated at or below the threshold above the hull.", "%", "5.0", "more"
     ),
     "relaxed_stable": Metric(
-        "stable after relaxation", "Energy after relaxation at or below the threshold above the hull.", "%", "9.4"
+        "stable after relaxation",
+        "Energy after relaxation at or below the threshold above the hull.",
+        "%",
+        "9.4",
+        "more",
     ),
     "stable_unique": Metric(
         "stable, unique", "Stable after relaxation and the first of its kind among the stable crystals.", "%"
@@ -85,6 +170,7 @@ SUN: dict[str, Metric] = {
         "Stable after relaxation, the first of its kind among the stable crystals, and unlike every training crystal.",
         "%",
         "7.0",
+        "more",
     ),
 }
 
@@ -115,6 +201,27 @@ def published(metric: Metric | None) -> str:
     if metric is None or not metric.paper:
         return ""
     return metric.paper + (" %" if metric.unit == "%" else "")
+
+
+def verdict(metric: Metric | None, low: float, high: float, floor: float = math.nan) -> str:
+    """How an interval lies to the published value: ``better``, ``worse``, ``no difference shown`` where it straddles.
+
+    Empty where there is no published value, no interval, or where more is not plainly better or worse.
+
+    Args:
+        metric: with its published value.
+        low: of the interval.
+        high: of the interval.
+        floor: least that as many real crystals score (2.5 % point); below it nothing was measured on so few.
+    """
+    if metric is None or not (metric.paper and metric.better and math.isfinite(low) and math.isfinite(high)):
+        return ""
+    value = float(metric.paper.replace(",", ""))
+    if value < floor:
+        return "published is below real crystals"
+    if low <= value <= high:
+        return "no difference shown"
+    return "better" if (low > value) == (metric.better == "more") else "worse"
 
 
 def sentence(row: Any, metric: Metric) -> str:

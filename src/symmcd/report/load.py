@@ -80,6 +80,16 @@ class Results:
             )
         return rows.iloc[0]
 
+    def floor(self, name: str) -> float:
+        """Least that as many real crystals score by the paper's protocol; nan for what is no distance between sets."""
+        return floor_of(self.summary, name)
+
+
+def floor_of(summary: Any, name: str) -> float:
+    """`Results.floor` of a table as in summary.csv."""
+    rows = summary[(summary["metric"] == name) & (summary["protocol"] == "paper_floor")]
+    return float(rows["low"].iloc[0]) if len(rows) else math.nan
+
 
 def load(folder: Path, seed: int) -> Results:
     """Read a results folder.

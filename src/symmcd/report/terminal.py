@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from symmcd.report.explain import METRICS, SUN, published, shown
-from symmcd.report.load import SUN_RATES, tables
+from symmcd.report.explain import METRICS, SUN, published, shown, verdict
+from symmcd.report.load import SUN_RATES, floor_of, tables
 
 
 def terminal_summary(results: Path) -> str:
@@ -15,23 +15,30 @@ def terminal_summary(results: Path) -> str:
         InputError: metrics/summary.csv or sun.csv is missing; the message names the stage.
     """
     summary, sun = tables(results)
-    head = ["", "this run", "95 % interval", "n", "published"]
+    head = ["", "this run", "95 % interval", "n", "published", "beside it"]
     rows = [head]
     for _, row in summary.iterrows():
         metric = METRICS.get(row["metric"])
         unit = metric.unit if metric else ""
         label = f"{metric.label if metric else row['metric']} [{row['protocol']}]"
-        paper = published(metric) if row["protocol"] == "paper" else ""
-        rows.append([label, *shown(row["value"], row["low"], row["high"], unit), f"{int(row['n']):,}", paper])
+        told = ["", ""]  # the published values were measured by the paper's protocol
+        if row["protocol"] == "paper":
+            floor = floor_of(summary, row["metric"])
+            told = [published(metric), verdict(metric, row["low"], row["high"], floor)]
+        rows.append([label, *shown(row["value"], row["low"], row["high"], unit), f"{int(row['n']):,}", *told])
     for i, (_, row) in enumerate(sun.iterrows()):
         rows.append([""] * len(head))
-        rows.append([f"hull {row['hull']}, {row['threshold']:g} eV/atom [{row['protocol']}]", "", "", "", ""])
+        rows.append([f"hull {row['hull']}, {row['threshold']:g} eV/atom [{row['protocol']}]"])
         for name in SUN_RATES:
-            paper = published(SUN[name]) if i == 0 else ""  # the published protocol stands first
-            value = shown(row[name], row[f"{name}_low"], row[f"{name}_high"], "%")
-            rows.append([f"  {SUN[name].label}", *value, f"{int(row['n']):,}", paper])
+            low, high = row[f"{name}_low"], row[f"{name}_high"]
+            # the published protocol stands first
+            told = [published(SUN[name]), verdict(SUN[name], low, high)] if i == 0 else ["", ""]
+            rows.append([f"  {SUN[name].label}", *shown(row[name], low, high, "%"), f"{int(row['n']):,}", *told])
     rows.append([""] * len(head))
     rows.append(["published: SymmCD on MP-20, 10,000 crystals; size, data and hull may differ from this run's"])
+    rows.append(
+        ["beside it: whether the 95 % interval leaves the published value out, which comes without an interval"]
+    )
     return columns(rows)
 
 

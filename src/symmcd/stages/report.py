@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from symmcd import __version__
+from symmcd.metrics.comparison import Run, paper_tables
 from symmcd.report import judgement, run_section, sections, stability_section
 from symmcd.report.load import load
 from symmcd.report.page import write_page
+from symmcd.report.side_by_side import paper_section
 from symmcd.report.terminal import terminal_summary
 from symmcd.settings import ReportSettings
 
@@ -27,9 +29,11 @@ def run(results: Path, output_dir: Path, settings: ReportSettings, seed: int) ->
     """
     run = load(results, seed)
     figures = output_dir / "figures"
+    ours = Run("this run", run.summary.to_dict("records"), run.sun.to_dict("records"))
     contents = [
         run_section.run(run),
         judgement.glance(run),
+        paper_section(paper_tables([ours], floors=True)),
         run_section.crystals(run, figures, settings.drawn_crystals, seed),
         sections.symmetry(run, figures),
         sections.template_section(run, figures),
