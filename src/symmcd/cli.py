@@ -175,6 +175,12 @@ def _export(a: argparse.Namespace) -> None:
     export.run(a.units, a.output, a.format, seed=a.seed)
 
 
+def _compare(a: argparse.Namespace) -> None:
+    from symmcd.stages import compare
+
+    compare.run(a.runs, a.output, a.names)
+
+
 def _show(a: argparse.Namespace) -> None:
     from symmcd.stages import show
 
@@ -419,6 +425,15 @@ def _parser() -> argparse.ArgumentParser:
         "results",
         files={"results": "folder that the chain wrote"},
     )
+    command = commands.add(
+        "compare",
+        _compare,
+        "several runs and the published systems side by side",
+        "results results-cpu --output comparison.html",
+        files={"runs…": "folders that the chain or `symmcd evaluate` wrote"},
+    )
+    command.add_argument("--output", type=Path, required=True, metavar="HTML", help="page; .md and .tex lie beside it")
+    command.add_argument("--names", nargs="+", default=[], metavar="NAME", help="of the runs (default: of the folders)")
     command = commands.add(
         "generate",
         _generate,

@@ -119,14 +119,22 @@ def load(folder: Path, seed: int) -> Results:
     )
 
 
-def tables(folder: Path) -> tuple[Any, Any]:
-    """summary.csv and sun.csv alone, as `load` reads them.
+def read_summary(path: Path) -> Any:
+    """summary.csv, as `load` reads it.
 
     Raises:
         InputError: as in `load`.
     """
-    summary = _table(folder / "metrics/summary.csv", *TABLES["metrics/summary.csv"])
-    return summary, _table(folder / "sun.csv", *TABLES["sun.csv"])
+    return _table(path, *TABLES["metrics/summary.csv"])
+
+
+def read_sun(path: Path) -> Any:
+    """sun.csv, as `load` reads it.
+
+    Raises:
+        InputError: as in `load`.
+    """
+    return _table(path, *TABLES["sun.csv"])
 
 
 def _there(path: Path, stage: str) -> Path:

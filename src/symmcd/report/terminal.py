@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from symmcd.report.explain import METRICS, SUN, published, shown, verdict
-from symmcd.report.load import SUN_RATES, floor_of, tables
+from symmcd.report.load import SUN_RATES, floor_of, read_summary, read_sun
 
 
 def terminal_summary(results: Path) -> str:
@@ -14,7 +14,7 @@ def terminal_summary(results: Path) -> str:
     Raises:
         InputError: metrics/summary.csv or sun.csv is missing; the message names the stage.
     """
-    summary, sun = tables(results)
+    summary, sun = read_summary(results / "metrics/summary.csv"), read_sun(results / "sun.csv")
     head = ["", "this run", "95 % interval", "n", "published", "beside it"]
     rows = [head]
     for _, row in summary.iterrows():
