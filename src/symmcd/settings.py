@@ -146,14 +146,17 @@ class SamplingSettings:
 
     number: int = 10_000
     batch_size: int = 1024
-    steps: int = 0  # reverse steps, spread evenly over T; 0 = all T of a joint model, 50 of a staged one
-    corrector: bool = True  # of a joint model's coordinates
-    corrector_step: float = 1e-5
+    steps: int = 0  # reverse steps, spread evenly over T; 0 = all T of a joint model, 100 of a staged one
+    corrector: bool = True  # a Langevin step of the coordinates before each reverse step: twice the time
+    corrector_step: float = 1e-5  # its size in a joint model, at σ_1
+    temperature: float = 1.0  # of Wyckoff positions and elements (model.kind: staged): above 1, more new templates
     space_groups: tuple[int, ...] = ()  # empty = as in the training set
 
     def __post_init__(self) -> None:
         if min(self.number, self.batch_size) < 1 or self.steps < 0:
             raise InputError("sampling.number and .batch_size must be at least 1, .steps at least 0")
+        if not self.temperature > 0:
+            raise InputError(f"sampling.temperature = {self.temperature}: above 0, 1 as trained")
 
 
 @dataclass(frozen=True)
@@ -172,6 +175,9 @@ class ScoreSettings:
     distribution_sample: int = 1000  # paper: 1,000 random valid crystals
     structure_cutoff: float = 0.4  # coverage: distance of CrystalNN fingerprints (CDVAE, for MP-20)
     composition_cutoff: float = 10.0  # coverage: distance of standardised Magpie fingerprints
+    prototype_sample: int = (
+        500  # random crystals whose prototype is looked up in the training set, ~0.2 s each; 0 = none
+    )
     fingerprint_seconds: float = 30.0  # wall-clock limit a crystal, then the outcome `timed_out`, a miss
 
 

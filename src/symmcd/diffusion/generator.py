@@ -21,22 +21,13 @@ from symmcd.diffusion.forward_process import ForwardProcess
 from symmcd.diffusion.noise_schedule import reverse_times
 from symmcd.diffusion.prior import draw_templates
 from symmcd.diffusion.random_streams import CrystalStreams
+from symmcd.diffusion.sampler import Sampler
 from symmcd.diffusion.samples import Samples
 from symmcd.diffusion.staged.model import StagedModel
 from symmcd.errors import InputError
 
 PAD_TO = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20)  # orbits; beyond the last, multiples of 8
-STAGED_STEPS = 50  # of a staged model where none are asked for; 20 to 200 are alike (docs/model-study.md)
-
-
-@dataclass(frozen=True)
-class Sampler:
-    """How to run the reverse process."""
-
-    steps: int | None = None  # None: all T of training, or `STAGED_STEPS`
-    corrector: bool = True  # of the joint model's coordinates
-    corrector_step: float = 1e-5
-    batch_size: int = 256  # crystals at once: a matter of memory and speed only
+STAGED_STEPS = 100  # of a staged model where none are asked for (docs/model-study.md)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +69,8 @@ class Generator:
         *,
         seed: int = 0,
         steps: int | None = None,
-        corrector: bool = False,
+        corrector: bool = True,
+        temperature: float = 1.0,
         batch_size: int = 256,
     ) -> list[AsymmetricUnit]:
         """New crystals, decoded: every orbit lies exactly on a Wyckoff position of its group.
@@ -87,16 +79,17 @@ class Generator:
             number: how many.
             space_group: 1 to 230, for all of them; None draws groups as frequent as in the training set.
             seed: the same seed gives the same crystals, and more of them the same first ones.
-            steps: reverse steps, at most the T of training; None takes all, or 50 of a staged model.
+            steps: reverse steps, at most the T of training; None takes all, or 100 of a staged model.
             corrector: one Langevin step of the coordinates before each step, which doubles the time.
+            temperature: of Wyckoff positions and elements; above 1 there are more new templates, fewer valid crystals.
             batch_size: crystals at once.
 
         Raises:
-            InputError: a number below 1, or no such space group.
+            InputError: a number below 1, no such space group, or a temperature that the model does not have.
         """
         if number < 1:
             raise InputError(f"{number=}: at least 1")
-        sampler = Sampler(steps, corrector, batch_size=batch_size)
+        sampler = Sampler(steps, corrector, batch_size=batch_size, temperature=temperature)
         groups = () if space_group is None else (space_group,)
         parts = [self.sample(plan, sampler, seed) for plan in self.plan(np.arange(number), sampler, seed, groups)]
         s = Samples.concatenate(parts)
@@ -126,9 +119,13 @@ class Generator:
         """Sample the crystals of `plan`.
 
         Raises:
-            InputError: more steps than the training had.
+            InputError: more steps than the training had, or a temperature of a joint model.
         """
         steps = self.steps(sampler)
+        if not sampler.temperature > 0 or (sampler.temperature != 1 and self.settings.kind != "staged"):
+            raise InputError(
+                f"temperature {sampler.temperature}: it is above 0, and 1 for a model of kind {self.settings.kind!r}"
+            )
         if steps > self.settings.steps:
             raise InputError(
                 f"{steps} reverse steps, but the denoiser was trained with {self.settings.steps}; take no more"
@@ -137,9 +134,8 @@ class Generator:
         group = torch.as_tensor(plan.space_group, dtype=torch.int64, device=self.device)
         orbits = torch.as_tensor(plan.orbits, dtype=torch.int64, device=self.device)
         times = reverse_times(self.settings.steps, steps)
-        corrector_step = sampler.corrector_step if sampler.corrector else None
         k, element, position, site_symmetry = self._model.sample(
-            group, orbits, plan.padded, times, streams, corrector_step, on_step
+            group, orbits, plan.padded, times, streams, sampler, on_step
         )
         return Samples(
             number=plan.number,
@@ -174,10 +170,11 @@ class JointModel:
         padded: int,
         times: Sequence[int],
         streams: CrystalStreams,
-        corrector_step: float | None,
+        sampler: Sampler,
         on_step: Callable[[int], None],
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """k (B, 6), and of the orbits laid flat: elements, coordinates (A, 3), site-symmetry classes (A, 15)."""
+        corrector_step = sampler.corrector_step if sampler.corrector else None
         mask = torch.arange(padded, device=orbits.device) < orbits[:, None]
         state = reverse_process.start(self.process, space_group, mask, streams)
         state = reverse_process.run(self._predict, self.process, state, times, streams, corrector_step, on_step)

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from symmcd.diffusion.generator import Generator, Sampler
+from symmcd.diffusion.generator import Generator
 from symmcd.diffusion.progress import Progress
+from symmcd.diffusion.sampler import Sampler
 from symmcd.diffusion.samples import Samples, read_samples, write_samples
 from symmcd.errors import InputError
 from symmcd.settings import SamplingSettings
@@ -36,7 +37,9 @@ def run(
         InputError: no such denoiser, more steps than it was trained with, or an illegal space group.
     """
     generator = Generator.load(denoiser, device)
-    sampler = Sampler(settings.steps, settings.corrector, settings.corrector_step, settings.batch_size)
+    sampler = Sampler(
+        settings.steps, settings.corrector, settings.corrector_step, settings.batch_size, settings.temperature
+    )
     numbers = np.arange(settings.number)[shard::shards]
     if not len(numbers):
         raise InputError(f"shard {shard} of {shards} has none of the {settings.number} crystals; take fewer shards")

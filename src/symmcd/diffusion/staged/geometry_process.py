@@ -26,8 +26,9 @@ from symmcd.diffusion.staged.tables import symmetry_tables
 from symmcd.diffusion.wrapped_normal import mean_square_score, wrapped_score
 from symmcd.settings import ModelSettings
 
+LATTICE_LANGEVIN, POSITION_LANGEVIN = 0.5, 1.4  # size of a corrector's step over the variance of the noise
 FARTHEST = 4.0  # standard deviations that a sampled z may be from the mean of its crystal family
-LATTICE, POSITION = range(2)
+LATTICE, POSITION, LATTICE_CORRECTOR, POSITION_CORRECTOR = range(4)
 DRAWS = 8  # numbers of draws that a step may use
 
 
@@ -114,6 +115,11 @@ def geometry_losses(
     return torch.stack([lattice.sum() / whole, position.sum() / coordinates])
 
 
+def langevin_step(x: Tensor, scaled_score: Tensor, sigma: Tensor, size: float, noise: Tensor) -> Tensor:
+    """x + h ∇log p + √(2 h) noise with h = `size` σ², where `scaled_score` is σ ∇log p."""
+    return x + sigma * (size * scaled_score + (2 * size) ** 0.5 * noise)
+
+
 def _free_coordinates(crystals: FlatCrystals) -> Tensor:
     """(A, 3) bool."""
     return symmetry_tables(crystals.k.device).free[crystals.wyckoff]
@@ -126,6 +132,8 @@ def reverse(
     times: Sequence[int],
     streams: CrystalStreams,
     on_step: Callable[[int], None] = lambda _: None,
+    *,
+    corrector: bool = False,
 ) -> FlatCrystals:
     """Geometries for the positions and elements of `crystals`, whose k and u are not looked at.
 
@@ -136,6 +144,8 @@ def reverse(
         times: T first and 0 last, see `noise_schedule.reverse_times`.
         streams: random numbers of the crystals.
         on_step: called with the number of each finished step.
+        corrector: one Langevin step at the new noise level after each step but the last.  Its sizes were found on
+            validation crystals (docs/model-study.md).
     """
     tables = symmetry_tables(crystals.k.device)
     free_k, free_u = tables.lattice_free[crystals.space_group - 1], tables.free[crystals.wyckoff]
@@ -152,5 +162,12 @@ def reverse(
         z = lattice_step(z, prediction.lattice_noise, a_t, a_s, process.bounds, z_noise) * free_k
         score = prediction.score * process.score_scale[t]
         u = position_step(u, score, process.sigma[t], process.sigma[s], u_noise) * free_u
+        if corrector and s:
+            prediction = process.predict(network, crystals, pairs, z, u, torch.full_like(z[:, 0], s))
+            z_noise = streams.normal(step * DRAWS + LATTICE_CORRECTOR, (6,)) * free_k
+            u_noise = streams.normal(step * DRAWS + POSITION_CORRECTOR, (longest, 3))[mask] * free_u
+            z = langevin_step(z, -prediction.lattice_noise, (1 - a_s).sqrt(), LATTICE_LANGEVIN, z_noise) * free_k
+            score = prediction.score * process.score_scale[s] * process.sigma[s]
+            u = langevin_step(u, score, process.sigma[s], POSITION_LANGEVIN, u_noise) % 1.0 * free_u
         on_step(step)
     return dataclasses.replace(crystals, k=process.scale.unstandardise(z, crystals), u=u)

@@ -10,6 +10,7 @@ from torch import Tensor
 from symmcd.diffusion.categorical import draw
 from symmcd.diffusion.checkpoint import Checkpoint, under
 from symmcd.diffusion.random_streams import CrystalStreams
+from symmcd.diffusion.sampler import Sampler
 from symmcd.diffusion.staged.flat_crystals import FlatCrystals
 from symmcd.diffusion.staged.geometry_network import GeometryNetwork
 from symmcd.diffusion.staged.geometry_process import GeometryProcess, reverse
@@ -40,25 +41,32 @@ class StagedModel:
         padded: int,
         times: Sequence[int],
         streams: CrystalStreams,
-        corrector_step: float | None,
+        sampler: Sampler,
         on_step: Callable[[int], None],
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """k (B, 6), and of the orbits laid flat: elements, coordinates (A, 3), site-symmetry classes (A, 15).
-
-        `corrector_step` belongs to the joint model; here coordinates have the ancestral step alone.
-        """
-        del corrector_step
-        sequences = draw_sequences(self.wyckoff, space_group, orbits, padded, streams)
-        crystals = reverse(self.process, self.geometry, flat(sequences), times, streams, on_step)
+        """k (B, 6), and of the orbits laid flat: elements, coordinates (A, 3), site-symmetry classes (A, 15)."""
+        sequences = draw_sequences(self.wyckoff, space_group, orbits, padded, streams, sampler.temperature)
+        crystals = reverse(
+            self.process, self.geometry, flat(sequences), times, streams, on_step, corrector=sampler.corrector
+        )
         tables = symmetry_tables(space_group.device)
         position = tables.positions(crystals.u, crystals.wyckoff) % 1.0
         return crystals.k, crystals.element, position, tables.site_symmetry[crystals.wyckoff]
 
 
 def draw_sequences(
-    network: WyckoffNetwork, space_group: Tensor, orbits: Tensor, padded: int, streams: CrystalStreams
+    network: WyckoffNetwork,
+    space_group: Tensor,
+    orbits: Tensor,
+    padded: int,
+    streams: CrystalStreams,
+    temperature: float = 1.0,
 ) -> WyckoffSequences:
-    """Wyckoff positions, then elements, one after the other; always legal ones."""
+    """Wyckoff positions, then elements, one after the other; always legal ones.
+
+    Each is drawn from p^(1/`temperature`), normalised: 1 is the model, below 1 more of what is frequent, above 1 more
+    of what is rare.
+    """
     zeros = torch.zeros(len(orbits), padded, dtype=torch.int64, device=orbits.device)
     wyckoff, element = zeros, zeros.clone()
     rows, _ = candidates(space_group)
@@ -66,12 +74,12 @@ def draw_sequences(
     uniform = streams.uniform(WYCKOFF, (padded,))
     for place in range(padded):
         begun = WyckoffSequences(space_group, orbits, wyckoff[:, : place + 1], element[:, : place + 1])
-        chosen = draw(torch.softmax(network(begun).wyckoff[:, place], dim=-1), uniform[:, place])
+        chosen = draw(torch.softmax(network(begun).wyckoff[:, place] / temperature, dim=-1), uniform[:, place])
         wyckoff[:, place] = torch.where(place < orbits, rows[crystal, chosen], 0)
     uniform = streams.uniform(ELEMENT, (padded,))
     sequences = WyckoffSequences(space_group, orbits, wyckoff, element)
     for place in range(padded):
-        chosen = draw(torch.softmax(network(sequences).element[:, place], dim=-1), uniform[:, place]) + 1
+        chosen = draw(torch.softmax(network(sequences).element[:, place] / temperature, dim=-1), uniform[:, place]) + 1
         element[:, place] = torch.where(place < orbits, chosen, 0)
     return sequences
 

@@ -1,0 +1,16 @@
+"""How to run a reverse process, whatever the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """Choices of who samples, none of which a model was trained for."""
+
+    steps: int | None = None  # None: all T of training, or `generator.STAGED_STEPS`
+    corrector: bool = True  # a Langevin step of the coordinates before each reverse step
+    corrector_step: float = 1e-5  # its size in a joint model, at σ_1
+    batch_size: int = 256  # crystals at once: a matter of memory and speed only
+    temperature: float = 1.0  # of a staged model's Wyckoff positions and elements

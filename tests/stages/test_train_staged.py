@@ -1,0 +1,163 @@
+"""The staged model from files to files: killed in either network, trained network by network, and able to learn."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from pymatgen.analysis.structure_matcher import StructureMatcher
+from safetensors.numpy import load_file
+from tests.crystallography.prototypes import prototype
+from tests.diffusion.crystals import SMALL_STAGED, random_units
+
+import symmcd
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.diffusion.generator import Generator
+from symmcd.diffusion.samples import Samples, read_samples
+from symmcd.errors import InputError
+from symmcd.settings import ModelSettings, SamplingSettings, TrainingSettings
+from symmcd.stages import sample, train
+from symmcd.storage import write_units
+
+TRAINING = TrainingSettings(
+    epochs=3, wyckoff_epochs=3, batch_size=16, validate_every=2, checkpoint_minutes=0, warmup_steps=5
+)
+SAMPLING = SamplingSettings(number=23, batch_size=6, steps=20)
+TEN = "NaCl", "CsCl", "SrTiO3", "CdI2", "CrB", "FeS2", "TiO2 rutile", "ThCr2Si2", "ZnO", "TiNiSi"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("staged")
+    write_units(folder / "train.npz", random_units(90, seed=1))
+    write_units(folder / "val.npz", random_units(30, seed=2))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(data):
+    train.run(data / "train.npz", data / "val.npz", data / "run", SMALL_STAGED, TRAINING, seed=3, device="cpu")
+    return data / "run"
+
+
+def losses_of(folder) -> list[dict[str, str]]:
+    with (folder / "losses.csv").open() as file:
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+
+
+def assert_same_weights(found, expected) -> None:
+    a, b = load_file(found / "denoiser.safetensors"), load_file(expected / "denoiser.safetensors")
+    assert a.keys() == b.keys()
+    for name, value in b.items():
+        np.testing.assert_array_equal(a[name], value, err_msg=name)
+    assert losses_of(found) == losses_of(expected)
+
+
+def test_what_a_training_leaves(trained):
+    found = sorted(str(path.relative_to(trained)) for path in trained.rglob("*") if path.is_file())
+    parts = [f"{part}/{name}" for part in ("geometry", "wyckoff") for name in ("losses.csv", "weights.safetensors")]
+    assert found == sorted(["denoiser.safetensors", "losses.csv", *parts])
+    rows = losses_of(trained)
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    for name in ("wyckoff", "element", "lattice", "position"):
+        assert float(rows[2][f"val_{name}"]) < 1.05 * float(rows[1][f"val_{name}"])
+    metadata = Generator.load(trained / "denoiser.safetensors", "cpu").checkpoint.metadata
+    assert metadata["seed"] == 3
+    assert metadata["wyckoff"]["steps_done"] == metadata["geometry"]["steps_done"] == 18
+
+
+def test_killed_in_either_network_and_resumed_bit_for_bit(data, trained, capsys):
+    out = data / "killed"
+    command = (
+        "from pathlib import Path; from symmcd.settings import read_section; from symmcd.stages import train; "
+        f"train.run(Path({str(data / 'train.npz')!r}), Path({str(data / 'val.npz')!r}), Path({str(out)!r}), "
+        f"read_section('model', {json.dumps(dataclasses.asdict(SMALL_STAGED))!r}), "
+        f"read_section('training', {json.dumps(dataclasses.asdict(TRAINING))!r}), seed=3, device='cpu')"
+    )
+    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    for part in ("wyckoff", "geometry"):
+        process = subprocess.Popen([sys.executable, "-c", command], env=environment)
+        while process.poll() is None and not (out / part / "checkpoint.safetensors").exists():
+            time.sleep(0.0005)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL, "it ended before it could be killed"
+    capsys.readouterr()
+    train.run(data / "train.npz", data / "val.npz", out, SMALL_STAGED, TRAINING, seed=3, device="cpu")
+    step = re.search(r"going on from .*geometry.*, step (\d+)", capsys.readouterr().out)
+    assert step, "it did not go on from the state of the killed one"
+    assert 0 < int(step[1]) < 18
+    assert_same_weights(out, trained)
+
+
+def test_network_by_network_is_the_same_as_in_one_go(data, trained, tmp_path, capsys):
+    files = data / "train.npz", data / "val.npz"
+    for part in ("geometry", "wyckoff", None):
+        train.run(*files, tmp_path, SMALL_STAGED, TRAINING, seed=3, device="cpu", part=part)
+    assert capsys.readouterr().out.count("M parameters") == 2, "the last call only puts the two together"
+    assert_same_weights(tmp_path, trained)
+    with pytest.raises(InputError, match="only a model of kind 'staged' has parts: wyckoff, geometry"):
+        train.run(*files, tmp_path, SMALL_STAGED, TRAINING, part="elements")
+
+
+def test_other_settings_of_one_network_leave_the_other_alone(data, trained, tmp_path, capsys):
+    files = data / "train.npz", data / "val.npz"
+    train.run(*files, tmp_path, SMALL_STAGED, TRAINING, seed=3, device="cpu", part="geometry")
+    other = dataclasses.replace(SMALL_STAGED, wyckoff_width=16), dataclasses.replace(TRAINING, wyckoff_epochs=1)
+    capsys.readouterr()
+    train.run(*files, tmp_path, *other, seed=3, device="cpu")
+    assert capsys.readouterr().out.count("M parameters") == 1
+    a, b = (load_file(folder / "denoiser.safetensors") for folder in (tmp_path, trained))
+    for name in (name for name in b if name.startswith("weights/geometry.")):
+        np.testing.assert_array_equal(a[name], b[name])
+
+
+def test_temperature_belongs_to_staged_models(trained):
+    generator = Generator.load(trained / "denoiser.safetensors", "cpu")
+    cold, hot = (generator.generate(60, 225, seed=1, steps=2, temperature=t) for t in (0.1, 10.0))
+    assert len({unit.template for unit in cold}) < len({unit.template for unit in hot})
+    with pytest.raises(InputError, match=r"temperature 0\.0: it is above 0"):
+        generator.generate(1, temperature=0.0)
+
+
+def test_shards_and_batch_sizes_change_no_crystal(trained, tmp_path):
+    denoiser = trained / "denoiser.safetensors"
+    sample.run(denoiser, tmp_path / "whole.npz", 0, 1, SAMPLING, seed=1, device="cpu")
+    whole, parts = read_samples(tmp_path / "whole.npz"), []
+    for shard in range(3):
+        settings = dataclasses.replace(SAMPLING, batch_size=(1, 4, 100)[shard])
+        path = tmp_path / f"shard{shard}.npz"
+        sample.run(denoiser, path, shard, 3, settings, seed=1, device="cpu")
+        parts.append(read_samples(path))
+    found = Samples.concatenate(parts)
+    for name in ("number", "space_group", "start", "element", "site_symmetry"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(whole, name))
+    np.testing.assert_allclose((found.position - whole.position + 0.5) % 1 - 0.5, 0, atol=1e-4)
+    np.testing.assert_allclose(found.lattice, whole.lattice, atol=1e-4)
+
+
+def test_ten_crystals_are_learnt_by_heart(tmp_path):
+    """Sampling returns the textbook crystals it was shown, as pymatgen's matcher sees them, and misses none of them."""
+    known = {name: prototype(name) for name in TEN}
+    units = AsymmetricUnits.from_units([symmcd.reduce(crystal) for crystal in known.values() for _ in range(16)])
+    write_units(tmp_path / "ten.npz", units)
+    model = ModelSettings(width=64, layers=2, wyckoff_width=64, wyckoff_layers=2, wyckoff_heads=2, dropout=0.0)
+    training = TrainingSettings(
+        epochs=600, wyckoff_epochs=100, batch_size=160, learning_rate=5e-3, ema_decay=0.98, validate_every=1000
+    )
+    train.run(tmp_path / "ten.npz", tmp_path / "ten.npz", tmp_path, model, training, device="cpu")
+    drawn = Generator.load(tmp_path / "denoiser.safetensors", "cpu").generate(60, seed=1)
+    matcher, found = StructureMatcher(ltol=0.03, stol=0.05, angle_tol=1), []
+    for unit in drawn:
+        found += [name for name, crystal in known.items() if matcher.fit(crystal, symmcd.replicate(unit))]
+    assert len(found) >= 52, f"{len(found)} of 60"
+    assert set(found) == set(TEN)
