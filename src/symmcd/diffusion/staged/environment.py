@@ -25,7 +25,7 @@ COMPONENTS = 10  # 1, x, y, z, xx, yy, zz, xy, xz, yz
 RADIAL = 16  # Gaussians
 REACH = 7.0  # Å, centre of the last one
 CUTOFF = 2.2  # in units of (volume per atom)^(1/3): about 45 neighbours whatever the density
-OWN_CELL = 13  # index of the cell (0, 0, 0) among the 27
+CELLS = 1  # to each side of the nearest one in which images are looked for
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +67,8 @@ def environment(crystals: FlatCrystals, pairs: OrbitPairs, k: Tensor, u: Tensor)
     tables = symmetry_tables(k.device)
     cell = torch.linalg.matrix_exp(torch.einsum("bi,ijk->bjk", k, tables.basis))
     spacing = torch.exp(k[:, 5]) / crystals.atoms ** (1 / 3)
-    shifts = torch.cartesian_prod(*[torch.arange(-1.0, 2.0, device=k.device)] * 3) @ cell  # (B, 27, 3)
+    side = torch.arange(-CELLS, CELLS + 1, device=k.device, dtype=k.dtype)
+    shifts = torch.cartesian_prod(side, side, side) @ cell  # (B, 27, 3)
 
     x = tables.positions(u, crystals.wyckoff)
     receiver, sender = pairs.i[pairs.pair], pairs.j[pairs.pair]
@@ -82,7 +83,7 @@ def environment(crystals: FlatCrystals, pairs: OrbitPairs, k: Tensor, u: Tensor)
     )
     cutoff = CUTOFF * spacing[crystal]
     near = square < cutoff[:, None] ** 2
-    near[pairs.is_self, OWN_CELL] = False
+    near[pairs.is_self, shifts.shape[1] // 2] = False  # an atom in its own cell
     member_index, shift_index = near.nonzero(as_tuple=True)
 
     vector = nearest[member_index] + shifts[crystal[member_index], shift_index]

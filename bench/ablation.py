@@ -1,0 +1,60 @@
+"""One change of our geometry network at a time, trained for the same number of epochs: validation losses.
+
+    python bench/ablation.py --units results-cpu/asymmetric_units --epochs 8
+    python bench/ablation.py --units results-cpu/asymmetric_units --epochs 8 --set environment.CUTOFF=1.8
+
+`--set` changes a constant of a module of `symmcd.diffusion.staged` before the network is made.  Size and optimiser are
+those of config/cpu.yaml; the losses are the means over all validation crystals at fixed times and noise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import csv
+import importlib
+import io
+import platform
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from symmcd.settings import ModelSettings, TrainingSettings
+from symmcd.stages import train
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--units", type=Path, required=True, help="folder with train.npz and val.npz")
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--set", action="append", default=[], dest="changes", metavar="MODULE.NAME=NUMBER")
+    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--width", type=int, default=128)
+    arguments = parser.parse_args()
+    for change in arguments.changes:
+        name, value = change.split("=")
+        module, constant = name.split(".")
+        owner = importlib.import_module(f"symmcd.diffusion.staged.{module}")
+        setattr(owner, constant, type(getattr(owner, constant))(value))
+    model = ModelSettings(width=arguments.width, layers=arguments.layers)
+    settings = TrainingSettings(
+        epochs=arguments.epochs, batch_size=128, learning_rate=1.5e-3, validate_every=arguments.epochs
+    )
+    files, began = (arguments.units / "train.npz", arguments.units / "val.npz"), time.process_time()
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        train.run(*files, Path(folder), model, settings, seed=0, device="cpu", part="geometry")
+        with (Path(folder) / "geometry/losses.csv").open() as file:
+            last = list(csv.DictReader(file))[-1]
+    print(
+        f"{arguments.layers} layers, width {arguments.width}, {', '.join(arguments.changes) or 'no change'}: "
+        f"lattice {float(last['val_lattice']):.4f}, position {float(last['val_position']):.4f} "
+        f"after {arguments.epochs} epochs, {(time.process_time() - began) / 60:.1f} CPU minutes "
+        f"(torch {torch.__version__}, {platform.machine()})",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()
