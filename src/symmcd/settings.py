@@ -175,9 +175,7 @@ class ScoreSettings:
     distribution_sample: int = 1000  # paper: 1,000 random valid crystals
     structure_cutoff: float = 0.4  # coverage: distance of CrystalNN fingerprints (CDVAE, for MP-20)
     composition_cutoff: float = 10.0  # coverage: distance of standardised Magpie fingerprints
-    prototype_sample: int = (
-        500  # random crystals whose prototype is looked up in the training set, ~0.2 s each; 0 = none
-    )
+    prototype_sample: int = 500  # random crystals whose prototype is looked up, a quarter of a second each; 0 = none
     fingerprint_seconds: float = 30.0  # wall-clock limit a crystal, then the outcome `timed_out`, a miss
 
 

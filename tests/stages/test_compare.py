@@ -53,6 +53,6 @@ def test_what_cannot_be_compared_is_said(runs, tmp_path):
         compare.run([tmp_path / "nothing"], tmp_path / "a.html")
     shutil.copytree(whole, tmp_path / "whole")
     (tmp_path / "whole/metrics/summary.csv").unlink()
-    with pytest.raises(InputError, match="summary.csv: missing; run `symmcd summarise`"):
+    with pytest.raises(InputError, match=r"summary\.csv: missing; run `symmcd summarise`"):
         compare.run([tmp_path / "whole"], tmp_path / "a.html")
     assert not list(tmp_path.glob("a.*"))

@@ -11,7 +11,7 @@ from pymatgen.core import Structure
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.crystallography.wyckoff import wyckoff_table
-from symmcd.metrics.uniqueness import composition_key
+from symmcd.metrics.uniqueness import composition_key, reduced
 from symmcd.structures.convert import crystals_to_structures
 
 
@@ -29,11 +29,15 @@ class Novelty:
     def match(self, structure: Structure) -> str | None:
         """Label of the first crystal of the reference set that matches; None if the structure is new."""
         key = composition_key(structure)
-        rows = self._rows.get(key, [])
-        if rows and key not in self._built:
-            self._built[key] = crystals_to_structures(replicate_flat(self._reference.take(rows)))
-        for row, other in zip(rows, self._built.get(key, []), strict=True):
-            if self._matcher.fit(structure, other):
+        if key not in self._rows:
+            return None
+        rows = self._rows[key]
+        if key not in self._built:
+            known = crystals_to_structures(replicate_flat(self._reference.take(rows)))
+            self._built[key] = [reduced(other) for other in known]
+        own = reduced(structure)
+        for row, other in zip(rows, self._built[key], strict=True):
+            if self._matcher.fit(own, other, skip_structure_reduction=True):
                 return str(self._reference.label[row])
         return None
 

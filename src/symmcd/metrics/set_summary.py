@@ -22,6 +22,7 @@ from symmcd.metrics.coverage import Coverage
 from symmcd.metrics.distributions import densities, element_counts, wasserstein
 from symmcd.metrics.intervals import FLOOR, bootstrap, resolvable, wilson
 from symmcd.metrics.normaliser import canonical_template
+from symmcd.metrics.originality import Originality
 from symmcd.metrics.symmetry import group_distance
 from symmcd.metrics.templates import count_templates
 from symmcd.storage import atomic_path
@@ -70,6 +71,7 @@ def summarise_set(
     sample: int,
     seed: int,
     coverage: Coverage | None = None,
+    originality: Originality | None = None,
 ) -> list[dict[str, Any]]:
     """Rows of summary.csv.
 
@@ -81,6 +83,7 @@ def summarise_set(
         sample: crystals of the paper's distribution metrics.
         seed: of that draw and of the bootstrap.
         coverage: of the reference set; without it recall and precision are left out.
+        originality: beside the training set; without it uniqueness and novelty are left out.
     """
     rows = _Rows(len(table))
     valid = table["valid"].to_numpy(bool)
@@ -93,6 +96,8 @@ def summarise_set(
         _coverage(rows, coverage, table)
     if reference is not None:
         _distributions(rows, table, valid, reference, sample, seed)
+    if originality is not None:
+        _originality(rows, originality, valid, seed)
     worst = min(100.0, 100 * resolvable(0.5, rows.total))
     note = "% points: two sets of this size with shares near 50 % are told apart (95 %, power 80 %) from here on"
     rows.add("resolvable_difference", "strict", worst, None, None, rows.total, note)
@@ -151,6 +156,29 @@ def _coverage(rows: _Rows, found: Coverage, table: pd.DataFrame) -> None:
     rows.share("coverage_precision", "paper", found.precise, apart)
     rows.share("coverage_recall", "strict", found.recalled_strict, one, "the reference crystals")
     rows.share("coverage_precision", "strict", found.precise_strict, one)
+
+
+def _originality(rows: _Rows, found: Originality, valid: np.ndarray, seed: int) -> None:
+    refused = int((~found.compared).sum())
+    note = f"pymatgen's StructureMatcher; not compared, counted as neither unique nor novel: {refused}"
+    for metric, flags in (
+        ("uniqueness", found.unique),
+        ("novelty", found.novel),
+        ("unique_novelty", found.unique & found.novel),
+    ):
+        rows.share(metric, "strict", flags, note)
+        rows.share(f"{metric}_valid", "strict", flags[valid], note, of="the valid")
+    note = "same space group and anonymous formula, matched under any exchange of elements; of a random sample"
+    of_sample, of_valid = found.sampled, found.sampled & valid
+    if of_sample.any():
+        rows.share("prototype_novelty", "strict", found.new_prototype[of_sample], note, of="the sample")
+        rows.share("prototype_novelty_valid", "strict", found.new_prototype[of_valid], note, of="its valid crystals")
+    distance = found.distance[np.isfinite(found.distance)]
+    low, high = bootstrap(np.mean, distance, seed)
+    mean = float(distance.mean()) if len(distance) else None
+    note = "Å, average minimum distances, k = 100, Chebyshev"
+    rows.add("amd_novelty", "strict", mean, low, high, len(distance), f"{note}; to the nearest training crystal")
+    rows.add("amd_diversity", "strict", found.diversity, None, None, len(distance), f"{note}; between two of the set")
 
 
 def _distributions(

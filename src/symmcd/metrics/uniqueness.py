@@ -34,12 +34,18 @@ def matching(structures: Sequence[Structure]) -> Callable[[int, int], bool]:
     """
     matcher = StructureMatcher()
     keys = [composition_key(structure) for structure in structures]
+    cells = functools.cache(lambda i: reduced(structures[i]))
 
     @functools.cache
     def same(i: int, j: int) -> bool:
-        return keys[i] == keys[j] and bool(matcher.fit(structures[i], structures[j]))
+        return keys[i] == keys[j] and bool(matcher.fit(cells(i), cells(j), skip_structure_reduction=True))
 
     return same
+
+
+def reduced(structure: Structure) -> Structure:
+    """Primitive Niggli cell, as the matcher makes it of each structure of each pair; made once, matching is faster."""
+    return StructureMatcher._get_reduced_structure(structure)  # noqa: SLF001  (the matcher's own, or results would differ)
 
 
 def first_of_its_kind(structures: Sequence[Structure]) -> list[bool]:

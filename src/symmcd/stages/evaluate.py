@@ -19,6 +19,7 @@ from symmcd.metrics.crystal_scores import COLUMNS, score, unscored
 from symmcd.metrics.fingerprints import Fingerprints, fingerprint_set, fingerprints_of_units, sites_of_structure
 from symmcd.metrics.magpie import Scale, composition_fingerprints, element_counts
 from symmcd.metrics.normaliser import canonical_template
+from symmcd.metrics.originality import Originality, add_originality, originality
 from symmcd.metrics.published import write_tables
 from symmcd.metrics.set_summary import Reference, summarise_set, write_summary
 from symmcd.metrics.tables import WHOLE, write_per_crystal
@@ -55,8 +56,8 @@ def evaluate(
     Args:
         structures: pymatgen structures, by name if a mapping.
         reference: set that distributions and coverage are measured against, for example the test set.
-        train: set that templates are compared with and composition fingerprints are scaled on; `reference` where not
-            given.
+        train: set that templates are compared with and composition fingerprints are scaled on (`reference` where not
+            given), and that novelty is measured against (left out where not given).
         settings: tolerances and limits.
         seed: of the random sample of the distribution metrics.
         workers: processes for fingerprints, which are computed with a reference only; 0 = one a core.
@@ -137,6 +138,9 @@ def _evaluate(
         scale = Scale.of(composition_fingerprints(element_counts(known)))
         covered = coverage(ours, theirs, scale, settings.structure_cutoff, settings.composition_cutoff)
         add_coverage(table, ours, covered)
+    own = None
+    if train is not None:
+        own = _originality(table, crystals, train, settings, seed)
     summary = summarise_set(
         table,
         templates(known) if known is not None else None,
@@ -144,8 +148,27 @@ def _evaluate(
         settings.distribution_sample,
         seed,
         covered,
+        own,
     )
     return Evaluation(table, pd.DataFrame(summary))
+
+
+def _originality(
+    table: pd.DataFrame,
+    crystals: Sequence[tuple[str, Structure | StructureError]],
+    train: AsymmetricUnits,
+    settings: ScoreSettings,
+    seed: int,
+) -> Originality:
+    """Uniqueness and novelty; also as columns of the table."""
+    names = [name for name, _ in crystals]
+    usable = (table["status"] != "bad_cell").tolist()
+    structures = [c if isinstance(c, Structure) and ok else None for (_, c), ok in zip(crystals, usable, strict=True)]
+    groups = table["space_group_found"].fillna(0).astype(int).tolist()
+    with Progress(len(names), 0, "crystals compared with the training set") as progress:
+        own = originality(names, structures, groups, train, settings.prototype_sample, seed, progress.advance)
+    add_originality(table, own)
+    return own
 
 
 def _fingerprints(

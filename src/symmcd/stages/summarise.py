@@ -7,17 +7,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from symmcd.crystallography.orbit import replicate_flat
 from symmcd.errors import InputError
 from symmcd.metrics.coverage import add_coverage, coverage
 from symmcd.metrics.fingerprints import Fingerprints
 from symmcd.metrics.magpie import Scale, composition_fingerprints, element_counts
 from symmcd.metrics.normaliser import canonical_template
+from symmcd.metrics.originality import add_originality, originality
 from symmcd.metrics.published import write_tables
 from symmcd.metrics.set_summary import Reference, summarise_set, write_summary
 from symmcd.metrics.tables import WHOLE, write_per_crystal
 from symmcd.metrics.templates import templates
 from symmcd.settings import ScoreSettings
+from symmcd.stability.journal import Progress
 from symmcd.storage import read_units
+from symmcd.structures.convert import crystals_to_structures
 
 
 def run(
@@ -64,7 +68,14 @@ def run(
     scale = Scale.of(composition_fingerprints(element_counts(trained)))
     covered = coverage(ours, theirs, scale, settings.structure_cutoff, settings.composition_cutoff)
     add_coverage(table, ours, covered)
-    rows = summarise_set(table, known, Reference.of(held_out), settings.distribution_sample, seed, covered)
+    structures = crystals_to_structures(replicate_flat(generated))
+    groups = table["space_group_found"].fillna(0).astype(int).tolist()
+    with Progress(len(table), 0, "crystals compared with the training set") as progress:
+        own = originality(
+            generated.label.tolist(), structures, groups, trained, settings.prototype_sample, seed, progress.advance
+        )
+    add_originality(table, own)
+    rows = summarise_set(table, known, Reference.of(held_out), settings.distribution_sample, seed, covered, own)
     written = [*write_per_crystal(output_dir, table), output_dir / "summary.csv"]
     write_summary(written[-1], rows)
     for path in [*written, *write_tables(output_dir, rows)]:

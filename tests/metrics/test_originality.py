@@ -1,0 +1,126 @@
+"""Uniqueness, novelty, and novelty after element substitution, on crystals whose answers are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from pymatgen.analysis.structure_matcher import StructureMatcher
+from pymatgen.core import Lattice, Structure
+
+from symmcd import reduce, replicate
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.metrics.originality import Originality, add_originality, originality
+from symmcd.metrics.prototypes import Prototypes, anonymous_formula
+from symmcd.metrics.uniqueness import first_of_its_kind
+from tests.crystallography.prototypes import PROTOTYPES, prototype
+
+TRAIN = ("NaCl", "CsCl", "SrTiO3", "TiO2 rutile")
+
+
+def units(names: tuple[str, ...]) -> AsymmetricUnits:
+    return AsymmetricUnits.from_units([reduce(prototype(name)) for name in names], list(names))
+
+
+def swapped(name: str, elements: dict[str, str]) -> Structure:
+    structure = prototype(name).copy()
+    structure.replace_species(elements)
+    return structure
+
+
+def compare(crystals: dict[str, Structure | None], sample: int = 100) -> tuple[Originality, pd.DataFrame]:
+    groups = [0 if c is None or not c.is_ordered else c.get_space_group_info()[1] for c in crystals.values()]
+    found = originality(list(crystals), list(crystals.values()), groups, units(TRAIN), sample, 0)
+    table = pd.DataFrame({"id": list(crystals)})
+    add_originality(table, found)
+    return found, table.set_index("id")
+
+
+def test_known_substituted_new_and_repeated() -> None:
+    found, table = compare(
+        {
+            "known": prototype("NaCl").get_primitive_structure(),
+            "substituted": swapped("NaCl", {"Na": "K", "Cl": "Br"}),
+            "new": prototype("Al2O3"),
+            "again": prototype("Al2O3").get_primitive_structure(),
+        }
+    )
+    assert table["known_as"].tolist() == ["NaCl", "", "", ""]
+    assert table["prototype"].tolist() == ["NaCl", "NaCl", "new", "new"]
+    assert table["duplicate_of"].tolist() == ["", "", "", "new"]
+    assert found.novel.tolist() == [False, True, True, True]
+    assert found.unique.tolist() == [True, True, True, False]
+    assert found.new_prototype.tolist() == [False, False, True, True]
+    assert table["amd_distance"]["known"] == pytest.approx(0, abs=1e-3)
+    assert table["amd_distance"]["new"] > 0.05
+
+
+def test_elements_may_change_places() -> None:
+    """The anti-perovskite of SrTiO3 is a substitution in it; rutile's elements exchanged are not a new prototype."""
+    prototypes = Prototypes(units(TRAIN))
+    anti = swapped("SrTiO3", {"Sr": "N", "Ti": "Sn", "O": "Mn"})
+    assert prototypes.match(anti, 221) == "SrTiO3"
+    assert prototypes.match(anti, 123) is None  # of another group
+    assert prototypes.match(swapped("TiO2 rutile", {"Ti": "F", "O": "Mg"}), 136) == "TiO2 rutile"
+    # same group, same formula AB, other arrangement
+    assert prototypes.match(prototype("CsCl"), 225) is None
+
+
+@pytest.mark.parametrize("name", sorted(PROTOTYPES))
+def test_the_prefilter_loses_no_match(name: str) -> None:
+    """Against pymatgen's anonymous fit over the whole reference set, without keys, order or cells made beforehand."""
+    reference = units(tuple(sorted(PROTOTYPES)))
+    crystal = prototype(name)
+    group = reduce(crystal).space_group
+    expected = any(
+        other.space_group == group and StructureMatcher().fit_anonymous(crystal, replicate(other))
+        for other in reference
+    )
+    assert expected
+    assert Prototypes(reference).match(crystal, group) is not None
+    without = reference.take([i for i, label in enumerate(reference.label) if label != name])
+    others = [
+        str(label)
+        for label, other in zip(without.label, without, strict=True)
+        if other.space_group == group and StructureMatcher().fit_anonymous(crystal, replicate(other))
+    ]
+    found = Prototypes(without).match(crystal, group)
+    assert (found in others) if others else found is None
+
+
+def test_what_cannot_be_compared_is_neither_unique_nor_novel() -> None:
+    crystals = {
+        "none": None,
+        "half": Structure(Lattice.cubic(3), [{"Fe": 0.5, "Ni": 0.5}], [[0, 0, 0]]),
+        "flat": Structure(Lattice(np.diag([4, 4, 1e-9])), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]]),
+        "good": prototype("ZnO"),
+    }
+    found = originality(list(crystals), list(crystals.values()), [0, 0, 0, 186], units(TRAIN), 100, 0)
+    table = pd.DataFrame({"id": list(crystals)})
+    add_originality(table, found)
+    assert table["comparison"].tolist() == ["unreadable", "disordered", "bad_cell", "ok"]
+    assert found.novel.tolist() == found.unique.tolist() == found.new_prototype.tolist() == [False, False, False, True]
+    assert np.isnan(table["amd_distance"][:3]).all()
+
+
+def test_only_the_sample_is_looked_up() -> None:
+    crystals = {str(i): prototype(name) for i, name in enumerate(("NaCl", "ZnO", "Al2O3", "CsCl"))}
+    found, table = compare(crystals, sample=2)
+    assert found.sampled.sum() == 2
+    assert (table["prototype"] != "").sum() == 2
+    assert not found.new_prototype[~found.sampled].any()
+
+
+def test_anonymous_formulas() -> None:
+    assert anonymous_formula(np.array([0, 4, 0, 12, 4])) == (1, 1, 3)
+    assert anonymous_formula(np.array([7])) == (1,)
+
+
+def test_uniqueness_agrees_with_the_matcher_on_given_cells() -> None:
+    """Cells reduced once give the answers that the matcher gives when it reduces them itself."""
+    crystals = [prototype(n) for n in ("NaCl", "ZnO", "TiNiSi")]
+    crystals += [c.get_primitive_structure() for c in crystals]
+    crystals[3].translate_sites([0], [0.02, 0, 0])
+    matcher = StructureMatcher()
+    expected = [not any(matcher.fit(crystals[j], c) for j in range(i)) for i, c in enumerate(crystals)]
+    assert first_of_its_kind(crystals) == expected
