@@ -15,7 +15,7 @@ from symmcd.diffusion.staged import geometry_process
 from symmcd.diffusion.staged.environment import OrbitPairs
 from symmcd.diffusion.staged.flat_crystals import FlatCrystals, ranges
 from symmcd.diffusion.staged.geometry_network import GeometryNetwork, GeometryPrediction
-from symmcd.diffusion.staged.geometry_process import GeometryProcess, corrupt, geometry_losses, reverse
+from symmcd.diffusion.staged.geometry_process import GeometryProcess, corrupt, geometry_losses, langevin_step, reverse
 from symmcd.diffusion.staged.lattice_scale import SIZE, LatticeScale
 from symmcd.diffusion.staged.tables import symmetry_tables
 from symmcd.diffusion.wrapped_normal import wrapped_score
@@ -150,7 +150,8 @@ def test_shares_of_a_batch_add_up():
     torch.testing.assert_close(torch.stack(parts).sum(0), whole, rtol=1e-4, atol=1e-5)
 
 
-def test_with_the_exact_score_the_reverse_process_ends_in_the_crystals(monkeypatch):
+@pytest.mark.parametrize("corrector", [False, True])
+def test_with_the_exact_score_the_reverse_process_ends_in_the_crystals(monkeypatch, corrector):
     """Data that are one geometry a template: score and noise are known in closed form."""
     z0 = PROCESS.scale.standardise(CRYSTALS)
 
@@ -162,10 +163,20 @@ def test_with_the_exact_score_the_reverse_process_ends_in_the_crystals(monkeypat
 
     monkeypatch.setattr(GeometryProcess, "predict", exact)
     times = reverse_times(SMALL_STAGED.steps, SMALL_STAGED.steps)
-    found = reverse(PROCESS, network(), CRYSTALS, times, CrystalStreams(0, torch.arange(40)))
+    found = reverse(PROCESS, network(), CRYSTALS, times, CrystalStreams(0, torch.arange(40)), corrector=corrector)
     free = symmetry_tables().free[CRYSTALS.wyckoff]
     difference = (found.u - CRYSTALS.u + 0.5) % 1 - 0.5
     assert float(difference[free].abs().max()) < 4 * SMALL_STAGED.sigma_min
     assert torch.equal(found.u[~free], torch.zeros(int((~free).sum())))
     torch.testing.assert_close(found.k, CRYSTALS.k, rtol=1e-3, atol=1e-3)
     assert float(z0.abs().max()) < geometry_process.FARTHEST
+
+
+@pytest.mark.parametrize("size", [0.05, 0.5, 1.4])
+def test_a_langevin_step_has_the_moments_of_its_closed_form(size):
+    """Of N(0, σ²) with its exact score -x/σ²: mean 0 stays, σ² becomes ((1 - h)² + 2h) σ² = (1 + h²) σ²."""
+    generator, sigma = torch.Generator().manual_seed(0), torch.tensor(0.3, dtype=torch.float64)
+    x, noise = torch.randn(2, 400_000, generator=generator, dtype=torch.float64)
+    found = langevin_step(sigma * x, -x, sigma, size, noise)
+    assert float(found.mean()) == pytest.approx(0, abs=3e-3)
+    assert float(found.var()) == pytest.approx((1 + size**2) * 0.09, rel=0.01)
