@@ -25,10 +25,14 @@ def atomic_path(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{os.getpid()}.tmp.{path.name}")
         temporary.unlink(missing_ok=True)
+        temporary.touch()
+        mode = temporary.stat().st_mode  # as the user's umask has it; safetensors makes its files 0600
+        temporary.unlink()
     except OSError as error:
         raise InputError(f"{path}: cannot write here ({error.strerror}); choose another folder") from None
     try:
         yield temporary
+        temporary.chmod(mode)
         os.replace(temporary, path)
     except OSError as error:
         if error.filename is not None and Path(error.filename).name == temporary.name:
