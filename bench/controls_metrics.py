@@ -33,6 +33,7 @@ from symmcd.metrics.coverage import add_coverage, coverage
 from symmcd.metrics.crystal_scores import score
 from symmcd.metrics.fingerprints import fingerprints_of_units
 from symmcd.metrics.magpie import Scale, composition_fingerprints, element_counts
+from symmcd.metrics.originality import originality
 from symmcd.metrics.set_summary import Reference, summarise_set, write_summary
 from symmcd.metrics.templates import templates
 from symmcd.settings import ScoreSettings
@@ -41,6 +42,10 @@ from symmcd.structures.convert import crystals_to_structures
 
 CONTROLS = {"test": "test", "val": "val", "shuffled": "val"}  # control -> the split that it is made of
 NAMES = {"test": "MP-20 test", "val": "MP-20 val", "shuffled": "MP-20 val, elements dealt out at random"}
+ORIGINALITY = (
+    "uniqueness", "novelty", "novelty_valid", "prototype_novelty", "prototype_novelty_valid", "amd_novelty",
+    "amd_diversity",
+)  # fmt: skip
 PACKAGES = ("numpy", "scipy", "pymatgen", "spglib", "smact", "matminer")
 
 
@@ -61,11 +66,10 @@ def evaluate(units: AsymmetricUnits, folder: Path, cache: Path) -> list[dict]:
     """Rows of summary.csv with `units` in place of generated crystals, as the stages score and summarise make them."""
     settings = ScoreSettings()
     train, test = (read_units(folder / f"asymmetric_units/{split}.npz") for split in ("train", "test"))
+    structures = crystals_to_structures(replicate_flat(units))
     rows = [
         {"id": label, **score(structure, int(group), settings.symprec, settings.smact_seconds)}
-        for label, group, structure in zip(
-            units.label, units.space_group, crystals_to_structures(replicate_flat(units)), strict=True
-        )
+        for label, group, structure in zip(units.label, units.space_group, structures, strict=True)
     ]
     table = pd.DataFrame(rows)
     table["template"] = templates(units)
@@ -75,7 +79,22 @@ def evaluate(units: AsymmetricUnits, folder: Path, cache: Path) -> list[dict]:
     scale = Scale.of(composition_fingerprints(element_counts(train)))
     covered = coverage(ours, theirs, scale, settings.structure_cutoff, settings.composition_cutoff)
     add_coverage(table, ours, covered)
-    return summarise_set(table, templates(train), Reference.of(test), settings.distribution_sample, 0, covered)
+    groups = table["space_group_found"].fillna(0).astype(int).tolist()
+    own = originality(units.label.tolist(), structures, groups, train, settings.prototype_sample, seed=0)
+    return summarise_set(table, templates(train), Reference.of(test), settings.distribution_sample, 0, covered, own)
+
+
+def own_metrics(runs: list[Run]) -> str:
+    """Markdown of what the paper's tables do not have."""
+    lines = [f"| | {' | '.join(run.name for run in runs)} |", f"|---|{'---:|' * len(runs)}"]
+    for metric in ORIGINALITY:
+        cells = []
+        for run in runs:
+            row = next((row for row in run.summary if row["metric"] == metric), None)
+            interval = "" if row is None or pd.isna(row["low"]) else f" [{row['low']:.3g}, {row['high']:.3g}]"
+            cells.append("–" if row is None else f"{row['value']:.3g}{interval}, n = {row['n']:.0f}")
+        lines.append(f"| {metric} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -105,6 +124,7 @@ def main() -> None:
     versions = ", ".join(f"{package} {metadata.version(package)}" for package in PACKAGES)
     print(f"{platform.machine()}, {os.cpu_count()} cores; Python {platform.python_version()}, {versions}")
     print(markdown(paper_tables(runs)[:2]))
+    print(own_metrics(runs))
 
 
 if __name__ == "__main__":

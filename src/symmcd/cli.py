@@ -470,9 +470,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument(
         "--format",
-        choices=("genbench", "mattergen"),
+        choices=("genbench", "mattergen", "xtalmet"),
         required=True,
-        help="genbench: LeMat-GenBench, 2,500 CIFs; mattergen: mattergen-evaluate, one extxyz",
+        help="LeMat-GenBench: 2,500 CIFs; mattergen-evaluate: one extxyz; xtalmet: JSON of pymatgen structures",
     )
     command = commands.add(
         "settings",

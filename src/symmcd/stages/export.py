@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from pathlib import Path
 from typing import Literal
 
@@ -10,18 +12,22 @@ import numpy as np
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.errors import InputError
 from symmcd.storage import atomic_path, read_units
+from symmcd.structures.convert import crystals_to_structures
 from symmcd.structures.write import write_cifs, write_extxyz
+
+Target = Literal["genbench", "mattergen", "xtalmet"]
 
 GENBENCH = 2500
 """LeMat-GenBench's leaderboard takes exactly so many structures, scored as submitted (no relaxation)."""
 
 
-def run(units: Path, output: Path, target: Literal["genbench", "mattergen"], seed: int) -> None:
+def run(units: Path, output: Path, target: Target, seed: int) -> None:
     """Write crystals for another program.
 
     ``genbench``: `output`/cif with 2,500 CIFs, drawn at random and not selected by any metric, and structures.txt with
     their paths, either of which is its ``--cifs``.  ``mattergen``: `output`/generated_crystals.extxyz with every
-    crystal, for ``mattergen-evaluate --structures_path``.
+    crystal, for ``mattergen-evaluate --structures_path``.  ``xtalmet``: `output`/structures.json.gz with every crystal
+    as pymatgen writes it; its Evaluator takes ``[Structure.from_dict(d) for d in json.load(gzip.open(path, "rt"))]``.
 
     Raises:
         InputError: fewer crystals than LeMat-GenBench asks for, or a folder that cannot be written.
@@ -30,6 +36,13 @@ def run(units: Path, output: Path, target: Literal["genbench", "mattergen"], see
     if target == "mattergen":
         path = output / "generated_crystals.extxyz"
         write_extxyz(path, replicate_flat(crystals), crystals)
+        print(f"wrote {path} ({len(crystals)} crystals)")
+        return
+    if target == "xtalmet":
+        path = output / "structures.json.gz"
+        structures = [s.as_dict() for s in crystals_to_structures(replicate_flat(crystals))]
+        with atomic_path(path) as temporary, gzip.open(temporary, "wt", encoding="utf-8") as file:
+            json.dump(structures, file)
         print(f"wrote {path} ({len(crystals)} crystals)")
         return
     if len(crystals) < GENBENCH:
