@@ -73,12 +73,15 @@ def environment(crystals: FlatCrystals, pairs: OrbitPairs, k: Tensor, u: Tensor)
     x = tables.positions(u, crystals.wyckoff)
     receiver, sender = pairs.i[pairs.pair], pairs.j[pairs.pair]
     crystal = crystals.crystal[receiver]
-    member = (tables.rotation[pairs.operation] @ x[sender][:, :, None])[..., 0] + tables.translation[pairs.operation]
+    rotated = (tables.rotation[pairs.operation] * x[sender][:, None]).sum(
+        dim=2
+    )  # products: a batch of 3 × 3 @ 3 is slow
+    member = rotated + tables.translation[pairs.operation]
     difference = member - x[receiver]
-    nearest = ((difference - difference.round())[:, None] @ cell[crystal])[:, 0]  # (M, 3) Å
+    nearest = ((difference - difference.round())[:, :, None] * cell[crystal]).sum(dim=1)  # (M, 3) Å
     square = (  # of |nearest + shift|, expanded so that no (M, 27, 3) array is made
         (nearest**2).sum(dim=1, keepdim=True)
-        + 2 * (shifts[crystal] @ nearest[:, :, None])[..., 0]
+        + sum(2 * nearest[:, axis, None] * shifts[:, :, axis][crystal] for axis in range(3))
         + (shifts**2).sum(dim=2)[crystal]
     )
     cutoff = CUTOFF * spacing[crystal]

@@ -38,6 +38,20 @@ class GeometryPrediction:
     score: Tensor  # (A, 3) score over its root mean square in the free coordinates, 0 where they are fixed
 
 
+@dataclass(frozen=True)
+class Surroundings:
+    """Moments by component, contiguous with the Gaussians last: one product of matrices a layer, not P small ones."""
+
+    scalar: Tensor  # (P, RADIAL)
+    direct: Tensor  # (P, 3, RADIAL)
+    tensor: Tensor  # (P, 6, RADIAL)
+
+    @classmethod
+    def of(cls, around: Environment) -> Surroundings:
+        by_component = around.moments.transpose(1, 2)
+        return cls(*(by_component[:, part].contiguous() for part in (0, DIRECT, TENSOR)))
+
+
 class GeometryNetwork(nn.Module):
     """Message passing over orbits with moments of their images."""
 
@@ -74,30 +88,33 @@ class GeometryNetwork(nn.Module):
         site = torch.cat([self.axis(tables.site_symmetry[wyckoff]).flatten(1), multiplicity.log()], dim=1)
         h = self.element(crystals.element) + self.site(site) + whole[crystal]
         message = h
+        surroundings = Surroundings.of(around)
         for layer in self.layers:
-            h, message = layer(h, around.moments, pairs)
+            h, message = layer(h, surroundings, pairs)
 
         pooled = torch.zeros(len(crystals), h.shape[1], device=z.device).index_add(0, crystal, h.float() * share)
         direct, factor = self.lattice(self.norm(pooled)).float().chunk(2, dim=1)
         push, pull = self.displacement(message).float(), self.virial(message).float()
         with torch.autocast(z.device.type, enabled=False):
-            virial = self._virial(pull, around.moments, share, crystals, pairs)
-            score = self._displacement(push, around, crystals, pairs)
+            virial = self._virial(pull, surroundings, share, crystals, pairs)
+            score = self._displacement(push, surroundings, around, crystals, pairs)
         return GeometryPrediction(direct + (1 + factor) * virial, torch.where(tables.free[wyckoff], score, 0.0))
 
-    def _displacement(self, push: Tensor, around: Environment, crystals: FlatCrystals, pairs: OrbitPairs) -> Tensor:
+    def _displacement(
+        self, push: Tensor, surroundings: Surroundings, around: Environment, crystals: FlatCrystals, pairs: OrbitPairs
+    ) -> Tensor:
         """Σ_j Σ_r push_ij[r] m_ij[r] (A, 3), from Å to fractions of the edges, the size of the cell divided out."""
-        force = torch.einsum("pr,prc->pc", push, around.moments[:, :, DIRECT])
+        force = (push[:, None] * surroundings.direct).sum(dim=2)
         force = torch.zeros(len(crystals.element), 3, device=push.device).index_add(0, pairs.i, force)
         size = around.spacing * crystals.atoms ** (1 / 3)
         to_fractional = torch.linalg.inv(around.cell) * size[:, None, None]
         return (force[:, None] @ to_fractional[crystals.crystal])[:, 0]
 
     def _virial(
-        self, pull: Tensor, moments: Tensor, share: Tensor, crystals: FlatCrystals, pairs: OrbitPairs
+        self, pull: Tensor, surroundings: Surroundings, share: Tensor, crystals: FlatCrystals, pairs: OrbitPairs
     ) -> Tensor:
         """Mean over atoms of Σ_j Σ_r pull_ij[r] (û ⊗ û)_ij[r], in the basis of k, (B, 6)."""
-        parts = torch.einsum("pr,prc->pc", pull, moments[:, :, TENSOR]) * share[pairs.i]
+        parts = (pull[:, None] * surroundings.tensor).sum(dim=2) * share[pairs.i]
         summed = torch.zeros(len(crystals), 6, device=pull.device)
         summed = summed.index_add(0, crystals.crystal[pairs.i], parts)
         tensor = summed[:, [0, 3, 4, 3, 1, 5, 4, 5, 2]].view(-1, 3, 3)
@@ -120,14 +137,14 @@ class GeometryLayer(nn.Module):
         self.update = nn.Linear(2 * width + 2 * CHANNELS, width)
         self.update_out = nn.Linear(width, width)
 
-    def forward(self, h: Tensor, moments: Tensor, pairs: OrbitPairs) -> tuple[Tensor, Tensor]:
-        """New h (A, width) and the messages (P, width); moments (P, RADIAL, COMPONENTS)."""
+    def forward(self, h: Tensor, surroundings: Surroundings, pairs: OrbitPairs) -> tuple[Tensor, Tensor]:
+        """New h (A, width) and the messages (P, width)."""
         n, i = self.norm(h), pairs.i
-        message = self.distances(moments[:, :, 0]) + self.receiver(n)[i] + self.sender(n)[pairs.j]
+        message = self.distances(surroundings.scalar) + self.receiver(n)[i] + self.sender(n)[pairs.j]
         message = silu(self.message(silu(message)))
         vector_gate, tensor_gate = self.gates(message).float()[:, None].chunk(2, dim=-1)
-        vectors = self.vectors(moments[:, :, DIRECT].transpose(1, 2)).float() * vector_gate  # (P, 3, CHANNELS)
-        tensors = self.tensors(moments[:, :, TENSOR].transpose(1, 2)).float() * tensor_gate
+        vectors = self.vectors(surroundings.direct).float() * vector_gate  # (P, 3, CHANNELS)
+        tensors = self.tensors(surroundings.tensor).float() * tensor_gate
         zero = torch.zeros_like
         received = zero(h, dtype=message.dtype).index_add(0, i, message) * NEIGHBOURS
         v = vectors.new_zeros(len(h), *vectors.shape[1:]).index_add(0, i, vectors)
