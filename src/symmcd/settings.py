@@ -223,6 +223,7 @@ class ReportSettings:
 
     title: str = "symmcd report"
     drawn_crystals: int = 6
+    viewer_crystals: int = 30  # of the page viewer.html, to turn and zoom; the drawn ones come first; 0 = no such page
 
 
 SECTIONS: dict[str, type] = {

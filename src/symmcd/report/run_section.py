@@ -16,6 +16,7 @@ from symmcd.report.crystal_drawing import draw_crystal, element_colours, write_g
 from symmcd.report.load import Results
 from symmcd.report.page import Section, Table, Text, place_drawing
 from symmcd.report.typesetting import formula_html, reduced_formula, symbol_html
+from symmcd.report.viewer import write_viewer
 
 PACKAGES = ("symmcd", "torch", "chgnet", "pymatgen", "spglib", "smact", "numpy", "snakemake")
 LARGEST_DRAWN = 200  # atoms; more are a heap of spheres
@@ -70,10 +71,29 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def crystals(results: Results, folder: Path, number: int, seed: int) -> Section:
-    """Some valid crystals, drawn at random and not chosen by looks."""
+def choose(results: Results, number: int, more: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of crystals to draw, in order, and of crystals for the viewer: those first, and others up to `more`."""
     candidates = valid_and_small(results)
-    chosen = np.sort(np.random.default_rng(seed).choice(candidates, min(number, len(candidates)), replace=False))
+    rng = np.random.default_rng(seed)
+    drawn = np.sort(rng.choice(candidates, min(number, len(candidates)), replace=False))
+    left = np.setdiff1d(candidates, drawn)
+    others = np.sort(rng.choice(left, max(0, min(more - len(drawn), len(left))), replace=False))
+    return drawn, np.concatenate([drawn, others])[:more]
+
+
+def viewer(results: Results, folder: Path, chosen: np.ndarray, seed: int) -> Path:
+    """The page of crystals to turn and zoom, beside the report; its path."""
+    told = (
+        f"{len(chosen)} crystals taken at random (seed {seed}) from those of {len(results.generated):,} that are valid"
+        f" both ways and have at most {LARGEST_DRAWN} atoms in the conventional cell; not chosen by looks."
+    )
+    labels = results.generated.label[chosen].tolist()
+    return write_viewer(folder, [results.generated[index] for index in chosen.tolist()], labels, told)
+
+
+def crystals(results: Results, folder: Path, chosen: np.ndarray, seed: int, *, in_viewer: int) -> Section:
+    """Some valid crystals, drawn at random and not chosen by looks; a link to the viewer if it has any."""
+    candidates = valid_and_small(results)
     drawings, units, images = [], [], []
     for place, index in enumerate(chosen.tolist(), 1):
         unit = results.generated[index]
@@ -94,9 +114,14 @@ def crystals(results: Results, folder: Path, number: int, seed: int) -> Section:
         "Atoms in Jmol’s colours, cell edges a, b, c in red, green, blue; atoms on faces, edges and corners are"
         " completed; lines join atoms closer than 1.15 times the sum of their covalent radii, unless both are metals."
     )
-    return Section(
-        "crystals", "Six crystals" if len(chosen) == 6 else "Crystals", paragraphs=(told, key), drawings=drawings
-    )
+    paragraphs: list[Text] = [told, key]
+    if in_viewer:
+        link = Markup(
+            '<a href="viewer.html">Turn and zoom {} crystals in three dimensions</a> (viewer.html beside this).'
+        )
+        paragraphs.append(link.format(in_viewer))
+    title = "Six crystals" if len(chosen) == 6 else "Crystals"
+    return Section("crystals", title, paragraphs=paragraphs, drawings=drawings)
 
 
 def valid_and_small(results: Results) -> np.ndarray:

@@ -30,11 +30,12 @@ def run(results: Path, output_dir: Path, settings: ReportSettings, seed: int) ->
     run = load(results, seed)
     figures = output_dir / "figures"
     ours = Run("this run", run.summary.to_dict("records"), run.sun.to_dict("records"))
+    drawn, turned = run_section.choose(run, settings.drawn_crystals, settings.viewer_crystals, seed)
     contents = [
         run_section.run(run),
         judgement.glance(run),
         paper_section(paper_tables([ours], floors=True)),
-        run_section.crystals(run, figures, settings.drawn_crystals, seed),
+        run_section.crystals(run, figures, drawn, seed, in_viewer=len(turned)),
         sections.symmetry(run, figures),
         sections.template_section(run, figures),
         sections.content(run, figures),
@@ -52,5 +53,10 @@ def run(results: Path, output_dir: Path, settings: ReportSettings, seed: int) ->
         f"Made by symmcd {__version__}, {now}, seed {seed}. Figures are in figures/ beside this page, as svg and png."
     )
     write_page(output_dir / "index.html", settings.title, lead, contents, footer)
+    pages = [output_dir / "index.html"]
+    if len(turned):
+        pages.append(run_section.viewer(run, output_dir, turned, seed))
     print(terminal_summary(results))
-    print(f"\nwrote {output_dir / 'index.html'} ({len(run.generated)} crystals)")
+    print()
+    for page, number in zip(pages, (len(run.generated), len(turned)), strict=False):
+        print(f"wrote {page} ({number} crystals)")

@@ -1,0 +1,77 @@
+"""Crystals to turn and zoom: a page of its own beside the report, with 3Dmol.js in a file beside it, all offline."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
+from symmcd.crystallography.orbit import replicate_flat
+from symmcd.report.crystal_drawing import BOND_REACH, NON_METALS, element_colours
+from symmcd.report.typesetting import formula_html, reduced_formula, symbol_html
+from symmcd.storage import atomic_path
+
+LIBRARY = "3Dmol-min.js"
+
+
+def write_viewer(folder: Path, units: Sequence[AsymmetricUnit], labels: Sequence[str], told: str) -> Path:
+    """Write ``viewer.html`` and the library into `folder`; the path of the page.
+
+    Args:
+        folder: of the report.
+        units: crystals to show, conventional cells.
+        labels: their ids.
+        told: how they were chosen.
+    """
+    import jinja2
+
+    templates = resources.files("symmcd.report") / "templates"
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    # "</" in a text would end the script that holds the data
+    data = json.dumps([crystal(unit, label) for unit, label in zip(units, labels, strict=True)]).replace("</", "<\\/")
+    page = environment.from_string((templates / "viewer.html.j2").read_text(encoding="utf-8")).render(
+        css=Markup((templates / "page.css").read_text(encoding="utf-8")),  # noqa: S704  (our own file)
+        script=Markup((templates / "viewer.js").read_text(encoding="utf-8")),  # noqa: S704  (our own file)
+        library=LIBRARY,
+        data=Markup(data),  # noqa: S704  (numbers, and texts escaped in `crystal`)
+        told=told,
+    )
+    library = resources.files("symmcd.report") / "vendor/3dmol" / LIBRARY
+    with atomic_path(folder / LIBRARY) as temporary:
+        temporary.write_bytes(library.read_bytes())
+    with atomic_path(folder / "viewer.html") as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    return folder / "viewer.html"
+
+
+def crystal(unit: AsymmetricUnit, label: str) -> dict[str, Any]:
+    """What the page needs of a crystal: names as HTML, lattice (Å), atoms of one cell, how elements are drawn."""
+    from ase.data import chemical_symbols, covalent_radii
+
+    cell = replicate_flat(AsymmetricUnits.from_units([unit]))
+    numbers = list(dict.fromkeys(unit.element.tolist()))
+    return {
+        "id": label,
+        "formula": str(formula_html(reduced_formula(unit.composition))),
+        "group": str(Markup("{} ({})").format(symbol_html(unit.space_group), unit.space_group)),
+        "lattice": np.round(cell.lattice[0], 5).tolist(),
+        "atoms": [
+            [chemical_symbols[z], *np.round(position, 5).tolist()]
+            for z, position in zip(cell.element.tolist(), cell.position, strict=True)
+        ],
+        "elements": {
+            chemical_symbols[z]: {
+                "colour": colour,
+                "radius": round(float(covalent_radii[z]), 3),
+                "metal": z not in NON_METALS,
+            }
+            for z, colour in zip(numbers, element_colours(numbers).values(), strict=True)
+        },
+        "reach": BOND_REACH,
+    }
