@@ -136,13 +136,15 @@ def test_bad_input_is_one_clear_error(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_what_is_no_crystal_among_cifs_is_left_alone(tmp_path: Path) -> None:
+def test_what_is_no_cif_in_a_folder_is_left_alone_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A folder with notes and an xyz beside its CIFs: the CIFs count."""
     prototype("NaCl").to(str(tmp_path / "one.cif"))
     (tmp_path / "notes.txt").write_text("mine")
     prototype("ZnO").to_ase_atoms().write(tmp_path / "two.xyz")
     evaluate.run(tmp_path, tmp_path / "out", None, ScoreSettings())
     assert pd.read_csv(tmp_path / "out/per_crystal.csv")["id"].tolist() == ["one"]
+    assert "not read: 2 files" in (said := capsys.readouterr().out)
+    assert "notes.txt, two.xyz" in said
 
 
 def test_misses_of_coverage_stay_in_the_denominator() -> None:
@@ -158,3 +160,48 @@ def test_misses_of_coverage_stay_in_the_denominator() -> None:
     assert result.table["covered"].tolist() == [True, False, False, False]
     assert value(result, "coverage_precision") == 25
     assert value(result, "coverage_recall") == 100
+
+
+def test_a_cell_of_500_atoms() -> None:
+    """Without symmetry, so that nothing becomes smaller: scored, compared, and not in anybody's way."""
+    big = prototype("CsCl")
+    big.make_supercell([5, 5, 10])
+    big.perturb(0.25)
+    units = AsymmetricUnits.from_units([reduce(prototype(name)) for name in NAMES])
+    result = symmcd.evaluate({"big": big, "good": prototype("NaCl")}, reference=units, train=units, workers=1)
+    row = result.table.set_index("id").loc["big"]
+    assert (row["status"], row["atoms"], row["space_group_found"]) == ("ok", 500, 1)
+    assert row["fingerprint"] in ("ok", "timed_out")
+    assert (row["comparison"], row["known_as"]) == ("ok", "")
+    assert result.table.set_index("id")["known_as"]["good"] == "00000"
+    assert (value(result, "novelty", "strict"), value(result, "uniqueness", "strict")) == (50, 100)
+
+
+def test_elements_outside_the_tables_are_rows_with_their_reason() -> None:
+    """Oganesson has no oxidation states, no Magpie data; the crystal is invalid in composition, not in structure."""
+    heavy = Structure(Lattice.cubic(4), ["Og", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    units = AsymmetricUnits.from_units([reduce(prototype("CsCl"))])
+    row = symmcd.evaluate([heavy], reference=units, train=units, workers=1).table.iloc[0]
+    assert (row["status"], row["composition"]) == ("composition_no_data", "no_data")
+    assert (row["structurally_valid"], row["compositionally_valid"]) == (True, False)
+    assert (row["fingerprint"], row["covered"]) == ("no_magpie_data", False)
+    assert row["prototype"] == "00000"  # caesium chloride, other elements
+
+
+def test_without_predictor_d_e_is_said_to_be_missing(tmp_path: Path) -> None:
+    units = AsymmetricUnits.from_units([reduce(prototype(name)) for name in NAMES])
+    write_units(tmp_path / "test.npz", units)
+    prototype("NaCl").to(str(tmp_path / "one.cif"))
+    evaluate.run(tmp_path / "one.cif", tmp_path / "out", tmp_path / "test.npz", ScoreSettings())
+    text = (tmp_path / "out/table2.md").read_text()
+    assert "no predictor of formation energies" in text
+    assert "not computed" not in text
+    evaluate.run(tmp_path / "one.cif", tmp_path / "alone", None, ScoreSettings())
+    assert "for want of reference crystals" in (tmp_path / "alone/table2.md").read_text()
+
+
+def test_crystals_without_a_training_set_get_no_novelty() -> None:
+    units = AsymmetricUnits.from_units([reduce(prototype("NaCl"))])
+    result = symmcd.evaluate([prototype("NaCl")], reference=units, workers=1)
+    assert not {"novelty", "prototype_novelty"} & set(result.summary["metric"])
+    assert "known_as" not in result.table

@@ -32,7 +32,8 @@ def score(structure: Structure, space_group: int | None, symprec: float, smact_s
 
     Returns:
         One value for each of `COLUMNS` but ``id``; ``status`` is ``ok`` or names what could not be computed:
-        ``no_space_group``, ``composition_timed_out``, ``composition_too_many``, ``bad_cell``, ``failed:<error>``.
+        ``no_space_group``, ``composition_timed_out``, ``composition_too_many``, ``composition_no_data``,
+        ``bad_cell``, ``failed:<error>``.
     """
     volume = abs(np.linalg.det(structure.lattice.matrix))
     if not (np.isfinite(structure.frac_coords).all() and volume >= FLAT):  # nan is not above either
@@ -61,7 +62,7 @@ def _score(structure: Structure, space_group: int | None, symprec: float, smact_
     found, tight = detect(structure, symprec), detect(structure, TIGHT)
     structural = structurally_valid(structure, near.between_atoms)
     problems = ["no_space_group"] if found is None else []
-    problems += [f"composition_{verdict}"] if verdict in ("timed_out", "too_many") else []
+    problems += [f"composition_{verdict}"] if verdict in ("timed_out", "too_many", "no_data") else []
     return {
         "status": ";".join(problems) or "ok",
         "formula": structure.composition.reduced_formula,

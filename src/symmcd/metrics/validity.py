@@ -69,10 +69,11 @@ def structurally_valid(structure: Structure, closest: float) -> bool:
 
 @functools.lru_cache(maxsize=100_000)
 def composition_verdict(formula: str, seconds: float) -> str:
-    """``valid``, ``invalid``, ``too_many`` or ``timed_out`` by SMACT's rules of the CDVAE era.
+    """``valid``, ``invalid``, ``too_many``, ``timed_out`` or ``no_data`` by SMACT's rules of the CDVAE era.
 
     Single elements and alloys of metals are valid; otherwise some choice of oxidation states (SMACT's 2014 lists) must
-    be neutral in the reduced formula and pass the Pauling electronegativity test.
+    be neutral in the reduced formula and pass the Pauling electronegativity test.  ``no_data``: SMACT has nothing on an
+    element (those beyond lawrencium).
 
     Args:
         formula: any formula of the crystal.
@@ -89,7 +90,10 @@ def _verdict(elements: tuple[str, ...], counts: tuple[int, ...], deadline: float
 
     if len(elements) == 1 or all(element in smact.metals for element in elements):
         return "valid"
-    dictionary = smact.element_dictionary(elements)
+    try:
+        dictionary = smact.element_dictionary(elements)
+    except (KeyError, NameError):  # how it says that it does not know an element
+        return "no_data"
     states = [dictionary[element].oxidation_states_smact14 or [] for element in elements]
     if np.prod([len(s) for s in states], dtype=float) > MOST_COMBINATIONS:
         return "too_many"

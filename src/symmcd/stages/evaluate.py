@@ -96,6 +96,7 @@ def run(
     held_out = read_units(reference) if reference is not None else None
     known = read_units(train) if train is not None else None
     crystals = [(name, c if isinstance(c, StructureError) else to_structure(c)) for name, c in read_structures(path)]
+    _tell_of_others(path)
     cache = cache or output / "fingerprints.sqlite"
     result = _evaluate(crystals, held_out, known, settings, seed=0, workers=workers, cache=cache)
     rows = result.summary.astype(object).where(result.summary.notna(), None).to_dict("records")
@@ -105,6 +106,16 @@ def run(
     for file in [*written, *write_tables(output, rows)]:
         print(f"wrote {file}")
     print(f"{len(result.table)} crystals, {len(result.summary)} metrics")
+
+
+def _tell_of_others(path: Path) -> None:
+    """Say which files of a folder were not read: only its CIFs are."""
+    others = (
+        sorted(p.name for p in path.rglob("*") if p.is_file() and p.suffix.lower() != ".cif") if path.is_dir() else []
+    )
+    if others:
+        named = ", ".join(others[:3]) + (", …" if len(others) > 3 else "")
+        print(f"not read: {len(others)} files of {path} that are no .cif ({named}); evaluate them on their own")
 
 
 def _evaluate(
