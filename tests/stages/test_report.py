@@ -97,6 +97,8 @@ def test_numbers_on_the_page_are_those_of_the_tables(results, page):
             shown = f"strict {row['value']:.4f}" if row["value"] < 1 else f"symmetry exact {row['value']:.1f} %"
         elif row["protocol"] == "paper_floor":
             shown = f"paper_floor {row['value']:.4f} {row['low']:.4f} to {row['high']:.4f} {row['n']} so"
+        elif "prototype" in row["metric"]:
+            shown = f"{row['value']:.1f} % {row['low']:.1f} to {row['high']:.1f}, n = {row['n']}"
         elif any(word in row["metric"] for word in ("valid", "coverage", "templates_in_train")):
             shown = f"{row['value']:.1f} % (95 % interval {row['low']:.1f} to {row['high']:.1f}, n = {row['n']}"
         elif row["value"] < 1:

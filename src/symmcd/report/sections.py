@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,12 @@ from markupsafe import Markup
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.report import content_figures, run_figures, symmetry_figures
-from symmcd.report.explain import METRICS, number, sentence
+from symmcd.report.explain import METRICS, number, sentence, shown
 from symmcd.report.load import Results
-from symmcd.report.page import Section, Table, place
+from symmcd.report.page import Section, Table, Text, place
 from symmcd.report.typesetting import symbol_html
 
+ORIGINALITY = ("uniqueness", "novelty", "unique_novelty", "prototype_novelty")
 LOSSES = {  # what the losses of each kind of model are
     "joint": "The total is the weighted sum of its components.",
     "unit_cell": "The total is the weighted sum of its components.",
@@ -109,7 +110,32 @@ def template_section(results: Results, folder: Path) -> Section:
         ).format(sizes(results)),
         "Frequency of templates against their rank, generated and training",
     )
-    return Section("templates", "Templates", figures=(novelty, ranks))
+    return Section("templates", "Templates and novelty", figures=(novelty, ranks), tables=_originality(results))
+
+
+def _originality(results: Results) -> list[Table]:
+    """Unique, novel and new after an exchange of elements, of all crystals and of the valid; no table of an old run."""
+    rows: list[Sequence[Text]] = []
+    for name in ORIGINALITY:
+        cells: list[Text] = []
+        for metric in (name, f"{name}_valid"):
+            found = results.summary[results.summary["metric"] == metric]
+            if len(found):
+                row = found.iloc[0]
+                value, interval = shown(row["value"], row["low"], row["high"], "%")
+                cells.append(Markup("{}<small>{}, n = {:,}</small>").format(value, interval, int(row["n"])))
+        if len(cells) == 2:
+            label = Markup("{}<small>{}</small>").format(METRICS[name].label, METRICS[name].sentence)
+            rows.append((label, *cells))
+    if not rows:
+        return []
+    caption = Markup(
+        "<b>Unlike each other and unlike the training crystals,</b> per cent with 95 % intervals. Being new is no merit"
+        " by itself: a crystal with atoms in wrong places is new too, and most real crystals are substitutions in known"
+        " structures (bench/controls_metrics.md has their numbers). Stability decides what a new crystal is worth."
+    )
+    head = ("", "of all crystals", "of those valid both ways")
+    return [Table(caption, head, rows, numbers=frozenset({1, 2}), kind="stack")]
 
 
 def content(results: Results, folder: Path) -> Section:
