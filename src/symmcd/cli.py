@@ -158,7 +158,10 @@ def _report(a: argparse.Namespace) -> None:
 def _generate(a: argparse.Namespace) -> None:
     from symmcd.stages import generate
 
-    generate.run(a.output, a.number, a.space_group, a.checkpoint, seed=a.seed, device=a.device)
+    generate.run(
+        a.output, a.number, a.space_group, a.checkpoint,
+        seed=a.seed, device=a.device, temperature=a.temperature, elements=a.elements,
+    )  # fmt: skip
 
 
 def _evaluate(a: argparse.Namespace) -> None:
@@ -445,6 +448,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--space-group", type=int, metavar="G", help="1 to 230 (default: as in the training set)")
     command.add_argument("--output", type=Path, required=True, metavar="DIR", help="gets CIFs and crystals.extxyz")
     command.add_argument("--checkpoint", type=Path, metavar="FILE", help="denoiser.safetensors of `symmcd train`")
+    command.add_argument(
+        "--elements", type=lambda text: text.split(","), default=[], metavar="A,B,…", help="only these, as in Li,Fe,O"
+    )
+    command.add_argument(
+        "--temperature", type=float, default=1.0, metavar="T", help="above 1: more new templates, fewer valid crystals"
+    )
     command = commands.add(
         "evaluate",
         _evaluate,

@@ -227,6 +227,9 @@ def test_what_sampling_refuses(trained, tmp_path):
         sample.run(denoiser, tmp_path / "s.npz", 0, 1, dataclasses.replace(SAMPLING, steps=30), device="cpu")
     with pytest.raises(InputError, match="none of the 2 crystals"):
         sample.run(denoiser, tmp_path / "s.npz", 2, 3, dataclasses.replace(SAMPLING, number=2), device="cpu")
+    for choice, message in (({"temperature": 2.0}, "1 for a model of kind 'joint'"), ({"elements": (8,)}, "cannot be")):
+        with pytest.raises(InputError, match=message):
+            Generator.load(denoiser, "cpu").generate(1, **choice)
     with pytest.raises(InputError, match="no such file"):
         sample.run(tmp_path / "none", tmp_path / "s.npz", 0, 1, SAMPLING, device="cpu")
     (tmp_path / "bad.npz").write_bytes(b"")

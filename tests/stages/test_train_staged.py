@@ -26,7 +26,7 @@ from symmcd.diffusion.generator import Generator
 from symmcd.diffusion.samples import Samples, read_samples
 from symmcd.errors import InputError
 from symmcd.settings import ModelSettings, SamplingSettings, TrainingSettings
-from symmcd.stages import sample, train
+from symmcd.stages import generate, sample, train
 from symmcd.storage import write_units
 
 TRAINING = TrainingSettings(
@@ -127,6 +127,17 @@ def test_temperature_belongs_to_staged_models(trained):
     assert len({unit.template for unit in cold}) < len({unit.template for unit in hot})
     with pytest.raises(InputError, match=r"temperature 0\.0: it is above 0"):
         generator.generate(1, temperature=0.0)
+
+
+def test_only_the_elements_asked_for(trained, tmp_path):
+    generator = Generator.load(trained / "denoiser.safetensors", "cpu")
+    units = generator.generate(40, seed=1, steps=2, elements=(8, 26))
+    assert set(np.concatenate([unit.element for unit in units])) == {8, 26}
+    with pytest.raises(InputError, match=r"atomic numbers \[3, 92\] are not in the training set"):
+        generator.generate(1, elements=(3, 8, 92))
+    with pytest.raises(InputError, match="--elements: Fs: no such element"):
+        generate.run(tmp_path, 2, checkpoint=trained / "denoiser.safetensors", elements=("Fe", "Fs"))
+    assert not list(tmp_path.iterdir())
 
 
 def test_shards_and_batch_sizes_change_no_crystal(trained, tmp_path):

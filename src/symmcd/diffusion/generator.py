@@ -71,6 +71,7 @@ class Generator:
         steps: int | None = None,
         corrector: bool = True,
         temperature: float = 1.0,
+        elements: Sequence[int] = (),
         batch_size: int = 256,
     ) -> list[AsymmetricUnit]:
         """New crystals, decoded: every orbit lies exactly on a Wyckoff position of its group.
@@ -82,14 +83,15 @@ class Generator:
             steps: reverse steps, at most the T of training; None takes all, or 100 of a staged model.
             corrector: one Langevin step of the coordinates before each step, which doubles the time.
             temperature: of Wyckoff positions and elements; above 1 there are more new templates, fewer valid crystals.
+            elements: atomic numbers to choose from; none: all elements of the training set.
             batch_size: crystals at once.
 
         Raises:
-            InputError: a number below 1, no such space group, or a temperature that the model does not have.
+            InputError: a number below 1, no such space group, or a temperature or elements that the model has not.
         """
         if number < 1:
             raise InputError(f"{number=}: at least 1")
-        sampler = Sampler(steps, corrector, batch_size=batch_size, temperature=temperature)
+        sampler = Sampler(steps, corrector, batch_size=batch_size, temperature=temperature, elements=tuple(elements))
         groups = () if space_group is None else (space_group,)
         parts = [self.sample(plan, sampler, seed) for plan in self.plan(np.arange(number), sampler, seed, groups)]
         s = Samples.concatenate(parts)
@@ -119,13 +121,10 @@ class Generator:
         """Sample the crystals of `plan`.
 
         Raises:
-            InputError: more steps than the training had, or a temperature of a joint model.
+            InputError: more steps than the training had, or a temperature or elements that the model does not have.
         """
         steps = self.steps(sampler)
-        if not sampler.temperature > 0 or (sampler.temperature != 1 and self.settings.kind != "staged"):
-            raise InputError(
-                f"temperature {sampler.temperature}: it is above 0, and 1 for a model of kind {self.settings.kind!r}"
-            )
+        self._refuse(sampler)
         if steps > self.settings.steps:
             raise InputError(
                 f"{steps} reverse steps, but the denoiser was trained with {self.settings.steps}; take no more"
@@ -146,6 +145,20 @@ class Generator:
             position=position.cpu().numpy().astype(float),
             site_symmetry=site_symmetry.cpu().numpy().astype(np.uint8),
         )
+
+    def _refuse(self, sampler: Sampler) -> None:
+        """Raise InputError for what this model cannot do."""
+        staged = isinstance(self._model, StagedModel)
+        if not sampler.temperature > 0 or (sampler.temperature != 1 and not staged):
+            raise InputError(
+                f"temperature {sampler.temperature}: it is above 0, and 1 for a model of kind {self.settings.kind!r}"
+            )
+        if sampler.elements and not isinstance(self._model, StagedModel):
+            raise InputError(f"elements: a model of kind {self.settings.kind!r} cannot be told which; 'staged' can")
+        if isinstance(self._model, StagedModel):
+            unknown = sorted(set(sampler.elements) - self._model.elements)
+            if unknown:
+                raise InputError(f"elements with atomic numbers {unknown} are not in the training set of this model")
 
     def steps(self, sampler: Sampler) -> int:
         """Reverse steps that `sampler` asks for."""

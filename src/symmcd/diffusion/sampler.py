@@ -14,3 +14,4 @@ class Sampler:
     corrector_step: float = 1e-5  # its size in a joint model, at σ_1
     batch_size: int = 256  # crystals at once: a matter of memory and speed only
     temperature: float = 1.0  # of a staged model's Wyckoff positions and elements
+    elements: tuple[int, ...] = ()  # atomic numbers a staged model chooses from; () = all of the training set

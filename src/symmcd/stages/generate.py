@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -45,17 +46,31 @@ def run(
     checkpoint: Path | None = None,
     seed: int = 0,
     device: str = "auto",
+    *,
+    temperature: float = 1.0,
+    elements: Sequence[str] = (),
 ) -> None:
     """Generate crystals and write units.npz, crystals.extxyz and one CIF a crystal to the folder `output`.
 
+    `elements` are symbols to choose from; see `Generator.generate` for the rest.
+
     Raises:
-        InputError: no weights, a number below 1, or no such space group.
+        InputError: no weights, a number below 1, no such space group, or an unknown element.
     """
+    from ase.data import atomic_numbers
+
     from symmcd.structures.write import write_cifs, write_extxyz  # pymatgen and ASE: not before they are needed
+
+    unknown = [symbol for symbol in elements if symbol not in atomic_numbers or symbol == "X"]
+    if unknown:
+        raise InputError(f"--elements: {', '.join(unknown)}: no such element; write symbols, as in Li,Fe,O")
 
     generator = load_pretrained(device=device) if checkpoint is None else Generator.load(checkpoint, device)
     steps = None if generator.settings.kind == "staged" else min(JOINT_STEPS, generator.settings.steps)
-    units = AsymmetricUnits.from_units(generator.generate(number, space_group, seed=seed, steps=steps))
+    chosen = [atomic_numbers[symbol] for symbol in elements]
+    units = AsymmetricUnits.from_units(
+        generator.generate(number, space_group, seed=seed, steps=steps, temperature=temperature, elements=chosen)
+    )
     crystals = replicate_flat(units)
     write_units(output / "units.npz", units)
     write_extxyz(output / "crystals.extxyz", crystals, units)

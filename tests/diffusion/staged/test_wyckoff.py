@@ -12,6 +12,7 @@ import torch
 
 from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.diffusion.random_streams import CrystalStreams
+from symmcd.diffusion.sampler import Sampler
 from symmcd.diffusion.staged.model import draw_sequences
 from symmcd.diffusion.staged.objectives import WyckoffObjective, negative_log_likelihood
 from symmcd.diffusion.staged.wyckoff_network import WyckoffNetwork
@@ -97,8 +98,8 @@ def test_drawn_crystals_are_legal_and_follow_the_likelihood(network):
     group = torch.tensor([2, 62, 225, 47] * 50)
     orbits = torch.randint(1, 12, (200,), generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        drawn = draw_sequences(network, group, orbits, 12, CrystalStreams(3, torch.arange(200)))
-        again = draw_sequences(network, group[:9], orbits[:9], 16, CrystalStreams(3, torch.arange(9)))
+        drawn = draw_sequences(network, group, orbits, 12, CrystalStreams(3, torch.arange(200)), Sampler())
+        again = draw_sequences(network, group[:9], orbits[:9], 16, CrystalStreams(3, torch.arange(9)), Sampler())
     assert torch.equal(again.wyckoff[:, :12], drawn.wyckoff[:9])
     assert torch.equal(again.element[:, :12], drawn.element[:9])
     for g, n, rows, elements in zip(group, orbits, drawn.wyckoff.numpy(), drawn.element.numpy(), strict=True):
@@ -113,7 +114,7 @@ def test_drawn_crystals_are_legal_and_follow_the_likelihood(network):
     # frequencies of the first position of group 2, one orbit, against its probabilities
     many = torch.full((4000,), 2), torch.ones(4000, dtype=torch.int64)
     with torch.inference_mode():
-        first = draw_sequences(network, *many, 1, CrystalStreams(5, torch.arange(4000))).wyckoff[:, 0]
+        first = draw_sequences(network, *many, 1, CrystalStreams(5, torch.arange(4000)), Sampler()).wyckoff[:, 0]
         one = WyckoffSequences(many[0][:1], many[1][:1], first[:1, None] * 0, first[:1, None] * 0)
         expected = torch.softmax(network(one).wyckoff[0, 0], dim=-1)
     count = torch.bincount(first - int(TABLE.start[1]), minlength=len(expected))[: len(expected)]

@@ -34,6 +34,11 @@ class StagedModel:
         scale = LatticeScale(**under("lattice_scale.", checkpoint.tensors))
         self.process = GeometryProcess(checkpoint.settings, scale)
 
+    @property
+    def elements(self) -> set[int]:
+        """Atomic numbers of the training set."""
+        return set((self.wyckoff.seen.nonzero()[:, 0] + 1).tolist())
+
     def sample(
         self,
         space_group: Tensor,
@@ -45,7 +50,7 @@ class StagedModel:
         on_step: Callable[[int], None],
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """k (B, 6), and of the orbits laid flat: elements, coordinates (A, 3), site-symmetry classes (A, 15)."""
-        sequences = draw_sequences(self.wyckoff, space_group, orbits, padded, streams, sampler.temperature)
+        sequences = draw_sequences(self.wyckoff, space_group, orbits, padded, streams, sampler)
         crystals = reverse(
             self.process, self.geometry, flat(sequences), times, streams, on_step, corrector=sampler.corrector
         )
@@ -60,13 +65,17 @@ def draw_sequences(
     orbits: Tensor,
     padded: int,
     streams: CrystalStreams,
-    temperature: float = 1.0,
+    sampler: Sampler,
 ) -> WyckoffSequences:
     """Wyckoff positions, then elements, one after the other; always legal ones.
 
-    Each is drawn from p^(1/`temperature`), normalised: 1 is the model, below 1 more of what is frequent, above 1 more
-    of what is rare.
+    Each is drawn from p^(1/temperature), normalised: 1 is the model, below 1 more of what is frequent, above 1 more
+    of what is rare.  With ``sampler.elements``, each element is drawn from these, given what was drawn before it.
     """
+    temperature, allowed = sampler.temperature, None
+    if sampler.elements:
+        allowed = torch.zeros_like(network.seen)
+        allowed[torch.tensor(sampler.elements, device=allowed.device) - 1] = True
     zeros = torch.zeros(len(orbits), padded, dtype=torch.int64, device=orbits.device)
     wyckoff, element = zeros, zeros.clone()
     rows, _ = candidates(space_group)
@@ -79,7 +88,8 @@ def draw_sequences(
     uniform = streams.uniform(ELEMENT, (padded,))
     sequences = WyckoffSequences(space_group, orbits, wyckoff, element)
     for place in range(padded):
-        chosen = draw(torch.softmax(network(sequences).element[:, place] / temperature, dim=-1), uniform[:, place]) + 1
+        logits = network(sequences, allowed).element[:, place]
+        chosen = draw(torch.softmax(logits / temperature, dim=-1), uniform[:, place]) + 1
         element[:, place] = torch.where(place < orbits, chosen, 0)
     return sequences
 

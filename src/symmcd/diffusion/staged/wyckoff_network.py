@@ -74,8 +74,11 @@ class WyckoffNetwork(nn.Module):
             if isinstance(module, nn.Embedding):
                 nn.init.normal_(module.weight, std=SPREAD)
 
-    def forward(self, crystals: WyckoffSequences) -> Logits:
-        """Logits of every place given what stands before it; places beyond a crystal's count mean nothing."""
+    def forward(self, crystals: WyckoffSequences, allowed: Tensor | None = None) -> Logits:
+        """Logits of every place given what stands before it; places beyond a crystal's count mean nothing.
+
+        `allowed` (118,) bool are the elements to choose from, those of the training set where it is None.
+        """
         wyckoff, element, count = crystals.wyckoff, crystals.element, crystals.count
         longest = wyckoff.shape[1]
         mask, group = crystals.mask, crystals.space_group - 1
@@ -108,7 +111,9 @@ class WyckoffNetwork(nn.Module):
         elements = self.element_head(x[:, longest:]).float()
         return Logits(
             scores.float().masked_fill(~legal, -torch.inf),
-            elements.masked_fill(~legal_elements(wyckoff, element, self.seen), -torch.inf),
+            elements.masked_fill(
+                ~legal_elements(wyckoff, element, self.seen if allowed is None else allowed), -torch.inf
+            ),
         )
 
     def embedded_positions(self) -> Tensor:
