@@ -214,3 +214,31 @@ def test_a_missing_metric_is_named(results):
 
 def test_sodium_nitride_is_a_formula(results):
     assert set(load(results, seed=0).relaxed["formula"]) == {"NaN"}
+
+
+def test_a_trained_predictor_has_its_rows(results, tmp_path):
+    """d_E at a glance and in Table 2, and Table 5 as its file has it; without them the page says what is missing."""
+    assert "no predictor of formation energies" in (results / "report/index.html").read_text(encoding="utf-8")
+    folder = tmp_path / "results"
+    shutil.copytree(results, folder, ignore=shutil.ignore_patterns("report"))
+    summary = pd.read_csv(folder / "metrics/summary.csv")
+    row = {
+        "metric": "formation_energy_wasserstein",
+        "protocol": "paper",
+        "value": 0.1,
+        "low": 0.08,
+        "high": 0.1101,
+        "n": 9,
+    }
+    pd.concat([summary, pd.DataFrame([row])]).to_csv(folder / "metrics/summary.csv", index=False)
+    (folder / "predictor").mkdir()
+    table = {"variant": ["multigraph"], "mae": [0.03125], "n": [900]}
+    pd.DataFrame(table).to_csv(folder / "predictor/table5.csv", index=False)
+    report.run(folder, folder / "report", ReportSettings(viewer_crystals=0), seed=0)
+    html = (folder / "report/index.html").read_text(encoding="utf-8")
+    assert "no predictor of formation energies" not in html
+    assert "<span class='published'>0.1166</span><small>better</small>" in html
+    assert "0.1000<small>0.0800, 0.1101</small>" in html
+    assert ">0.03125</td>" in html
+    assert "viewer.html" not in html
+    assert not (folder / "report/viewer.html").exists()

@@ -43,7 +43,8 @@ GLANCE = (
 def glance(results: Results) -> Section:
     """The few numbers that tell the run, each beside the published one."""
     rows: list[Sequence[Text]] = []
-    for name in GLANCE:
+    predicted = "formation_energy_wasserstein"  # only where a predictor was trained
+    for name in (*GLANCE, *([predicted] if (results.summary["metric"] == predicted).any() else [])):
         row = results.metric(name)
         how = f"protocol {row['protocol']}"
         rows.append(_glance_row(METRICS[name], row, ("value", "low", "high"), how, results.floor(name)))

@@ -128,6 +128,16 @@ def read_summary(path: Path) -> Any:
     return _table(path, *TABLES["metrics/summary.csv"])
 
 
+def read_table_5(folder: Path) -> Any:
+    """predictor/table5.csv of a results folder; None where no predictor was trained.
+
+    Raises:
+        InputError: as in `load`.
+    """
+    path = folder / "predictor/table5.csv"
+    return _table(path, "predictor", ()) if path.exists() else None
+
+
 def read_sun(path: Path) -> Any:
     """sun.csv, as `load` reads it.
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from symmcd import __version__
 from symmcd.metrics.comparison import Run, paper_tables
 from symmcd.report import judgement, run_section, sections, stability_section
-from symmcd.report.load import load
+from symmcd.report.load import load, read_table_5
 from symmcd.report.page import write_page
-from symmcd.report.side_by_side import paper_section
+from symmcd.report.side_by_side import paper_section, predictor_table
 from symmcd.report.terminal import terminal_summary
 from symmcd.settings import ReportSettings
 
@@ -30,11 +30,12 @@ def run(results: Path, output_dir: Path, settings: ReportSettings, seed: int) ->
     run = load(results, seed)
     figures = output_dir / "figures"
     ours = Run("this run", run.summary.to_dict("records"), run.sun.to_dict("records"))
+    table_5 = read_table_5(results)
     drawn, turned = run_section.choose(run, settings.drawn_crystals, settings.viewer_crystals, seed)
     contents = [
         run_section.run(run),
         judgement.glance(run),
-        paper_section(paper_tables([ours], floors=True)),
+        paper_section(paper_tables([ours], floors=True), [] if table_5 is None else [predictor_table(table_5)]),
         run_section.crystals(run, figures, drawn, seed, in_viewer=len(turned)),
         sections.symmetry(run, figures),
         sections.template_section(run, figures),
