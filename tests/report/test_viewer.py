@@ -49,6 +49,7 @@ def test_the_page_has_the_crystals_atom_by_atom(run):
         shown = Structure(entry["lattice"], elements, np.transpose(position))
         assert len(shown) == results.generated[index].number_of_atoms
         assert StructureMatcher().fit(shown, replicate(results.generated[index]))
+        assert np.allclose(shown.frac_coords, replicate(results.generated[index]).frac_coords, atol=1e-5)
         assert set(entry["elements"]) == set(elements)
         assert all(re.fullmatch("#[0-9a-f]{6}", drawn["colour"]) for drawn in entry["elements"].values())
 
