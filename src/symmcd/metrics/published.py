@@ -104,7 +104,7 @@ def table_2(rows: Iterable[Mapping[str, Any]]) -> tuple[str, str]:
         smallest = [
             f"{c.heading} {100 * resolvable(row['value'] / 100, size):.1f}"
             for c, row in zip(TABLE_2, ours["this set, paper's protocol"], strict=True)
-            if c.share and row and row["value"] is not None and c.metric != "coverage_recall"
+            if c.share and row and row["value"] not in (None, 0, 100) and c.metric != "coverage_recall"
         ]
         note += (
             f" {size:,} crystals tell two such sets apart (95 %, power 80 %) from differences, in points, of:"
