@@ -111,7 +111,8 @@ def needs_gpu(model: ModelSettings, training: TrainingSettings) -> bool:
     Multiply-adds grow with epochs × layers × width²: 1.7e10 at paper scale, 4e8 for our model at full size, 1e7 for an
     hour on two cores.
     """
-    return training.epochs * model.layers * model.width**2 > 2e8 and training.max_minutes == 0
+    large = training.epochs * model.layers * model.width**2 > 2e8
+    return large and training.max_minutes == 0 and not training.weights
 
 
 # --- the same as text ------------------------------------------------------------------------------------------------

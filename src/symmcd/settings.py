@@ -20,6 +20,8 @@ from symmcd.errors import InputError
 
 Section = TypeVar("Section")
 RelaxMethod = Literal["structure_optimizer", "unconstrained", "symmetry"]
+PredictorVariant = Literal["multigraph", "multigraph_site_symmetry", "asymmetric_unit", "asymmetric_unit_site_symmetry"]
+PREDICTOR_VARIANTS: tuple[PredictorVariant, ...] = typing.get_args(PredictorVariant)
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,7 @@ class TrainingSettings:
     validate_every: int = 10  # epochs
     checkpoint_minutes: float = 2.0  # between two states that a killed training goes on from
     tensorboard: bool = False  # curves for TensorBoard beside losses.csv; needs the package
+    weights: str = ""  # no training: `mp20`, the shipped ones, or the denoiser.safetensors of another run
     max_minutes: float = 0  # end the schedule after so long, if not all epochs are done by then; 0 = never
 
     def __post_init__(self) -> None:
@@ -218,6 +221,45 @@ class SunSettings:
 
 
 @dataclass(frozen=True)
+class PredictorSettings:
+    """DimeNet++ for formation energies, at CDVAE's size: the paper's Table 5, and d_E of Table 2."""
+
+    variants: tuple[PredictorVariant, ...] = PREDICTOR_VARIANTS  # that are trained; none: no Table 5
+    d_e: PredictorVariant = "multigraph"  # whose energies d_E compares
+    cdvae: str = ""  # CDVAE's weights for MP-20 (a checkpoint of theirs), to take for d_E instead
+    crystals: int = 0  # of the training set, drawn at random; 0 = all
+    width: int = 128
+    blocks: int = 4
+    interaction_width: int = 64
+    basis_width: int = 8
+    output_width: int = 256
+    spherical: int = 7  # Legendre polynomials of angles
+    radial: int = 6  # Bessel functions of distances
+    cutoff: float = 7.0  # Å
+    neighbours: int = 20  # nearest within the cutoff, and all as far as the last
+    epochs: int = 300
+    batch_size: int = 64
+    learning_rate: float = 1e-3  # of AdamW, falling along a cosine
+    gradient_norm: float = 10.0  # clip by global norm
+    ema_decay: float = 0.999
+    checkpoint_minutes: float = 2.0  # between two states that a killed training goes on from
+
+    def __post_init__(self) -> None:
+        counts = ("width", "blocks", "interaction_width", "basis_width", "output_width", "radial", "epochs")
+        for name, least in (*((name, 1) for name in counts), ("batch_size", 1), ("spherical", 2), ("crystals", 0)):
+            if getattr(self, name) < least:
+                raise InputError(f"predictor.{name} = {getattr(self, name)}: at least {least}")
+        if not self.cutoff > 0 or self.neighbours < 0:
+            raise InputError(
+                "predictor.cutoff must be above 0, predictor.neighbours at least 0 (0 = all in the cutoff)"
+            )
+        if len(set(self.variants)) < len(self.variants):
+            raise InputError(f"predictor.variants = {list(self.variants)}: each once")
+        if self.variants and self.d_e not in self.variants and not self.cdvae:
+            raise InputError(f"predictor.d_e = {self.d_e!r} is not among predictor.variants = {list(self.variants)}")
+
+
+@dataclass(frozen=True)
 class ReportSettings:
     """The page at the end."""
 
@@ -238,6 +280,7 @@ SECTIONS: dict[str, type] = {
     "relax": RelaxSettings,
     "hull": HullSettings,
     "sun": SunSettings,
+    "predictor": PredictorSettings,
     "report": ReportSettings,
 }
 

@@ -58,6 +58,13 @@ def test_each_configuration_plans_the_whole_chain(workflow, name):
     assert planned["reduce"] == 3
 
 
+def test_given_weights_are_taken_without_training(workflow):
+    weights = "training={weights: mp20}"
+    planned = workflow.planned("--configfile", "config/cpu.yaml", "--config", weights)
+    assert "train_part" not in planned
+    assert planned["train"] == 1
+
+
 def test_one_file_is_made_with_what_it_needs(workflow):
     done = workflow.run(
         "results/sun.csv", "--cores", "8", "--configfile", "config/test.yaml", "--config", "results=results"

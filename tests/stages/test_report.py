@@ -197,6 +197,16 @@ def test_what_is_broken_is_named_with_its_stage(results, tmp_path, name):
         load(folder, seed=0)
 
 
+def test_a_run_with_given_weights_says_that_nothing_was_trained(tmp_path):
+    results = make_results(tmp_path / "results")
+    losses = results / "training/seed0/losses.csv"
+    losses.write_text(losses.read_text().splitlines()[0] + "\n")
+    report.run(results, tmp_path / "report", ReportSettings(), seed=0)
+    text = (tmp_path / "report/index.html").read_text(encoding="utf-8")
+    assert "Nothing was trained in this run" in text
+    assert "none in this run: its weights were given" in text
+
+
 def test_another_seed_has_no_losses(results):
     with pytest.raises(InputError, match=r"seed7.*symmcd train"):
         load(results, seed=7)

@@ -121,6 +121,27 @@ def test_other_settings_of_one_network_leave_the_other_alone(data, trained, tmp_
         np.testing.assert_array_equal(a[name], b[name])
 
 
+def test_weights_that_are_given_are_not_trained(data, trained, tmp_path, capsys):
+    files = data / "train.npz", data / "val.npz"
+    settings = dataclasses.replace(TRAINING, weights=str(trained / "denoiser.safetensors"))
+    train.run(*files, tmp_path / "a", SMALL_STAGED, settings, device="cpu")
+    assert "nothing was trained" in capsys.readouterr().out
+    given, taken = (folder / "denoiser.safetensors" for folder in (trained, tmp_path / "a"))
+    assert taken.read_bytes() == given.read_bytes()
+    assert losses_of(tmp_path / "a") == []
+    with pytest.raises(InputError, match="no weights named 'mp21'"):
+        train.run(*files, tmp_path / "b", SMALL_STAGED, dataclasses.replace(TRAINING, weights="mp21"))
+    (tmp_path / "cut.safetensors").write_bytes(given.read_bytes()[:5000])
+    with pytest.raises(InputError, match=r"cut\.safetensors"):
+        train.run(
+            *files,
+            tmp_path / "b",
+            SMALL_STAGED,
+            dataclasses.replace(TRAINING, weights=str(tmp_path / "cut.safetensors")),
+        )
+    assert not (tmp_path / "b" / "denoiser.safetensors").exists()
+
+
 def test_temperature_belongs_to_staged_models(trained):
     generator = Generator.load(trained / "denoiser.safetensors", "cpu")
     cold, hot = (generator.generate(60, 225, seed=1, steps=2, temperature=t) for t in (0.1, 10.0))

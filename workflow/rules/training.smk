@@ -1,7 +1,7 @@
 # The denoiser: one network, or the two of a staged model, which train side by side.
 
 
-PARTS = ["wyckoff", "geometry"] if config["model"]["kind"] == "staged" else []
+PARTS = ["wyckoff", "geometry"] if CONFIG["model"].kind == "staged" and not CONFIG["training"].weights else []
 
 
 rule train_part:
@@ -46,9 +46,9 @@ rule train:
         "<benchmarks>/train/seed{seed}.tsv"
     conda:
         "../envs/torch.yaml"
-    threads: 8 if not PARTS else 1  # of a staged model only joins its parts
+    threads: 1 if PARTS or CONFIG["training"].weights else 8  # of a staged model only joins its parts
     resources:
-        gpu=0 if PARTS else GPUS,
+        gpu=0 if PARTS or CONFIG["training"].weights else GPUS,
     params:
         device=device,
         directory=subpath(output.denoiser, parent=True),

@@ -166,7 +166,7 @@ def _table(path: Path, stage: str, columns: Sequence[str]) -> Any:
     missing = [name for name in columns if name not in table.columns]
     if missing:
         raise InputError(f"{path}: lacks the column {', '.join(missing)}; run `symmcd {stage}` again")
-    if not len(table):
+    if not len(table) and stage != "train":  # nothing was trained where weights were given
         raise InputError(f"{path}: has no rows; run `symmcd {stage}` again")
     return table
 

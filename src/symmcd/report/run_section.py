@@ -22,6 +22,13 @@ PACKAGES = ("symmcd", "torch", "chgnet", "pymatgen", "spglib", "smact", "numpy",
 LARGEST_DRAWN = 200  # atoms; more are a heap of spheres
 
 
+def trained(results: Results) -> str:
+    """How long the training took."""
+    if not len(results.losses):
+        return "none in this run: its weights were given (training.weights)"
+    return f"{len(results.losses):,} epochs, {duration(float(results.losses['seconds'].sum()))}"
+
+
 def run(results: Results) -> Section:
     """Data, sizes, seed, device, versions, and how long each stage took."""
     training = results.training
@@ -32,7 +39,7 @@ def run(results: Results) -> Section:
         ("Data", f"{results.source['source']}: {len(results.train):,} training, {len(results.test):,} test crystals"),
         ("Generated", f"{len(results.generated):,} crystals, of which {len(results.relaxed):,} relaxed with CHGNet"),
         ("Model", f"{training['parameters']:,} parameters ({model})"),
-        ("Training", f"{len(results.losses):,} epochs, {duration(float(results.losses['seconds'].sum()))}"),
+        ("Training", trained(results)),
         ("Seed", str(results.seed)),
     ]
     facts += [(name.capitalize(), str(training[name])) for name in ("device", "commit") if training.get(name)]

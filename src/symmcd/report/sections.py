@@ -180,6 +180,9 @@ def content(results: Results, folder: Path) -> Section:
 def training(results: Results, folder: Path) -> Section:
     """Losses."""
     table = results.losses
+    if not len(table):
+        given = "Nothing was trained in this run: its weights were given (training.weights)."
+        return Section("training", "Training", paragraphs=(given,))
     last = []
     for name in (column.removeprefix("val_") for column in table if column.startswith("val_")):
         validated = table[np.isfinite(table[f"val_{name}"].astype(float))]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.crystallography.orbit import replicate_flat
+from symmcd.diffusion.checkpoint import weights_path
 from symmcd.diffusion.generator import Generator
 from symmcd.errors import InputError
 from symmcd.storage import write_units
@@ -26,17 +26,7 @@ def load_pretrained(name: str = "mp20", device: str = "auto") -> Generator:
     Raises:
         InputError: no such weights.
     """
-    if name.endswith(".safetensors"):
-        return Generator.load(name, device)
-    shipped = resources.files("symmcd") / "weights" / f"{name}.safetensors"
-    if not shipped.is_file():
-        raise InputError(
-            f"no weights named {name!r} come with this version. Train some (`symmcd train`, or the whole chain with "
-            "`make quickstart`) and give their file: --checkpoint results/training/seed0/denoiser.safetensors, "
-            "in Python load_pretrained('…/denoiser.safetensors')"
-        )
-    with resources.as_file(shipped) as path:
-        return Generator.load(path, device)
+    return Generator.load(weights_path(name), device)
 
 
 def run(

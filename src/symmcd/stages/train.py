@@ -10,6 +10,7 @@ import csv
 import dataclasses
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,14 @@ from torch import Tensor
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.crystallography.orbit import in_unit_cell
-from symmcd.diffusion.checkpoint import data_sha256, read_part, write_checkpoint, write_part
+from symmcd.diffusion.checkpoint import (
+    data_sha256,
+    read_checkpoint,
+    read_part,
+    weights_path,
+    write_checkpoint,
+    write_part,
+)
 from symmcd.diffusion.data_statistics import DataStatistics
 from symmcd.diffusion.device import choose_device
 from symmcd.diffusion.distributed import Process, process_group
@@ -33,7 +41,7 @@ from symmcd.diffusion.staged.objectives import GeometryObjective, WyckoffObjecti
 from symmcd.diffusion.training import minimise, write_losses
 from symmcd.errors import InputError
 from symmcd.settings import ModelSettings, TrainingSettings, read_section
-from symmcd.storage import read_units
+from symmcd.storage import atomic_path, read_units
 
 CPU_FLOPS = 1e11  # a generous guess of what two cores do in a second
 SURROUNDINGS = 4.0  # what a staged model spends on distances to images and its second network, over its matrix products
@@ -83,6 +91,9 @@ def run(
         raise InputError(f"{train if not len(units) else val}: no crystals to train on")
     if part is not None and (model.kind != "staged" or part not in STAGED_PARTS):
         raise InputError(f"--part {part}: only a model of kind 'staged' has parts: {', '.join(STAGED_PARTS)}")
+    if settings.weights:
+        adopt(settings.weights, output_dir)
+        return
     where = choose_device(device)
     if device == "auto" and where.type == "cpu":
         refuse_paper_scale(model, settings, units)
@@ -93,6 +104,20 @@ def run(
             train_staged(task, output_dir, part)
         else:
             train_joint(task, output_dir)
+
+
+def adopt(name: str, output_dir: Path) -> None:
+    """Take the weights called `name` as if they had been trained here; the table of losses has no rows.
+
+    Raises:
+        InputError: no such weights, or a damaged file.
+    """
+    source, path = weights_path(name), output_dir / "denoiser.safetensors"
+    read_checkpoint(source)
+    with atomic_path(path) as temporary:
+        shutil.copyfile(source, temporary)
+    write_losses(output_dir / "losses.csv", [], ("lattice", "position"))
+    print(f"wrote {path}, a copy of {source}: nothing was trained")
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,6 +236,7 @@ def fingerprint(
         "part": part,
         **hashes,
     }
+    del values["training"]["weights"]  # there are none, or nothing would be trained
     for section, names in NOT_OF.get(part, {}).items():
         values[section] = {name: value for name, value in values[section].items() if name not in names}
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
