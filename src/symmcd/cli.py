@@ -14,7 +14,7 @@ from typing import Any
 
 from symmcd import __version__
 from symmcd.errors import InputError, SymmcdError
-from symmcd.settings import SECTIONS, read_section
+from symmcd.settings import PREDICTOR_VARIANTS, SECTIONS, read_section
 
 EXIT_INPUT = 2  # what the user gave cannot be used; argparse says the same of its own complaints
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells count
@@ -147,6 +147,13 @@ def _sun(a: argparse.Namespace) -> None:
     from symmcd.stages import sun
 
     sun.run(a.hull, a.crystals, a.relaxed, a.train, a.output, a.per_crystal, _settings(a, "sun"))
+
+
+def _predictor(a: argparse.Namespace) -> None:
+    from symmcd.stages import predictor
+
+    settings = _settings(a, "predictor")
+    predictor.run(a.train, a.val, a.test, a.output_dir, settings, seed=a.seed, device=a.device, variant=a.variant)
 
 
 def _report(a: argparse.Namespace) -> None:
@@ -411,6 +418,24 @@ def _parser() -> argparse.ArgumentParser:
             "output": "one row a protocol, csv",
             "per_crystal": "one row a crystal, csv",
         },
+    )
+    command = commands.add(
+        "predictor",
+        _predictor,
+        "train DimeNet++ for formation energies: Table 5, and the predictor of d_E",
+        "results/asymmetric_units/train.npz results/asymmetric_units/val.npz results/asymmetric_units/test.npz"
+        " results/predictor",
+        "predictor",
+        {
+            "train": "asymmetric units with formation_energy_per_atom, npz",
+            "val": "the same, for the validation loss",
+            "test": "the same, for the error",
+            "output_dir": "gets one safetensors a variant, and table5.csv, .md, .tex",
+        },
+        shared=("seed", "device"),
+    )
+    command.add_argument(
+        "--variant", choices=PREDICTOR_VARIANTS, help="train this one alone (default: all of the settings, and Table 5)"
     )
     commands.add(
         "report",

@@ -1,0 +1,170 @@
+"""Neighbours of the atoms of one crystal: a periodic multigraph, or what its symmetry leaves of it.
+
+The multigraph has an edge to each image of an atom among the nearest of a centre (Xie & Grossman, PRL 120, 145301).
+Features of DimeNet++ are invariants, so equivalent atoms carry the same, and so do edges that the site symmetry of
+their centre takes into each other.  One node an orbit and one edge a class, counted, give exactly what all atoms of
+the cell give; only angles must be measured in the frame of the atom whose neighbours they are between.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+
+from symmcd.crystallography.space_group import operations
+from symmcd.crystallography.wyckoff import wyckoff_table
+from symmcd.errors import InputError
+
+COINCIDENT = 0.01
+"""Å: what is nearer than this is the atom itself (Open Catalyst's limit, and CDVAE's)."""
+SAME_SHELL = 1e-3
+"""Å: atoms this much farther than the last one kept are kept too, so that no shell is cut by rounding."""
+MOST_IMAGES = 4_000_000
+"""Distances of one crystal; a flat cell would have billions."""
+_GENERIC = np.sqrt([2.0, 3.0, 5.0])
+
+
+class UnusableCrystalError(InputError):
+    """A crystal without a graph; `reason` is short and fixed."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Edges of one crystal, sorted by centre, and the arms they stand for.
+
+    An arm is the vector from a node to one neighbouring atom.  An edge is a class of equivalent arms at its node.
+    """
+
+    centre: np.ndarray  # (E,) node
+    source: np.ndarray  # (E,) node that the neighbour is equivalent to
+    count: np.ndarray  # (E,) arms of the class
+    length: np.ndarray  # (E,) Å
+    seen: np.ndarray  # (E, 3) Å, vector from centre to neighbour in the frame where the neighbour's arms are its node's
+    arm_centre: np.ndarray  # (F,) node
+    arm_edge: np.ndarray  # (F,) its class
+    arm: np.ndarray  # (F, 3) Å
+
+
+def nearest_images(
+    lattice: np.ndarray, centres: np.ndarray, atoms: np.ndarray, cutoff: float, nearest: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The `nearest` atoms of each centre within `cutoff`, and all that are as far as the last of them.
+
+    Args:
+        lattice: (3, 3) rows, Å.
+        centres, atoms: (M, 3), (N, 3) fractional.
+        cutoff: Å.
+        nearest: neighbours of a centre; 0 = all.
+
+    Returns:
+        centre (F,), sorted; atom (F,); fractional vector (F, 3) from centre to the atom's image.
+
+    Raises:
+        UnusableCrystalError: not_finite, flat_cell, or too_many_images.
+    """
+    if not (np.isfinite(lattice).all() and np.isfinite(atoms).all() and np.isfinite(centres).all()):
+        raise UnusableCrystalError("not_finite", "a coordinate or the cell is infinite or NaN")
+    volume = abs(float(np.linalg.det(lattice)))
+    if volume < 1e-3:
+        raise UnusableCrystalError("flat_cell", f"volume {volume:.2g} Å³")
+    heights = volume / np.linalg.norm(np.cross(lattice[[1, 2, 0]], lattice[[2, 0, 1]]), axis=1)
+    reach = np.floor(cutoff / heights + 0.5)
+    if len(centres) * len(atoms) * np.prod(2 * reach + 1) > MOST_IMAGES:
+        raise UnusableCrystalError("too_many_images", f"cell of {len(atoms)} atoms with heights {heights.round(2)} Å")
+    images = np.array(list(itertools.product(*(range(-int(r), int(r) + 1) for r in reach))), float)
+    difference = atoms[None] - centres[:, None]
+    difference -= np.rint(difference)
+    # |d + n|² = |d|² + 2 d·G·n + |n|², without an array of vectors
+    metric = lattice @ lattice.T
+    squared = (
+        np.einsum("mni,ij,mnj->mn", difference, metric, difference)[..., None]
+        + 2 * (difference @ metric) @ images.T
+        + np.einsum("ki,ij,kj->k", images, metric, images)
+    )
+    centre, atom, image = np.nonzero((squared < cutoff**2) & (squared > COINCIDENT**2))
+    length = np.sqrt(squared[centre, atom, image])
+    order = np.lexsort((length, centre))
+    centre, atom, image, length = centre[order], atom[order], image[order], length[order]
+    if nearest:
+        number = np.bincount(centre, minlength=len(centres))
+        first = np.cumsum(number) - number
+        last = length[(first + np.minimum(number, nearest) - 1)[number > 0]]
+        keep = length <= np.repeat(last, number[number > 0]) + SAME_SHELL
+        centre, atom, image = centre[keep], atom[keep], image[keep]
+    return centre, atom, difference[centre, atom] + images[image]
+
+
+def asymmetric_unit_neighbours(lattice: np.ndarray, position: np.ndarray, cutoff: float, nearest: int) -> Neighbours:
+    """Among the representatives alone and their images by the lattice: every atom a node, every arm an edge.
+
+    Raises:
+        UnusableCrystalError: see `nearest_images`.
+    """
+    centre, source, difference = nearest_images(lattice, position, position, cutoff, nearest)
+    arm = difference @ lattice
+    every = np.arange(len(arm))
+    return Neighbours(centre, source, np.ones(len(arm)), np.linalg.norm(arm, axis=1), arm, centre, every, arm)
+
+
+def multigraph_neighbours(
+    lattice: np.ndarray,
+    space_group: int,
+    wyckoff: np.ndarray,
+    position: np.ndarray,
+    atoms: np.ndarray,
+    orbit: np.ndarray,
+    cutoff: float,
+    nearest: int,
+) -> Neighbours:
+    """The multigraph of all atoms, divided by the space group: one node an orbit.
+
+    Args:
+        lattice: (3, 3) rows of the conventional cell, Å.
+        space_group: 1..230.
+        wyckoff: (M,) rows of the Wyckoff table.
+        position: (M, 3) representatives in generator form.
+        atoms: (N, 3) of the conventional cell, in the order of `replicate_flat`.
+        orbit: (N,) 0..M-1.
+        cutoff: Å.
+        nearest: neighbours of an atom; 0 = all within the cutoff.
+
+    Raises:
+        UnusableCrystalError: see `nearest_images`.
+    """
+    centre, atom, difference = nearest_images(lattice, position, atoms, cutoff, nearest)
+    arm, source = difference @ lattice, orbit[atom]
+    length = np.linalg.norm(arm, axis=1)
+    edge = np.empty(len(arm), int)
+    kept: list[np.ndarray] = []
+    count: list[np.ndarray] = []
+    bounds = np.searchsorted(centre, np.arange(len(position) + 1))
+    group = operations(space_group)
+    for node, (first, last) in enumerate(itertools.pairwise(bounds)):
+        here = slice(first, last)
+        moved = difference[here] @ _stabiliser(group, position[node]).transpose(0, 2, 1)
+        # a generic projection, smallest over the stabiliser, names the class; a class split by rounding does no harm
+        name = np.stack([source[here], length[here].round(4), (moved @ _GENERIC).min(axis=0).round(7)], axis=1)
+        _, index, class_of, number = np.unique(name, axis=0, return_index=True, return_inverse=True, return_counts=True)
+        edge[here] = class_of.ravel() + sum(map(len, kept))
+        kept.append(first + index)
+        count.append(number)
+    chosen = np.concatenate(kept)
+    # atom a is operation W of its representative: seen from the latter's frame a vector v is W⁻¹ v
+    start = np.concatenate([[0], np.cumsum(np.bincount(orbit, minlength=len(position)))])
+    table = wyckoff_table()
+    row = table.operation_start[wyckoff[orbit]] + np.arange(len(orbit)) - start[orbit]
+    turn = table.operations[row][atom[chosen], :, :3]
+    seen = np.linalg.solve(turn, difference[chosen][..., None])[..., 0] @ lattice
+    return Neighbours(centre[chosen], source[chosen], np.concatenate(count), length[chosen], seen, centre, edge, arm)
+
+
+def _stabiliser(group: np.ndarray, position: np.ndarray) -> np.ndarray:
+    """(g, 3, 3) rotations of the operations that leave a fractional position where it is, up to the lattice."""
+    moved = group[:, :, :3] @ position + group[:, :, 3] - position
+    return group[(np.abs(moved - np.rint(moved)) < 1e-6).all(axis=1), :, :3]
