@@ -240,7 +240,7 @@ class PredictorSettings:
     epochs: int = 300
     batch_size: int = 64
     learning_rate: float = 1e-3  # of AdamW, falling along a cosine
-    gradient_norm: float = 10.0  # clip by global norm
+    gradient_norm: float = 1.0  # clip by global norm
     ema_decay: float = 0.999
     checkpoint_minutes: float = 2.0  # between two states that a killed training goes on from
 
