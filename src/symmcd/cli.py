@@ -146,7 +146,9 @@ def _hull(a: argparse.Namespace) -> None:
 def _sun(a: argparse.Namespace) -> None:
     from symmcd.stages import sun
 
-    sun.run(a.hull, a.crystals, a.relaxed, a.train, a.output, a.per_crystal, _settings(a, "sun"))
+    sun.run(
+        a.hull, a.crystals, a.relaxed, a.train, a.output, a.per_crystal, _settings(a, "sun"), known=a.known
+    )  # fmt: skip
 
 
 def _predictor(a: argparse.Namespace) -> None:
@@ -403,7 +405,7 @@ def _parser() -> argparse.ArgumentParser:
             "output": "one row a crystal, csv",
         },
     )
-    commands.add(
+    command = commands.add(
         "sun",
         _sun,
         "count stable, unique and novel crystals",
@@ -419,6 +421,10 @@ def _parser() -> argparse.ArgumentParser:
             "per_crystal": "one row a crystal, csv",
         },
     )
+    command.add_argument(
+        "--known", type=Path, action="append", default=[], metavar="FILE",
+        help="crystals that were not trained on: S.U.N. is counted once more without these; may be repeated",
+    )  # fmt: skip
     command = commands.add(
         "predictor",
         _predictor,

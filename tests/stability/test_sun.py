@@ -141,6 +141,33 @@ def test_each_hull_has_rows_of_its_own(files: dict[str, Path], tmp_path: Path) -
     assert mp["outcome_at_0.1"].tolist()[:2] == ["sun", "duplicate_of:00000"]
 
 
+def test_what_was_held_out_and_found_again_is_counted_apart(files: dict[str, Path], tmp_path: Path) -> None:
+    salt = AsymmetricUnits.from_units([reduce(prototype("NaCl"))], ["halite"])
+    other = AsymmetricUnits.from_units([reduce(prototype("CsCl"))], ["other"])
+    write_units(tmp_path / "test.npz", salt)
+    write_units(tmp_path / "val.npz", other)
+    for name, expected, label in (("test", 0, "halite"), ("val", 25, "")):
+        sun.run(
+            files["hull.csv"], files["crystals.extxyz"], [files["relaxed.extxyz"]], files["train.npz"],
+            tmp_path / "sun.csv", tmp_path / "per.csv", SunSettings(), known=[tmp_path / f"{name}.npz"],
+        )  # fmt: skip
+        first = pd.read_csv(tmp_path / "sun.csv").iloc[0]
+        assert (first["sun"], first["sun_elsewhere_new"]) == (25, expected)
+        crystals = pd.read_csv(tmp_path / "per.csv", keep_default_na=False)
+        assert crystals["known_elsewhere"].tolist() == [label, label, "", ""]
+
+
+def test_what_relaxation_did_stands_beside_the_rates(files: dict[str, Path], tmp_path: Path) -> None:
+    table = pd.read_csv(files["hull.csv"], dtype={"id": str}).assign(
+        space_group_initial=[225, 225, 136, np.nan], space_group_relaxed=[225, 221, 136, np.nan],
+        rms_displacement=[0.1, 0.3, 0.2, np.nan], volume_change=[0.0, -0.02, 0.01, np.nan],
+    )  # fmt: skip
+    table.to_csv(files["hull.csv"], index=False)
+    first = run(files, tmp_path)[0].iloc[0]
+    assert first["symmetry_kept"] == 50  # the failed one has no symmetry to keep, and stays in the denominator
+    assert (first["rms_displacement_median"], first["volume_change_median"]) == (0.2, 0.0)
+
+
 def test_a_run_without_one_stable_crystal_is_a_row_of_zeros(files: dict[str, Path], tmp_path: Path) -> None:
     pd.read_csv(files["hull.csv"], dtype={"id": str}).assign(e_above_hull_relaxed=np.nan).to_csv(files["hull.csv"])
     table, _ = run(files, tmp_path)

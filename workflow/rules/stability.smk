@@ -91,6 +91,8 @@ rule sun:
         crystals="<results>/crystals/crystals.extxyz",
         relaxed="<results>/relaxed/relaxed.extxyz",
         train="<results>/asymmetric_units/train.npz",
+        val="<results>/asymmetric_units/val.npz",
+        test="<results>/asymmetric_units/test.npz",
         code=sources("stability", "metrics"),
     output:
         table=report("<results>/sun.csv", category="Stability", labels={"table": "stable, unique, novel"}),
@@ -105,4 +107,4 @@ rule sun:
         settings=settings("sun"),
     shell:
         "symmcd sun {input.hull} {input.crystals} {input.relaxed} {input.train} {output.table} {output.per_crystal}"
-        " --settings {params.settings:q} 2>&1 | tee {log}"
+        " --known {input.val} --known {input.test} --settings {params.settings:q} 2>&1 | tee {log}"

@@ -86,9 +86,12 @@ def rates(
 ) -> dict[str, Any]:
     """Row of sun.csv: percentages of all crystals of `part`, failed relaxations included, with 95 % intervals.
 
+    Where `part` has what relaxation did: how many have the same space group before and after, and medians of the r.m.s.
+    displacement (Å) and of the relative change of volume.
+
     Args:
         part: one row a crystal, of one hull.
-        flags: what `judge` says of them.
+        flags: what `judge` says of them, perhaps with ``sun_elsewhere_new``.
         threshold: eV/atom.
         interval: of a share, from successes and total.
     """
@@ -100,8 +103,13 @@ def rates(
         "n": total,
         "n_with_energy": int(part["e_above_hull_relaxed"].notna().sum()),
     }
-    for name in RATES:
-        count = int(flags[name].sum())
+    counts = {name: int(flags[name].sum()) for name in (*RATES, "sun_elsewhere_new") if name in flags}
+    if "space_group_relaxed" in part:
+        counts["symmetry_kept"] = int((part["space_group_relaxed"] == part["space_group_initial"]).sum())
+    for name, count in counts.items():
         low, high = interval(count, total)
         row |= {k: round(100 * v, 3) for k, v in ((name, count / total), (f"{name}_low", low), (f"{name}_high", high))}
+    for name in ("rms_displacement", "volume_change"):
+        if name in part:
+            row[f"{name}_median"] = round(float(part[name].astype(float).median()), 5)
     return row

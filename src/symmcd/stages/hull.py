@@ -14,8 +14,15 @@ from symmcd.storage import atomic_path
 
 COLUMNS = (
     "id", "hull", "status", "formula", "energy_initial", "energy_relaxed", "hull_energy", "e_above_hull_initial",
-    "e_above_hull_relaxed", "decomposition",
+    "e_above_hull_relaxed", "decomposition", "space_group_initial", "space_group_relaxed", "rms_displacement",
+    "volume_change",
 )  # fmt: skip
+PASSED_ON = (
+    "space_group_initial",
+    "space_group_relaxed",
+    "rms_displacement",
+    "volume_change",
+)  # where `relaxed` has it
 
 
 def run(relaxed: list[Path], reference: Path, output: Path, settings: HullSettings) -> None:  # noqa: ARG001  (the hull is in `reference`)
@@ -45,6 +52,7 @@ def run(relaxed: list[Path], reference: Path, output: Path, settings: HullSettin
 def _above(row: dict[str, str], name: str, hull: ConvexHull) -> dict[str, Any]:
     result: dict[str, Any] = {key: row[key] for key in ("id", "status", "formula", "energy_initial", "energy_relaxed")}
     result |= {"hull": name, "e_above_hull_initial": "", "e_above_hull_relaxed": ""}
+    result |= {key: row[key] for key in PASSED_ON if key in row}
     try:
         point = hull.at(row["formula"])
     except MissingReferenceError as missing:

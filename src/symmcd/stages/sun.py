@@ -25,13 +25,22 @@ NEEDED = ("id", "hull", "status", "e_above_hull_initial", "e_above_hull_relaxed"
 
 
 def run(
-    hull: Path, crystals: Path, relaxed: list[Path], train: Path, output: Path, per_crystal: Path, settings: SunSettings
+    hull: Path,
+    crystals: Path,
+    relaxed: list[Path],
+    train: Path,
+    output: Path,
+    per_crystal: Path,
+    settings: SunSettings,
+    known: Sequence[Path] = (),
 ) -> None:
     """Write the table of rates and the table of crystals.
 
     The denominator is every crystal drawn for relaxation, whatever became of it.  Uniqueness and novelty are those of
     the relaxed structures, by pymatgen's StructureMatcher with its defaults: uniqueness among the stable ones, novelty
     against the training set.  Only crystals that some threshold calls stable are compared (``compared``).
+    S.U.N. crystals that match one of `known`, asymmetric units that were not trained on, are counted once more without
+    those (``sun_elsewhere_new``; ``known_elsewhere`` of a crystal says which).
 
     Raises:
         InputError: a table or file is missing or damaged, or a crystal of hull.csv is in none of the others.
@@ -51,6 +60,8 @@ def run(
     _all_there(candidates, frames, hull, relaxed)
     structures = [to_structure(from_atoms(frames[name])) for name in candidates]
     problem, known_as = _known(candidates, structures, Novelty(read_units(train)))
+    elsewhere = _elsewhere(candidates, structures, known_as, [Novelty(read_units(path)) for path in known])
+    table["known_elsewhere"] = [elsewhere.get(name, "") for name in table["id"]]
     index = {name: i for i, name in enumerate(candidates)}
     same = matching(structures)
 
@@ -64,6 +75,8 @@ def run(
         parts = []
         for _, part in table.groupby("hull", sort=False):
             flags = judge(part, threshold, settings.min_elements, known_as, problem, duplicates)
+            if known:
+                flags["sun_elsewhere_new"] = flags["sun"] & (part["known_elsewhere"] == "")
             rows.append(rates(part, flags, threshold, wilson))
             parts.append(flags)
         table = table.join(pd.concat(parts).add_suffix(f"_at_{threshold:g}"))
@@ -106,6 +119,18 @@ def _all_there(
     if missing:
         where = ", ".join(map(str, paths))
         raise InputError(f"{hull}: crystal {missing[0]} is not in {where}; the files are of different runs")
+
+
+def _elsewhere(
+    names: Sequence[str], structures: Sequence[Structure], known_as: Mapping[str, str | None], sets: Sequence[Novelty]
+) -> dict[str, str]:
+    """Of the crystals that are new to the training set, the first one of the other `sets` that each matches."""
+    found = {}
+    for name, structure in zip(names, structures, strict=True):
+        if known_as.get(name, "") is None:
+            labels = (novelty.match(structure) for novelty in sets)
+            found[name] = next((label for label in labels if label is not None), "")
+    return found
 
 
 def _known(
