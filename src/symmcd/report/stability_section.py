@@ -13,7 +13,7 @@ from symmcd.errors import InputError
 from symmcd.report import run_figures
 from symmcd.report.explain import PUBLICATION, SUN, shown
 from symmcd.report.judgement import describe, main_protocol, rate
-from symmcd.report.load import ALL_RATES, SUN_RATES, Results
+from symmcd.report.load import ALL_RATES, MORE_RATES, SUN_RATES, Results
 from symmcd.report.page import PlacedFigure, Section, Table, Text, place
 from symmcd.report.typesetting import formula_html, symbol_html
 
@@ -60,10 +60,11 @@ def _hull_figure(table: Any, hull: str, results: Results, folder: Path, name: st
 
 def _sun_table(results: Results) -> Table:
     rows: list[Sequence[Text]] = []
+    names = [*ALL_RATES, *(name for name in MORE_RATES if name in results.sun)]
     for _, row in results.sun.iterrows():
         cells = [
             Markup("{}<small>{}</small>").format(*shown(row[name], row[f"{name}_low"], row[f"{name}_high"], "%"))
-            for name in ALL_RATES
+            for name in names
         ]
         rows.append((row["protocol"], row["hull"], f"{row['threshold']:g}", f"{int(row['n']):,}", *cells))
     return Table(
@@ -71,9 +72,9 @@ def _sun_table(results: Results) -> Table:
             "<b>Every protocol</b> of sun.csv, per cent of n with 95 % intervals; stable means at most so many eV/atom"
             " above the hull. A crystal whose relaxation failed stays in the denominator and counts as unstable."
         ),
-        head=("protocol", "hull", "eV/atom", "n", *(SUN[name].label for name in ALL_RATES)),
+        head=("protocol", "hull", "eV/atom", "n", *(SUN[name].label for name in names)),
         rows=rows,
-        numbers=frozenset(range(2, 9)),
+        numbers=frozenset(range(2, 4 + len(names))),
         kind="stack",
     )
 

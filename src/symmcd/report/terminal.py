@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from symmcd.report.explain import METRICS, SUN, published, shown, verdict
-from symmcd.report.load import SUN_RATES, floor_of, read_summary, read_sun
+from symmcd.report.load import MORE_RATES, SUN_RATES, floor_of, read_summary, read_sun
 
 
 def terminal_summary(results: Path) -> str:
@@ -29,7 +29,7 @@ def terminal_summary(results: Path) -> str:
     for i, (_, row) in enumerate(sun.iterrows()):
         rows.append([""] * len(head))
         rows.append([f"hull {row['hull']}, {row['threshold']:g} eV/atom [{row['protocol']}]"])
-        for name in SUN_RATES:
+        for name in (*SUN_RATES, *(name for name in MORE_RATES if name in sun)):
             low, high = row[f"{name}_low"], row[f"{name}_high"]
             # the published protocol stands first
             told = [published(SUN[name]), verdict(SUN[name], low, high)] if i == 0 else ["", ""]
