@@ -8,6 +8,7 @@
 #                  └─ crystals/                replicate   whole crystals: extxyz, CIF
 #                      ├─ metrics/             score       scattered, then summarise
 #                      └─ relaxed/             relax       scattered, then gather_relaxed
+#     predictor/{variant}.safetensors          predictor   formation energies: table5.csv, and d_E of the metrics
 #     hull/reference.csv                       reference   energies of the reference crystals
 #      └─ hull.csv                             hull        energy above the convex hull
 #          └─ sun.csv                          sun         stable, unique, novel
@@ -32,6 +33,7 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/sampling.smk"
+include: "workflow/rules/predictor.smk"
 include: "workflow/rules/metrics.smk"
 include: "workflow/rules/stability.smk"
 include: "workflow/rules/report.smk"
@@ -48,3 +50,4 @@ rule all:
     input:
         "<results>/sun.csv",
         "<results>/report/index.html",
+        TABLE_5,

@@ -62,6 +62,8 @@ rule summarise:
         reference="<results>/asymmetric_units/test.npz",
         fingerprints="<results>/fingerprints/generated.npz",
         reference_fingerprints="<results>/fingerprints/test.npz",
+        predictor=expand("<results>/predictor/{variant}.safetensors", variant=[PREDICTOR.d_e] if TABLE_5 else []),
+        table_5=TABLE_5,  # not read here: the report, which comes after, shows it where it is
         code=sources("metrics"),
     output:
         per_crystal="<results>/metrics/per_crystal.csv",
@@ -86,7 +88,9 @@ rule summarise:
         directory=subpath(output.summary, parent=True),
         seed=RUN.seed,
         settings=settings("score"),
+        predictor=lambda wildcards, input: f"--predictor {input.predictor}" if input.predictor else "",
     shell:
         "symmcd summarise {input.shards} --units {input.units} --train {input.train} --reference {input.reference}"
         " --fingerprints {input.fingerprints} --reference-fingerprints {input.reference_fingerprints}"
-        " --output-dir {params.directory} --seed {params.seed} --settings {params.settings:q} 2>&1 | tee {log}"
+        " {params.predictor} --output-dir {params.directory} --seed {params.seed} --settings {params.settings:q}"
+        " 2>&1 | tee {log}"

@@ -119,7 +119,8 @@ def table_2(rows: Iterable[Mapping[str, Any]]) -> tuple[str, str]:
         )
     missing = {c.metric: c.heading for c in TABLE_2 if (c.metric, "paper") not in found}
     if missing.pop("formation_energy_wasserstein", ""):
-        note += " $d_E$ – : no predictor of formation energies."
+        why = found.get(("formation_energy_error", "paper"), {}).get("note") or "no predictor of formation energies"
+        note += f" $d_E$ – : {why}."
     if missing:
         note += " – : not computed, for want of reference crystals."
     return _tables(TABLE_2, PUBLISHED_2, ours, note)

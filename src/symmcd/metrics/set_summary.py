@@ -38,11 +38,12 @@ class Reference:
     density: np.ndarray  # (B,) g/cm³
     elements: np.ndarray  # (B,) different elements
     space_group: np.ndarray  # (B,)
+    formation_energy: np.ndarray | None = None  # (B,) eV/atom, predicted like the set's; nan where it could not be
 
     @classmethod
-    def of(cls, units: AsymmetricUnits) -> Reference:
+    def of(cls, units: AsymmetricUnits, formation_energy: np.ndarray | None = None) -> Reference:
         """Of reduced crystals; their groups were found at the tolerance of the reduction."""
-        return cls(densities(units), element_counts(units), units.space_group)
+        return cls(densities(units), element_counts(units), units.space_group, formation_energy)
 
 
 @dataclass
@@ -77,7 +78,7 @@ def summarise_set(
 
     Args:
         table: one row a crystal, columns of `crystal_scores.COLUMNS`, ``template``, and ``fingerprint`` (outcome) where
-            there are fingerprints.
+            there are fingerprints, and ``formation_energy`` (eV/atom, predicted) where the reference has it.
         train_templates: of the training set; without them Table 1's comparison is left out.
         reference: without it distances are left out.
         sample: crystals of the paper's distribution metrics.
@@ -199,6 +200,11 @@ def _distributions(
             ("space_group_jsd", groups[known], reference.space_group, group),
         ):
             _distance_row(rows, metric, protocol, ours, theirs, distance, seed, note)
+        if reference.formation_energy is not None:
+            energy = table["formation_energy"].to_numpy(float)[chosen]
+            known, theirs = np.isfinite(energy), reference.formation_energy[np.isfinite(reference.formation_energy)]
+            of = f"{note}, eV/atom, predicted; {(~known).sum()} without prediction left out"
+            _distance_row(rows, "formation_energy_wasserstein", protocol, energy[known], theirs, wasserstein, seed, of)
 
 
 def write_summary(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.errors import InputError
 from symmcd.metrics.coverage import add_coverage, coverage
@@ -34,6 +36,7 @@ def run(
     output_dir: Path,
     settings: ScoreSettings,
     seed: int,
+    predictor: Path | None = None,
 ) -> None:
     """Write per_crystal.csv (all shards, with templates and coverage), summary.csv, and the paper's tables 1 and 2.
 
@@ -47,6 +50,7 @@ def run(
         output_dir: gets the files.
         settings: sample size and cutoffs.
         seed: of the sample and the bootstrap.
+        predictor: of formation energies, by `symmcd predictor`; without it there is no d_E.
 
     Raises:
         InputError: a file is missing, or shards or fingerprints are not those of the crystals.
@@ -75,12 +79,42 @@ def run(
             generated.label.tolist(), structures, groups, trained, settings.prototype_sample, seed, progress.advance
         )
     add_originality(table, own)
-    rows = summarise_set(table, known, Reference.of(held_out), settings.distribution_sample, seed, covered, own)
+    energy, error = _formation_energies(predictor, output_dir, {"generated": generated, "reference": held_out})
+    if energy:
+        table["formation_energy"] = energy["generated"]
+    compared = Reference.of(held_out, energy.get("reference"))
+    rows = [*summarise_set(table, known, compared, settings.distribution_sample, seed, covered, own), error]
     written = [*write_per_crystal(output_dir, table), output_dir / "summary.csv"]
     write_summary(written[-1], rows)
     for path in [*written, *write_tables(output_dir, rows)]:
         print(f"wrote {path}")
     print(f"{len(table)} crystals, {len(rows)} metrics")
+
+
+def _formation_energies(
+    path: Path | None, output_dir: Path, sets: dict[str, AsymmetricUnits]
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Predicted formation energies of each set (B,), eV/atom, and the summary's row on the predictor.
+
+    They are kept beside the output, and found again for the same weights and crystals.  No energies, and a row that
+    says why, where there is no predictor.
+    """
+    row = {"metric": "formation_energy_error", "protocol": "paper", "value": None, "low": None, "high": None, "n": 0}
+    if path is None:
+        return {}, row | {"note": "no predictor of formation energies"}
+    from symmcd.formation_energy.predictor import predict_cached, read_predictor
+
+    predictor = read_predictor(path)
+    if isinstance(predictor, str):
+        return {}, row | {"note": f"no predictor of formation energies: {predictor}"}
+    energies = {}
+    for name, units in sets.items():
+        with Progress(len(units), 0, f"formation energies, {name}") as progress:
+            cache = output_dir / f"formation_energies_{name}.npz"
+            energies[name] = predict_cached(cache, path, predictor, units, progress.advance).energy
+    of = predictor.metadata
+    note = f"eV/atom, mean absolute error of the predictor of d_E on the test set ({of['variant'].replace('_', ' ')})"
+    return energies, row | {name: of[name] for name in ("low", "high", "n")} | {"value": of["mae"], "note": note}
 
 
 def read_fingerprints(path: Path, units: Path, label: np.ndarray) -> Fingerprints:

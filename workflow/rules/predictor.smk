@@ -1,0 +1,65 @@
+# DimeNet++ for formation energies: Table 5 of the paper, and the predictor of d_E.
+import dataclasses
+
+from symmcd.settings import PREDICTOR_VARIANTS
+
+PREDICTOR = CONFIG["predictor"]
+# what a training does not depend on, put aside: one variant more must not train the others again
+ONE_PREDICTOR = dataclasses.replace(PREDICTOR, variants=(), d_e="multigraph", cdvae="")
+TABLE_5 = ["<results>/predictor/table5.csv"] if PREDICTOR.variants else []
+
+
+wildcard_constraints:
+    variant="|".join(PREDICTOR_VARIANTS),
+
+
+rule predictor_variant:
+    input:
+        train="<results>/asymmetric_units/train.npz",
+        val="<results>/asymmetric_units/val.npz",
+        test="<results>/asymmetric_units/test.npz",
+    output:
+        weights="<results>/predictor/{variant}.safetensors",
+        about="<results>/predictor/{variant}.json",
+    log:
+        "<logs>/predictor_variant/{variant}.log",
+    benchmark:
+        "<benchmarks>/predictor_variant/{variant}.tsv"
+    conda:
+        "../envs/evaluation.yaml"
+    threads: max(1, min(8, workflow.cores // 2))
+    resources:
+        gpu=GPUS,
+    params:
+        device=device,
+        directory=subpath(output.weights, parent=True),
+        seed=RUN.seed,
+        settings=lambda wildcards: config_file.as_json(ONE_PREDICTOR),
+    shell:
+        "symmcd predictor {input.train} {input.val} {input.test} {params.directory} --variant {wildcards.variant}"
+        " --seed {params.seed} --device {params.device} --settings {params.settings:q} 2>&1 | tee {log}"
+
+
+rule predictor:
+    input:
+        train="<results>/asymmetric_units/train.npz",
+        val="<results>/asymmetric_units/val.npz",
+        test="<results>/asymmetric_units/test.npz",
+        predictors=expand("<results>/predictor/{variant}.safetensors", variant=PREDICTOR.variants),
+    output:
+        csv="<results>/predictor/table5.csv",
+        tables=expand("<results>/predictor/table5.{suffix}", suffix=("md", "tex")),
+    log:
+        "<logs>/predictor/predictor.log",
+    benchmark:
+        "<benchmarks>/predictor/predictor.tsv"
+    conda:
+        "../envs/evaluation.yaml"
+    params:
+        directory=subpath(output.csv, parent=True),
+        seed=RUN.seed,
+        settings=settings("predictor"),
+    shell:
+        # all are trained by now: this only joins them
+        "symmcd predictor {input.train} {input.val} {input.test} {params.directory}"
+        " --seed {params.seed} --device cpu --settings {params.settings:q} 2>&1 | tee {log}"
