@@ -7,6 +7,7 @@ from pymatgen.core import Lattice, Structure
 from tests.stability.prototypes import CRYSTALS, displaced
 
 from symmcd.stability.batched_potential import BatchedPotential, Point, Request
+from symmcd.stability.energies import energies
 from symmcd.stability.neighbours import NeighbourList
 from symmcd.stability.potential import load_chgnet, primitive_cell
 from symmcd.stability.quotient import quotient_topology
@@ -50,6 +51,16 @@ def test_batch_is_what_chgnet_predicts_one_by_one(model, potential):
         assert point.energy / len(crystal) == pytest.approx(float(theirs["e"]), abs=1e-5)
         assert point.forces == pytest.approx(theirs["f"], abs=1e-4)
         assert point.stress(crystal.lattice.matrix) == pytest.approx(theirs["s"] / GPA, abs=1e-5)
+
+
+def test_energies_in_the_asymmetric_unit_are_chgnets_own(model):
+    """Whole crystals through CHGNet one by one; one that it does not know does not stop the others."""
+    crystals = [*CRYSTALS.values(), Structure(Lattice.cubic(3.35), ["Po"], [[0, 0, 0]])]
+    *found, unknown = energies([reduce(crystal) for crystal in crystals], model)
+    for crystal, energy in zip(crystals, found, strict=False):
+        theirs = float(model.predict_structure(primitive_cell(crystal), task="e")["e"])
+        assert (energy.status, energy.value) == ("ok", pytest.approx(theirs, abs=1e-5))
+    assert (unknown.status, unknown.value) == ("failed:unknown_element:Po", None)
 
 
 def test_far_from_equilibrium_ours_is_nearer_to_double_precision(model, potential):

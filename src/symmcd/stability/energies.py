@@ -1,4 +1,4 @@
-"""CHGNet energies of crystals as they are, in batches."""
+"""CHGNet energies of crystals as they are: of each the graph divided by its space group, many in one call."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from pymatgen.core import Structure
-
-from symmcd.stability.potential import UnusableCrystalError, check_crystal
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
+from symmcd.stability.batched_potential import BatchedPotential, Request
+from symmcd.stability.neighbours import NeighbourList
+from symmcd.stability.potential import UnusableCrystalError
+from symmcd.stability.quotient import quotient_topology
+from symmcd.stability.symmetric_cell import SymmetricCell
 
 
 @dataclass(frozen=True)
@@ -20,28 +22,23 @@ class Energy:
     value: float | None = None
 
 
-def energies(structures: Sequence[Structure], model: Any, batch_size: int = 16) -> list[Energy]:
-    """Energy of each crystal, without forces; crystals that CHGNet cannot take get a status instead.
+def energies(units: Sequence[AsymmetricUnit], model: Any) -> list[Energy]:
+    """Energy of each crystal; those that CHGNet cannot take get a status instead.
 
     Args:
-        structures: any cells; primitive ones are cheaper and give the same energy an atom.
+        units: crystals, all computed at once: memory grows with their orbits.
         model: what `potential.load_chgnet` returned.
-        batch_size: crystals computed at once; memory grows with their atoms.
     """
-    import torch
+    cells = [SymmetricCell(unit) for unit in units]
+    points = BatchedPotential(model).evaluate([_request(cell) for cell in cells])
+    return [
+        Energy(f"failed:{point}")
+        if isinstance(point, UnusableCrystalError)
+        else Energy("ok", point.energy / len(cell.element))
+        for cell, point in zip(cells, points, strict=True)
+    ]
 
-    result: list[Energy | None] = [None] * len(structures)
-    graphs: dict[int, Any] = {}
-    for index, structure in enumerate(structures):
-        try:
-            check_crystal(structure)
-            graphs[index] = model.graph_converter(structure)
-        except UnusableCrystalError as reason:
-            result[index] = Energy(f"failed:{reason}")
-    if graphs:
-        with torch.no_grad():
-            predicted = model.predict_graph(list(graphs.values()), task="e", batch_size=batch_size)
-        for index, prediction in zip(graphs, [predicted] if len(graphs) == 1 else predicted, strict=True):
-            value = float(prediction["e"])
-            result[index] = Energy("ok", value) if np.isfinite(value) else Energy("failed:nan_energy")
-    return [energy for energy in result if energy is not None]
+
+def _request(cell: SymmetricCell) -> Request:
+    neighbours = NeighbourList(cell.element, lambda lattice, position, _: quotient_topology(lattice, position, cell))
+    return Request(*cell.geometry(cell.start), neighbours)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from symmcd.crystallography.orbit import replicate_flat
+from pymatgen.core import Composition, Element
+
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
 from symmcd.errors import InputError
 from symmcd.settings import HullSettings
 from symmcd.stability import reference
 from symmcd.stability.hull import ReferenceEntry
 from symmcd.stability.journal import Journal, Progress
 from symmcd.storage import read_units
-from symmcd.structures.convert import to_raw, to_structure
 
 
 def run(units: list[Path], output: Path, settings: HullSettings, device: str) -> None:
@@ -55,7 +56,7 @@ def run(units: list[Path], output: Path, settings: HullSettings, device: str) ->
 def _chgnet_energies(paths: list[Path], output: Path, batch_size: int, device: str) -> Journal:
     """CHGNet energies of all crystals of the files, one row each, in their order."""
     from symmcd.stability.energies import energies
-    from symmcd.stability.potential import VERSION, load_chgnet, primitive_cell, torch_device
+    from symmcd.stability.potential import VERSION, load_chgnet, torch_device
 
     files = [(path.stem, read_units(path)) for path in paths]
     journal = Journal(output, {"units": [hashlib.sha256(p.read_bytes()).hexdigest() for p in paths], "model": VERSION})
@@ -67,14 +68,23 @@ def _chgnet_energies(paths: list[Path], output: Path, batch_size: int, device: s
         for origin, units in files:
             for start in range(min(skip, len(units)), len(units), batch_size):
                 part = units.take(range(start, min(start + batch_size, len(units))))
-                structures = [primitive_cell(to_structure(crystal)) for crystal in to_raw(replicate_flat(part))]
-                found = energies(structures, model, batch_size)
+                crystals = [part[i] for i in range(len(part))]
+                found = energies(crystals, model)
                 rows = [
-                    {"id": str(label), "formula": structure.composition.reduced_formula, "origin": origin}
-                    | {"status": energy.status, "energy": energy.value}
-                    for label, structure, energy in zip(part.label, structures, found, strict=True)
+                    {
+                        "id": str(label),
+                        "formula": _formula(crystal),
+                        "origin": origin,
+                        "status": energy.status,
+                        "energy": energy.value,
+                    }
+                    for label, crystal, energy in zip(part.label, crystals, found, strict=True)
                 ]
                 journal.append(*rows)
                 progress.advance(len(part))
             skip = max(0, skip - len(units))
     return journal
+
+
+def _formula(unit: AsymmetricUnit) -> str:
+    return str(Composition({Element.from_Z(z): n for z, n in unit.composition.items()}).reduced_formula)
