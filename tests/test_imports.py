@@ -23,6 +23,7 @@ TABLE: dict[str, tuple[set[str], set[str] | None]] = {
     "structures": ({"structures", "crystallography", "storage"}, CRYSTALS),
     "metrics": ({"metrics", "structures", "crystallography", "storage"}, None),
     "stability": ({"stability", "metrics", "structures", "crystallography", "storage"}, None),
+    "formation_energy": ({"formation_energy", "metrics", "crystallography", "storage"}, ARRAYS | {"torch_geometric"}),
     "report": ({"report", "structures", "crystallography", "storage"}, None),
     "stages": (
         {
@@ -35,6 +36,7 @@ TABLE: dict[str, tuple[set[str], set[str] | None]] = {
             "metrics",
             "stability",
             "report",
+            "formation_energy",
         },
         None,
     ),

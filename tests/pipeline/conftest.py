@@ -39,6 +39,9 @@ makes = {{
     ],
     "relax": lambda: files[-2:],
     "sun": lambda: files[-2:],
+    "predictor": lambda: [f"{{files[3]}}/{{options['--variant']}}.{{suffix}}" for suffix in ("safetensors", "json")]
+    if "--variant" in options
+    else [f"{{files[3]}}/table5.{{suffix}}" for suffix in ("csv", "md", "tex")],
     "report": lambda: [f"{{files[1]}}/index.html"],
 }}.get(stage, lambda: files[-1:])
 for name in makes():
