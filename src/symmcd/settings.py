@@ -226,7 +226,7 @@ class PredictorSettings:
 
     variants: tuple[PredictorVariant, ...] = PREDICTOR_VARIANTS  # that are trained; none: no Table 5
     d_e: PredictorVariant = "multigraph"  # whose energies d_E compares
-    cdvae: str = ""  # CDVAE's weights for MP-20 (a checkpoint of theirs), to take for d_E instead
+    cdvae: str = ""  # folder with CDVAE's own weights (docs/table5.md), to take for d_E instead; empty = none
     crystals: int = 0  # of the training set, drawn at random; 0 = all
     width: int = 128
     blocks: int = 4

@@ -62,7 +62,7 @@ rule summarise:
         reference="<results>/asymmetric_units/test.npz",
         fingerprints="<results>/fingerprints/generated.npz",
         reference_fingerprints="<results>/fingerprints/test.npz",
-        predictor=expand("<results>/predictor/{variant}.safetensors", variant=[PREDICTOR.d_e] if TABLE_5 else []),
+        predictor=expand("<results>/predictor/{variant}.safetensors", variant=OF_D_E),
         table_5=TABLE_5,  # not read here: the report, which comes after, shows it where it is
         code=sources("metrics"),
     output:

@@ -4,13 +4,19 @@ import dataclasses
 from symmcd.settings import PREDICTOR_VARIANTS
 
 PREDICTOR = CONFIG["predictor"]
-# what a training does not depend on, put aside: one variant more must not train the others again
-ONE_PREDICTOR = dataclasses.replace(PREDICTOR, variants=(), d_e="multigraph", cdvae="")
+THEIRS = ["cdvae"] if PREDICTOR.cdvae else []
+OF_D_E = THEIRS or ([PREDICTOR.d_e] if PREDICTOR.variants else [])
 TABLE_5 = ["<results>/predictor/table5.csv"] if PREDICTOR.variants else []
 
 
 wildcard_constraints:
-    variant="|".join(PREDICTOR_VARIANTS),
+    variant="|".join((*PREDICTOR_VARIANTS, "cdvae")),
+
+
+def settings_of_one(wildcards):
+    """Without what a training does not depend on: one variant more must not train the others again."""
+    folder = PREDICTOR.cdvae if wildcards.variant == "cdvae" else ""
+    return config_file.as_json(dataclasses.replace(PREDICTOR, variants=(), d_e="multigraph", cdvae=folder))
 
 
 rule predictor_variant:
@@ -34,7 +40,7 @@ rule predictor_variant:
         device=device,
         directory=subpath(output.weights, parent=True),
         seed=RUN.seed,
-        settings=lambda wildcards: config_file.as_json(ONE_PREDICTOR),
+        settings=settings_of_one,
     shell:
         "symmcd predictor {input.train} {input.val} {input.test} {params.directory} --variant {wildcards.variant}"
         " --seed {params.seed} --device {params.device} --settings {params.settings:q} 2>&1 | tee {log}"
@@ -45,7 +51,7 @@ rule predictor:
         train="<results>/asymmetric_units/train.npz",
         val="<results>/asymmetric_units/val.npz",
         test="<results>/asymmetric_units/test.npz",
-        predictors=expand("<results>/predictor/{variant}.safetensors", variant=PREDICTOR.variants),
+        predictors=expand("<results>/predictor/{variant}.safetensors", variant=[*PREDICTOR.variants, *THEIRS]),
     output:
         csv="<results>/predictor/table5.csv",
         tables=expand("<results>/predictor/table5.{suffix}", suffix=("md", "tex")),

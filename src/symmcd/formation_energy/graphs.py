@@ -91,7 +91,7 @@ def build_graphs(
     units: AsymmetricUnits,
     of_asymmetric_unit: bool,
     cutoff: float,
-    nearest: int,
+    nearest: int | None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> tuple[Graphs, np.ndarray, list[str]]:
     """Graphs of all crystals that have one.
@@ -100,7 +100,7 @@ def build_graphs(
         units: crystals.
         of_asymmetric_unit: of the representatives alone, weighted alike; else of every atom of the primitive cell.
         cutoff: Å.
-        nearest: neighbours of an atom; 0 = all within the cutoff.
+        nearest: neighbours of an atom; 0 = all within the cutoff; None = CrystalNN's (not of the asymmetric unit).
         advance: told how many crystals more are done.
 
     Returns:
@@ -114,7 +114,7 @@ def build_graphs(
         try:
             if units.element[orbits].max(initial=0) > HEAVIEST:
                 raise UnusableCrystalError("element", f"{units.label[index]}: an element beyond {HEAVIEST}")
-            if of_asymmetric_unit:
+            if of_asymmetric_unit and nearest is not None:
                 one = asymmetric_unit_neighbours(crystals.lattice[index], units.position[orbits], cutoff, nearest)
             else:
                 one = multigraph_neighbours(

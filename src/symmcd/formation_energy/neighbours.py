@@ -120,7 +120,7 @@ def multigraph_neighbours(
     atoms: np.ndarray,
     orbit: np.ndarray,
     cutoff: float,
-    nearest: int,
+    nearest: int | None,
 ) -> Neighbours:
     """The multigraph of all atoms, divided by the space group: one node an orbit.
 
@@ -132,22 +132,28 @@ def multigraph_neighbours(
         atoms: (N, 3) of the conventional cell, in the order of `replicate_flat`.
         orbit: (N,) 0..M-1.
         cutoff: Å.
-        nearest: neighbours of an atom; 0 = all within the cutoff.
+        nearest: neighbours of an atom; 0 = all within the cutoff; None = those that CrystalNN bonds it to.
 
     Raises:
-        UnusableCrystalError: see `nearest_images`.
+        UnusableCrystalError: see `nearest_images`; or a reason of CrystalNN's.
     """
-    centre, atom, difference = nearest_images(lattice, position, atoms, cutoff, nearest)
+    group, table = operations(space_group), wyckoff_table()
+    # atom a is operation W of its representative
+    start = np.concatenate([[0], np.cumsum(np.bincount(orbit, minlength=len(position)))])
+    turn = table.operations[table.operation_start[wyckoff[orbit]] + np.arange(len(orbit)) - start[orbit]][:, :, :3]
+    if nearest is None:
+        centre, atom, difference = bonds(lattice, position, atoms, orbit, turn, group)
+    else:
+        centre, atom, difference = nearest_images(lattice, position, atoms, cutoff, nearest)
     arm, source = difference @ lattice, orbit[atom]
     length = np.linalg.norm(arm, axis=1)
     edge = np.empty(len(arm), int)
     kept: list[np.ndarray] = []
     count: list[np.ndarray] = []
     bounds = np.searchsorted(centre, np.arange(len(position) + 1))
-    group = operations(space_group)
     for node, (first, last) in enumerate(itertools.pairwise(bounds)):
         here = slice(first, last)
-        moved = difference[here] @ _stabiliser(group, position[node]).transpose(0, 2, 1)
+        moved = difference[here] @ stabiliser(group, position[node]).transpose(0, 2, 1)
         # a generic projection, smallest over the stabiliser, names the class; a class split by rounding does no harm
         name = np.stack([source[here], length[here].round(4), (moved @ _GENERIC).min(axis=0).round(7)], axis=1)
         _, index, class_of, number = np.unique(name, axis=0, return_index=True, return_inverse=True, return_counts=True)
@@ -155,16 +161,72 @@ def multigraph_neighbours(
         kept.append(first + index)
         count.append(number)
     chosen = np.concatenate(kept)
-    # atom a is operation W of its representative: seen from the latter's frame a vector v is W⁻¹ v
-    start = np.concatenate([[0], np.cumsum(np.bincount(orbit, minlength=len(position)))])
-    table = wyckoff_table()
-    row = table.operation_start[wyckoff[orbit]] + np.arange(len(orbit)) - start[orbit]
-    turn = table.operations[row][atom[chosen], :, :3]
-    seen = np.linalg.solve(turn, difference[chosen][..., None])[..., 0] @ lattice
+    # seen from the frame of the neighbour's representative a vector v is W⁻¹ v
+    seen = np.linalg.solve(turn[atom[chosen]], difference[chosen][..., None])[..., 0] @ lattice
     return Neighbours(centre[chosen], source[chosen], np.concatenate(count), length[chosen], seen, centre, edge, arm)
 
 
-def _stabiliser(group: np.ndarray, position: np.ndarray) -> np.ndarray:
+def stabiliser(group: np.ndarray, position: np.ndarray) -> np.ndarray:
     """(g, 3, 3) rotations of the operations that leave a fractional position where it is, up to the lattice."""
     moved = group[:, :, :3] @ position + group[:, :, 3] - position
     return group[(np.abs(moved - np.rint(moved)) < 1e-6).all(axis=1), :, :3]
+
+
+def bonds(
+    lattice: np.ndarray,
+    position: np.ndarray,
+    atoms: np.ndarray,
+    orbit: np.ndarray,
+    turn: np.ndarray,
+    group: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Bonds of each representative, as CDVAE's graphs have them: CrystalNN's, found from either end.
+
+    CrystalNN without weights for electronegativity, distance and pores: faces of the Voronoi cell by solid angle, as
+    many as the likeliest coordination number (Pan et al., Inorg. Chem. 60, 1590).
+
+    Args:
+        lattice, position, atoms, orbit: as in `multigraph_neighbours`.
+        turn: (N, 3, 3) rotation that takes the representative to each atom.
+        group: (n, 3, 4) operations.
+
+    Returns:
+        As `nearest_images`.
+
+    Raises:
+        UnusableCrystalError: no closed Voronoi cell, or atoms that coincide.
+    """
+    from symmcd.metrics.coordination import FingerprintError, coordination_shares, voronoi_faces
+
+    inverse = np.linalg.inv(lattice)
+    first = np.searchsorted(orbit, np.arange(len(position)))  # the atom that each representative is
+    found: list[list[np.ndarray]] = [[] for _ in position]
+    for node, site in enumerate(first):
+        try:
+            vectors, _, angle, _ = voronoi_faces(lattice, atoms, np.ones(len(atoms), int), int(site))
+        except FingerprintError as error:
+            raise UnusableCrystalError(error.reason, error.detail) from None
+        weight = np.round(angle / angle.max(), 3)
+        shares = coordination_shares(weight)
+        number, share = max(shares, key=lambda pair: pair[1])
+        bonded = np.argsort(-weight, kind="stable")[: number if share >= 1 - sum(s for _, s in shares) else 0]
+        for difference in vectors[bonded] @ inverse:
+            other = _atom_at(position[node] + difference, atoms)
+            found[node].append(difference)
+            found[orbit[other]].append(-np.linalg.solve(turn[other], difference))
+    centre, atom, all_of = [], [], []
+    for node, some in enumerate(found):
+        if some:
+            moved = (np.array(some) @ stabiliser(group, position[node]).transpose(0, 2, 1)).reshape(-1, 3)
+            _, kept = np.unique(moved.round(4) + 0.0, axis=0, return_index=True)
+            all_of.append(moved[kept])
+            centre.append(np.full(len(kept), node))
+            atom.append(np.array([_atom_at(position[node] + difference, atoms) for difference in moved[kept]]))
+    none = np.zeros(0, int)
+    return np.concatenate([none, *centre]), np.concatenate([none, *atom]), np.concatenate([np.zeros((0, 3)), *all_of])
+
+
+def _atom_at(position: np.ndarray, atoms: np.ndarray) -> int:
+    """The atom of the cell whose image is at a fractional position."""
+    away = position - atoms
+    return int(np.abs(away - np.rint(away)).max(axis=1).argmin())

@@ -44,11 +44,19 @@ class Size:
     radial: int = 6  # Bessel functions
     cutoff: float = 7.0  # Å
     neighbours: int = 20
+    crystal_nn: bool = False  # edges are CrystalNN's bonds instead, as in CDVAE's predictor
+    up_bias: bool = False  # a bias that torch-geometric's output blocks had then
+
+    @property
+    def nearest(self) -> int | None:
+        """What `build_graphs` takes."""
+        return None if self.crystal_nn else self.neighbours
 
     @classmethod
     def of(cls, settings: Any) -> Size:
-        """The fields of the same name of any object."""
-        return cls(**{field.name: getattr(settings, field.name) for field in dataclasses.fields(cls)})
+        """The fields of the same name of any object, defaults for what it lacks."""
+        names = [field.name for field in dataclasses.fields(cls) if hasattr(settings, field.name)]
+        return cls(**{name: getattr(settings, name) for name in names})
 
 
 class Embedding(EmbeddingBlock):
@@ -111,6 +119,9 @@ class DimeNetPlusPlus(nn.Module):
         self.output_blocks = nn.ModuleList(
             OutputPPBlock(size.radial, size.width, size.output_width, 1, 3, silu) for _ in range(size.blocks + 1)
         )
+        if size.up_bias:
+            for block in self.output_blocks:
+                block.lin_up = nn.Linear(size.width, size.output_width)
         self.interaction_blocks = nn.ModuleList(
             InteractionPPBlock(
                 size.width, size.interaction_width, size.basis_width, size.spherical, size.radial, 1, 2, silu

@@ -100,7 +100,7 @@ def predict(
         advance: told how many crystals more have their graph.
     """
     device, size = device or torch.device("cpu"), predictor.network.size
-    graphs, rows, reasons = build_graphs(units, predictor.of_asymmetric_unit, size.cutoff, size.neighbours, advance)
+    graphs, rows, reasons = build_graphs(units, predictor.of_asymmetric_unit, size.cutoff, size.nearest, advance)
     energy, reason = np.full(len(units), np.nan), np.full(len(units), "", dtype="<U32")
     energy[rows] = energies(predictor.network.to(device), graphs.to(device), BATCH).cpu().numpy()
     without = np.setdiff1d(np.arange(len(units)), rows)

@@ -113,7 +113,9 @@ def _formation_energies(
             cache = output_dir / f"formation_energies_{name}.npz"
             energies[name] = predict_cached(cache, path, predictor, units, progress.advance).energy
     of = predictor.metadata
-    note = f"eV/atom, mean absolute error of the predictor of d_E on the test set ({of['variant'].replace('_', ' ')})"
+    note = f"eV/atom, mean absolute error of the predictor of d_E ({of['variant'].replace('_', ' ')}) on the test set"
+    if of["mae"] is None:
+        note = f"predictor of d_E ({of['variant']}): no formation energies in the test set to tell its error"
     return energies, row | {name: of[name] for name in ("low", "high", "n")} | {"value": of["mae"], "note": note}
 
 
