@@ -145,9 +145,15 @@ def _train(
 def _take_cdvae(test: AsymmetricUnits, output_dir: Path, folder: Path, seed: int) -> None:
     """CDVAE's weights as a predictor of ours, with its error on the test set as our graphs have it."""
     weights, checksum = cdvae.read_cdvae(folder)
+    path = output_dir / "cdvae.safetensors"
+    print_ = f"{checksum} {_fingerprint({'test': test}, PredictorSettings(), seed, 'cdvae')}"
+    if path.exists() and read_metadata(path).get("fingerprint") == print_:
+        print(f"{path}: there already")
+        return
     metadata: dict[str, Any] = {
-        "variant": "cdvae", "checkpoint_sha256": checksum, "size": dataclasses.asdict(cdvae.CDVAE),
-        "site_symmetry": False, "of_asymmetric_unit": False, **_provenance({"test": test}), "mae": None, "low": None, "high": None, "n": 0,
+        "variant": "cdvae", "fingerprint": print_, "checkpoint_sha256": checksum,
+        "size": dataclasses.asdict(cdvae.CDVAE), "site_symmetry": False, "of_asymmetric_unit": False,
+        **_provenance({"test": test}), "mae": None, "low": None, "high": None, "n": 0,
     }  # fmt: skip
     known = _with_energies(test)
     if len(known):
