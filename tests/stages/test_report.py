@@ -155,7 +155,17 @@ def test_the_same_seed_draws_the_same_crystals(results, tmp_path):
         assert (tmp_path / "again/figures" / name).read_bytes() == (results / "report/figures" / name).read_bytes()
 
 
-def test_the_terminal_gets_the_same_numbers(results, capsys):
+def test_the_terminal_compares_prototypes_with_nothing(results):
+    text = terminal_summary(results)
+    assert re.search(r"structurally valid \[paper\] +91\.2 % +82\.1 to 97\.6 +60$", text, re.MULTILINE)
+    assert "94.32" not in text
+    assert "nothing published to compare with" in text
+
+
+def test_the_terminal_gets_the_same_numbers(tmp_path):
+    results = make_results(tmp_path / "results")
+    source = results / "raw/source.json"
+    source.write_text(source.read_text().replace("prototypes", "mp20"))
     text = terminal_summary(results)
     assert re.search(r"structurally valid \[paper\] +91\.2 % +82\.1 to 97\.6 +60 +94\.32 % +no difference shown", text)
     assert re.search(r"S\.U\.N\. +7\.9 % +4\.7 to 11\.8 +60 +7\.0 %", text)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
 
 from symmcd.report.explain import METRICS, SUN, published, shown, verdict
 from symmcd.report.load import MORE_RATES, SUN_RATES, floor_of, read_summary, read_sun
+
+DETAILS = ("agreement_", "resolvable_")  # metrics for the report only
 
 
 def terminal_summary(results: Path) -> str:
@@ -15,9 +19,12 @@ def terminal_summary(results: Path) -> str:
         InputError: metrics/summary.csv or sun.csv is missing; the message names the stage.
     """
     summary, sun = read_summary(results / "metrics/summary.csv"), read_sun(results / "sun.csv")
-    head = ["", "this run", "95 % interval", "n", "published", "beside it"]
+    compared = learnt_from(results) != "prototypes"  # published values are of MP-20
+    head = ["", "this run", "95 % interval", "n", *(["published", "beside it"] if compared else [])]
     rows = [head]
     for _, row in summary.iterrows():
+        if row["metric"].startswith(DETAILS) or math.isnan(row["value"]):
+            continue
         metric = METRICS.get(row["metric"])
         unit = metric.unit if metric else ""
         label = f"{metric.label if metric else row['metric']} [{row['protocol']}]"
@@ -25,6 +32,7 @@ def terminal_summary(results: Path) -> str:
         if row["protocol"] == "paper":
             floor = floor_of(summary, row["metric"])
             told = [published(metric), verdict(metric, row["low"], row["high"], floor)]
+        told = told if compared else []
         rows.append([label, *shown(row["value"], row["low"], row["high"], unit), f"{int(row['n']):,}", *told])
     for i, (_, row) in enumerate(sun.iterrows()):
         rows.append([""] * len(head))
@@ -33,13 +41,23 @@ def terminal_summary(results: Path) -> str:
             low, high = row[f"{name}_low"], row[f"{name}_high"]
             # the published protocol stands first
             told = [published(SUN[name]), verdict(SUN[name], low, high)] if i == 0 else ["", ""]
+            told = told if compared else []
             rows.append([f"  {SUN[name].label}", *shown(row[name], low, high, "%"), f"{int(row['n']):,}", *told])
     rows.append([""] * len(head))
+    if not compared:
+        rows.append(["embedded prototypes: nothing published to compare with; more metrics and figures in the report"])
+        return columns(rows)
     rows.append(["published: SymmCD on MP-20, 10,000 crystals; size, data and hull may differ from this run's"])
     rows.append(
         ["beside it: whether the 95 % interval leaves the published value out, which comes without an interval"]
     )
     return columns(rows)
+
+
+def learnt_from(results: Path) -> str:
+    """Source of the crystals of a run, as its configuration named it; nothing where raw/source.json is not there."""
+    path = results / "raw/source.json"
+    return str(json.loads(path.read_text(encoding="utf-8")).get("source", "")) if path.is_file() else ""
 
 
 def columns(rows: list[list[str]]) -> str:
