@@ -17,6 +17,7 @@ from pymatgen.analysis.local_env import CrystalNN
 from pymatgen.core import Lattice, Structure
 from tests.formation_energy.crystals import crystals
 
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
 from symmcd.crystallography.orbit import in_unit_cell, replicate_flat
 from symmcd.errors import InputError
 from symmcd.formation_energy import cdvae
@@ -44,7 +45,11 @@ def pymatgen_bonds(structure: Structure) -> list[list[float]]:
 
 
 def test_bonds_are_crystalnns():
-    units = crystals()
+    """Found from either end: in SrTiO3 strontium bonds to twelve oxygen atoms, which bond to titanium alone."""
+    perovskite = AsymmetricUnit(
+        221, 3.905 * np.eye(3), [38, 22, 8], ("b", "a", "d"), [[0.5, 0.5, 0.5], [0, 0, 0], [0.5, 0, 0]]
+    )
+    units = AsymmetricUnits.concatenate([crystals(), AsymmetricUnits.from_units([perovskite])])
     graphs, rows, _ = build_graphs(units, False, 7.0, None)
     cells = replicate_flat(units)
     assert rows.tolist() == list(range(len(units)))
