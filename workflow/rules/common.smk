@@ -1,4 +1,5 @@
 # What all rules use: the checked configuration, its sections as parameters, shards.
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -46,6 +47,13 @@ def settings(section):
     """The settings of one section as JSON, for `params`; a change reruns its stage and what follows."""
     # a function, as braces in a plain string pass for wildcards
     return lambda wildcards: config_file.as_json(CONFIG[section])
+
+
+def settings_of_one_predictor(wildcards):
+    """Without what a training does not depend on: one variant more must not train the others again."""
+    predictor = CONFIG["predictor"]
+    folder = predictor.cdvae if wildcards.variant == "cdvae" else ""
+    return config_file.as_json(dataclasses.replace(predictor, variants=(), d_e="multigraph", cdvae=folder))
 
 
 def device(wildcards, resources):

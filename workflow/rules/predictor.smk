@@ -1,6 +1,4 @@
 # DimeNet++ for formation energies: Table 5 of the paper, and the predictor of d_E.
-import dataclasses
-
 from symmcd.settings import PREDICTOR_VARIANTS
 
 PREDICTOR = CONFIG["predictor"]
@@ -11,12 +9,6 @@ TABLE_5 = ["<results>/predictor/table5.csv"] if PREDICTOR.variants else []
 
 wildcard_constraints:
     variant="|".join((*PREDICTOR_VARIANTS, "cdvae")),
-
-
-def settings_of_one(wildcards):
-    """Without what a training does not depend on: one variant more must not train the others again."""
-    folder = PREDICTOR.cdvae if wildcards.variant == "cdvae" else ""
-    return config_file.as_json(dataclasses.replace(PREDICTOR, variants=(), d_e="multigraph", cdvae=folder))
 
 
 rule predictor_variant:
@@ -40,7 +32,7 @@ rule predictor_variant:
         device=device,
         directory=subpath(output.weights, parent=True),
         seed=RUN.seed,
-        settings=settings_of_one,
+        settings=settings_of_one_predictor,
     shell:
         "symmcd predictor {input.train} {input.val} {input.test} {params.directory} --variant {wildcards.variant}"
         " --seed {params.seed} --device {params.device} --settings {params.settings:q} 2>&1 | tee {log}"
