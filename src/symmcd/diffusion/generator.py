@@ -148,17 +148,15 @@ class Generator:
 
     def _refuse(self, sampler: Sampler) -> None:
         """Raise InputError for what this model cannot do."""
-        staged = isinstance(self._model, StagedModel)
-        if not sampler.temperature > 0 or (sampler.temperature != 1 and not staged):
-            raise InputError(
-                f"temperature {sampler.temperature}: it is above 0, and 1 for a model of kind {self.settings.kind!r}"
-            )
-        if sampler.elements and not isinstance(self._model, StagedModel):
-            raise InputError(f"elements: a model of kind {self.settings.kind!r} cannot be told which; 'staged' can")
+        kind = self.settings.kind
+        if not sampler.temperature > 0 or (sampler.temperature != 1 and kind != "staged"):
+            raise InputError(f"temperature {sampler.temperature}: it is above 0, and 1 for a model of kind {kind!r}")
         if isinstance(self._model, StagedModel):
             unknown = sorted(set(sampler.elements) - self._model.elements)
             if unknown:
                 raise InputError(f"elements with atomic numbers {unknown} are not in the training set of this model")
+        elif sampler.elements:
+            raise InputError(f"elements: a model of kind {kind!r} cannot be told which; 'staged' can")
 
     def steps(self, sampler: Sampler) -> int:
         """Reverse steps that `sampler` asks for."""
