@@ -19,6 +19,7 @@ from typing import Any, Literal, TypeVar
 from symmcd.errors import InputError
 
 Section = TypeVar("Section")
+Precision = Literal["auto", "float32", "bfloat16"]
 RelaxMethod = Literal["structure_optimizer", "unconstrained", "symmetry"]
 PredictorVariant = Literal["multigraph", "multigraph_site_symmetry", "asymmetric_unit", "asymmetric_unit_site_symmetry"]
 PREDICTOR_VARIANTS: tuple[PredictorVariant, ...] = typing.get_args(PredictorVariant)
@@ -119,6 +120,7 @@ class TrainingSettings:
     epochs: int = 1000
     wyckoff_epochs: int = 200  # of the network for Wyckoff positions and elements (model.kind: staged)
     batch_size: int = 512
+    precision: Precision = "auto"  # of matrix products; auto: bfloat16 on CUDA and on processors with AMX
     crystals_at_once: int = 0  # of a batch, gradients added up over its parts: less memory, more time; 0 = all
     learning_rate: float = 1e-3
     weight_decay: float = 0.0  # decoupled from the gradient (AdamW)
@@ -153,6 +155,7 @@ class SamplingSettings:
     corrector: bool = True  # a Langevin step of the coordinates before each reverse step: twice the time
     corrector_step: float = 1e-5  # its size in a joint model, at σ_1
     temperature: float = 1.0  # of Wyckoff positions and elements (model.kind: staged): above 1, more new templates
+    precision: Precision = "auto"  # of matrix products, as in training
     space_groups: tuple[int, ...] = ()  # empty = as in the training set
 
     def __post_init__(self) -> None:

@@ -19,12 +19,14 @@ from symmcd.diffusion.denoiser import Denoiser, Prediction
 from symmcd.diffusion.device import choose_device
 from symmcd.diffusion.forward_process import ForwardProcess
 from symmcd.diffusion.noise_schedule import reverse_times
+from symmcd.diffusion.precision import choose_precision, lowered, products
 from symmcd.diffusion.prior import draw_templates
 from symmcd.diffusion.random_streams import CrystalStreams
 from symmcd.diffusion.sampler import Sampler
 from symmcd.diffusion.samples import Samples
 from symmcd.diffusion.staged.model import StagedModel
 from symmcd.errors import InputError
+from symmcd.settings import Precision
 
 PAD_TO = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20)  # orbits; beyond the last, multiples of 8
 STAGED_STEPS = 100  # of a staged model where none are asked for (docs/model-study.md)
@@ -43,14 +45,15 @@ class Plan:
 class Generator:
     """Makes crystals from trained weights (see `symmcd.load_pretrained`)."""
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: Checkpoint, precision: Precision = "auto") -> None:
         self.checkpoint = checkpoint
         self.settings = checkpoint.settings
         self.device = checkpoint.statistics.lattice_mean.device
-        self._model = StagedModel(checkpoint) if self.settings.kind == "staged" else JointModel(checkpoint)
+        kind = StagedModel if self.settings.kind == "staged" else JointModel
+        self._model: StagedModel | JointModel = kind(checkpoint, precision)
 
     @classmethod
-    def load(cls, path: Path | str, device: str = "auto") -> Generator:
+    def load(cls, path: Path | str, device: str = "auto", precision: Precision = "auto") -> Generator:
         """A generator from a file that `symmcd train` wrote.
 
         Raises:
@@ -58,7 +61,7 @@ class Generator:
         """
         checkpoint = read_checkpoint(Path(path), choose_device(device))
         try:
-            return cls(checkpoint)
+            return cls(checkpoint, precision)
         except (RuntimeError, TypeError) as error:  # of load_state_dict
             raise InputError(f"{path}: its tensors do not fit its settings: {error}") from None
 
@@ -167,11 +170,13 @@ class Generator:
 class JointModel:
     """The paper's denoiser: everything diffuses together."""
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: Checkpoint, precision: Precision = "auto") -> None:
         device = checkpoint.statistics.lattice_mean.device
         self.denoiser = Denoiser(checkpoint.settings)
         self.denoiser.load_state_dict(checkpoint.weights)
         self.denoiser = self.denoiser.to(device).eval().requires_grad_(requires_grad=False)
+        self.precision = choose_precision(precision, device, checkpoint.settings.width)
+        lowered(self.denoiser, self.precision)
         self.process = ForwardProcess(checkpoint.settings, checkpoint.statistics)
 
     def sample(
@@ -192,7 +197,6 @@ class JointModel:
         return state.lattice, state.element[mask], state.position[mask], state.site_symmetry[mask]
 
     def _predict(self, state: OrbitBatch, time: Tensor) -> Prediction:
-        """The network in bf16 on CUDA, as in training; what it answers is float32."""
-        device = time.device.type
-        with torch.autocast(device, torch.bfloat16, device == "cuda"):
+        """Matrix products as in training; what the network answers is float32."""
+        with products(time.device, self.precision):
             return self.denoiser(state, time)

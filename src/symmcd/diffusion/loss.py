@@ -10,6 +10,7 @@ from torch import Tensor
 from symmcd.batch import OrbitBatch, laid_flat, split_by_count, within_memory
 from symmcd.diffusion.denoiser import Denoiser, Prediction
 from symmcd.diffusion.forward_process import ForwardProcess, Noise, Target
+from symmcd.diffusion.precision import products
 
 COMPONENTS = ("lattice", "position", "element", "site_symmetry")
 NAMES = (*COMPONENTS, "total")
@@ -70,12 +71,13 @@ def batch_losses(
     *,
     backward: bool,
     share: Tensor | None = None,
+    precision: torch.dtype = torch.float32,
 ) -> dict[str, float]:
     """Mean loss of each component and their weighted total; gradients are added to the network if asked.
 
     The batch goes through in lots that fit into memory, whose gradients add up to that of the whole.  With `share`
     only these of its crystals do, still divided by the counts of the whole batch: losses and gradients of shares add up
-    to those of the batch.
+    to those of the batch.  Matrix products run in `precision`.
     """
     device = noisy.mask.device.type
     orbits = int(noisy.mask.sum())
@@ -87,7 +89,7 @@ def batch_losses(
         answer = laid_flat([target.select(rows, width) for rows, width in groups])
         mask = torch.cat([part.mask.flatten() for part in parts])
         with torch.set_grad_enabled(backward):
-            with torch.autocast(device, dtype=torch.bfloat16, enabled=device == "cuda"):
+            with products(device, precision):
                 prediction = denoiser.together(parts, [times[rows] for rows, _ in groups])
             losses = component_losses(prediction, answer, mask, len(noisy), orbits)
             total = total_loss(losses, weights)

@@ -15,14 +15,17 @@ from symmcd.diffusion.data_statistics import DataStatistics
 from symmcd.diffusion.denoiser import Denoiser
 from symmcd.diffusion.forward_process import ForwardProcess
 from symmcd.diffusion.loss import NAMES, batch_losses, corrupted
+from symmcd.diffusion.precision import choose_precision
 from symmcd.diffusion.random_streams import mixed_seed
-from symmcd.settings import ModelSettings
+from symmcd.settings import ModelSettings, Precision
 
 VALIDATION_SEED = 20_260_101  # the same noise in every epoch and every training, so that validation losses compare
 
 
 class Objective(Protocol):
     """Losses of a network on training and validation crystals."""
+
+    precision: torch.dtype  # of matrix products
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -63,7 +66,9 @@ class JointObjective:
         validation: AsymmetricUnits,
         loss_weights: Mapping[str, float],
         device: torch.device,
+        precision: Precision = "auto",
     ) -> None:
+        self.precision = choose_precision(precision, device, model.width)
         self.statistics = DataStatistics.of(train).to(device)
         self.process = ForwardProcess(model, self.statistics)
         self.data = OrbitBatch.from_units(train).to(device)
@@ -80,7 +85,9 @@ class JointObjective:
     ) -> dict[str, float]:
         assert isinstance(network, Denoiser)
         parts = corrupted(self.process, self.data.select(rows), seed)
-        return batch_losses(network, *parts, self.loss_weights, backward=backward, share=share)
+        return batch_losses(
+            network, *parts, self.loss_weights, backward=backward, share=share, precision=self.precision
+        )
 
     def validation_losses(self, network: nn.Module, batch_size: int) -> dict[str, float]:
         assert isinstance(network, Denoiser)
@@ -88,7 +95,8 @@ class JointObjective:
         order = torch.argsort(self.validation.count, stable=True)
         for number, rows in enumerate(order.split(batch_size)):
             parts = corrupted(self.process, self.validation.select(rows), mixed_seed(VALIDATION_SEED, number))
-            for name, value in batch_losses(network, *parts, self.loss_weights, backward=False).items():
+            found = batch_losses(network, *parts, self.loss_weights, backward=False, precision=self.precision)
+            for name, value in found.items():
                 sums[name] += value * len(rows)
         return {name: value / len(self.validation) for name, value in sums.items()}
 

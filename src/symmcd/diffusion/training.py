@@ -41,6 +41,7 @@ def minimise(
         SymmcdError: the loss became infinite or NaN; the batch is saved and named.
     """
     network, names = objective.network, objective.names
+    precision = str(objective.precision).removeprefix("torch.")
     parameters = list(network.parameters())
     where = parameters[0].device
     averaged = copy.deepcopy(network).requires_grad_(requires_grad=False)
@@ -52,7 +53,7 @@ def minimise(
     progress = Progress("training, step", total_steps, state.step, quiet=not process.writes)
     size = sum(p.numel() for p in parameters)
     progress.line(
-        f"{objective.crystals} crystals; {size / 1e6:.2f} M parameters on {where}"
+        f"{objective.crystals} crystals; {size / 1e6:.2f} M parameters on {where} in {precision}"
         + (f", {process.number} processes" if process.number > 1 else "")
         + f"; {epochs} epochs of {steps_per_epoch} steps"
     )
@@ -108,7 +109,8 @@ def minimise(
             saved = time.monotonic()
 
     progress.close()
-    done = {"steps_done": state.step, "steps_planned": total_steps, "seconds": round(state.seconds, 1)}
+    done: dict[str, Any] = {"steps_done": state.step, "steps_planned": total_steps, "seconds": round(state.seconds, 1)}
+    done["precision"] = precision
     if not process.writes:
         return averaged.state_dict(), done
     if state.rows and "val_total" not in state.rows[-1]:  # stopped in mid-epoch by the clock

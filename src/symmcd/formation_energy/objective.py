@@ -25,6 +25,7 @@ class EnergyObjective:
     """
 
     names = ("error", "total")  # eV/atom; in units of the scale
+    precision = torch.float32
 
     def __init__(
         self,

@@ -36,7 +36,7 @@ def run(
     Raises:
         InputError: no such denoiser, more steps than it was trained with, or an illegal space group.
     """
-    generator = Generator.load(denoiser, device)
+    generator = Generator.load(denoiser, device, settings.precision)
     sampler = Sampler(
         settings.steps, settings.corrector, settings.corrector_step, settings.batch_size, settings.temperature
     )

@@ -151,7 +151,9 @@ def train_joint(task: Task, output_dir: Path) -> None:
     if task.model.kind == "unit_cell":
         units, validation = in_unit_cell(units), in_unit_cell(validation)
     torch.manual_seed(mixed_seed(task.seed))
-    objective = JointObjective(task.model, units, validation, task.settings.loss_weights, task.where)
+    objective = JointObjective(
+        task.model, units, validation, task.settings.loss_weights, task.where, task.settings.precision
+    )
     print_ = fingerprint(task.model, task.settings, task.seed, task.hashes)
     weights, done = minimise(
         objective, output_dir, task.settings, task.settings.epochs, task.seed, print_, task.process
@@ -188,10 +190,10 @@ def train_part(task: Task, folder: Path, name: str) -> tuple[dict[str, Tensor], 
     torch.manual_seed(mixed_seed(task.seed, STAGED_PARTS.index(name)))
     objective: Objective
     if name == "wyckoff":
-        objective = WyckoffObjective(task.model, task.units, task.validation, task.where)
+        objective = WyckoffObjective(task.model, task.units, task.validation, task.where, task.settings.precision)
         epochs = task.settings.wyckoff_epochs
     else:
-        objective = GeometryObjective(task.model, task.units, task.validation, task.where)
+        objective = GeometryObjective(task.model, task.units, task.validation, task.where, task.settings.precision)
         epochs = task.settings.epochs
     finished = minimise(objective, folder, task.settings, epochs, task.seed, print_, task.process)
     if task.process.writes:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from symmcd.diffusion.noise_schedule import cosine_alpha_bar, geometric_sigma
+from symmcd.diffusion.precision import products
 from symmcd.diffusion.random_streams import CrystalStreams
 from symmcd.diffusion.reverse_process import lattice_step, position_step
 from symmcd.diffusion.staged.environment import OrbitPairs, environment
@@ -35,9 +36,9 @@ DRAWS = 8  # numbers of draws that a step may use
 class GeometryProcess:
     """Noise tables and the scale of k, on one device."""
 
-    def __init__(self, settings: ModelSettings, scale: LatticeScale) -> None:
+    def __init__(self, settings: ModelSettings, scale: LatticeScale, precision: torch.dtype = torch.float32) -> None:
         device = scale.mean.device
-        self.steps, self.scale = settings.steps, scale
+        self.steps, self.scale, self.precision = settings.steps, scale, precision
         sigma = geometric_sigma(settings.steps, settings.sigma_min, settings.sigma_max)
         root = torch.cat([torch.zeros(1), mean_square_score(sigma[1:]).sqrt()])
         self.alpha_bar = cosine_alpha_bar(settings.steps).float().to(device)  # (T + 1,)
@@ -51,7 +52,7 @@ class GeometryProcess:
         """The network's answer for lattices z (B, 6) and free coordinates u (A, 3) at `time` (B,)."""
         with torch.autocast(z.device.type, enabled=False):  # distances need all their digits
             around = environment(crystals, pairs, self.scale.unstandardise(z, crystals), u)
-        with torch.autocast(z.device.type, torch.bfloat16, z.device.type == "cuda"):
+        with products(z.device, self.precision):
             return network(crystals, pairs, around, z, time)
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from symmcd.diffusion.categorical import draw
 from symmcd.diffusion.checkpoint import Checkpoint, under
+from symmcd.diffusion.precision import choose_precision, lowered
 from symmcd.diffusion.random_streams import CrystalStreams
 from symmcd.diffusion.sampler import Sampler
 from symmcd.diffusion.staged.flat_crystals import FlatCrystals
@@ -18,6 +19,7 @@ from symmcd.diffusion.staged.lattice_scale import LatticeScale
 from symmcd.diffusion.staged.tables import symmetry_tables
 from symmcd.diffusion.staged.wyckoff_network import WyckoffNetwork
 from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences, candidates
+from symmcd.settings import Precision
 
 WYCKOFF, ELEMENT = 2, 3  # draws of random numbers; the geometry's are in `geometry_process`, the template's is 5
 
@@ -25,14 +27,16 @@ WYCKOFF, ELEMENT = 2, 3  # draws of random numbers; the geometry's are in `geome
 class StagedModel:
     """Two trained networks and their scales."""
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: Checkpoint, precision: Precision = "auto") -> None:
         device = checkpoint.statistics.lattice_mean.device
         self.wyckoff, self.geometry = WyckoffNetwork(checkpoint.settings), GeometryNetwork(checkpoint.settings)
         for name, network in (("wyckoff.", self.wyckoff), ("geometry.", self.geometry)):
             network.load_state_dict(under(name, checkpoint.weights))
             network.to(device).eval().requires_grad_(requires_grad=False)
+        self.precision = choose_precision(precision, device, checkpoint.settings.width)
+        lowered(self.geometry, self.precision)
         scale = LatticeScale(**under("lattice_scale.", checkpoint.tensors))
-        self.process = GeometryProcess(checkpoint.settings, scale)
+        self.process = GeometryProcess(checkpoint.settings, scale, self.precision)
 
     @property
     def elements(self) -> set[int]:

@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 from symmcd.batch import split_by_count
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.diffusion.objective import VALIDATION_SEED
+from symmcd.diffusion.precision import choose_precision, products
 from symmcd.diffusion.random_streams import mixed_seed
 from symmcd.diffusion.staged.flat_crystals import FlatCrystals
 from symmcd.diffusion.staged.geometry_network import GeometryNetwork
@@ -20,9 +21,14 @@ from symmcd.diffusion.staged.lattice_scale import LatticeScale
 from symmcd.diffusion.staged.tables import symmetry_tables
 from symmcd.diffusion.staged.wyckoff_network import WyckoffNetwork
 from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
-from symmcd.settings import ModelSettings
+from symmcd.settings import ModelSettings, Precision
 
 LAUNCH_PAIRS = {"cpu": 2000, "cuda": 40_000}  # what one more group of a batch costs (see `split_by_count`)
+
+
+def wyckoff_precision(precision: Precision, device: torch.device) -> torch.dtype:
+    """Of the transformer; ``auto`` keeps float32 on a CPU, where attention over ten places is slower in bfloat16."""
+    return choose_precision(precision, device, width=0)
 
 
 class WyckoffObjective:
@@ -31,8 +37,14 @@ class WyckoffObjective:
     names = ("wyckoff", "element", "total")
 
     def __init__(
-        self, model: ModelSettings, train: AsymmetricUnits, validation: AsymmetricUnits, device: torch.device
+        self,
+        model: ModelSettings,
+        train: AsymmetricUnits,
+        validation: AsymmetricUnits,
+        device: torch.device,
+        precision: Precision = "auto",
     ) -> None:
+        self.precision = wyckoff_precision(precision, device)
         self.data = WyckoffSequences.from_units(train).to(device)
         self.validation = WyckoffSequences.from_units(validation).to(device)
         self.network = WyckoffNetwork(model).to(device)
@@ -71,7 +83,7 @@ class WyckoffObjective:
         whole = len(batch)
         batch = batch if share is None else batch.select(share)
         for rows, longest in split_by_count(batch.count, LAUNCH_PAIRS[device.type]):
-            with torch.set_grad_enabled(backward), torch.autocast(device.type, torch.bfloat16, device.type == "cuda"):
+            with torch.set_grad_enabled(backward), products(device, self.precision):
                 parts = negative_log_likelihood(network, batch.select(rows, longest)) / whole
                 total = parts.sum()
             if backward:
@@ -95,12 +107,18 @@ class GeometryObjective:
     names = ("lattice", "position", "total")
 
     def __init__(
-        self, model: ModelSettings, train: AsymmetricUnits, validation: AsymmetricUnits, device: torch.device
+        self,
+        model: ModelSettings,
+        train: AsymmetricUnits,
+        validation: AsymmetricUnits,
+        device: torch.device,
+        precision: Precision = "auto",
     ) -> None:
+        self.precision = choose_precision(precision, device, model.width)
         self.data = FlatCrystals.from_units(train).to(device)
         self.validation = FlatCrystals.from_units(validation).to(device)
         self.scale = LatticeScale.of(FlatCrystals.from_units(train)).to(device)
-        self.process = GeometryProcess(model, self.scale)
+        self.process = GeometryProcess(model, self.scale, self.precision)
         self.network = GeometryNetwork(model).to(device)
 
     @property
@@ -136,8 +154,7 @@ class GeometryObjective:
         self, network: nn.Module, batch: FlatCrystals, seed: int, *, backward: bool, share: Tensor | None = None
     ) -> dict[str, float]:
         assert isinstance(network, GeometryNetwork)
-        device = batch.start.device.type
-        with torch.set_grad_enabled(backward), torch.autocast(device, torch.bfloat16, device == "cuda"):
+        with torch.set_grad_enabled(backward), products(batch.start.device, self.precision):
             parts = geometry_losses(self.process, network, batch, seed, share)
             total = parts.sum()
         if backward:
