@@ -27,7 +27,7 @@ def slow_moments(units, index: int) -> np.ndarray:
     cutoff = module.CUTOFF * (np.linalg.det(cell) / len(x)) ** (1 / 3)
     number = orbit.max() + 1
     centres = np.linspace(0, module.REACH, module.RADIAL)
-    moments = np.zeros((number, number, module.RADIAL, module.COMPONENTS))
+    moments = np.zeros((number, number, module.COMPONENTS, module.RADIAL))
     for i in range(number):
         own = np.flatnonzero(orbit == i)[0]  # replication puts the representative first
         for atom in range(len(x)):
@@ -40,7 +40,7 @@ def slow_moments(units, index: int) -> np.ndarray:
             angular = np.concatenate(
                 [np.ones_like(d), u, u**2, u[:, [0]] * u[:, [1]], u[:, [0]] * u[:, [2]], u[:, [1]] * u[:, [2]]], axis=1
             )
-            moments[i, orbit[atom]] += np.einsum("er,ec->rc", radial, angular)
+            moments[i, orbit[atom]] += np.einsum("er,ec->cr", radial, angular)
     return moments
 
 
@@ -71,7 +71,7 @@ def test_the_representative_is_no_neighbour_of_itself_and_its_images_are():
     crystals = FlatCrystals.from_units(
         AsymmetricUnits.from_units([AsymmetricUnit(221, a * np.eye(3), [84], ("a",), [[0, 0, 0]])])
     )
-    found = environment(crystals, OrbitPairs.of(crystals), crystals.k, crystals.u).moments[0, :, 0].numpy()
+    found = environment(crystals, OrbitPairs.of(crystals), crystals.k, crystals.u).moments[0, 0].numpy()
     centres, width = np.linspace(0, module.REACH, module.RADIAL), module.REACH / (module.RADIAL - 1)
     cutoff = module.CUTOFF * a
     expected = np.zeros_like(found)

@@ -52,7 +52,7 @@ class OrbitPairs:
 class Environment:
     """What the geometry network sees of a (noisy) geometry."""
 
-    moments: Tensor  # (P, RADIAL, COMPONENTS)
+    moments: Tensor  # (P, COMPONENTS, RADIAL)
     cell: Tensor  # (B, 3, 3) rows a, b, c in Å, in the orientation exp(S) of `crystallography.lattice`
     spacing: Tensor  # (B,) (volume per atom)^(1/3), Å
 
@@ -97,6 +97,6 @@ def environment(crystals: FlatCrystals, pairs: OrbitPairs, k: Tensor, u: Tensor)
     radial = torch.exp(-(((distance - centres) * (RADIAL - 1) / REACH) ** 2)) * envelope
     square_parts = direction[:, [0, 1, 2, 0, 0, 1]] * direction[:, [0, 1, 2, 1, 2, 2]]
     angular = torch.cat([torch.ones_like(distance), direction, square_parts], dim=1)
-    terms = (radial[:, :, None] * angular[:, None]).flatten(1)
+    terms = (angular[:, :, None] * radial[:, None]).flatten(1)  # the longer row innermost: twice as fast on a CPU
     moments = torch.zeros(len(pairs.i), terms.shape[1], device=k.device).index_add_(0, pairs.pair[member_index], terms)
-    return Environment(moments.view(-1, RADIAL, COMPONENTS), cell, spacing)
+    return Environment(moments.view(-1, COMPONENTS, RADIAL), cell, spacing)

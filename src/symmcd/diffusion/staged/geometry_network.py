@@ -48,8 +48,7 @@ class Surroundings:
 
     @classmethod
     def of(cls, around: Environment) -> Surroundings:
-        by_component = around.moments.transpose(1, 2)
-        return cls(*(by_component[:, part].contiguous() for part in (0, DIRECT, TENSOR)))
+        return cls(*(around.moments[:, part].contiguous() for part in (0, DIRECT, TENSOR)))
 
 
 class GeometryNetwork(nn.Module):
@@ -140,7 +139,8 @@ class GeometryLayer(nn.Module):
     def forward(self, h: Tensor, surroundings: Surroundings, pairs: OrbitPairs) -> tuple[Tensor, Tensor]:
         """New h (A, width) and the messages (P, width)."""
         n, i = self.norm(h), pairs.i
-        message = self.distances(surroundings.scalar) + self.receiver(n)[i] + self.sender(n)[pairs.j]
+        message = self.distances(surroundings.scalar)
+        message = message.add_(self.receiver(n).index_select(0, i)).add_(self.sender(n).index_select(0, pairs.j))
         message = silu(self.message(silu(message)))
         vector_gate, tensor_gate = self.gates(message).float()[:, None].chunk(2, dim=-1)
         vectors = self.vectors(surroundings.direct).float() * vector_gate  # (P, 3, CHANNELS)
