@@ -9,12 +9,16 @@ Defaults are the paper's size; needs torch, numpy and safetensors, and torch-geo
   allocator, or on a CPU the growth of the resident set.  The largest batch is a power of two.
 - Time: steps of the engines in turn in one process, median; CPU seconds of one thread (other jobs disturb them less
   than a clock), or on CUDA the clock.  An epoch is the whole of TRAIN.npz.
-- Floor: the matrix products that were counted in it over the rate of a large matrix product on this device.
+- Precision: ours as training and sampling choose it for the device and width (`diffusion.precision`); the yardstick in
+  bf16 on CUDA, fp32 on a CPU.
+- Floor: the matrix products that were counted in it over the rate of a large matrix product on this device, in the
+  engine's precision.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import os
 import platform
@@ -44,6 +48,7 @@ from symmcd.diffusion.forward_process import ForwardProcess
 from symmcd.diffusion.generator import Generator, Plan, Sampler
 from symmcd.diffusion.loss import batch_losses, component_losses, corrupted, total_loss
 from symmcd.diffusion.noise_schedule import reverse_times
+from symmcd.diffusion.precision import choose_precision, lowered, products
 from symmcd.diffusion.random_streams import CrystalStreams
 from symmcd.settings import ModelSettings, TrainingSettings
 from symmcd.storage import read_units
@@ -119,6 +124,10 @@ class Engine:
     def __init__(self, network: torch.nn.Module, process: ForwardProcess, data: OrbitBatch) -> None:
         self.network, self.process, self.data = network, process, data
         self.device, self.settings = data.mask.device.type, TrainingSettings()
+        if isinstance(network, Denoiser):
+            self.precision = choose_precision("auto", data.mask.device, network.settings.width)
+        else:
+            self.precision = torch.bfloat16 if self.device == "cuda" else torch.float32
         self.optimiser = torch.optim.AdamW(network.parameters(), lr=1e-4, weight_decay=0.0, fused=True)
 
     def step(self, rows: torch.Tensor, seed: int) -> None:
@@ -126,10 +135,10 @@ class Engine:
         noisy, target, times = corrupted(self.process, self.data.select(rows), seed)
         weights = self.settings.loss_weights
         if isinstance(self.network, Denoiser):
-            batch_losses(self.network, noisy, target, times, weights, backward=True)
+            batch_losses(self.network, noisy, target, times, weights, backward=True, precision=self.precision)
         else:
             real = noisy.mask[noisy.mask][None]
-            with torch.autocast(self.device, torch.bfloat16, enabled=self.device == "cuda"):
+            with products(self.device, self.precision):
                 prediction = self.network.flat(noisy, times)
             answer = flat_target(target, noisy.mask)
             losses = component_losses(prediction, answer, real, len(noisy), real.shape[1])
@@ -143,14 +152,17 @@ class Engine:
     @torch.inference_mode()
     def sample(self, plans: list[Plan], times: list[int]) -> None:
         """The reverse process through `times`."""
+        network = self.network
+        if isinstance(network, Denoiser):
+            network = lowered(copy.deepcopy(network), self.precision)
         for plan in plans:
             number, group, orbits = (torch.as_tensor(a, device=self.data.mask.device) for a in
                                      (plan.number, plan.space_group, plan.orbits))  # fmt: skip
             streams = CrystalStreams(0, number)
             mask = torch.arange(plan.padded, device=number.device) < orbits[:, None]
             state = reverse_process.start(self.process, group, mask, streams)
-            with torch.autocast(self.device, torch.bfloat16, enabled=self.device == "cuda"):
-                reverse_process.run(self.network, self.process, state, times, streams)
+            with products(self.device, self.precision):
+                reverse_process.run(network, self.process, state, times, streams)
 
 
 def engines(given: argparse.Namespace, units: AsymmetricUnits) -> dict[str, Engine]:
@@ -239,14 +251,15 @@ def speed(given: argparse.Namespace, representation: str) -> dict[str, Any]:
     for _ in range(3):
         for name, engine in tested.items():
             found[name]["sample_seconds"].append(timed(lambda e=engine: e.sample(plans, times), given))
-    rate = matmul_rate(given)
-    for values in found.values():
+    for name, values in found.items():
+        rate = matmul_rate(given, tested[name].precision)
         train, sample = float(np.median(values.pop("train_seconds"))), float(np.median(values.pop("sample_seconds")))
         values["training"] = given.batch / train
         values["sampling"] = given.samples / (sample / given.reverse_steps * 1000)
         values["training_floor"] = rate / values.pop("train_flop")
         values["sampling_floor"] = rate / values.pop("sample_flop")
-        values |= {"rate": rate, "crystals": len(units)}
+        precision = str(tested[name].precision).removeprefix("torch.")
+        values |= {"rate": rate, "precision": precision, "crystals": len(units)}
     return found
 
 
@@ -283,9 +296,9 @@ def timed(work: Callable[[], Any], given: argparse.Namespace) -> float:
     return clock() - start
 
 
-def matmul_rate(given: argparse.Namespace) -> float:
-    """FLOP/s of a large matrix product in the precision of training: bf16 on CUDA, else fp32."""
-    size, dtype = (8192, torch.bfloat16) if given.device.startswith("cuda") else (1024, torch.float32)
+def matmul_rate(given: argparse.Namespace, dtype: torch.dtype) -> float:
+    """FLOP/s of a large matrix product in `dtype`."""
+    size = 8192 if given.device.startswith("cuda") else 1024
     a, b = (torch.randn(size, size, device=given.device, dtype=dtype) for _ in range(2))
     return 2 * size**3 / min(timed(lambda: a @ b, given) for _ in range(10))
 
@@ -298,13 +311,16 @@ def rendered(given: argparse.Namespace, table: list[dict[str, Any]]) -> list[str
     cuda = given.device.startswith("cuda")
     name = torch.cuda.get_device_name() if cuda else cpu_name()
     clock = "clock" if cuda or given.threads > 1 else "CPU seconds"
+    rates = ", ".join(
+        f"{row['engine']} {row['precision']} at {row['rate'] / 1e12:.3g} TFLOP/s" for row in table[: len(table) // 2]
+    )
     lines = [
         f"`python bench/table4.py {' '.join(sys.argv[1:])}`",
         "",
-        f"{name}{'' if cuda else f', {given.threads} thread'}, {'bf16' if cuda else 'fp32'} matrix products at "
-        f"{table[0]['rate'] / 1e12:.3g} TFLOP/s; Python {platform.python_version()}, torch {torch.__version__}"
-        f"{geometric()}.  Width {given.width}, {given.layers} layers, {given.frequencies} frequencies, "
-        f"batch {given.batch}; {table[0]['crystals']} crystals an epoch; {clock}, in brackets the arithmetic floor.",
+        f"{name}{'' if cuda else f', {given.threads} thread'}, matrix products of {rates}; "
+        f"Python {platform.python_version()}, torch {torch.__version__}{geometric()}.  "
+        f"Width {given.width}, {given.layers} layers, {given.frequencies} frequencies, batch {given.batch}; "
+        f"{table[0]['crystals']} crystals an epoch; {clock}, in brackets the arithmetic floor.",
         "",
         f"| representation | engine | memory at batch {given.batch}, GiB | largest batch in {given.budget:g} GiB | "
         "training, crystals/s | epoch, s | sampling (1000 steps), crystals/s |",
