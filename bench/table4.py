@@ -72,7 +72,7 @@ def main() -> None:
         found = memory(given, representation, engine) if what == "memory" else speed(given, representation)
         print(json.dumps(found))
         return
-    engines = ["ours"] + (["yardstick"] if Yardstick else [])
+    engines = ["ours"] + (["yardstick"] if compared(given) else [])
     table = []
     for representation in REPRESENTATIONS:
         fast = in_subprocess(f"speed/{representation}/")
@@ -101,6 +101,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--reverse-steps", type=int, default=10, help="timed reverse steps, of 1000")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--smoke", action="store_true", help="seconds, and no meaning")
+    parser.add_argument("--engines", choices=["both", "ours"], default="both", help="ours: without the yardstick")
     parser.add_argument("--measure", help=argparse.SUPPRESS)  # what a subprocess of this script does
     given = parser.parse_args()
     if given.smoke:
@@ -112,7 +113,13 @@ def in_subprocess(what: str) -> dict[str, Any]:
     """Run one measurement in a fresh process."""
     command = [sys.executable, __file__, *sys.argv[1:], "--measure", what]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    print(what, done.stdout.splitlines()[-1], flush=True)  # kept if a later one fails
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def compared(given: argparse.Namespace) -> bool:
+    """Whether the yardstick runs beside ours."""
+    return bool(Yardstick) and given.engines == "both"
 
 
 # --- what is measured -------------------------------------------------------------------------------------------------
@@ -174,7 +181,7 @@ def engines(given: argparse.Namespace, units: AsymmetricUnits) -> dict[str, Engi
         torch.nn.init.normal_(head.weight, std=given.width**-0.5)  # they start at zero, and would all agree
     process = ForwardProcess(settings, DataStatistics.of(units).to(given.device))
     data = OrbitBatch.from_units(units).to(given.device)
-    networks = {"ours": ours} | ({"yardstick": Yardstick(ours)} if Yardstick else {})
+    networks = {"ours": ours} | ({"yardstick": Yardstick(ours)} if compared(given) else {})
     return {name: Engine(network.to(given.device), process, data) for name, network in networks.items()}
 
 
@@ -335,8 +342,9 @@ def rendered(given: argparse.Namespace, table: list[dict[str, Any]]) -> list[str
             f"{row['sampling']:.3g} ({row['sampling_floor']:.3g}) |"
         )
     lines.append("")
-    if not Yardstick:
-        return [*lines, "yardstick: torch-geometric is not installed"]
+    if not compared(given):
+        why = "left out" if Yardstick else "torch-geometric is not installed"
+        return [*lines, f"yardstick: {why}"]
     for representation in REPRESENTATIONS:
         ours, other = (row for row in table if row["representation"] == representation)
         lines.append(

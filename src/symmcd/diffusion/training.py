@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import csv
+import functools
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -147,6 +148,7 @@ def accumulated(
     return sums
 
 
+@functools.lru_cache(maxsize=1)
 def epoch_order(seed: int, epoch: int, crystals: int, device: torch.device) -> Tensor:
     """Order of all crystals in an epoch, (crystals,)."""
     generator = torch.Generator().manual_seed(mixed_seed(seed, 1, epoch))

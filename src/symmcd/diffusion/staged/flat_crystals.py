@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from dataclasses import dataclass
 
 import torch
@@ -44,12 +45,12 @@ class FlatCrystals:
         """(B,) orbits of each crystal."""
         return self.start.diff()
 
-    @property
+    @functools.cached_property  # counting repeats makes CUDA wait
     def crystal(self) -> Tensor:
         """(A,) index of the crystal of each orbit."""
         return torch.repeat_interleave(torch.arange(len(self), device=self.start.device), self.count)
 
-    @property
+    @functools.cached_property
     def atoms(self) -> Tensor:
         """(B,) atoms of the conventional cell, float."""
         multiplicity = symmetry_tables(self.start.device).multiplicity[self.wyckoff].to(self.k.dtype)

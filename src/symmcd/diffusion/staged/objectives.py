@@ -142,7 +142,7 @@ class GeometryObjective:
 
     def inputs(self, rows: Tensor, seed: int) -> dict[str, Tensor]:
         crystals = self.data.take(rows)
-        return vars(crystals) | {
+        return {field.name: getattr(crystals, field.name) for field in dataclasses.fields(crystals)} | {
             f"noisy/{name}": value for name, value in vars(corrupt(self.process, crystals, seed)).items()
         }
 
