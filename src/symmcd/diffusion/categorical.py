@@ -22,9 +22,10 @@ def draw(probability: Tensor, uniform: Tensor) -> Tensor:
     Returns:
         (...) class indices; never a class of probability zero.
     """
-    cumulative = probability.cumsum(dim=-1)
-    # total by the last entry, so that rounding never lets a draw fall behind the last class
-    return (cumulative <= uniform[..., None] * cumulative[..., -1:]).sum(dim=-1)
+    # sums are not kept where the probability is zero: CUDA adds in parallel, and need not give such a class its
+    # neighbour's sum; the total is the largest one kept, so that rounding never lets a draw fall behind the last class
+    cumulative = probability.cumsum(dim=-1).masked_fill(probability <= 0, 0.0)
+    return (cumulative > uniform[..., None] * cumulative.amax(dim=-1, keepdim=True)).byte().argmax(dim=-1)
 
 
 def corrupt(clean: Tensor, alpha_bar: Tensor, marginal: Tensor, uniform: Tensor) -> Tensor:
