@@ -89,6 +89,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, nargs="+", default=[100])
     parser.add_argument("--no-corrector", dest="corrector", action="store_false", help="ancestral steps alone")
     parser.add_argument("--langevin", type=float, nargs=2, metavar=("LATTICE", "POSITION"), help="sizes of its step")
+    parser.add_argument("--precision", choices=["auto", "float32", "bfloat16"], default="auto", help="of products")
     parser.add_argument("--overlaps", type=Path, metavar="UNITS")
     arguments = parser.parse_args()
     print(f"torch {torch.__version__}, {platform.machine()}, {torch.get_num_threads()} threads")
@@ -99,7 +100,7 @@ def main() -> None:
     if arguments.langevin:
         geometry_process.LATTICE_LANGEVIN, geometry_process.POSITION_LANGEVIN = arguments.langevin
     if arguments.checkpoint:
-        model = StagedModel(read_checkpoint(arguments.checkpoint))
+        model = StagedModel(read_checkpoint(arguments.checkpoint), arguments.precision)
         real = read_units(arguments.units)
         real = real.take(range(min(arguments.number, len(real))))
         truth, matcher = structures(real), StructureMatcher()
