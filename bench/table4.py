@@ -74,7 +74,7 @@ def main() -> None:
         return
     engines = ["ours"] + (["yardstick"] if compared(given) else [])
     table = []
-    for representation in REPRESENTATIONS:
+    for representation in given.representations:
         fast = in_subprocess(f"speed/{representation}/")
         for engine in engines:
             used = in_subprocess(f"memory/{representation}/{engine}")
@@ -102,6 +102,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--smoke", action="store_true", help="seconds, and no meaning")
     parser.add_argument("--engines", choices=["both", "ours"], default="both", help="ours: without the yardstick")
+    parser.add_argument("--representations", nargs="+", choices=list(REPRESENTATIONS), default=list(REPRESENTATIONS))
     parser.add_argument("--measure", help=argparse.SUPPRESS)  # what a subprocess of this script does
     given = parser.parse_args()
     if given.smoke:
@@ -318,9 +319,8 @@ def rendered(given: argparse.Namespace, table: list[dict[str, Any]]) -> list[str
     cuda = given.device.startswith("cuda")
     name = torch.cuda.get_device_name() if cuda else cpu_name()
     clock = "clock" if cuda or given.threads > 1 else "CPU seconds"
-    rates = ", ".join(
-        f"{row['engine']} {row['precision']} at {row['rate'] / 1e12:.3g} TFLOP/s" for row in table[: len(table) // 2]
-    )
+    by_engine = {row["engine"]: f"{row['precision']} at {row['rate'] / 1e12:.3g} TFLOP/s" for row in table}
+    rates = ", ".join(f"{engine} in {rate}" for engine, rate in by_engine.items())
     lines = [
         f"`python bench/table4.py {' '.join(sys.argv[1:])}`",
         "",
@@ -345,7 +345,7 @@ def rendered(given: argparse.Namespace, table: list[dict[str, Any]]) -> list[str
     if not compared(given):
         why = "left out" if Yardstick else "torch-geometric is not installed"
         return [*lines, f"yardstick: {why}"]
-    for representation in REPRESENTATIONS:
+    for representation in given.representations:
         ours, other = (row for row in table if row["representation"] == representation)
         lines.append(
             f"- {representation}: ours {ours['training'] / other['training']:.2f} times the yardstick's training, "
