@@ -210,9 +210,10 @@ class HullSettings:
     """Reference energies for the convex hull."""
 
     source: Literal["table", "chgnet", "matbench-discovery"] = "chgnet"
-    path: str = ""  # table: csv with formula, formation_energy_per_atom; matbench-discovery: json of computed entries
+    path: str = ""  # table: csv with formula, formation_energy_per_atom; matbench-discovery: its json, if it is here
     elemental_references: str = ""  # table: json of elemental reference entries
     batch_size: int = 16  # chgnet: reference crystals computed at once
+    url: str = "https://figshare.com/ndownloader/files/40344436"  # matbench-discovery, where `path` is empty
 
 
 @dataclass(frozen=True)

@@ -156,7 +156,6 @@ def test_table_hull_brings_its_elemental_energies(tmp_path):
     [
         (HullSettings("table"), "hull.path is empty"),
         (HullSettings("table", "t.csv"), "hull.elemental_references is empty"),
-        (HullSettings("matbench-discovery"), "2023-02-07-mp-computed-structure-entries.json.gz"),
         (HullSettings("matbench-discovery", "2023-02-07-ppd-mp.pkl.gz"), "pickle"),
     ],
 )
