@@ -190,6 +190,7 @@ class RelaxSettings:
     """CHGNet relaxation."""
 
     number: int = 1000  # crystals relaxed, drawn from all samples
+    draws: int = 1  # so many times `number`, no crystal twice: what S.U.N. is in each draw, and how much that varies
     method: RelaxMethod = "unconstrained"  # CHGNet's own, one by one; the same (paper) batched; keeping the space group
     batch_size: int = 0  # crystals in progress at once; 0 = as measured best for the device
     steps: int = 500
@@ -201,6 +202,8 @@ class RelaxSettings:
     def __post_init__(self) -> None:
         if min(self.batch_size, self.release_steps) < 0:
             raise InputError("relax.batch_size and relax.release_steps must be at least 0")
+        if self.draws < 1:
+            raise InputError(f"relax.draws = {self.draws}: at least 1")
         if self.release_steps and self.method != "symmetry":
             raise InputError("relax.release_steps goes with relax.method = symmetry only")
 
@@ -210,9 +213,10 @@ class HullSettings:
     """Reference energies for the convex hull."""
 
     source: Literal["table", "chgnet", "matbench-discovery"] = "chgnet"
-    path: str = ""  # table: csv with formula, formation_energy_per_atom; matbench-discovery: json of computed entries
+    path: str = ""  # table: csv with formula, formation_energy_per_atom; matbench-discovery: its json, if it is here
     elemental_references: str = ""  # table: json of elemental reference entries
     batch_size: int = 16  # chgnet: reference crystals computed at once
+    url: str = "https://figshare.com/ndownloader/files/40344436"  # matbench-discovery, where `path` is empty
 
 
 @dataclass(frozen=True)

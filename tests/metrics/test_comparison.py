@@ -67,3 +67,15 @@ def test_text_forms() -> None:
     tex = latex(paper_tables(RUNS))
     assert tex.count("\\begin{tabular}") == tex.count("\\end{tabular}") == 3
     assert "Struct. \\%" in tex
+
+
+def test_draws_are_lines_and_their_spread_stands_beside_the_interval() -> None:
+    spread = {"initially_stable_sd": 0.1, "relaxed_stable_sd": 0.2, "sun_sd": 0.34}
+    rows = [{**SUN[0], "draw": "all", "draws": 2.0, **spread}, {**SUN[0], "draw": "2", "n": 150}]
+    _, _, three = paper_tables([Run("a", SUMMARY, rows)])
+    assert [row.name for row in three.lines[-2:]] == [
+        "a, 0 eV/atom, mp, all 2 draws, n = 300",
+        "a, 0 eV/atom, mp, draw 2, n = 150",
+    ]
+    assert [row.cells[2].interval for row in three.lines[-2:]] == ["4.0, 6.0; sd 0.3", "4.0, 6.0"]
+    assert any("sd between draws" in note for note in three.notes)

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 from pymatgen.core import Lattice, Structure
 from tests.stability.prototypes import CRYSTALS, displaced
 
@@ -14,6 +15,7 @@ from symmcd.stability.batch_relaxation import Limits, relax_many
 from symmcd.stability.batched_potential import BatchedPotential, Request
 from symmcd.stability.constrained import SymmetricRelaxation
 from symmcd.stability.neighbours import NeighbourList
+from symmcd.stability.network import Network
 from symmcd.stability.potential import load_chgnet, primitive_cell
 from symmcd.stability.relaxation import relax
 from symmcd.structures.units import reduce
@@ -229,3 +231,81 @@ def test_batches_are_bounded(potential, monkeypatch):
     assert max(count for count, _ in calls) > 1
     assert max(count for count, _ in calls) <= 3
     assert all(size <= 5000 or count == 1 for count, size in calls)
+
+
+@pytest.mark.parametrize(("name", "length", "error"), [("tungsten", 3.165, 0.02), ("caesium", 6.14, 0.04)])
+@pytest.mark.parametrize("method", ["unconstrained", "symmetry"])
+def test_one_atom_cells_relax(potential, name, length, error, method):
+    """One atom and its images, caesium without a single angle, a fifth too large: near the measured lengths."""
+    crystal = CRYSTALS[name].copy()
+    crystal.scale_lattice(crystal.volume * 1.2)
+    [result] = run([reduce(crystal) if method == "symmetry" else crystal], potential, method, fmax=0.005)
+    assert (result.status, result.number_of_atoms, result.space_group_relaxed) == ("converged", 1, 229)
+    assert (2 * result.structure.volume) ** (1 / 3) == pytest.approx(length, rel=error)
+    assert result.energy_relaxed < result.energy_initial
+
+
+@pytest.mark.parametrize("method", ["unconstrained", "symmetry"])
+def test_atoms_nearly_in_one_place_end_without_an_energy(potential, method):
+    """0.08 Å apart along a free coordinate: CHGNet gives a number, which means nothing unless relaxation parts them."""
+    places = np.array([[0, 0, 0.01], [0, 0, 0.03]])
+    unit = AsymmetricUnit(75, np.diag([4.0, 4, 4]), np.array([11, 17]), ("a", "a"), places)
+    crystal = unit if method == "symmetry" else Structure(*_cell(unit))
+    result, good = run(
+        [crystal, disturbed(reduce(CRYSTALS["rock salt"])) if method == "symmetry" else CRYSTALS["rock salt"]],
+        potential, method, steps=3,
+    )  # fmt: skip
+    assert result.status in ("overlapping", "exploded")
+    assert result.min_distance_initial == pytest.approx(0.08)
+    assert result.energy_initial is not None
+    assert result.energy_relaxed is None
+    assert result.structure is None
+    assert good.status == "converged"
+
+
+@pytest.mark.parametrize("method", ["unconstrained", "symmetry"])
+@pytest.mark.parametrize("what", ["energies", "forces"])
+def test_nan_in_the_middle_ends_one_and_leaves_the_others(potential, monkeypatch, method, what):
+    """The third call gives NaN for sodium: energies, or forces alone; the crystal beside it in the call goes on."""
+    names = ("rock salt", "rutile")
+    crystals = [disturbed(reduce(CRYSTALS[name].copy().apply_strain(0.06))) for name in names]
+    if method == "unconstrained":
+        crystals = [Structure(*_cell(unit)) for unit in crystals]
+    undisturbed = run(crystals, potential, method, fmax=0.01, steps=60)
+    site_energies = Network.site_energies
+    calls = []
+
+    def spoilt(self, graph, vectors):
+        site = site_energies(self, graph, vectors)
+        calls.append(len(site))
+        if len(calls) < 3:
+            return site
+        sodium = graph.element == 11
+        if what == "energies" or not sodium.any():
+            return torch.where(sodium, np.nan, site)
+        bond = vectors[graph.edge_bond[sodium[graph.edge_centre]][0], 0]
+        return site + torch.sqrt(0 * bond.abs()) * sodium  # the root of 0 has a value and no slope
+
+    monkeypatch.setattr(Network, "site_energies", spoilt)
+    broken, good = run(crystals, potential, method, fmax=0.01, steps=60)
+    assert (broken.status, broken.energy_calls) == ("failed:nan_forces", 2)
+    assert broken.energy_initial == pytest.approx(undisturbed[0].energy_initial, abs=1e-5)
+    assert broken.energy_relaxed is None
+    assert broken.structure is None
+    assert (good.status, good.steps) == ("converged", undisturbed[1].steps)
+    assert good.energy_relaxed == pytest.approx(undisturbed[1].energy_relaxed, abs=1e-4)
+
+
+def test_a_cell_that_runs_away_is_stopped(potential, monkeypatch):
+    """A stress that tears cells apart: `exploded` when one is out of bounds, not after all steps."""
+    evaluate = BatchedPotential.evaluate
+
+    def torn(self, requests):
+        return [dataclasses.replace(point, virial=-np.eye(3) * 500) for point in evaluate(self, requests)]
+
+    monkeypatch.setattr(BatchedPotential, "evaluate", torn)
+    monkeypatch.setattr("symmcd.stability.outcome.VOLUME_PER_ATOM", (1.0, 20.0))
+    [result] = run([CRYSTALS["rutile"]], potential, "unconstrained", steps=200)
+    assert result.status == "exploded"
+    assert result.steps < 200
+    assert result.energy_relaxed is None

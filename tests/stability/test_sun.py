@@ -198,3 +198,33 @@ def test_what_cannot_be_used_is_named(
     with pytest.raises(InputError, match=message):
         run(files, tmp_path)
     assert not (tmp_path / "sun.csv").exists()
+
+
+def test_each_draw_is_judged_by_itself(files: dict[str, Path], tmp_path: Path) -> None:
+    """Rock salt in both draws: a duplicate within one draw of four, none within two draws of two."""
+    hull = pd.read_csv(files["hull.csv"], dtype={"id": str})
+    hull.assign(draw=[1, 2, 2, 1]).to_csv(files["hull.csv"], index=False)
+    table, crystals = run(files, tmp_path)
+    assert table["draw"].tolist() == ["all", "all", "1", "2", "1", "2"]
+    assert table["threshold"].tolist() == [0.0, 0.1, 0.0, 0.0, 0.1, 0.1]
+    assert table["n"].tolist() == [4, 4, 2, 2, 2, 2]
+    assert table["sun"].tolist() == [50.0] * 6
+    assert table["relaxed_stable"][[0, 2, 3]].tolist() == [75.0, 50.0, 100.0]
+    low, high = wilson(2, 4)
+    pooled = table.iloc[0]
+    assert (pooled["sun_low"], pooled["sun_high"]) == pytest.approx((100 * low, 100 * high), abs=1e-3)
+    assert (pooled["draws"], pooled["sun_sd"]) == (2, 0)
+    assert pooled["relaxed_stable_sd"] == pytest.approx(np.std([50, 100], ddof=1), abs=1e-3)
+    assert table["sun_sd"][2:].isna().all()
+    assert crystals.set_index("id")["outcome_at_0"].to_dict() == {
+        "00000": "sun", "00001": "sun", "00002": "in_train:rutile", "00003": "no_energy:failed:isolated_atoms",
+    }  # fmt: skip
+    assert crystals["draw"].tolist() == [1, 2, 2, 1]
+    hull.assign(draw=[1, 1, np.nan, 2]).to_csv(files["hull.csv"], index=False)
+    with pytest.raises(InputError, match="column draw"):
+        run(files, tmp_path)
+
+
+def test_one_draw_has_no_columns_of_draws(files: dict[str, Path], tmp_path: Path) -> None:
+    table, crystals = run(files, tmp_path)
+    assert not [name for name in (*table, *crystals) if "draw" in name or name.endswith("_sd")]

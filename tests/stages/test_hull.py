@@ -15,7 +15,8 @@ from pymatgen.core import Lattice, Structure
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.errors import InputError
 from symmcd.settings import HullSettings
-from symmcd.stability.reference import elemental_energies, read_entries
+from symmcd.stability.hull import ReferenceEntry
+from symmcd.stability.reference import elemental_energies, read_entries, write_entries
 from symmcd.stages import hull, reference
 from symmcd.storage import write_units
 from symmcd.structures.units import reduce
@@ -155,7 +156,6 @@ def test_table_hull_brings_its_elemental_energies(tmp_path):
     [
         (HullSettings("table"), "hull.path is empty"),
         (HullSettings("table", "t.csv"), "hull.elemental_references is empty"),
-        (HullSettings("matbench-discovery"), "2023-02-07-mp-computed-structure-entries.json.gz"),
         (HullSettings("matbench-discovery", "2023-02-07-ppd-mp.pkl.gz"), "pickle"),
     ],
 )
@@ -171,3 +171,14 @@ def test_hull_refuses_what_it_cannot_count(tmp_path):
     (tmp_path / "bad.csv").write_text("id,formula\n0,NaCl\n")
     with pytest.raises(InputError, match="lacks the column status"):
         hull.run([tmp_path / "bad.csv"], tmp_path / "h.csv", tmp_path / "o.csv", HullSettings())
+
+
+def test_the_draw_of_a_crystal_is_passed_on(tmp_path):
+    settings = HullSettings()
+    elements = [ReferenceEntry(e, v, "energy", "by hand") for e, v in (("Na", -1.3), ("Cl", -1.8))]
+    write_entries(tmp_path / "r.csv", "by hand", elements)
+    for name, more in (("with", {"draw": 2}), ("without", {})):
+        write(tmp_path / "relaxed.csv", [relaxed_row("0", "NaCl", -3.5, -3.6) | more])
+        hull.run([tmp_path / "relaxed.csv"], tmp_path / "r.csv", tmp_path / f"{name}.csv", settings)
+    assert read(tmp_path / "with.csv")[0]["draw"] == "2"
+    assert "draw" not in read(tmp_path / "without.csv")[0]

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import hashlib
 import itertools
 import json
 import os
@@ -128,11 +129,56 @@ def test_empty_shard_writes_empty_files(crystals):
 
 
 def test_draw_is_seeded_and_without_repetition():
-    assert relax.draw(5, 10, 0) == [0, 1, 2, 3, 4]
-    drawn = relax.draw(1000, 100, 3)
-    assert drawn == relax.draw(1000, 100, 3) == sorted(set(drawn))
-    assert drawn != relax.draw(1000, 100, 4)
-    assert np.mean(drawn) == pytest.approx(500, abs=100), "from all, not from the first"
+    assert relax.draw(5, 10, 1, 0) == dict.fromkeys(range(5), 1)
+    drawn = relax.draw(1000, 100, 1, 3)
+    assert drawn == relax.draw(1000, 100, 1, 3)
+    assert len(drawn) == 100
+    assert drawn != relax.draw(1000, 100, 1, 4)
+    assert np.mean(list(drawn)) == pytest.approx(500, abs=100), "from all, not from the first"
+    # the crystals that runs before there were several draws had
+    assert sorted(relax.draw(1000, 5, 1, 0)) == sorted(np.random.default_rng(0).choice(1000, 5, replace=False))
+
+
+def test_draws_are_disjoint_and_the_first_stays_what_it_is():
+    one, three = relax.draw(1000, 300, 1, 3), relax.draw(1000, 300, 3, 3)
+    assert {index for index, which in three.items() if which == 1} == set(one)
+    members = {which: [i for i, w in three.items() if w == which] for which in (1, 2, 3)}
+    assert [len(of) for of in members.values()] == [300, 300, 300]
+    assert len(three) == 900, "no crystal twice"
+    assert np.mean(members[3]) == pytest.approx(500, abs=60)
+    assert len(relax.draw(900, 300, 3, 0)) == 900
+    with pytest.raises(InputError, match=r"relax\.draws = 3 .*take 900, and there are 899"):
+        relax.draw(899, 300, 3, 0)
+    with pytest.raises(InputError, match=r"relax\.draws = 0"):
+        RelaxSettings(draws=0)
+
+
+def test_the_table_says_which_draw(crystals):
+    """Over shards and after a kill too; one draw has no such column."""
+    settings = dataclasses.replace(SETTINGS, number=2, draws=2)
+    whole = rows(run(crystals, "whole", settings=settings)[0])
+    expected = relax.draw(4, 2, 2, 0)
+    assert {int(row["id"]): int(row["draw"]) for row in whole} == expected
+    assert sorted(expected.values()) == [1, 1, 2, 2]
+    parts = [rows(run(crystals, f"shard{n}", n, 3, settings)[0]) for n in range(3)]
+    assert {int(row["id"]): int(row["draw"]) for row in itertools.chain(*parts)} == expected
+    single = rows(run(crystals, "single", settings=dataclasses.replace(settings, draws=1))[0])
+    assert "draw" not in single[0]
+    assert {int(row["id"]) for row in single} == {index for index, which in expected.items() if which == 1}
+    with pytest.raises(InputError, match=r"relax\.draws = 3"):
+        run(crystals, "few", settings=dataclasses.replace(settings, draws=3))
+
+
+def test_a_journal_from_before_there_were_draws_goes_on(crystals):
+    settings = dataclasses.asdict(SETTINGS)
+    del settings["draws"]
+    work = {
+        "crystals": hashlib.sha256(crystals.read_bytes()).hexdigest(), "settings": settings, "seed": 0, "shard": [0, 1],
+    }  # fmt: skip
+    head = json.dumps({"work": work}, sort_keys=True)
+    done = {"id": "00000", "space_group": 225, "status": "old", "cell": None}
+    crystals.with_name("old.csv.partial").write_text(f"{head}\n{json.dumps(done)}\n")
+    assert [row["status"] for row in rows(run(crystals, "old")[0])][:2] == ["old", "failed:unknown_element:Po"]
 
 
 def test_goes_on_after_a_kill(crystals):

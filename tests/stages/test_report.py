@@ -172,6 +172,26 @@ def test_the_terminal_gets_the_same_numbers(tmp_path):
     assert max(map(len, text.splitlines())) <= 120
 
 
+def test_draws_and_their_spread_are_shown(tmp_path):
+    """Three draws: rows of their own in the report and on the terminal; the pooled row is still the one compared."""
+    results = make_results(tmp_path / "results")
+    table = pd.read_csv(results / "sun.csv")
+    spread = {f"{name}_sd": 0.75 for name in ("initially_stable", "relaxed_stable", "stable_unique", "stable_novel")}
+    pooled = table.assign(draw="all", draws=3, sun_sd=1.44, **spread)
+    draws = [table.assign(draw=str(number), n=20, sun=5.5 + number) for number in (1, 2, 3)]
+    pd.concat([pooled, *draws]).to_csv(results / "sun.csv", index=False)
+    text = terminal_summary(results)
+    assert re.search(r"\[paper\], all 3 draws\n", text)
+    assert re.search(r"S\.U\.N\. \(sd of draws 1\.4\) +7\.9 % +4\.7 to 11\.8 +60$", text, re.MULTILINE)
+    assert re.search(r"\[paper\], draw 2\n.*\n.*\n +S\.U\.N\. +7\.5 % +4\.7 to 11\.8 +20$", text, re.MULTILINE)
+    report.run(results, tmp_path / "page", ReportSettings(viewer_crystals=0), seed=0)
+    html = (tmp_path / "page/index.html").read_text()
+    assert "paper, all 3 draws" in html
+    assert "metastable, draw 3" in html
+    assert "4.7 to 11.8; sd 1.4" in html
+    assert "threshold 0 eV/atom, all 3 draws" in html
+
+
 STAGES = {
     "raw/source.json": "download",
     "asymmetric_units/train.npz": "reduce",

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import subprocess
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
+from tests.structures.file_server import file_server
 
 from symmcd.errors import InputError
 from symmcd.structures.fetch import fetch, git_blob_id
@@ -18,60 +16,10 @@ CONTENT = np.random.default_rng(0).bytes(300_000)
 BLOB = hashlib.sha1(f"blob {len(CONTENT)}\0".encode() + CONTENT).hexdigest()
 
 
-class Server:
-    """Serves `CONTENT` at any path; `script` says for each request what goes wrong: a status, ``("cut", bytes)``,
-    ``"no ranges"`` or ``"wrong range"``; None and all requests after the script are answered well."""
-
-    def __init__(self, *script):
-        self.script, self.ranges = list(script), []
-
-    def answer(self, request):
-        self.ranges.append(request.headers.get("Range"))
-        what = self.script.pop(0) if self.script else None
-        if isinstance(what, int):
-            request.send_error(what)
-            return
-        begin = int(request.headers["Range"][6:-1]) if "Range" in request.headers and what != "no ranges" else 0
-        if begin >= len(CONTENT):
-            request.send_error(416)
-            return
-        body = CONTENT[begin:]
-        request.send_response(206 if begin else 200)
-        request.send_header("Content-Length", str(len(body)))
-        if begin:
-            shown = begin + (what == "wrong range")
-            request.send_header("Content-Range", f"bytes {shown}-{len(CONTENT) - 1}/{len(CONTENT)}")
-        request.end_headers()
-        with contextlib.suppress(ConnectionError):
-            request.wfile.write(body[: what[1]] if isinstance(what, tuple) else body)
-
-
 @pytest.fixture
 def serve(monkeypatch):
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    started = []
-
-    def start(*script):
-        server = Server(*script)
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
-                server.answer(self)
-
-            def log_message(self, *_):
-                pass
-
-        httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True).start()
-        started.append(httpd)
-        server.url = f"http://127.0.0.1:{httpd.server_port}"
-        return server
-
-    yield start
-    for httpd in started:
-        httpd.shutdown()
-        httpd.server_close()
+    with file_server(monkeypatch) as start:
+        yield lambda *script: start(CONTENT, *script)
 
 
 def test_blob_id_is_that_of_git(tmp_path):
@@ -169,3 +117,31 @@ def test_where_nothing_can_be_written(serve, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="choose another folder"):
         fetch(serve().url, tmp_path / "file" / "a.csv", BLOB, retries=1)
+
+
+def test_md5_and_what_to_do_are_the_callers(serve, tmp_path):
+    server = serve()
+    good = hashlib.md5(CONTENT).hexdigest()
+    fetch(server.url, tmp_path / "a.gz", good, retries=1, digest="MD5", advice="Check hull.url")
+    assert (tmp_path / "a.gz").read_bytes() == CONTENT
+    with pytest.raises(InputError, match=f"expected MD5 {'0' * 32}, got {good} .*Check hull.url$"):
+        fetch(server.url, tmp_path / "b.gz", "0" * 32, retries=1, digest="MD5", advice="Check hull.url")
+    with pytest.raises(InputError, match=r"refused \(404 .*\)\. Check hull.url$"):
+        fetch(serve(404).url, tmp_path / "b.gz", good, retries=1, digest="MD5", advice="Check hull.url")
+
+
+def test_resumes_behind_a_redirect(serve, tmp_path):
+    """As figshare answers: elsewhere, and there from the byte that is missing."""
+    server = serve("redirect", ("cut", 100_000), "redirect")
+    fetch(f"{server.url}/files/1", tmp_path / "a.csv", BLOB, retries=2, pause=0.001)
+    assert (tmp_path / "a.csv").read_bytes() == CONTENT
+    assert server.ranges == [None, None, "bytes=100000-", "bytes=100000-"]
+
+
+def test_an_answer_without_the_file_is_tried_again(serve, tmp_path):
+    """202 with a page instead of the file, as a busy or guarded server sends it."""
+    fetch(serve("accepted").url, tmp_path / "a.csv", BLOB, retries=2, pause=0.001)
+    assert (tmp_path / "a.csv").read_bytes() == CONTENT
+    with pytest.raises(InputError, match="answered 202 Accepted without the file"):
+        fetch(serve("accepted").url, tmp_path / "b.csv", BLOB, retries=1)
+    assert not (tmp_path / "b.csv.part").exists()

@@ -153,10 +153,24 @@ def _table_3(runs: Sequence[Run]) -> PaperTable:
         if not run.sun:
             notes.append(f"{run.name}: no sun.csv, run `symmcd sun`.")
         for row in run.sun:
-            name = f"{run.name}, {row['threshold']:g} eV/atom, {row['hull']}, n = {int(row['n']):,}"
+            name = f"{run.name}, {row['threshold']:g} eV/atom, {row['hull']}{_draw(row)}, n = {int(row['n']):,}"
             cells = [_cell(c, row[c.metric], row[f"{c.metric}_low"], row[f"{c.metric}_high"]) for c in TABLE_3]
+            if row.get("draw") == "all":
+                cells = [
+                    Cell(cell.text, f"{cell.interval}; sd {row[f'{column.metric}_sd']:.{column.digits}f}")
+                    for cell, column in zip(cells, TABLE_3, strict=True)
+                ]
             lines.append(Line(name, cells))
+    if any(row.get("draw") == "all" for run in runs for row in run.sun):
+        notes.append("Several draws: mean of the draws, 95 % interval of all their crystals; sd between draws.")
     return PaperTable(3, "stable, unique and novel", _head(TABLE_3), lines, notes)
+
+
+def _draw(row: Row) -> str:
+    """Which draw of crystals a row of sun.csv is of, where there are several."""
+    if "draw" not in row:
+        return ""
+    return f", all {int(row['draws'])} draws" if row["draw"] == "all" else f", draw {row['draw']}"
 
 
 def _head(columns: Sequence[Column]) -> list[str]:

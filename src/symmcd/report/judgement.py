@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from symmcd.report import content_figures, run_figures
 from symmcd.report.explain import METRICS, PUBLICATION, SUN, Metric, label_html, published, sentence, shown, verdict
-from symmcd.report.load import SUN_RATES, Results
+from symmcd.report.load import SUN_RATES, Results, draw_of
 from symmcd.report.page import Section, Table, Text, place
 from symmcd.report.run_figures import Rate
 from symmcd.report.sections import sizes, told
@@ -86,7 +86,7 @@ def main_protocol(results: Results) -> Any:
 
 def describe(row: Any) -> str:
     """Protocol, hull and threshold of a row of sun.csv in words."""
-    return f"protocol {row['protocol']}, hull {row['hull']}, threshold {row['threshold']:g} eV/atom"
+    return f"protocol {row['protocol']}, hull {row['hull']}, threshold {row['threshold']:g} eV/atom{draw_of(row)}"
 
 
 def comparability(results: Results) -> Text:

@@ -148,6 +148,13 @@ def read_sun(path: Path) -> Any:
     return _table(path, *TABLES["sun.csv"])
 
 
+def draw_of(row: Any) -> str:
+    """Which draw of crystals a row of sun.csv is of, to put behind other words; nothing where there is only one."""
+    if "draw" not in row:
+        return ""
+    return f", all {int(row['draws'])} draws" if row["draw"] == "all" else f", draw {row['draw']}"
+
+
 def _there(path: Path, stage: str) -> Path:
     if not path.is_file():
         raise InputError(f"{path}: missing; run `symmcd {stage}` first (or `snakemake {path}`)")
@@ -160,7 +167,10 @@ def _table(path: Path, stage: str, columns: Sequence[str]) -> Any:
     try:
         # NaN is a formula, sodium nitride: only empty fields and Python's own "nan" are missing values
         table = pd.read_csv(
-            _there(path, stage), dtype={"id": str, "formula": str}, keep_default_na=False, na_values=["", "nan"]
+            _there(path, stage),
+            dtype={"id": str, "formula": str, "draw": str},
+            keep_default_na=False,
+            na_values=["", "nan"],
         )
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a readable csv ({error}); delete it and run `symmcd {stage}` again") from None

@@ -13,7 +13,7 @@ from symmcd.errors import InputError
 from symmcd.report import run_figures
 from symmcd.report.explain import PUBLICATION, SUN, shown
 from symmcd.report.judgement import describe, main_protocol, rate
-from symmcd.report.load import ALL_RATES, MORE_RATES, SUN_RATES, Results
+from symmcd.report.load import ALL_RATES, MORE_RATES, SUN_RATES, Results, draw_of
 from symmcd.report.page import PlacedFigure, Section, Table, Text, place
 from symmcd.report.typesetting import formula_html, symbol_html
 
@@ -63,14 +63,23 @@ def _sun_table(results: Results) -> Table:
     names = [*ALL_RATES, *(name for name in MORE_RATES if name in results.sun)]
     for _, row in results.sun.iterrows():
         cells = [
-            Markup("{}<small>{}</small>").format(*shown(row[name], row[f"{name}_low"], row[f"{name}_high"], "%"))
+            Markup("{}<small>{}{}</small>").format(
+                *shown(row[name], row[f"{name}_low"], row[f"{name}_high"], "%"),
+                f"; sd {row[f'{name}_sd']:.1f}" if row.get("draw") == "all" else "",
+            )
             for name in names
         ]
-        rows.append((row["protocol"], row["hull"], f"{row['threshold']:g}", f"{int(row['n']):,}", *cells))
+        protocol = f"{row['protocol']}{draw_of(row)}"
+        rows.append((protocol, row["hull"], f"{row['threshold']:g}", f"{int(row['n']):,}", *cells))
     return Table(
         caption=Markup(
             "<b>Every protocol</b> of sun.csv, per cent of n with 95 % intervals; stable means at most so many eV/atom"
-            " above the hull. A crystal whose relaxation failed stays in the denominator and counts as unstable."
+            " above the hull. A crystal whose relaxation failed stays in the denominator and counts as unstable.{}"
+        ).format(
+            " Draws are disjoint and each is judged by itself, duplicates too; “all” is their mean, with the interval"
+            " of all their crystals and the standard deviation (sd) between draws in points of per cent."
+            if "draw" in results.sun
+            else ""
         ),
         head=("protocol", "hull", "eV/atom", "n", *(SUN[name].label for name in names)),
         rows=rows,

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 
 from symmcd.report.explain import METRICS, SUN, published, shown, verdict
-from symmcd.report.load import MORE_RATES, SUN_RATES, floor_of, read_summary, read_sun
+from symmcd.report.load import MORE_RATES, SUN_RATES, draw_of, floor_of, read_summary, read_sun
 
 DETAILS = ("agreement_", "resolvable_")  # metrics for the report only
 
@@ -36,13 +36,15 @@ def terminal_summary(results: Path) -> str:
         rows.append([label, *shown(row["value"], row["low"], row["high"], unit), f"{int(row['n']):,}", *told])
     for i, (_, row) in enumerate(sun.iterrows()):
         rows.append([""] * len(head))
-        rows.append([f"hull {row['hull']}, {row['threshold']:g} eV/atom [{row['protocol']}]"])
+        rows.append([f"hull {row['hull']}, {row['threshold']:g} eV/atom [{row['protocol']}]{draw_of(row)}"])
         for name in (*SUN_RATES, *(name for name in MORE_RATES if name in sun)):
             low, high = row[f"{name}_low"], row[f"{name}_high"]
             # the published protocol stands first
             told = [published(SUN[name]), verdict(SUN[name], low, high)] if i == 0 else ["", ""]
             told = told if compared else []
-            rows.append([f"  {SUN[name].label}", *shown(row[name], low, high, "%"), f"{int(row['n']):,}", *told])
+            spread = f" (sd of draws {row[f'{name}_sd']:.1f})" if row.get("draw") == "all" else ""
+            label = f"  {SUN[name].label}{spread}"
+            rows.append([label, *shown(row[name], low, high, "%"), f"{int(row['n']):,}", *told])
     rows.append([""] * len(head))
     if not compared:
         rows.append(["embedded prototypes: nothing published to compare with; more metrics and figures in the report"])

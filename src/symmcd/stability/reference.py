@@ -16,14 +16,14 @@ from pymatgen.core import Composition
 
 from symmcd.errors import InputError
 from symmcd.stability.hull import Kind, ReferenceEntry
+from symmcd.stability.json_reader import JsonReader
 from symmcd.storage import atomic_path
 
 COLUMNS = ("hull", "id", "formula", "energy_per_atom", "kind", "origin", "status")
 KINDS: tuple[Kind, ...] = get_args(Kind)
-MATBENCH = (
-    "give hull.path the Materials Project entries of matbench-discovery, "
-    "2023-02-07-mp-computed-structure-entries.json.gz (figshare file 40344436), downloaded by hand; its phase diagram "
-    "2023-02-07-ppd-mp.pkl.gz is a pickle, and reading a pickle runs code from it, so it is not read"
+NO_PICKLE = (
+    "expected computed entries as .json or .json.gz; matbench-discovery's phase diagram 2023-02-07-ppd-mp.pkl.gz is a "
+    "pickle, and reading a pickle runs code from it, so it is not read. Leave hull.path empty to download its entries"
 )
 
 
@@ -78,21 +78,40 @@ def elemental_reference_entries(path: Path) -> list[ReferenceEntry]:
 
 
 def computed_entries(path: Path) -> list[ReferenceEntry]:
-    """Corrected total energies of a json(.gz) of pymatgen computed entries.
+    """Corrected total energies of a json(.gz) of pymatgen computed entries, read one by one.
 
-    Taken are a list of entries, a mapping from id to entry, or a mapping (a data frame) with such under ``entry``.
+    Taken are a list of entries, a mapping from id to entry, or a mapping (a data frame) with such under ``entry``, as
+    matbench-discovery has it.
     Energies get the correction that the entry carries (MP2020), as CHGNet was trained on corrected ones.
 
     Raises:
-        InputError: no path, a pickle, or a file of another form.
+        InputError: a pickle, or a file of another form.
     """
-    if not path.name or not str(path.name).removesuffix(".gz").endswith(".json"):
-        raise InputError(f"hull.path = {str(path)!r}: {MATBENCH}")
-    content = _read_json(path)
-    if isinstance(content, Mapping) and "entry" in content:
-        content = content["entry"]
-    items = content.items() if isinstance(content, Mapping) else enumerate(content)
-    return [_computed_entry(entry, path, key) for key, entry in items]
+    if not path.name.removesuffix(".gz").endswith(".json"):
+        raise InputError(f"hull.path = {str(path)!r}: {NO_PICKLE}")
+    entries: list[ReferenceEntry] = []
+    other: InputError | None = None  # what is wrong with the first that is no entry, unless it is another column
+    column: list[ReferenceEntry] | None = None
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
+            reader = JsonReader(file)
+            for key in reader.members():
+                if key == "entry":
+                    column = [_computed_entry(reader.value(), path, inner) for inner in reader.members()]
+                    continue
+                value = reader.value()
+                if other is None and column is None:
+                    try:
+                        entries.append(_computed_entry(value, path, key))
+                    except InputError as error:
+                        other = error
+    except (OSError, EOFError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"{path}: cannot read it ({error}); give a json or json.gz") from None
+    if column is not None:
+        return column
+    if other is not None:
+        raise other
+    return entries
 
 
 def _computed_entry(entry: Any, path: Path, key: object) -> ReferenceEntry:

@@ -113,3 +113,20 @@ def rates(
         if name in part:
             row[f"{name}_median"] = round(float(part[name].astype(float).median()), 5)
     return row
+
+
+def between_draws(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What the row over all draws has beside its rates: ``draw`` = all, ``draws``, and ``*_sd`` of each rate.
+
+    Args:
+        rows: those of `rates`, one a draw.
+
+    Returns:
+        Standard deviations in points of per cent, of a single draw (n - 1); nan of one draw.
+    """
+    more: dict[str, Any] = {"draw": "all", "draws": len(rows)}
+    for name in rows[0]:
+        if f"{name}_low" in rows[0]:
+            values = [row[name] for row in rows]
+            more[f"{name}_sd"] = round(float(np.std(values, ddof=1)), 3) if len(rows) > 1 else np.nan
+    return more

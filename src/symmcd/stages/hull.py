@@ -22,6 +22,7 @@ PASSED_ON = (
     "space_group_relaxed",
     "rms_displacement",
     "volume_change",
+    "draw",
 )  # where `relaxed` has it
 
 
@@ -42,7 +43,8 @@ def run(relaxed: list[Path], reference: Path, output: Path, settings: HullSettin
         hull = ConvexHull(entries)
         results += [_above(row, name, hull) for row in sorted(rows, key=lambda row: row["id"])]
     with atomic_path(output) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n", restval="")
+        drawn = ("draw",) if any("draw" in row for row in results) else ()
+        writer = csv.DictWriter(file, (*COLUMNS, *drawn), lineterminator="\n", restval="")
         writer.writeheader()
         writer.writerows(results)
     known = sum(row["e_above_hull_relaxed"] != "" for row in results)

@@ -14,17 +14,29 @@ from symmcd.stability import reference
 from symmcd.stability.hull import ReferenceEntry
 from symmcd.stability.journal import Journal, Progress
 from symmcd.storage import read_units
+from symmcd.structures.fetch import fetch
+
+# The Materials Project's relaxed structures and energies of 2023-02-07, as matbench-discovery publishes them.  Name and
+# address are those of `DataFiles` in its 1.3.1 wheel; its repository's data-files.yml gives the MD5 of the same file.
+MATBENCH_FILE = "2023-02-07-mp-computed-structure-entries.json.gz"
+MATBENCH_MD5 = "76fc748db6b175bb80de4c276d27c235"
+RETRIES = 5
+WITHOUT_NETWORK = (
+    f"Check hull.url. Without a network give hull.path the file {MATBENCH_FILE} (figshare file 40344436), or choose "
+    "hull.source = chgnet, which needs none"
+)
 
 
 def run(units: list[Path], output: Path, settings: HullSettings, device: str) -> None:
     """Write the reference energies of `settings.source`.
 
     ``table``: formation energies of a csv, and the elemental energies that turn a CHGNet energy into one.
-    ``matbench-discovery``: total energies of computed entries.
+    ``matbench-discovery``: total energies of its computed entries, downloaded to the folder of `output` and verified
+    where `settings.path` names no file.
     ``chgnet``: CHGNet's energy of each crystal of `units` as it is, and of each element; resumed after a kill.
 
     Raises:
-        InputError: a path that the source needs is missing, or a file cannot be used.
+        InputError: a path that the source needs is missing, or a file cannot be used or downloaded.
     """
     failed: list[dict[str, str]] = []
     journal = None
@@ -36,7 +48,10 @@ def run(units: list[Path], output: Path, settings: HullSettings, device: str) ->
         entries = reference.elemental_reference_entries(Path(settings.elemental_references))
         entries += reference.table_entries(Path(settings.path))
     elif settings.source == "matbench-discovery":
-        hull, entries = settings.source, reference.computed_entries(Path(settings.path))
+        path = Path(settings.path) if settings.path else output.parent / MATBENCH_FILE
+        if not settings.path:
+            fetch(settings.url, path, MATBENCH_MD5, RETRIES, digest="MD5", advice=WITHOUT_NETWORK)
+        hull, entries = settings.source, reference.computed_entries(path)
     else:
         journal = _chgnet_energies(units, output, settings.batch_size, device)
         hull, entries = "chgnet", list(reference.elemental_energies().values())

@@ -34,16 +34,22 @@ def run(
     """Relax this shard's part of `settings.number` crystals drawn with `seed`; write their table and structures.
 
     Every finished crystal goes to ``TABLE.partial`` at once, from where a killed run goes on.  The table has a row for
-    each crystal drawn; `relaxed` has those with a relaxed structure, in their primitive cells.
+    each crystal drawn; `relaxed` has those with a relaxed structure, in their primitive cells.  With several
+    `settings.draws`, the column ``draw`` says in which one a crystal is, from 1; shards cut across draws.
 
     Raises:
-        InputError: unreadable crystals, or an output that cannot be written.
+        InputError: unreadable crystals, too few for the draws, or an output that cannot be written.
     """
     frames = read_extxyz(crystals)
-    chosen = draw(len(frames), settings.number, seed)[shard::shards]
+    draw_of = draw(len(frames), settings.number, settings.draws, seed)
+    chosen = sorted(draw_of)[shard::shards]
+    several = settings.draws > 1
+    how = dataclasses.asdict(settings)
+    if not several:
+        del how["draws"]  # journals from before there were several go on
     work = {
         "crystals": hashlib.sha256(crystals.read_bytes()).hexdigest(),
-        "settings": dataclasses.asdict(settings),
+        "settings": how,
         "seed": seed,
         "shard": [shard, shards],
     }
@@ -56,7 +62,10 @@ def run(
             journal.append({"id": info["id"], "space_group": int(info["space_group"]), **_as_json(result)})
             progress.advance(1, f"{result.formula} {result.status}")
     results = sorted(journal.done, key=lambda result: result["id"])
-    _write_table(table, results)
+    if several:
+        number = {str(frames[index].info["id"]): draw_of[index] for index in chosen}
+        results = [{**result, "draw": number[result["id"]]} for result in results]
+    _write_table(table, results, ("draw",) if several else ())
     _write_structures(relaxed, results)
     journal.remove()
     statuses = ", ".join(f"{status} {count}" for status, count in Counter(r["status"] for r in results).most_common())
@@ -96,11 +105,28 @@ def _relaxed(
     )
 
 
-def draw(total: int, number: int, seed: int) -> list[int]:
-    """`number` of the indices 0 … total - 1 without repetition, ascending; all if there are no more."""
-    if number >= total:
-        return list(range(total))
-    return sorted(np.random.default_rng(seed).choice(total, number, replace=False).tolist())
+def draw(total: int, number: int, draws: int, seed: int) -> dict[int, int]:
+    """Which of the indices 0 … total - 1 are drawn, and in which of the draws 1 … `draws`; none twice.
+
+    A draw is the same whatever the number of draws after it.  A single draw takes all where there are no more.
+
+    Raises:
+        InputError: too few for several draws of `number`.
+    """
+    if draws == 1 and number >= total:
+        return dict.fromkeys(range(total), 1)
+    if draws * number > total:
+        raise InputError(
+            f"relax.draws = {draws} of relax.number = {number} crystals take {draws * number}, and there are {total}; "
+            "lower one of the two or raise sampling.number"
+        )
+    random, left = np.random.default_rng(seed), np.arange(total)
+    found: dict[int, int] = {}
+    for which in range(1, draws + 1):
+        chosen = random.choice(len(left), number, replace=False)
+        found |= dict.fromkeys(left[chosen].tolist(), which)
+        left = np.delete(left, chosen)
+    return found
 
 
 def _structure(frame: Atoms) -> Structure:
@@ -143,9 +169,10 @@ def _as_json(result: Relaxation) -> dict[str, Any]:
     }
 
 
-def _write_table(path: Path, results: list[dict[str, Any]]) -> None:
+def _write_table(path: Path, results: list[dict[str, Any]], more: tuple[str, ...]) -> None:
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ("id", "space_group", *COLUMNS), lineterminator="\n", extrasaction="ignore")
+        columns = ("id", "space_group", *COLUMNS, *more)
+        writer = csv.DictWriter(file, columns, lineterminator="\n", extrasaction="ignore")
         writer.writeheader()
         for result in results:
             writer.writerow({k: f"{v:.6f}" if isinstance(v, float) else v for k, v in result.items()})

@@ -16,7 +16,7 @@ from symmcd.metrics.novelty import Novelty
 from symmcd.metrics.uniqueness import first_matches, matching, unmatchable
 from symmcd.settings import SunSettings
 from symmcd.stability.journal import Progress
-from symmcd.stability.sun import FIRST_COLUMNS, judge, rates, stable
+from symmcd.stability.sun import FIRST_COLUMNS, between_draws, judge, rates, stable
 from symmcd.storage import atomic_path, read_units
 from symmcd.structures.convert import from_atoms, to_structure
 from symmcd.structures.write import read_extxyz
@@ -39,6 +39,9 @@ def run(
     The denominator is every crystal drawn for relaxation, whatever became of it.  Uniqueness and novelty are those of
     the relaxed structures, by pymatgen's StructureMatcher with its defaults: uniqueness among the stable ones, novelty
     against the training set.  Only crystals that some threshold calls stable are compared (``compared``).
+    Where hull.csv has the column ``draw``, each draw is judged by itself, uniqueness included, and has rows of its own
+    below those of all: there a crystal counts as in its draw, so that a rate of all is the mean of the draws, and
+    ``*_sd`` is the standard deviation between them.
     S.U.N. crystals that match one of `known`, asymmetric units that were not trained on, are counted once more without
     those (``sun_elsewhere_new``; ``known_elsewhere`` of a crystal says which).
 
@@ -74,19 +77,35 @@ def run(
     for threshold in settings.thresholds:
         parts = []
         for _, part in table.groupby("hull", sort=False):
-            flags = judge(part, threshold, settings.min_elements, known_as, problem, duplicates)
-            if known:
-                flags["sun_elsewhere_new"] = flags["sun"] & (part["known_elsewhere"] == "")
-            rows.append(rates(part, flags, threshold, wilson))
-            parts.append(flags)
+            draws = list(part.groupby("draw")) if "draw" in part else [(None, part)]
+            judged = []
+            for _, drawn in draws:
+                flags = judge(drawn, threshold, settings.min_elements, known_as, problem, duplicates)
+                if known:
+                    flags["sun_elsewhere_new"] = flags["sun"] & (drawn["known_elsewhere"] == "")
+                judged.append(flags)
+            whole = rates(part, pd.concat(judged).loc[part.index], threshold, wilson)
+            if "draw" in part:
+                each = [
+                    {**rates(drawn, flags, threshold, wilson), "draw": number}
+                    for (number, drawn), flags in zip(draws, judged, strict=True)
+                ]
+                rows += [{**whole, **between_draws(each)}, *each]
+            else:
+                rows.append(whole)
+            parts += judged
         table = table.join(pd.concat(parts).add_suffix(f"_at_{threshold:g}"))
-    rows.sort(key=lambda row: list(table["hull"]).index(row["hull"]))  # stable: thresholds in the order of the settings
+    hulls = list(dict.fromkeys(table["hull"]))
+    # stable: thresholds in the order of the settings, then the draws in theirs, after what is of all draws
+    rows.sort(key=lambda row: (row.get("draw", "all") != "all", hulls.index(row["hull"])))
     table = table[[*FIRST_COLUMNS, *(name for name in table.columns if name not in FIRST_COLUMNS)]]
     for path, content in ((per_crystal, table), (output, pd.DataFrame(rows))):
         with atomic_path(path) as temporary:
             content.to_csv(temporary, index=False, lineterminator="\n")
     print(f"wrote {per_crystal} ({table['id'].nunique()} crystals)")
-    print(f"wrote {output} ({len(rows)} protocols)")
+    protocols = sum(row.get("draw", "all") == "all" for row in rows)
+    of_draws = f", each also of {table['draw'].nunique()} draws" if "draw" in table else ""
+    print(f"wrote {output} ({protocols} protocols{of_draws})")
 
 
 def _read_hull(path: Path) -> pd.DataFrame:
@@ -106,6 +125,8 @@ def _read_hull(path: Path) -> pd.DataFrame:
             raise InputError(
                 f"{path}, row {row + 1}: {name} {table[name][row]!r} is not a number; run `symmcd hull` again"
             )
+    if "draw" in table and not table["draw"].astype(str).str.fullmatch(r"[1-9]\d*").all():
+        raise InputError(f"{path}: the column draw has {table['draw'].unique().tolist()}; run `symmcd relax` again")
     if table.duplicated(["id", "hull"]).any():
         row = int(np.argmax(table.duplicated(["id", "hull"])))
         raise InputError(f"{path}, row {row + 1}: crystal {table['id'][row]} is there twice; run `symmcd hull` again")

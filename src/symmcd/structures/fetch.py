@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 from symmcd.errors import InputError
@@ -16,7 +17,10 @@ from symmcd.errors import InputError
 CHUNK = 1 << 16
 TIMEOUT = 30.0  # seconds without a byte
 PASSING = {408, 425, 429, 500, 502, 503, 504}  # HTTP states that may be over at the next attempt
-ADVICE = "Without a network, set data.source to a folder with train, val and test .csv or .csv.gz, or to prototypes"
+ADVICE = (
+    "Check data.url. Without a network, set data.source to a folder with train, val and test .csv or .csv.gz, or to"
+    " prototypes"
+)
 
 
 def git_blob_id(path: Path) -> str:
@@ -29,42 +33,62 @@ def git_blob_id(path: Path) -> str:
     return sha.hexdigest()
 
 
-def fetch(url: str, target: Path, blob_id: str, retries: int, pause: float = 1.0) -> None:
-    """Download `url` to `target`, whose git blob id must be `blob_id`; a file that is there already and fits is kept.
+def md5(path: Path) -> str:
+    """MD5 of a file, against damage on the way; it proves no origin."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+DIGESTS: dict[str, Callable[[Path], str]] = {"git blob": git_blob_id, "MD5": md5}
+
+
+def fetch(
+    url: str,
+    target: Path,
+    checksum: str,
+    retries: int,
+    pause: float = 1.0,
+    *,
+    digest: str = "git blob",
+    advice: str = ADVICE,
+) -> None:
+    """Download `url` to `target`, whose checksum must be `checksum`; a file that is there already and fits is kept.
 
     What has arrived is kept in ``<target>.part``, and the next attempt or run goes on from there by HTTP Range.
 
     Args:
         url: http(s) address.
         target: where the file is to be.
-        blob_id: expected `git_blob_id`.
+        checksum: expected, as text.
         retries: attempts in all; an attempt that brought bytes before it broke off does not count.
         pause: seconds before the second attempt; doubled before each further one.
+        digest: kind of the checksum, of `DIGESTS`.
+        advice: what to do where nothing can be downloaded, for the end of an error.
 
     Raises:
         InputError: refused or not reachable, another checksum (the file is deleted), or no place to write.
     """
-    if target.exists() and git_blob_id(target) == blob_id:
+    if target.exists() and DIGESTS[digest](target) == checksum:
         print(f"{target}: already here and verified", flush=True)
         return
     part = target.with_name(target.name + ".part")
     try:
         part.parent.mkdir(parents=True, exist_ok=True)
-        _receive_all(url, part, retries, pause)
-        found = git_blob_id(part)
-        if found != blob_id:
+        _receive_all(url, part, retries, pause, advice)
+        found = DIGESTS[digest](part)
+        if found != checksum:
             size = part.stat().st_size
             part.unlink()
             raise InputError(
-                f"{url}: wrong checksum: expected git blob {blob_id}, got {found} ({size} bytes, deleted)."
-                f" Run again; if it stays so, the file there is another one. {ADVICE}"
+                f"{url}: wrong checksum: expected {digest} {checksum}, got {found} ({size} bytes, deleted)."
+                f" Run again; if it stays so, the file there is another one. {advice}"
             )
         part.replace(target)
     except OSError as error:
         raise InputError(f"{part}: cannot write here ({error.strerror}); choose another folder") from None
 
 
-def _receive_all(url: str, part: Path, retries: int, pause: float) -> None:
+def _receive_all(url: str, part: Path, retries: int, pause: float, advice: str) -> None:
     """`_receive` until the file is complete."""
     attempt = 0
     while True:
@@ -74,13 +98,13 @@ def _receive_all(url: str, part: Path, retries: int, pause: float) -> None:
             return  # noqa: TRY300
         except urllib.error.HTTPError as error:
             if error.code not in PASSING:
-                raise InputError(f"{url}: refused ({error.code} {error.reason}); check data.url. {ADVICE}") from None
+                raise InputError(f"{url}: refused ({error.code} {error.reason}). {advice}") from None
             failure = f"{error.code} {error.reason}"
         except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError, ssl.SSLError) as error:
             failure = str(getattr(error, "reason", "") or error or type(error).__name__)
         attempt = 1 if _size(part) > before else attempt + 1
         if attempt >= retries:
-            raise InputError(f"{url}: not downloaded after {attempt} attempts ({failure}). {ADVICE}")
+            raise InputError(f"{url}: not downloaded after {attempt} attempts ({failure}). {advice}")
         wait = pause * 2 ** (attempt - 1)
         print(f"{part.stem}: {failure}; again in {wait:g} s", file=sys.stderr, flush=True)
         time.sleep(wait)
@@ -97,6 +121,8 @@ def _receive(url: str, part: Path) -> None:
             return  # all of it is here; the checksum will tell
         raise
     with response:
+        if response.status not in (http.client.OK, http.client.PARTIAL_CONTENT):
+            raise ConnectionError(f"the server answered {response.status} {response.reason} without the file")
         resumed = response.status == http.client.PARTIAL_CONTENT
         if resumed and not (response.headers.get("Content-Range") or "").startswith(f"bytes {have}-"):
             part.unlink()
