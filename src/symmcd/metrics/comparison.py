@@ -80,7 +80,7 @@ def predictor_table(runs: Sequence[Run]) -> PaperTable:
     lines = _published(TABLE_5, PUBLISHED_5)
     notes = [
         "Mean absolute error of the formation energy on the test set, eV/atom; S: the network knows the site symmetry."
-        " Errors compare where the network is of one size and the data are the same; the published one is CDVAE's."
+        " Errors compare where networks are of one size and the data are the same."
     ]
     for run in runs:
         found = {row["variant"]: row for row in run.predictors}

@@ -124,7 +124,8 @@ def crystals(results: Results, folder: Path, chosen: np.ndarray, seed: int, *, i
     paragraphs: list[Text] = [told, key]
     if in_viewer:
         link = Markup(
-            '<a href="viewer.html">Turn and zoom {} crystals in three dimensions</a> (viewer.html beside this).'
+            '<a href="viewer.html">Turn and zoom {} crystals in three dimensions</a> (viewer.html beside this;'
+            " “crystals to turn” in Snakemake’s own report)."
         )
         paragraphs.append(link.format(in_viewer))
     title = "Six crystals" if len(chosen) == 6 else "Crystals"
