@@ -155,12 +155,13 @@ def caption_of(unit: AsymmetricUnit, label: str) -> Markup:
     """Formula, space group, size, and the key to the colours."""
     dot = Markup('<span class="key"><i style="background:{}"></i>{}</span>')
     colours = element_colours(list(dict.fromkeys(unit.element.tolist())))
-    return Markup('<span class="formula">{}</span> &#160;{} ({})<br/>{}<br/>{} atoms, id {}').format(
+    return Markup('<span class="formula">{}</span> &#160;{} ({})<br/>{}<br/>{} atom{}, id {}').format(
         formula_html(reduced_formula(unit.composition)),
         symbol_html(unit.space_group),
         unit.space_group,
         Markup("").join(dot.format(colour, name) for name, colour in colours.items()),
         unit.number_of_atoms,
+        "" if unit.number_of_atoms == 1 else "s",
         label,
     )
 
