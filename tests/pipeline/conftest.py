@@ -42,7 +42,7 @@ makes = {{
     "predictor": lambda: [f"{{files[3]}}/{{options['--variant']}}.{{suffix}}" for suffix in ("safetensors", "json")]
     if "--variant" in options
     else [f"{{files[3]}}/table5.{{suffix}}" for suffix in ("csv", "md", "tex")],
-    "report": lambda: [f"{{files[1]}}/index.html"],
+    "report": lambda: [f"{{files[1]}}/{{page}}.html" for page in ("index", "viewer")],
 }}.get(stage, lambda: files[-1:])
 for name in makes():
     Path(name).parent.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import zipfile
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -97,6 +100,14 @@ def test_gathered_tables_have_every_row_once_in_order(workflow):
     lines = (relaxed / "relaxed.csv").read_text().splitlines()
     assert lines == ["id,status", *(f"{number:05d},ok" for number in range(100))]
     assert (relaxed / "relaxed.extxyz").read_text().split() == [str(shard) for shard in range(8)]
+
+
+def test_snakemakes_own_report_has_both_pages(finished):
+    done = finished.run("--report", "own.zip", config="{device: cpu}")
+    assert done.returncode == 0, done.stderr
+    with zipfile.ZipFile(finished.folder / "own.zip") as archive:
+        names = {Path(name).name for name in archive.namelist()}
+    assert {"index.html", "viewer.html", "summary.csv", "sun.csv", "train_rejects.csv"} <= names
 
 
 def test_gpu_jobs_say_so(workflow):

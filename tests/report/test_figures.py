@@ -125,3 +125,12 @@ def test_failed_relaxations_stay_in_the_denominator():
 def test_no_energy_at_all_still_draws():
     nothing = np.full(5, np.nan)
     style.svg_text(run_figures.hull_distances(nothing, nothing, (0.0,), 5), "hull")
+
+
+def test_no_bar_crosses_the_symbol_of_another():
+    """62 is taller than 64 beside it, 139 stands alone: two symbols above, and as many below."""
+    groups = np.repeat([62, 64, 139], [9, 5, 4])
+    figure = symmetry_figures.space_groups(groups, groups)
+    written = [text.get_text() for text in figure.axes[0].texts]
+    assert written.count("Pnma") == written.count("I4/mmm") == 2
+    assert "Cmce" not in written

@@ -41,6 +41,43 @@ def test_page_and_tables_have_every_run(runs, tmp_path, capsys):
     assert capsys.readouterr().out.count("(2 runs)") == 3
 
 
+def test_table_5_has_the_predictors_of_each_run(runs, tmp_path):
+    """Errors with intervals where they are, the reason where they are not, and the published line above them."""
+    trained, output = tmp_path / "trained", tmp_path / "side.html"
+    shutil.copytree(runs / "whole", trained)
+    (trained / "predictor").mkdir()
+    variants = ["multigraph", "multigraph_site_symmetry", "asymmetric_unit", "asymmetric_unit_site_symmetry"]
+    none = float("nan")
+    table = pd.DataFrame(
+        {
+            "variant": variants,
+            "mae": [0.03431, none, 0.11309, none],
+            "low": [0.0335, none, 0.1099, none],
+            "high": [0.0351, none, 0.1164, none],
+            "n": [9046, none, 9046, none],
+            "train_crystals": [26343, none, 26343, none],
+            "note": ["trained", "not among predictor.variants", "trained", "not among predictor.variants"],
+        }
+    )
+    table.to_csv(trained / "predictor/table5.csv", index=False)
+    compare.run([trained, runs / "scored"], output)
+    text, tex = output.with_suffix(".md").read_text(encoding="utf-8"), output.with_suffix(".tex").read_text()
+    assert "| DimeNet++ (paper) | 0.0214 | 0.0212 | 0.0711 | 0.0490 |" in text
+    assert "| trained | 0.0343 [0.0335, 0.0351] | – | 0.1131 [0.1099, 0.1164] | – |" in text
+    assert "| scored | – | – | – | – |" in text
+    assert "trained: trained on 26,343 crystals, tested on 9,046." in text
+    assert "trained, Multigraph, with S; Asymm. Unit, with S: – as not among predictor.variants." in text
+    assert "scored: no predictor/table5.csv, run `symmcd predictor`." in text
+    assert "DimeNet++ (paper) & 0.0214 & 0.0212 & 0.0711 & 0.0490" in tex
+    html = output.read_text(encoding="utf-8")
+    assert "Table 5, formation energies predicted by DimeNet++." in html
+    assert "0.0343<small>0.0335, 0.0351</small>" in html
+    assert "scored: no predictor/table5.csv" in html
+    table.drop(columns="low").to_csv(trained / "predictor/table5.csv", index=False)
+    with pytest.raises(InputError, match=r"table5\.csv: lacks the column low; run `symmcd predictor` again"):
+        compare.run([trained], output)
+
+
 def test_what_cannot_be_compared_is_said(runs, tmp_path):
     whole = runs / "whole"
     with pytest.raises(InputError, match="one name each"):

@@ -19,6 +19,9 @@ rule report:
         code=sources("report"),
     output:
         report("<results>/report/index.html", category="Report", labels={"page": "report"}),
+        [report("<results>/report/viewer.html", category="Report", labels={"page": "crystals to turn"})]
+        if CONFIG["report"].viewer_crystals
+        else [],
     log:
         "<logs>/report/report.log",
     benchmark:

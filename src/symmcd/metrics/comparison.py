@@ -13,9 +13,11 @@ from symmcd.metrics.published import (
     PUBLISHED_1,
     PUBLISHED_2,
     PUBLISHED_3,
+    PUBLISHED_5,
     TABLE_1,
     TABLE_2,
     TABLE_3,
+    TABLE_5,
     Column,
     Value,
     latex_row,
@@ -32,6 +34,7 @@ class Run:
     name: str
     summary: Sequence[Row]  # metrics/summary.csv
     sun: Sequence[Row] = ()  # sun.csv; empty where the run has none
+    predictors: Sequence[Row] = ()  # predictor/table5.csv; empty where the run has none
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,32 @@ def paper_tables(runs: Sequence[Run], *, floors: bool = False) -> list[PaperTabl
         floors: below each run in Table 2, what as many crystals of the reference set score themselves.
     """
     return [_table_1(runs), _table_2(runs, floors=floors), _table_3(runs)]
+
+
+def predictor_table(runs: Sequence[Run]) -> PaperTable:
+    """Table 5: the published line first, then the predictors of each run; what a run lacks is noted with its reason."""
+    lines = _published(TABLE_5, PUBLISHED_5)
+    notes = [
+        "Mean absolute error of the formation energy on the test set, eV/atom; S: the network knows the site symmetry."
+        " Errors compare where networks are of one size and the data are the same."
+    ]
+    for run in runs:
+        found = {row["variant"]: row for row in run.predictors}
+        own = [found.get(column.metric, {}) for column in TABLE_5]
+        cells = [_cell(c, r.get("mae"), r.get("low"), r.get("high")) for c, r in zip(TABLE_5, own, strict=True)]
+        lines.append(Line(run.name, cells))
+        if not run.predictors:
+            notes.append(f"{run.name}: no predictor/table5.csv, run `symmcd predictor`.")
+            continue
+        there = [row for row, cell in zip(own, cells, strict=True) if cell.text != "–"]
+        sizes = sorted({(int(row["train_crystals"]), int(row["n"])) for row in there})
+        notes += [f"{run.name}: trained on {of:,} crystals, tested on {on:,}." for of, on in sizes]
+        lacking: dict[str, list[str]] = {}
+        for column, row, cell in zip(TABLE_5, own, cells, strict=True):
+            if cell.text == "–":
+                lacking.setdefault(str(row.get("note", "not in table5.csv")), []).append(column.heading)
+        notes += [f"{run.name}, {'; '.join(which)}: – as {reason}." for reason, which in lacking.items()]
+    return PaperTable(5, "formation energies predicted by DimeNet++", _head(TABLE_5), lines, notes)
 
 
 def markdown(tables: Sequence[PaperTable]) -> str:

@@ -8,6 +8,8 @@ where a matcher says only yes or no.  Crystals are compared by the largest diffe
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 from pymatgen.core import Structure
 from scipy.spatial import cKDTree
@@ -41,19 +43,25 @@ def average_minimum_distances(
     volume = abs(np.linalg.det(lattice))
     apart = position - position[centres][:, None]
     apart -= np.rint(apart)  # the nearest image along each axis lies within half a cell
+    apart = apart @ lattice
     height = np.linalg.norm(np.linalg.inv(lattice), axis=0)  # 1/Å, of the reciprocal vectors
     # a sphere with k + 1 atoms on average; twice the volume for unevenness, and larger while a centre lacks neighbours
     radius = (3 * 2 * (neighbours + 1) * volume / (4 * np.pi * len(position))) ** (1 / 3)
     while True:
-        reach = np.floor(radius * height + 0.5).astype(int)
-        shifts = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in reach), indexing="ij"), axis=-1).reshape(-1, 3)
-        vectors = (apart @ lattice)[:, :, None] + shifts @ lattice  # (M, N, cells, 3)
-        squared = np.einsum("mncx,mncx->mnc", vectors, vectors).reshape(len(centres), -1)
+        cells = _cells(*np.floor(radius * height + 0.5).astype(int).tolist()) @ lattice
+        # (M, N, cells), axis by axis: twice as fast as vectors (M, N, cells, 3) and their squares
+        squared = sum((apart[:, :, None, x] + cells[:, x]) ** 2 for x in range(3)).reshape(len(centres), -1)
         if squared.shape[1] > neighbours:  # itself comes first, at distance 0
             nearest = np.sqrt(np.sort(np.partition(squared, neighbours, axis=1)[:, : neighbours + 1], axis=1))
             if nearest[:, -1].max() <= radius:  # complete: no image beyond the cells looked at is nearer
                 return np.average(nearest[:, 1:], axis=0, weights=weights)
         radius *= 1.25
+
+
+@functools.lru_cache(maxsize=1000)
+def _cells(a: int, b: int, c: int) -> np.ndarray:
+    """(cells, 3) all whole translations from (-a, -b, -c) to (a, b, c)."""
+    return np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in (a, b, c)), indexing="ij"), axis=-1).reshape(-1, 3)
 
 
 def distances_of_units(units: AsymmetricUnits, neighbours: int = NEIGHBOURS) -> np.ndarray:

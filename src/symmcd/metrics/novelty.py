@@ -37,7 +37,8 @@ class Novelty:
             self._built[key] = [reduced(other) for other in known]
         own = reduced(structure)
         for row, other in zip(rows, self._built[key], strict=True):
-            if self._matcher.fit(own, other, skip_structure_reduction=True):
+            # the matcher refuses primitive cells of different sizes itself, later
+            if len(other) == len(own) and self._matcher.fit(own, other, skip_structure_reduction=True):
                 return str(self._reference.label[row])
         return None
 

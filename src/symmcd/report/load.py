@@ -129,14 +129,14 @@ def read_summary(path: Path) -> Any:
     return _table(path, *TABLES["metrics/summary.csv"])
 
 
-def read_table_5(folder: Path) -> Any:
-    """predictor/table5.csv of a results folder; None where no predictor was trained.
+def read_table_5(folder: Path, columns: Sequence[str] = ()) -> Any:
+    """predictor/table5.csv of a results folder, with these columns at least; None where no predictor was trained.
 
     Raises:
         InputError: as in `load`.
     """
     path = folder / "predictor/table5.csv"
-    return _table(path, "predictor", ()) if path.exists() else None
+    return _table(path, "predictor", columns) if path.exists() else None
 
 
 def read_sun(path: Path) -> Any:

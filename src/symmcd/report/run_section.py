@@ -124,7 +124,8 @@ def crystals(results: Results, folder: Path, chosen: np.ndarray, seed: int, *, i
     paragraphs: list[Text] = [told, key]
     if in_viewer:
         link = Markup(
-            '<a href="viewer.html">Turn and zoom {} crystals in three dimensions</a> (viewer.html beside this).'
+            '<a href="viewer.html">Turn and zoom {} crystals in three dimensions</a> (viewer.html beside this;'
+            " “crystals to turn” in Snakemake’s own report)."
         )
         paragraphs.append(link.format(in_viewer))
     title = "Six crystals" if len(chosen) == 6 else "Crystals"
@@ -154,12 +155,13 @@ def caption_of(unit: AsymmetricUnit, label: str) -> Markup:
     """Formula, space group, size, and the key to the colours."""
     dot = Markup('<span class="key"><i style="background:{}"></i>{}</span>')
     colours = element_colours(list(dict.fromkeys(unit.element.tolist())))
-    return Markup('<span class="formula">{}</span> &#160;{} ({})<br/>{}<br/>{} atoms, id {}').format(
+    return Markup('<span class="formula">{}</span> &#160;{} ({})<br/>{}<br/>{} atom{}, id {}').format(
         formula_html(reduced_formula(unit.composition)),
         symbol_html(unit.space_group),
         unit.space_group,
         Markup("").join(dot.format(colour, name) for name, colour in colours.items()),
         unit.number_of_atoms,
+        "" if unit.number_of_atoms == 1 else "s",
         label,
     )
 

@@ -70,11 +70,13 @@ def space_groups(generated: np.ndarray, training: np.ndarray, named: int = 9) ->
 
 
 def _name_bars(axes: Any, share: np.ndarray, number: np.ndarray, named: int, sign: int, top: float) -> None:
-    """Symbols of the tallest bars, tallest first, leaving out those that would run into one already there."""
+    """Symbols of the tallest bars, tallest first, without those that would run into another or be crossed by a bar."""
     taken: list[tuple[float, float]] = []
     for i in np.argsort(-share, kind="stable")[:named]:
         here = (float(number[i]), float(share[i]))
         if share[i] == 0 or any(abs(here[0] - x) < 15 and abs(here[1] - y) < 0.09 * top for x, y in taken):
+            continue
+        if (share[np.abs(number - number[i]) < 6] > share[i]).any():  # half the width of a symbol
             continue
         taken.append(here)
         axes.annotate(

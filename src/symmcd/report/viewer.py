@@ -1,4 +1,4 @@
-"""Crystals to turn and zoom: a page of its own beside the report, with 3Dmol.js in a file beside it, all offline."""
+"""Crystals to turn and zoom: a page of its own beside the report, with 3Dmol.js in it, to be carried anywhere."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LIBRARY = "3Dmol-min.js"
 
 
 def write_viewer(folder: Path, units: Sequence[AsymmetricUnit], labels: Sequence[str], told: str) -> Path:
-    """Write ``viewer.html`` and the library into `folder`; the path of the page.
+    """Write ``viewer.html`` into `folder`; its path.
 
     Args:
         folder: of the report.
@@ -33,18 +33,16 @@ def write_viewer(folder: Path, units: Sequence[AsymmetricUnit], labels: Sequence
 
     templates = resources.files("symmcd.report") / "templates"
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    library = (resources.files("symmcd.report") / "vendor/3dmol" / LIBRARY).read_text(encoding="utf-8")
     # "</" in a text would end the script that holds the data
     data = json.dumps([crystal(unit, label) for unit, label in zip(units, labels, strict=True)]).replace("</", "<\\/")
     page = environment.from_string((templates / "viewer.html.j2").read_text(encoding="utf-8")).render(
         css=Markup((templates / "page.css").read_text(encoding="utf-8")),  # noqa: S704  (our own file)
         script=Markup((templates / "viewer.js").read_text(encoding="utf-8")),  # noqa: S704  (our own file)
-        library=LIBRARY,
+        library=Markup(library),  # noqa: S704  (as published, and without "</script")
         data=Markup(data),  # noqa: S704  (numbers, and texts escaped in `crystal`)
         told=told,
     )
-    library = resources.files("symmcd.report") / "vendor/3dmol" / LIBRARY
-    with atomic_path(folder / LIBRARY) as temporary:
-        temporary.write_bytes(library.read_bytes())
     with atomic_path(folder / "viewer.html") as temporary:
         temporary.write_text(page, encoding="utf-8")
     return folder / "viewer.html"

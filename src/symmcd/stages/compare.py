@@ -12,12 +12,14 @@ from markupsafe import Markup
 
 from symmcd import __version__
 from symmcd.errors import InputError
-from symmcd.metrics.comparison import Run, latex, markdown, paper_tables
+from symmcd.metrics.comparison import Run, latex, markdown, paper_tables, predictor_table
 from symmcd.report.explain import METRICS, label_html, shown
-from symmcd.report.load import read_summary, read_sun
+from symmcd.report.load import read_summary, read_sun, read_table_5
 from symmcd.report.page import Section, Table, Text, write_page
 from symmcd.report.side_by_side import paper_section
 from symmcd.storage import atomic_path
+
+PREDICTORS = ("variant", "mae", "low", "high", "n", "train_crystals", "note")  # columns of predictor/table5.csv
 
 
 def run(folders: Sequence[Path], output: Path, names: Sequence[str] = ()) -> None:
@@ -37,7 +39,7 @@ def run(folders: Sequence[Path], output: Path, names: Sequence[str] = ()) -> Non
     if len(labels) != len(folders) or len(set(labels)) != len(labels):
         raise InputError(f"{len(folders)} folders named {', '.join(labels)}: give one name each with --names")
     runs = [_read(folder, name) for folder, name in zip(folders, labels, strict=True)]
-    tables = paper_tables(runs)
+    tables = [*paper_tables(runs), predictor_table(runs)]
     sections = [_about(folders, runs), paper_section(tables), _all_metrics(runs)]
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     lead = "Every number of each run beside those of the systems in Levy et al. (ICLR 2025), in the paper's columns."
@@ -50,13 +52,19 @@ def run(folders: Sequence[Path], output: Path, names: Sequence[str] = ()) -> Non
 
 
 def _read(folder: Path, name: str) -> Run:
-    """Tables of a run; of `symmcd evaluate`, summary.csv lies in the folder itself and there is no sun.csv."""
+    """Tables of a run; of `symmcd evaluate`, summary.csv lies in the folder itself, and there are no others."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; give folders that the chain or `symmcd evaluate` wrote")
     own = folder / "summary.csv"
     summary = read_summary(own if own.exists() else folder / "metrics/summary.csv")
     sun = folder / "sun.csv"
-    return Run(name, summary.to_dict("records"), read_sun(sun).to_dict("records") if sun.exists() else [])
+    table_5 = read_table_5(folder, PREDICTORS)
+    return Run(
+        name,
+        summary.to_dict("records"),
+        read_sun(sun).to_dict("records") if sun.exists() else [],
+        [] if table_5 is None else table_5.to_dict("records"),
+    )
 
 
 def _about(folders: Sequence[Path], runs: Sequence[Run]) -> Section:

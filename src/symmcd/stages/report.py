@@ -55,7 +55,7 @@ def run(results: Path, output_dir: Path, settings: ReportSettings, seed: int) ->
     )
     write_page(output_dir / "index.html", settings.title, lead, contents, footer)
     pages = [output_dir / "index.html"]
-    if len(turned):
+    if settings.viewer_crystals:
         pages.append(run_section.viewer(run, output_dir, turned, seed))
     print(terminal_summary(results))
     print()

@@ -9,6 +9,7 @@
 
   const cartesian = (lattice, f) => [0, 1, 2].map((x) => f[0] * lattice[0][x] + f[1] * lattice[1][x] + f[2] * lattice[2][x]);
   const length = (v) => Math.hypot(v[0], v[1], v[2]);
+  const counted = (crystal) => `${crystal.atoms.length} atom${crystal.atoms.length === 1 ? "" : "s"}`;
   const point = (v) => ({ x: v[0], y: v[1], z: v[2] });
 
   // Atoms of n × n × n cells with those on its faces, edges and corners on both sides, as [element, x, y, z] in Å.
@@ -123,15 +124,19 @@
     byId("legend").innerHTML = Object.entries(crystal.elements)
       .map(([name, { colour }]) => `<span class="key"><i style="background:${colour}"></i>${name}</span>`).join("");
     byId("caption").innerHTML =
-      `<span class="formula">${crystal.formula}</span> &nbsp;${crystal.group}, ${crystal.atoms.length} atoms in the cell, id ${crystal.id}`;
+      `<span class="formula">${crystal.formula}</span> &nbsp;${crystal.group}, ${counted(crystal)} in the cell, id ${crystal.id}`;
     byId("list").querySelectorAll("button").forEach((button, i) => button.setAttribute("aria-pressed", String(i === current)));
     stage.dataset.shown = crystal.id;
   }
 
+  if (!crystals.length) {
+    stage.textContent = "No generated crystal is valid both ways and small enough to draw.";
+    return;
+  }
   crystals.forEach((crystal, i) => {
     const button = document.createElement("button");
     button.type = "button";
-    button.innerHTML = `${crystal.formula}<small>${crystal.group}, ${crystal.atoms.length} atoms</small>`;
+    button.innerHTML = `${crystal.formula}<small>${crystal.group}, ${counted(crystal)}</small>`;
     button.addEventListener("click", () => {
       current = i;
       if (view) show(false);
