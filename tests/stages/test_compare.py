@@ -72,7 +72,7 @@ def test_table_5_has_the_predictors_of_each_run(runs, tmp_path):
     html = output.read_text(encoding="utf-8")
     assert "Table 5, formation energies predicted by DimeNet++." in html
     assert "0.0343<small>0.0335, 0.0351</small>" in html
-    assert "scored: no predictor/table5.csv" in html
+    assert "scored: no predictor/table5.csv, run <code>symmcd predictor</code>." in html
     table.drop(columns="low").to_csv(trained / "predictor/table5.csv", index=False)
     with pytest.raises(InputError, match=r"table5\.csv: lacks the column low; run `symmcd predictor` again"):
         compare.run([trained], output)

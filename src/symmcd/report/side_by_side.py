@@ -76,7 +76,7 @@ def _table(table: TableOfThePaper) -> Table:
             rows.append(
                 (Markup("<b>{}</b>").format(line.name), *(cell_html.format(c.text, c.interval) for c in line.cells))
             )
-    caption = Markup("<b>Table {}, {}.</b> {}").format(table.number, table.title, " ".join(table.notes))
+    caption = Markup("<b>Table {}, {}.</b> {}").format(table.number, table.title, note_html(" ".join(table.notes)))
     return Table(
         caption=caption,
         head=[heading_html(text) for text in table.head],
@@ -84,6 +84,11 @@ def _table(table: TableOfThePaper) -> Table:
         numbers=frozenset(range(1, len(table.head))),
         kind="stack",
     )
+
+
+def note_html(note: str) -> Markup:
+    """Commands between backticks as code; other text as it is."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(note))))  # noqa: S704  (escaped)
 
 
 def heading_html(heading: str) -> Markup:
