@@ -50,7 +50,7 @@ from symmcd.diffusion.loss import batch_losses, component_losses, corrupted, tot
 from symmcd.diffusion.noise_schedule import reverse_times
 from symmcd.diffusion.precision import choose_precision, lowered, products
 from symmcd.diffusion.random_streams import CrystalStreams
-from symmcd.settings import ModelSettings, TrainingSettings
+from symmcd.settings import ModelSettings, Precision, TrainingSettings
 from symmcd.storage import read_units
 
 try:
@@ -102,6 +102,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--smoke", action="store_true", help="seconds, and no meaning")
     parser.add_argument("--engines", choices=["both", "ours"], default="both", help="ours: without the yardstick")
+    parser.add_argument("--precision", choices=["auto", "float32", "bfloat16"], default="auto", help="of ours")
     parser.add_argument("--representations", nargs="+", choices=list(REPRESENTATIONS), default=list(REPRESENTATIONS))
     parser.add_argument("--measure", help=argparse.SUPPRESS)  # what a subprocess of this script does
     given = parser.parse_args()
@@ -129,11 +130,13 @@ def compared(given: argparse.Namespace) -> bool:
 class Engine:
     """A network with the training step of the stage ``train``: gradients, clipping and Adam."""
 
-    def __init__(self, network: torch.nn.Module, process: ForwardProcess, data: OrbitBatch) -> None:
+    def __init__(
+        self, network: torch.nn.Module, process: ForwardProcess, data: OrbitBatch, precision: Precision = "auto"
+    ) -> None:
         self.network, self.process, self.data = network, process, data
         self.device, self.settings = data.mask.device.type, TrainingSettings()
         if isinstance(network, Denoiser):
-            self.precision = choose_precision("auto", data.mask.device, network.settings.width)
+            self.precision = choose_precision(precision, data.mask.device, network.settings.width)
         else:
             self.precision = torch.bfloat16 if self.device == "cuda" else torch.float32
         self.optimiser = torch.optim.AdamW(network.parameters(), lr=1e-4, weight_decay=0.0, fused=True)
@@ -183,7 +186,9 @@ def engines(given: argparse.Namespace, units: AsymmetricUnits) -> dict[str, Engi
     process = ForwardProcess(settings, DataStatistics.of(units).to(given.device))
     data = OrbitBatch.from_units(units).to(given.device)
     networks = {"ours": ours} | ({"yardstick": Yardstick(ours)} if compared(given) else {})
-    return {name: Engine(network.to(given.device), process, data) for name, network in networks.items()}
+    return {
+        name: Engine(network.to(given.device), process, data, given.precision) for name, network in networks.items()
+    }
 
 
 def read(given: argparse.Namespace, representation: str) -> AsymmetricUnits:

@@ -49,7 +49,9 @@ def test_the_largest_batch_is_the_last_within_the_budget(tmp_path, monkeypatch):
     import table4
 
     write_units(tmp_path / "train.npz", random_units(12, largest=3))
-    given = argparse.Namespace(**table4.SMOKE, train=tmp_path / "train.npz", device="cpu", budget=5.0, engines="both")
+    given = argparse.Namespace(
+        **table4.SMOKE, train=tmp_path / "train.npz", device="cpu", budget=5.0, engines="both", precision="auto"
+    )
     vars(given).update(batch=2, largest=64, crystals=0)
     used = iter([1.0, 4.0, 6.0])
     monkeypatch.setattr(table4, "peak", lambda *_: next(used))
