@@ -114,7 +114,7 @@ def _summarise(a: argparse.Namespace) -> None:
 
     summarise.run(
         a.shards, a.units, a.train, a.reference, a.fingerprints, a.reference_fingerprints, a.output_dir,
-        _settings(a, "score"), seed=a.seed, predictor=a.predictor,
+        _settings(a, "score"), seed=a.seed, predictor=a.predictor, workers=a.workers,
     )  # fmt: skip
 
 
@@ -372,6 +372,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--reference-fingerprints", type=Path, required=True, help="of the test set")
     command.add_argument("--predictor", type=Path, metavar="FILE", help="of `symmcd predictor`; without it no d_E")
     command.add_argument("--output-dir", type=Path, required=True, help="gets per_crystal.csv, summary.csv, tables")
+    command.add_argument("--workers", type=int, default=0, metavar="N", help="processes (default: one a core)")
     commands.add(
         "relax",
         _relax,

@@ -124,3 +124,23 @@ def test_uniqueness_agrees_with_the_matcher_on_given_cells() -> None:
     matcher = StructureMatcher()
     expected = [not any(matcher.fit(crystals[j], c) for j in range(i)) for i, c in enumerate(crystals)]
     assert first_of_its_kind(crystals) == expected
+
+
+def test_other_processes_give_the_same_answers(monkeypatch) -> None:
+    """Odd crystals among them: a flat cell, one that no matcher takes, and one that fails within the comparison."""
+    names = [*TRAIN, "Al2O3", "MgAl2O4", "ZnO"]
+    crystals: list[Structure | None] = [prototype(name) for name in names]
+    crystals += [swapped("NaCl", {"Na": "K", "Cl": "Br"}), prototype("Al2O3").get_primitive_structure(), None]
+    crystals.append(Structure(Lattice.from_parameters(4, 4, 4, 90, 90, 0.001), ["Na"], [[0, 0, 0]]))
+    groups = [0 if c is None or abs(c.volume) < 1 else c.get_space_group_info()[1] for c in crystals]
+    labels = [str(i) for i in range(len(crystals))]
+    advanced: list[int] = []
+    one = originality(labels, crystals, groups, units(TRAIN), 100, 0)
+    monkeypatch.setattr("symmcd.metrics.originality.A_PROCESS", 3)
+    two = originality(labels, crystals, groups, units(TRAIN), 100, 0, advanced.append, workers=2)
+    for field in ("outcome", "duplicate_of", "known_as", "sampled", "prototype_of"):
+        assert getattr(one, field).tolist() == getattr(two, field).tolist(), field
+    np.testing.assert_array_equal(one.distance, two.distance)
+    assert one.diversity == two.diversity
+    assert sum(advanced) == len(crystals)
+    assert one.known_as.tolist()[: len(TRAIN)] == list(TRAIN)

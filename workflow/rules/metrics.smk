@@ -84,6 +84,7 @@ rule summarise:
         "<benchmarks>/summarise/summarise.tsv"
     conda:
         "../envs/evaluation.yaml"
+    threads: 8
     params:
         directory=subpath(output.summary, parent=True),
         seed=RUN.seed,
@@ -92,5 +93,5 @@ rule summarise:
     shell:
         "symmcd summarise {input.shards} --units {input.units} --train {input.train} --reference {input.reference}"
         " --fingerprints {input.fingerprints} --reference-fingerprints {input.reference_fingerprints}"
-        " {params.predictor} --output-dir {params.directory} --seed {params.seed} --settings {params.settings:q}"
-        " 2>&1 | tee {log}"
+        " {params.predictor} --output-dir {params.directory} --seed {params.seed} --workers {threads}"
+        " --settings {params.settings:q} 2>&1 | tee {log}"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
@@ -21,8 +24,12 @@ from symmcd.metrics.continuous_distance import (
 from symmcd.metrics.novelty import Novelty
 from symmcd.metrics.prototypes import Prototypes
 from symmcd.metrics.uniqueness import FLAT, composition_key, first_matches, matching
+from symmcd.metrics.workers import Outcome, work
+from symmcd.storage import read_units, write_units
 
 COMPARED = "ok"
+A_PROCESS = 200  # crystals that are worth the start of one more process
+SECONDS = 600.0  # limit of a crystal in another process, then its outcome is ``failed:timed_out``
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +73,7 @@ def originality(
     sample: int,
     seed: int,
     advance: Callable[[int], None] = lambda _: None,
+    workers: int = 1,
 ) -> Originality:
     """Compare crystals with each other and with the training set.
 
@@ -77,6 +85,7 @@ def originality(
         sample: crystals drawn at random from all, whose prototypes are looked up; it takes a quarter of a second each.
         seed: of that draw.
         advance: called with the number of crystals just compared with the training set.
+        workers: processes that compare with the training set, where there are crystals enough for them.
     """
     number = len(names)
     outcome = np.array([_refused(s) for s in structures], object)
@@ -85,16 +94,15 @@ def originality(
     sampled = np.zeros(number, bool)
     sampled[np.random.default_rng(seed).choice(number, min(sample, number), replace=False)] = True
     train_shape = distances_of_units(train)
-    novelty, prototypes = Novelty(train), Prototypes(train, train_shape)
-    for i, structure in enumerate(structures):
-        if outcome[i] == COMPARED and structure is not None:
-            try:
-                shape[i] = distances_of_structure(structure)
-                known_as[i] = novelty.match(structure) or ""
-                if sampled[i]:  # a known crystal is its own prototype
-                    prototype_of[i] = known_as[i] or prototypes.match(structure, int(space_groups[i])) or ""
-            except Exception as error:  # noqa: BLE001  (one odd cell must not end the stage; the table has the reason)
-                outcome[i] = f"failed:{type(error).__name__}"
+    compared = [i for i, s in enumerate(structures) if outcome[i] == COMPARED and s is not None]
+    questions = [(structures[i], int(space_groups[i]), bool(sampled[i])) for i in compared]
+    advance(number - len(compared))
+    for place, found in _answers(questions, train, train_shape, min(workers, 1 + len(compared) // A_PROCESS)):
+        i = compared[place]
+        if found.status == "ok":
+            shape[i], known_as[i], prototype_of[i] = found.value
+        else:
+            outcome[i] = f"failed:{found.status}"
         advance(1)
     _duplicates(names, structures, outcome, duplicate_of)
     there = np.isfinite(shape).all(axis=1)
@@ -102,6 +110,54 @@ def originality(
     if there.any() and len(train):
         distance[there] = nearest(shape[there], train_shape)
     return Originality(outcome, duplicate_of, known_as, sampled, prototype_of, distance, diversity(shape[there]))
+
+
+class TrainingSet:
+    """A training set, made ready to be compared with."""
+
+    def __init__(self, units: AsymmetricUnits, shape: np.ndarray) -> None:
+        """`shape` are the `distances_of_units` of `units`."""
+        self._novelty, self._prototypes = Novelty(units), Prototypes(units, shape)
+
+    def compare(self, structure: Structure, space_group: int, sampled: bool) -> tuple[np.ndarray, str, str]:
+        """Average minimum distances, label of the same crystal, and if `sampled` that of its prototype; else empty."""
+        distances = distances_of_structure(structure)
+        known = self._novelty.match(structure) or ""
+        if not sampled:
+            return distances, known, ""
+        return distances, known, known or self._prototypes.match(structure, space_group) or ""  # known: its own
+
+
+Question = tuple[Structure | None, int, bool]  # arguments of `TrainingSet.compare`
+
+
+def _answers(
+    questions: Sequence[Question], train: AsymmetricUnits, shape: np.ndarray, workers: int
+) -> Iterator[tuple[int, Outcome]]:
+    """What `TrainingSet.compare` says to each question, with its place, as they come."""
+    if workers <= 1:
+        here = TrainingSet(train, shape)
+        for place, question in enumerate(questions):
+            try:
+                yield place, Outcome("ok", here.compare(*question))
+            except Exception as error:  # noqa: BLE001  (one odd cell must not end the stage; the table has the reason)
+                yield place, Outcome(type(error).__name__)
+        return
+    with TemporaryDirectory() as folder:  # each process reads the training set once
+        write_units(Path(folder) / "train.npz", train)
+        np.save(Path(folder) / "shape.npy", shape)
+        items = [(folder, *question) for question in questions]
+        yield from work("symmcd.metrics.originality:answer", items, workers, SECONDS)
+
+
+def answer(item: tuple[str, Structure, int, bool]) -> tuple[np.ndarray, str, str]:
+    """Of `TrainingSet.compare`, in a process of its own; the folder with the training set stands first."""
+    return _training_set(item[0]).compare(*item[1:])
+
+
+@functools.cache
+def _training_set(folder: str) -> TrainingSet:
+    return TrainingSet(read_units(Path(folder) / "train.npz"), np.load(Path(folder) / "shape.npy"))
 
 
 def add_originality(table: pd.DataFrame, found: Originality) -> None:

@@ -151,7 +151,7 @@ def _evaluate(
         add_coverage(table, ours, covered)
     own = None
     if train is not None:
-        own = _originality(table, crystals, train, settings, seed)
+        own = _originality(table, crystals, train, settings, seed, workers or cores())
     summary = summarise_set(
         table,
         templates(known) if known is not None else None,
@@ -170,6 +170,7 @@ def _originality(
     train: AsymmetricUnits,
     settings: ScoreSettings,
     seed: int,
+    workers: int,
 ) -> Originality:
     """Uniqueness and novelty; also as columns of the table."""
     names = [name for name, _ in crystals]
@@ -177,7 +178,7 @@ def _originality(
     structures = [c if isinstance(c, Structure) and ok else None for (_, c), ok in zip(crystals, usable, strict=True)]
     groups = table["space_group_found"].fillna(0).astype(int).tolist()
     with Progress(len(names), 0, "crystals compared with the training set") as progress:
-        own = originality(names, structures, groups, train, settings.prototype_sample, seed, progress.advance)
+        own = originality(names, structures, groups, train, settings.prototype_sample, seed, progress.advance, workers)
     add_originality(table, own)
     return own
 

@@ -20,6 +20,7 @@ from symmcd.metrics.published import write_tables
 from symmcd.metrics.set_summary import Reference, summarise_set, write_summary
 from symmcd.metrics.tables import WHOLE, write_per_crystal
 from symmcd.metrics.templates import templates
+from symmcd.metrics.workers import cores
 from symmcd.settings import ScoreSettings
 from symmcd.stability.journal import Progress
 from symmcd.storage import read_units
@@ -37,6 +38,7 @@ def run(
     settings: ScoreSettings,
     seed: int,
     predictor: Path | None = None,
+    workers: int = 0,
 ) -> None:
     """Write per_crystal.csv (all shards, with templates and coverage), summary.csv, and the paper's tables 1 and 2.
 
@@ -50,6 +52,7 @@ def run(
         output_dir: gets the files.
         settings: sample size and cutoffs.
         seed: of the sample and the bootstrap.
+        workers: processes that compare with the training set; 0 = one a core.
         predictor: of formation energies, by `symmcd predictor`; without it there is no d_E.
 
     Raises:
@@ -76,7 +79,14 @@ def run(
     groups = table["space_group_found"].fillna(0).astype(int).tolist()
     with Progress(len(table), 0, "crystals compared with the training set") as progress:
         own = originality(
-            generated.label.tolist(), structures, groups, trained, settings.prototype_sample, seed, progress.advance
+            generated.label.tolist(),
+            structures,
+            groups,
+            trained,
+            settings.prototype_sample,
+            seed,
+            progress.advance,
+            workers or cores(),
         )
     add_originality(table, own)
     energy, error = _formation_energies(predictor, output_dir, {"generated": generated, "reference": held_out})
