@@ -68,3 +68,11 @@ def test_generated_crystals_have_their_group_and_do_not_depend_on_the_batch(gene
 def test_steps_unless_told_otherwise(generator):
     assert generator.steps(Sampler()) == SMALL_STAGED.steps  # fewer than the 50 of larger models
     assert generator.steps(Sampler(steps=7)) == 7
+
+
+def test_tables_that_sampling_makes_serve_a_training_too():
+    """A tensor made in inference mode may not be part of a gradient."""
+    symmetry_tables.cache_clear()
+    with torch.inference_mode():
+        made = symmetry_tables()
+    assert not any(value.is_inference() for value in vars(made).values() if isinstance(value, torch.Tensor))

@@ -57,20 +57,21 @@ def symmetry_tables(device: torch.device | str = "cpu") -> SymmetryTables:
     def whole(values: object) -> Tensor:
         return torch.tensor(values, dtype=torch.int64, device=device)
 
-    return SymmetryTables(
-        group_start=whole(t.start),
-        multiplicity=whole(t.multiplicity),
-        degrees_of_freedom=whole(t.degrees_of_freedom),
-        site_symmetry=whole(t.site_symmetry),
-        linear=real(t.generator[:, :, :3]),
-        constant=real(t.generator[:, :, 3]),
-        free=real(t.generator[:, :, :3]).abs().sum(dim=1) > 0,
-        operation_start=whole(t.operation_start),
-        rotation=real(t.operations[:, :, :3]),
-        translation=real(t.operations[:, :, 3]),
-        codes=real(space_group_codes()),
-        family=whole([family_index(number) for number in range(1, 231)]),
-        lattice_free=torch.tensor(free_coefficients().copy(), device=device),
-        lattice_fixed=real(fixed_coefficients()),
-        basis=real(BASIS),
-    )
+    with torch.inference_mode(mode=False):  # or who samples first could not train afterwards
+        return SymmetryTables(
+            group_start=whole(t.start),
+            multiplicity=whole(t.multiplicity),
+            degrees_of_freedom=whole(t.degrees_of_freedom),
+            site_symmetry=whole(t.site_symmetry),
+            linear=real(t.generator[:, :, :3]),
+            constant=real(t.generator[:, :, 3]),
+            free=real(t.generator[:, :, :3]).abs().sum(dim=1) > 0,
+            operation_start=whole(t.operation_start),
+            rotation=real(t.operations[:, :, :3]),
+            translation=real(t.operations[:, :, 3]),
+            codes=real(space_group_codes()),
+            family=whole([family_index(number) for number in range(1, 231)]),
+            lattice_free=torch.tensor(free_coefficients().copy(), device=device),
+            lattice_fixed=real(fixed_coefficients()),
+            basis=real(BASIS),
+        )
