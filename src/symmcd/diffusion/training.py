@@ -110,8 +110,12 @@ def minimise(
             saved = time.monotonic()
 
     progress.close()
-    done: dict[str, Any] = {"steps_done": state.step, "steps_planned": total_steps, "seconds": round(state.seconds, 1)}
-    done["precision"] = precision
+    done = {
+        "steps_done": state.step,
+        "steps_planned": total_steps,
+        "seconds": round(state.seconds, 1),
+        "precision": precision,
+    }
     if not process.writes:
         return averaged.state_dict(), done
     if state.rows and "val_total" not in state.rows[-1]:  # stopped in mid-epoch by the clock

@@ -94,11 +94,11 @@ def originality(
     sampled = np.zeros(number, bool)
     sampled[np.random.default_rng(seed).choice(number, min(sample, number), replace=False)] = True
     train_shape = distances_of_units(train)
-    compared = [i for i, s in enumerate(structures) if outcome[i] == COMPARED and s is not None]
-    questions = [(structures[i], int(space_groups[i]), bool(sampled[i])) for i in compared]
-    advance(number - len(compared))
-    for place, found in _answers(questions, train, train_shape, min(workers, 1 + len(compared) // A_PROCESS)):
-        i = compared[place]
+    comparable = _comparable(structures, outcome)
+    questions = [(structure, int(space_groups[i]), bool(sampled[i])) for i, structure in comparable]
+    advance(number - len(comparable))
+    for place, found in _answers(questions, train, train_shape, min(workers, 1 + len(comparable) // A_PROCESS)):
+        i = comparable[place][0]
         if found.status == "ok":
             shape[i], known_as[i], prototype_of[i] = found.value
         else:
@@ -128,7 +128,7 @@ class TrainingSet:
         return distances, known, known or self._prototypes.match(structure, space_group) or ""  # known: its own
 
 
-Question = tuple[Structure | None, int, bool]  # arguments of `TrainingSet.compare`
+Question = tuple[Structure, int, bool]  # arguments of `TrainingSet.compare`
 
 
 def _answers(
@@ -180,11 +180,16 @@ def _refused(structure: Structure | None) -> str:
     return COMPARED if np.isfinite(structure.frac_coords).all() and volume >= FLAT else "bad_cell"  # nan is not above
 
 
+def _comparable(structures: Sequence[Structure | None], outcome: np.ndarray) -> list[tuple[int, Structure]]:
+    """Crystals that have not been refused so far, with their place."""
+    return [(i, s) for i, s in enumerate(structures) if outcome[i] == COMPARED and s is not None]
+
+
 def _duplicates(
     names: Sequence[str], structures: Sequence[Structure | None], outcome: np.ndarray, duplicate_of: np.ndarray
 ) -> None:
     """Fill in the first crystal of each kind; only crystals of one composition are compared, as the matcher does."""
-    comparable = [(i, s) for i, s in enumerate(structures) if outcome[i] == COMPARED and s is not None]
+    comparable = _comparable(structures, outcome)
     of_composition: dict[bytes, list[int]] = defaultdict(list)
     for place, (_, structure) in enumerate(comparable):
         of_composition[composition_key(structure)].append(place)
