@@ -3,7 +3,8 @@
 Causal: place m of the first half sees the positions before it and predicts the next; place m of the second half sees
 all positions and the elements before it and predicts the element there.  One pass gives the likelihood of a whole
 crystal.  Every position is embedded by what it is (site symmetry, multiplicity, degrees of freedom) beside its own
-vector, so that positions that few crystals occupy are not unknown.
+vector, so that positions that few crystals occupy are not unknown; elements likewise.  What the composition is so far,
+weighted by multiplicities, is told to every place: charges balance in that sum, not in one of orbits.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from torch.nn.functional import gelu, pad, scaled_dot_product_attention
 from symmcd.crystallography.space_group import space_group_codes
 from symmcd.diffusion.data_statistics import AXES, CLASSES, ELEMENTS
 from symmcd.diffusion.denoiser import AXIS_FEATURES, GROUP_WIDTH, mlp
+from symmcd.diffusion.staged.element_embedding import ElementEmbedding
 from symmcd.diffusion.staged.tables import symmetry_tables
 from symmcd.diffusion.staged.wyckoff_sequence import (
     WyckoffSequences,
@@ -60,15 +62,16 @@ class WyckoffNetwork(nn.Module):
         self.group_code = mlp(space_group_codes().shape[1], GROUP_WIDTH, width)
         self.count, self.place = nn.Embedding(LONGEST + 1, width), nn.Embedding(LONGEST + 1, width)
         self.which_half = nn.Embedding(2, width)
-        self.element = nn.Embedding(ELEMENTS + 1, width)
+        self.element = ElementEmbedding(width)
+        self.composition = nn.Linear(width, width, bias=False)
         self.units = nn.Embedding(MOST_UNITS + 1, width)
-        self.share = nn.Linear(2, width)
+        self.share = nn.Linear(3, width)
         self.dropout = nn.Dropout(settings.dropout)
         self.blocks = nn.ModuleList(
             Block(width, settings.wyckoff_heads, settings.dropout) for _ in range(settings.wyckoff_layers)
         )
         self.norm = nn.LayerNorm(width)
-        self.element_head = nn.Linear(width, ELEMENTS)
+        self.element_head, self.element_query = nn.Linear(width, ELEMENTS), nn.Linear(width, width)
         self.register_buffer("seen", torch.ones(ELEMENTS, dtype=torch.bool))
         for module in self.modules():
             if isinstance(module, nn.Embedding):
@@ -93,10 +96,14 @@ class WyckoffNetwork(nn.Module):
 
         multiplicity = tables.multiplicity[wyckoff] * mask
         share = multiplicity / multiplicity.sum(dim=1, keepdim=True)
-        sizes = torch.stack([multiplicity.clamp_min(1).log(), share.clamp_min(1e-6).log()], dim=-1)
+        assigned = share.cumsum(dim=1) - share  # of the atoms, to orbits before this one
+        sizes = torch.stack([multiplicity.clamp_min(1).log(), share.clamp_min(1e-6).log(), assigned], dim=-1)
         units = self.units(reduced_multiplicity(crystals).clamp_max(MOST_UNITS))
         of_element = common + self.here(table)[wyckoff] + units + pad(units[:, :-1], (0, 0, 1, 0)) + self.share(sizes)
-        of_element = of_element + pad(self.element(element[:, :-1]), (0, 0, 1, 0))
+        elements = self.element()
+        composition = (share[:, :-1, None] * elements[element[:, :-1]]).cumsum(dim=1)
+        before = elements[element[:, :-1]] + self.composition(composition)
+        of_element = of_element + pad(before, (0, 0, 1, 0))
 
         x = self.dropout(torch.cat([common + self.which_half.weight[0], of_element + self.which_half.weight[1]], dim=1))
         ones = torch.ones(2 * longest, 2 * longest, dtype=torch.bool, device=x.device)
@@ -108,10 +115,12 @@ class WyckoffNetwork(nn.Module):
         rows, exist = candidates(crystals.space_group)
         scores = torch.einsum("bnd,brd->bnr", x[:, :longest], self.key(table)[rows]) / math.sqrt(x.shape[2])
         legal = legal_positions(rows, exist, shifted(wyckoff, -1))
-        elements = self.element_head(x[:, longest:]).float()
+        x_of_elements = x[:, longest:]
+        alike = self.element_query(x_of_elements) @ elements[1:].T / math.sqrt(x.shape[2])  # as an element's kin
+        of_elements = (self.element_head(x_of_elements) + alike).float()
         return Logits(
             scores.float().masked_fill(~legal, -torch.inf),
-            elements.masked_fill(
+            of_elements.masked_fill(
                 ~legal_elements(wyckoff, element, self.seen if allowed is None else allowed), -torch.inf
             ),
         )
