@@ -9,6 +9,7 @@ import torch
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
 from symmcd.crystallography.lattice import BASIS
 from symmcd.crystallography.orbit import replicate_flat
+from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.diffusion.staged import environment as module
 from symmcd.diffusion.staged.environment import OrbitPairs, environment
 from symmcd.diffusion.staged.flat_crystals import FlatCrystals
@@ -78,3 +79,43 @@ def test_the_representative_is_no_neighbour_of_itself_and_its_images_are():
     for count, d in ((6, a), (12, 2**0.5 * a), (8, 3**0.5 * a)):
         expected += count * np.exp(-(((d - centres) / width) ** 2)) * (1 - (d / cutoff) ** 2) ** 2
     np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("group", [14, 62, 166, 194, 225])
+def test_turns_are_sums_over_images_of_the_operations_that_make_them(group):
+    units = random_units(4, seed=group, largest=12, groups=(group,))
+    crystals, table = FlatCrystals.from_units(units), wyckoff_table()
+    pairs = OrbitPairs.of(crystals)
+    found = environment(crystals, pairs, crystals.k, crystals.u)
+    height = 1 / np.linalg.norm(np.linalg.inv(found.cell.double().numpy()), axis=1)
+    complete = module.CUTOFF * found.spacing.numpy() <= 1.5 * height.min(axis=1)
+    checked = 0
+    for row, (i, j) in enumerate(zip(pairs.i.tolist(), pairs.j.tolist(), strict=True)):
+        crystal = int(crystals.crystal[i])
+        if not complete[crystal]:
+            continue
+        cell, spacing = found.cell[crystal].double().numpy(), float(found.spacing[crystal])
+        expected = np.zeros((3, 3, len(module.WINDOWS)))
+        wyckoff = units.wyckoff[j]
+        for number, operation in enumerate(
+            table.operations[table.operation_start[wyckoff] : table.operation_start[wyckoff + 1]]
+        ):
+            member = operation[:, :3] @ units.position[j] + operation[:, 3]
+            difference = member - units.position[i]
+            distance = np.linalg.norm((difference - np.rint(difference) + BLOCK) @ cell, axis=1)
+            near = distance[distance < module.CUTOFF * spacing]
+            near = near[near > 1e-6] if i == j and number == 0 else near
+            envelope = (1 - (near / (module.CUTOFF * spacing)) ** 2) ** 2
+            windows = np.exp(-(((near[:, None] / spacing - module.WINDOWS) / module.WINDOW_WIDTH) ** 2))
+            turn = cell.T @ operation[:, :3] @ np.linalg.inv(cell.T)  # of column vectors
+            np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-5)
+            expected += turn.T[:, :, None] * (windows * envelope[:, None]).sum(axis=0)
+        np.testing.assert_allclose(found.turns[row], expected, atol=2e-3, rtol=2e-3)
+        checked += 1
+    assert checked >= 4
+
+
+def test_reverse_pairs():
+    pairs = OrbitPairs.of(FlatCrystals.from_units(random_units(9, seed=2, largest=6)))
+    assert torch.equal(pairs.i[pairs.reverse], pairs.j)
+    assert torch.equal(pairs.j[pairs.reverse], pairs.i)

@@ -1,14 +1,19 @@
-"""Surroundings of every orbit, all images counted: radial moments of the atoms of orbit j around the representative i.
+"""Surroundings of every orbit, all images counted: moments of the atoms of orbit j around the representative i.
 
 For each ordered pair of orbits (i, j) of a crystal, the images of j (all members of its orbit in all cells near by)
 within a cutoff of representative i are summed into
 
     m_ij[r] = Σ_images R_r(d) (1, û, û ⊗ û),       d Å away in the direction û,
 
-with Gaussians R_r in the distance.  The moments see what a network on differences of representatives cannot: an atom
-too close to its own mirror image, and every neighbour in another cell.  They turn with the crystal and do not depend on
-the origin, nor on which member of an orbit is its representative; where a site has symmetry they have it too.  Nothing
-here has gradients: coordinates are inputs of the denoiser, not its parameters.
+with Gaussians R_r in the distance, and into
+
+    Q_ij[w] = Σ_images W_w(d) R_image,                R_image the turn that makes this image of the representative j,
+
+with three windows W_w: what is known as a vector at representative j points elsewhere at each of its images, and a
+message about it has to be turned with them.  The moments see what a network on differences of representatives cannot:
+an atom too close to its own mirror image, and every neighbour in another cell.  They turn with the crystal and do not
+depend on the origin, nor on which member of an orbit is its representative; where a site has symmetry they have it too.
+Nothing here has gradients: coordinates are inputs of the denoiser, not its parameters.
 """
 
 from __future__ import annotations
@@ -24,6 +29,8 @@ from symmcd.diffusion.staged.tables import symmetry_tables
 COMPONENTS = 10  # 1, x, y, z, xx, yy, zz, xy, xz, yz
 RADIAL = 16  # Gaussians
 REACH = 7.0  # Å, centre of the last one
+WINDOWS = (0.7, 1.2, 1.7)  # centres of W, in units of (volume per atom)^(1/3)
+WINDOW_WIDTH = 0.3
 CUTOFF = 2.2  # in units of (volume per atom)^(1/3): about 45 neighbours whatever the density
 CELLS = 1  # to each side of the nearest one in which images are looked for
 
@@ -37,6 +44,7 @@ class OrbitPairs:
     pair: Tensor  # (M,) pair of each member of an orbit j
     operation: Tensor  # (M,) row of the operation that makes this member
     is_self: Tensor  # (M,) the representative itself, as seen from itself
+    reverse: Tensor  # (P,) row of the pair (j, i)
 
     @classmethod
     def of(cls, crystals: FlatCrystals) -> OrbitPairs:
@@ -45,7 +53,8 @@ class OrbitPairs:
         i, j = ranges(crystals.start, crystals.crystal)
         pair, operation = ranges(tables.operation_start, crystals.wyckoff[j])
         first = operation == tables.operation_start[crystals.wyckoff[j]][pair]  # the identity comes first
-        return cls(i, j, pair, operation, first & (i == j)[pair])
+        reverse = torch.argsort(j * len(crystals.wyckoff) + i)  # pairs are sorted by i, then j
+        return cls(i, j, pair, operation, first & (i == j)[pair], reverse)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +62,7 @@ class Environment:
     """What the geometry network sees of a (noisy) geometry."""
 
     moments: Tensor  # (P, COMPONENTS, RADIAL)
+    turns: Tensor  # (P, 3, 3, windows) of row vectors: v of representative j is v @ turn at an image
     cell: Tensor  # (B, 3, 3) rows a, b, c in Å, in the orientation exp(S) of `crystallography.lattice`
     spacing: Tensor  # (B,) (volume per atom)^(1/3), Å
 
@@ -73,9 +83,8 @@ def environment(crystals: FlatCrystals, pairs: OrbitPairs, k: Tensor, u: Tensor)
     x = tables.positions(u, crystals.wyckoff)
     receiver, sender = pairs.i[pairs.pair], pairs.j[pairs.pair]
     crystal = crystals.crystal[receiver]
-    rotated = (tables.rotation[pairs.operation] * x[sender][:, None]).sum(
-        dim=2
-    )  # products: a batch of 3 × 3 @ 3 is slow
+    rotation = tables.rotation[pairs.operation]
+    rotated = (rotation * x[sender][:, None]).sum(dim=2)  # products: a batch of 3 × 3 @ 3 is slow
     member = rotated + tables.translation[pairs.operation]
     difference = member - x[receiver]
     nearest = ((difference - difference.round())[:, :, None] * cell[crystal]).sum(dim=1)  # (M, 3) Å
@@ -99,4 +108,11 @@ def environment(crystals: FlatCrystals, pairs: OrbitPairs, k: Tensor, u: Tensor)
     angular = torch.cat([torch.ones_like(distance), direction, square_parts], dim=1)
     terms = (angular[:, :, None] * radial[:, None]).flatten(1)  # the longer row innermost: twice as fast on a CPU
     moments = torch.zeros(len(pairs.i), terms.shape[1], device=k.device).index_add_(0, pairs.pair[member_index], terms)
-    return Environment(moments.view(-1, COMPONENTS, RADIAL), cell, spacing)
+
+    turn = torch.linalg.inv(cell)[crystal] @ rotation.transpose(1, 2) @ cell[crystal]
+    centres = torch.tensor(WINDOWS, device=k.device)
+    relative = distance / spacing[crystal[member_index], None]
+    window = torch.exp(-(((relative - centres) / WINDOW_WIDTH) ** 2)) * envelope
+    terms = (turn.flatten(1)[member_index][:, :, None] * window[:, None]).flatten(1)
+    turns = torch.zeros(len(pairs.i), terms.shape[1], device=k.device).index_add_(0, pairs.pair[member_index], terms)
+    return Environment(moments.view(-1, COMPONENTS, RADIAL), turns.view(-1, 3, 3, len(WINDOWS)), cell, spacing)
