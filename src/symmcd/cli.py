@@ -147,7 +147,8 @@ def _sun(a: argparse.Namespace) -> None:
     from symmcd.stages import sun
 
     sun.run(
-        a.hull, a.crystals, a.relaxed, a.train, a.output, a.per_crystal, _settings(a, "sun"), known=a.known
+        a.hull, a.crystals, a.relaxed, a.train, a.output, a.per_crystal, _settings(a, "sun"), known=a.known,
+        workers=a.workers,
     )  # fmt: skip
 
 
@@ -427,6 +428,7 @@ def _parser() -> argparse.ArgumentParser:
         "--known", type=Path, action="append", default=[], metavar="FILE",
         help="crystals that were not trained on: S.U.N. is counted once more without these; may be repeated",
     )  # fmt: skip
+    command.add_argument("--workers", type=int, default=0, metavar="N", help="processes (default: one a core)")
     command = commands.add(
         "predictor",
         _predictor,

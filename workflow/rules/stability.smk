@@ -103,8 +103,9 @@ rule sun:
         "<benchmarks>/sun/sun.tsv"
     conda:
         "../envs/evaluation.yaml"
+    threads: min(8, workflow.cores)
     params:
         settings=settings("sun"),
     shell:
         "symmcd sun {input.hull} {input.crystals} {input.relaxed} {input.train} {output.table} {output.per_crystal}"
-        " --known {input.val} --known {input.test} --settings {params.settings:q} 2>&1 | tee {log}"
+        " --known {input.val} --known {input.test} --workers {threads} --settings {params.settings:q} 2>&1 | tee {log}"

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from ase import Atoms
-from pymatgen.core import Structure
 
 from symmcd.errors import InputError
 from symmcd.metrics.intervals import wilson
-from symmcd.metrics.novelty import Novelty
-from symmcd.metrics.uniqueness import first_matches, matching, unmatchable
+from symmcd.metrics.lookup import look_up, same_crystals
+from symmcd.metrics.uniqueness import first_matches
+from symmcd.metrics.workers import cores
 from symmcd.settings import SunSettings
 from symmcd.stability.journal import Progress
 from symmcd.stability.sun import FIRST_COLUMNS, between_draws, judge, rates, stable
@@ -33,6 +33,7 @@ def run(
     per_crystal: Path,
     settings: SunSettings,
     known: Sequence[Path] = (),
+    workers: int = 0,
 ) -> None:
     """Write the table of rates and the table of crystals.
 
@@ -44,6 +45,7 @@ def run(
     ``*_sd`` is the standard deviation between them.
     S.U.N. crystals that match one of `known`, asymmetric units that were not trained on, are counted once more without
     those (``sun_elsewhere_new``; ``known_elsewhere`` of a crystal says which).
+    Crystals are compared in `workers` processes, 0 = one a core.
 
     Raises:
         InputError: a table or file is missing or damaged, or a crystal of hull.csv is in none of the others.
@@ -62,15 +64,21 @@ def run(
     candidates = list(dict.fromkeys(table.loc[table["compared"], "id"]))
     _all_there(candidates, frames, hull, relaxed)
     structures = [to_structure(from_atoms(frames[name])) for name in candidates]
-    problem, known_as = _known(candidates, structures, Novelty(read_units(train)))
-    elsewhere = _elsewhere(candidates, structures, known_as, [Novelty(read_units(path)) for path in known])
-    table["known_elsewhere"] = [elsewhere.get(name, "") for name in table["id"]]
-    index = {name: i for i, name in enumerate(candidates)}
-    same = matching(structures)
+    processes = workers or cores()
+    with Progress(len(candidates), 0, "crystals") as progress:
+        others = [read_units(path) for path in known]
+        looked_up = look_up(structures, read_units(train), others, processes, progress.advance)
+    found = dict(zip(candidates, looked_up, strict=True))
+    problem = {name: f.problem for name, f in found.items() if f.problem}
+    known_as = {name: f.known_as for name, f in found.items() if not f.problem}
+    table["known_elsewhere"] = [found[name].elsewhere or "" if name in found else "" for name in table["id"]]
+    comparable = [name for name in candidates if name not in problem]
+    index = {name: i for i, name in enumerate(comparable)}
+    same = same_crystals([s for s, f in zip(structures, looked_up, strict=True) if not f.problem], processes)
 
     def duplicates(names: Sequence[str]) -> dict[str, str | None]:
-        found = first_matches((index[name] for name in names), same)
-        return {candidates[i]: None if j is None else candidates[j] for i, j in found.items()}
+        first = first_matches((index[name] for name in names), same)
+        return {comparable[i]: None if j is None else comparable[j] for i, j in first.items()}
 
     table["novel"] = [known_as.get(name, "") is None for name in table["id"]]
     rows = []
@@ -140,32 +148,3 @@ def _all_there(
     if missing:
         where = ", ".join(map(str, paths))
         raise InputError(f"{hull}: crystal {missing[0]} is not in {where}; the files are of different runs")
-
-
-def _elsewhere(
-    names: Sequence[str], structures: Sequence[Structure], known_as: Mapping[str, str | None], sets: Sequence[Novelty]
-) -> dict[str, str]:
-    """Of the crystals that are new to the training set, the first one of the other `sets` that each matches."""
-    found = {}
-    for name, structure in zip(names, structures, strict=True):
-        if known_as.get(name, "") is None:
-            labels = (novelty.match(structure) for novelty in sets)
-            found[name] = next((label for label in labels if label is not None), "")
-    return found
-
-
-def _known(
-    names: Sequence[str], structures: Sequence[Structure], novelty: Novelty
-) -> tuple[dict[str, str], dict[str, str | None]]:
-    """Why a crystal cannot be compared, of those that cannot; of the others the training crystal that it matches."""
-    problem: dict[str, str] = {}
-    known_as: dict[str, str | None] = {}
-    with Progress(len(names), 0, "crystals") as progress:
-        for name, structure in zip(names, structures, strict=True):
-            reason = unmatchable(structure)
-            if reason:
-                problem[name] = reason
-            else:
-                known_as[name] = novelty.match(structure)
-            progress.advance(1)
-    return problem, known_as
