@@ -1,10 +1,12 @@
-"""One change of our geometry network at a time, trained for the same number of epochs: validation losses.
+"""One change of a network of our model at a time, trained for the same number of epochs: validation losses.
 
     python bench/ablation.py --units results-cpu/asymmetric_units --epochs 8
     python bench/ablation.py --units results-cpu/asymmetric_units --epochs 8 --set environment.CUTOFF=1.8
+    python bench/ablation.py --units results-cpu/asymmetric_units --epochs 8 --part wyckoff
 
-`--set` changes a constant of a module of `symmcd.diffusion.staged` before the network is made.  Size and optimiser are
-those of config/cpu.yaml; the losses are the means over all validation crystals at fixed times and noise.
+`--set` changes a constant of a module of `symmcd.diffusion.staged` before the network is made.  The losses of the
+geometry network are means over all validation crystals at fixed times and noise, those of the Wyckoff network nats a
+crystal.
 """
 
 from __future__ import annotations
@@ -23,12 +25,16 @@ import torch
 
 from symmcd.settings import ModelSettings, TrainingSettings
 from symmcd.stages import train
+from symmcd.stages.train import STAGED_PARTS
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--units", type=Path, required=True, help="folder with train.npz and val.npz")
+    parser.add_argument("--part", choices=STAGED_PARTS, default="geometry")
     parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--rate", type=float, default=1.5e-3, help="learning rate")
+    parser.add_argument("--dropout", type=float, default=0.3, help="of the Wyckoff network")
     parser.add_argument("--set", action="append", default=[], dest="changes", metavar="MODULE.NAME=NUMBER")
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--width", type=int, default=128)
@@ -38,18 +44,23 @@ def main() -> None:
         module, constant = name.split(".")
         owner = importlib.import_module(f"symmcd.diffusion.staged.{module}")
         setattr(owner, constant, type(getattr(owner, constant))(value))
-    model = ModelSettings(width=arguments.width, layers=arguments.layers)
+    model = ModelSettings(
+        width=arguments.width, layers=arguments.layers,
+        wyckoff_width=arguments.width, wyckoff_layers=arguments.layers, dropout=arguments.dropout,
+    )  # fmt: skip
     settings = TrainingSettings(
-        epochs=arguments.epochs, batch_size=128, learning_rate=1.5e-3, validate_every=arguments.epochs
-    )
+        epochs=arguments.epochs, wyckoff_epochs=arguments.epochs, validate_every=arguments.epochs,
+        batch_size=128, learning_rate=arguments.rate,
+    )  # fmt: skip
     files, began = (arguments.units / "train.npz", arguments.units / "val.npz"), time.process_time()
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-        train.run(*files, Path(folder), model, settings, seed=0, device="cpu", part="geometry")
-        with (Path(folder) / "geometry/losses.csv").open() as file:
+        train.run(*files, Path(folder), model, settings, seed=0, device="cpu", part=arguments.part)
+        with (Path(folder) / arguments.part / "losses.csv").open() as file:
             last = list(csv.DictReader(file))[-1]
+    losses = [f"{name.removeprefix('val_')} {float(last[name]):.4f}" for name in last if name.startswith("val_")]
     print(
-        f"{arguments.layers} layers, width {arguments.width}, {', '.join(arguments.changes) or 'no change'}: "
-        f"lattice {float(last['val_lattice']):.4f}, position {float(last['val_position']):.4f} "
+        f"{arguments.part}, {arguments.layers} layers, width {arguments.width}, rate {arguments.rate:g}, "
+        f"{', '.join(arguments.changes) or 'no change'}: {', '.join(losses)} "
         f"after {arguments.epochs} epochs, {(time.process_time() - began) / 60:.1f} CPU minutes "
         f"(torch {torch.__version__}, {platform.machine()})",
         flush=True,
