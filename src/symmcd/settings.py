@@ -131,6 +131,9 @@ class TrainingSettings:
     )
     warmup_steps: int = 100  # over which the learning rate rises, before it falls along a cosine
     validate_every: int = 10  # epochs
+    keep: Literal["best", "last"] = (
+        "best"  # averaged weights of the epoch with the lowest validation loss, or of the last
+    )
     checkpoint_minutes: float = 2.0  # between two states that a killed training goes on from
     tensorboard: bool = False  # curves for TensorBoard beside losses.csv; needs the package
     weights: str = ""  # no training: `mp20`, the shipped ones, or the denoiser.safetensors of another run

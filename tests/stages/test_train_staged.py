@@ -22,12 +22,14 @@ from tests.diffusion.crystals import SMALL_STAGED, random_units
 
 import symmcd
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.diffusion import training
 from symmcd.diffusion.generator import Generator
 from symmcd.diffusion.samples import Samples, read_samples
+from symmcd.diffusion.staged.objectives import WyckoffObjective
 from symmcd.errors import InputError
 from symmcd.settings import ModelSettings, SamplingSettings, TrainingSettings
 from symmcd.stages import generate, sample, train
-from symmcd.storage import write_units
+from symmcd.storage import read_units, write_units
 
 TRAINING = TrainingSettings(
     epochs=3, wyckoff_epochs=3, batch_size=16, validate_every=2, checkpoint_minutes=0, warmup_steps=5
@@ -119,6 +121,42 @@ def test_other_settings_of_one_network_leave_the_other_alone(data, trained, tmp_
     a, b = (load_file(folder / "denoiser.safetensors") for folder in (tmp_path, trained))
     for name in (name for name in b if name.startswith("weights/geometry.")):
         np.testing.assert_array_equal(a[name], b[name])
+
+
+def test_the_weights_with_the_lowest_validation_loss_are_kept(data, tmp_path, capsys, monkeypatch):
+    """A network that learns noise by heart gets worse at what it has not seen; killed on the way, it stays so."""
+    model = dataclasses.replace(SMALL_STAGED, dropout=0.0)
+    settings = dataclasses.replace(TRAINING, wyckoff_epochs=30, validate_every=3, learning_rate=2e-2, ema_decay=0.5)
+    files, kept = (data / "train.npz", data / "val.npz"), {}
+    for keep in ("best", "last"):
+        of_keep = dataclasses.replace(settings, keep=keep)
+        if keep == "best":
+            monkeypatch.setattr(training, "write_state", interrupted_after(100, training.write_state))
+            with pytest.raises(KeyboardInterrupt):
+                train.run(*files, tmp_path / keep, model, of_keep, seed=3, device="cpu", part="wyckoff")
+            monkeypatch.undo()
+        train.run(*files, tmp_path / keep, model, of_keep, seed=3, device="cpu", part="wyckoff")
+        tensors = load_file(tmp_path / keep / "wyckoff/weights.safetensors")
+        objective = WyckoffObjective(model, read_units(files[0]), read_units(files[1]), torch.device("cpu"))
+        objective.network.load_state_dict({name: torch.from_numpy(tensors[name]) for name in tensors})
+        kept[keep] = objective.validation_losses(objective.network, settings.batch_size)["total"]
+    losses = [float(row["val_total"]) for row in losses_of(tmp_path / "best/wyckoff") if row["val_total"]]
+    best = int(np.argmin(losses))
+    assert 100 / 6 > 3 * (best + 1) < 30, "the best epoch has to lie before the interruption, and before the end"
+    assert kept["best"] == pytest.approx(min(losses), rel=1e-4)
+    assert kept["last"] == pytest.approx(losses[-1], rel=1e-4)
+    assert f"kept the weights of epoch {3 * (best + 1)}," in capsys.readouterr().out
+
+
+def interrupted_after(step: int, write):
+    """`write_state` of a training that is interrupted once it has made so many steps."""
+
+    def write_and_stop(path, state, *rest):
+        write(path, state, *rest)
+        if state.step == step:
+            raise KeyboardInterrupt
+
+    return write_and_stop
 
 
 def test_weights_that_are_given_are_not_trained(data, trained, tmp_path, capsys):

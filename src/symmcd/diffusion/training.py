@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import csv
 import functools
 import math
@@ -18,7 +17,7 @@ from symmcd.diffusion.distributed import Process, add_up
 from symmcd.diffusion.objective import Objective
 from symmcd.diffusion.progress import Progress
 from symmcd.diffusion.random_streams import mixed_seed
-from symmcd.diffusion.training_state import TrainingState, average, read_state, write_state
+from symmcd.diffusion.training_state import Networks, TrainingState, average, read_state, write_state
 from symmcd.errors import InputError, SymmcdError
 from symmcd.settings import TrainingSettings
 from symmcd.storage import atomic_path, write_tensors
@@ -33,7 +32,7 @@ def minimise(
     print_: str,
     process: Process,
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Train the network of `objective`; the averaged weights, and how long they took.
+    """Train the network of `objective`; the averaged weights of the end or of the best epoch, and how long it took.
 
     Several processes (see `diffusion.distributed`) take shares of every batch and the same steps; the first one keeps
     the time, validates and writes.
@@ -45,10 +44,11 @@ def minimise(
     precision = str(objective.precision).removeprefix("torch.")
     parameters = list(network.parameters())
     where = parameters[0].device
-    averaged = copy.deepcopy(network).requires_grad_(requires_grad=False)
+    networks = Networks.of(network)
+    averaged = networks.averaged
     optimiser = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
     state_path = output_dir / "checkpoint.safetensors"
-    state = resume(state_path, print_, network, averaged, optimiser, process)
+    state = resume(state_path, print_, networks, optimiser, process)
     steps_per_epoch = math.ceil(objective.crystals / settings.batch_size)
     total_steps = epochs * steps_per_epoch
     progress = Progress("training, step", total_steps, state.step, quiet=not process.writes)
@@ -94,8 +94,7 @@ def minimise(
             row: dict[str, Any] = {"epoch": epoch + 1, "seconds": round(state.epoch_seconds, 3)}
             row |= {f"train_{name}": state.sums[name] / objective.crystals for name in names}
             if validated:
-                found = objective.validation_losses(averaged, settings.batch_size)
-                row |= {f"val_{name}": found[name] for name in names}
+                row |= validated_losses(objective, networks, state, epoch + 1, settings.batch_size)
             state.rows.append(row)
             write_losses(output_dir / "losses.csv", state.rows, names)
             if board is not None:
@@ -106,7 +105,7 @@ def minimise(
         if state.step % steps_per_epoch == 0:
             state.sums, state.epoch_seconds = {}, 0.0
         if process.writes and time.monotonic() - saved >= 60 * settings.checkpoint_minutes:
-            write_state(state_path, state, print_, network, averaged, optimiser)
+            write_state(state_path, state, print_, networks, optimiser)
             saved = time.monotonic()
 
     progress.close()
@@ -119,13 +118,26 @@ def minimise(
     if not process.writes:
         return averaged.state_dict(), done
     if state.rows and "val_total" not in state.rows[-1]:  # stopped in mid-epoch by the clock
-        found = objective.validation_losses(averaged, settings.batch_size)
-        state.rows[-1] |= {f"val_{name}": found[name] for name in names}
+        state.rows[-1] |= validated_losses(objective, networks, state, state.rows[-1]["epoch"], settings.batch_size)
     write_losses(output_dir / "losses.csv", state.rows, names)
     state_path.unlink(missing_ok=True)
     print(f"{size} parameters, {state.step / steps_per_epoch:.1f} epochs, {state.seconds / 60:.1f} minutes")
     print(f"wrote {output_dir / 'losses.csv'} ({len(state.rows)} rows)")
+    if settings.keep == "best" and state.best_epoch:
+        print(f"kept the weights of epoch {state.best_epoch}, validation loss {state.best_total:.4f}")
+        return networks.best.state_dict(), done | {"kept_epoch": state.best_epoch}
     return averaged.state_dict(), done
+
+
+def validated_losses(
+    objective: Objective, networks: Networks, state: TrainingState, epoch: int, batch_size: int
+) -> dict[str, float]:
+    """Validation columns of losses.csv for the averaged weights, which become the best ones if they are."""
+    found = objective.validation_losses(networks.averaged, batch_size)
+    if not state.best_epoch or found["total"] < state.best_total:
+        state.best_epoch, state.best_total = epoch, found["total"]
+        networks.best.load_state_dict(networks.averaged.state_dict())
+    return {f"val_{name}": found[name] for name in objective.names}
 
 
 def accumulated(
@@ -197,15 +209,14 @@ def tensorboard(folder: Path) -> Any:
 def resume(
     path: Path,
     fingerprint: str,
-    network: nn.Module,
-    averaged: nn.Module,
+    networks: Networks,
     optimiser: torch.optim.AdamW,
     process: Process,
 ) -> TrainingState:
     """The state in `path`, loaded; a new one if there is none, or one of another training, which is set aside."""
     if not path.exists():
         return TrainingState()
-    state = read_state(path, fingerprint, network, averaged, optimiser)
+    state = read_state(path, fingerprint, networks, optimiser)
     if state is None and not process.writes:
         return TrainingState()
     if state is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from symmcd.errors import InputError
 from symmcd.storage import read_tensors, write_tensors
 
-FORMAT = "symmcd training state 1"
+FORMAT = "symmcd training state 2"
 
 
 @dataclass
@@ -26,6 +27,26 @@ class TrainingState:
     epoch_seconds: float = 0.0  # of these, in the epoch under way
     sums: dict[str, float] = field(default_factory=dict)  # losses of the epoch under way, summed over its crystals
     rows: list[dict[str, Any]] = field(default_factory=list)  # of losses.csv
+    best_epoch: int = 0  # of those validated so far the one with the lowest loss; 0 before the first
+    best_total: float = 0.0  # that loss
+
+
+@dataclass(frozen=True, eq=False)
+class Networks:
+    """The same network with its weights of now, averaged, and averaged at the best epoch."""
+
+    current: nn.Module
+    averaged: nn.Module
+    best: nn.Module
+
+    @classmethod
+    def of(cls, network: nn.Module) -> Networks:
+        """`network` and two copies."""
+        return cls(network, *(copy.deepcopy(network).requires_grad_(requires_grad=False) for _ in range(2)))
+
+    def parts(self) -> tuple[tuple[str, nn.Module], ...]:
+        """Each with its name in a training state."""
+        return ("weights/", self.current), ("averaged/", self.averaged), ("best/", self.best)
 
 
 def average(weights: Sequence[Tensor], averaged: Sequence[Tensor], decay: float, step: int) -> None:
@@ -37,22 +58,18 @@ def write_state(
     path: Path,
     state: TrainingState,
     fingerprint: str,
-    model: nn.Module,
-    averaged: nn.Module,
+    networks: Networks,
     optimiser: torch.optim.AdamW,
 ) -> None:
     """Write everything to `path`, replacing what stood there only once it is complete."""
-    tensors = {f"weights/{name}": value for name, value in model.state_dict().items()}
-    tensors |= {f"averaged/{name}": value for name, value in averaged.state_dict().items()}
+    tensors = {prefix + name: v for prefix, module in networks.parts() for name, v in module.state_dict().items()}
     for index, moments in optimiser.state_dict()["state"].items():
         tensors |= {f"adam/{index}/{name}": value for name, value in moments.items()}
     text = {"format": FORMAT, "fingerprint": fingerprint, "state": json.dumps(vars(state))}
     write_tensors(path, {name: value.detach().cpu().numpy() for name, value in tensors.items()}, text)
 
 
-def read_state(
-    path: Path, fingerprint: str, model: nn.Module, averaged: nn.Module, optimiser: torch.optim.AdamW
-) -> TrainingState | None:
+def read_state(path: Path, fingerprint: str, networks: Networks, optimiser: torch.optim.AdamW) -> TrainingState | None:
     """Load what `write_state` wrote; None if it belongs to a training with another fingerprint.
 
     Raises:
@@ -64,7 +81,7 @@ def read_state(
     if text["fingerprint"] != fingerprint:
         return None
     tensors = {name: torch.from_numpy(value) for name, value in arrays.items()}
-    for prefix, module in (("weights/", model), ("averaged/", averaged)):
+    for prefix, module in networks.parts():
         module.load_state_dict({name: tensors[prefix + name] for name in module.state_dict()})
     moments: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
