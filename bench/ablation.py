@@ -28,6 +28,9 @@ from symmcd.stages import train
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--units", type=Path, required=True, help="folder with train.npz and val.npz")
+    parser.add_argument("--part", choices=("geometry", "wyckoff"), default="geometry")
+    parser.add_argument("--rate", type=float, default=1.5e-3)
+    parser.add_argument("--dropout", type=float, default=0.3)
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--set", action="append", default=[], dest="changes", metavar="MODULE.NAME=NUMBER")
     parser.add_argument("--layers", type=int, default=4)
@@ -38,18 +41,22 @@ def main() -> None:
         module, constant = name.split(".")
         owner = importlib.import_module(f"symmcd.diffusion.staged.{module}")
         setattr(owner, constant, type(getattr(owner, constant))(value))
-    model = ModelSettings(width=arguments.width, layers=arguments.layers)
+    model = ModelSettings(
+        width=arguments.width, layers=arguments.layers, wyckoff_width=arguments.width, wyckoff_layers=arguments.layers,
+        dropout=arguments.dropout,
+    )
     settings = TrainingSettings(
-        epochs=arguments.epochs, batch_size=128, learning_rate=1.5e-3, validate_every=arguments.epochs
+        epochs=arguments.epochs, wyckoff_epochs=arguments.epochs, batch_size=128, learning_rate=arguments.rate, validate_every=arguments.epochs
     )
     files, began = (arguments.units / "train.npz", arguments.units / "val.npz"), time.process_time()
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-        train.run(*files, Path(folder), model, settings, seed=0, device="cpu", part="geometry")
-        with (Path(folder) / "geometry/losses.csv").open() as file:
+        train.run(*files, Path(folder), model, settings, seed=0, device="cpu", part=arguments.part)
+        with (Path(folder) / arguments.part / "losses.csv").open() as file:
             last = list(csv.DictReader(file))[-1]
     print(
         f"{arguments.layers} layers, width {arguments.width}, {', '.join(arguments.changes) or 'no change'}: "
-        f"lattice {float(last['val_lattice']):.4f}, position {float(last['val_position']):.4f} "
+        + ", ".join(f"{name.removeprefix('val_')} {float(value):.4f}" for name, value in last.items() if "val_" in name) +
+        f" "
         f"after {arguments.epochs} epochs, {(time.process_time() - began) / 60:.1f} CPU minutes "
         f"(torch {torch.__version__}, {platform.machine()})",
         flush=True,

@@ -22,6 +22,7 @@ from symmcd.diffusion.staged.flat_crystals import FlatCrystals, ranges
 from symmcd.diffusion.staged.tables import symmetry_tables
 
 COMPONENTS = 10  # 1, x, y, z, xx, yy, zz, xy, xz, yz
+WINDOWS = 3
 RADIAL = 16  # Gaussians
 REACH = 7.0  # Å, centre of the last one
 CUTOFF = 2.2  # in units of (volume per atom)^(1/3): about 45 neighbours whatever the density
@@ -53,6 +54,7 @@ class Environment:
     """What the geometry network sees of a (noisy) geometry."""
 
     moments: Tensor  # (P, COMPONENTS, RADIAL)
+    turns: Tensor  # (P, 9, WINDOWS)
     cell: Tensor  # (B, 3, 3) rows a, b, c in Å, in the orientation exp(S) of `crystallography.lattice`
     spacing: Tensor  # (B,) (volume per atom)^(1/3), Å
 
@@ -99,4 +101,15 @@ def environment(crystals: FlatCrystals, pairs: OrbitPairs, k: Tensor, u: Tensor)
     angular = torch.cat([torch.ones_like(distance), direction, square_parts], dim=1)
     terms = (angular[:, :, None] * radial[:, None]).flatten(1)  # the longer row innermost: twice as fast on a CPU
     moments = torch.zeros(len(pairs.i), terms.shape[1], device=k.device).index_add_(0, pairs.pair[member_index], terms)
-    return Environment(moments.view(-1, COMPONENTS, RADIAL), cell, spacing)
+    if WINDOWS:
+        inverse = torch.linalg.inv(cell)
+        of_pair = crystals.crystal[pairs.i][pairs.pair]
+        turn = torch.einsum("mxy,myz->mxz", tables.rotation[pairs.operation].transpose(1, 2), cell[of_pair])
+        turn = torch.einsum("mxy,myz->mxz", inverse[of_pair], turn).flatten(1)  # row vectors: v' = v @ turn
+        relative = distance / spacing[of_pair[member_index], None]
+        windows = torch.exp(-(((relative - torch.tensor([0.7, 1.2, 1.7])) / 0.3) ** 2)) * envelope
+        terms = (turn[member_index][:, :, None] * windows[:, None]).flatten(1)
+        turns = torch.zeros(len(pairs.i), terms.shape[1], device=k.device).index_add_(0, pairs.pair[member_index], terms)
+    else:
+        turns = moments[:, :0]
+    return Environment(moments.view(-1, COMPONENTS, RADIAL), turns.view(len(pairs.i), -1, WINDOWS), cell, spacing)
