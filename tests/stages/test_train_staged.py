@@ -148,6 +148,23 @@ def test_the_weights_with_the_lowest_validation_loss_are_kept(data, tmp_path, ca
     assert f"kept the weights of epoch {3 * (best + 1)}," in capsys.readouterr().out
 
 
+def test_a_training_that_has_lost_patience_keeps_what_a_longer_one_would(data, tmp_path, capsys):
+    model = dataclasses.replace(SMALL_STAGED, dropout=0.0)
+    settings = dataclasses.replace(TRAINING, wyckoff_epochs=30, validate_every=2, learning_rate=2e-2, ema_decay=0.5)
+    kept = []
+    for patience in (6, 0):
+        folder, of_patience = tmp_path / str(patience), dataclasses.replace(settings, patience=patience)
+        train.run(data / "train.npz", data / "val.npz", folder, model, of_patience, seed=3, part="wyckoff")
+        kept.append(load_file(folder / "wyckoff/weights.safetensors"))
+    losses = [float(row["val_total"] or "inf") for row in losses_of(tmp_path / "0/wyckoff")]
+    best = int(np.argmin(losses)) + 1
+    assert best + 6 < 30
+    assert len(losses_of(tmp_path / "6/wyckoff")) == best + 6
+    assert "no lower validation loss for 6 epochs" in capsys.readouterr().out
+    for name, value in kept[1].items():
+        np.testing.assert_array_equal(kept[0][name], value)
+
+
 def interrupted_after(step: int, write):
     """`write_state` of a training that is interrupted once it has made so many steps."""
 

@@ -71,8 +71,12 @@ def minimise(
             group["lr"] = settings.learning_rate * schedule(settings, state, total_steps)
         sums = accumulated(objective, network, rows, step_seed, settings.crystals_at_once, process)
         elapsed, clock = time.monotonic() - clock, time.monotonic()
-        losses = add_up(parameters, sums | {"seconds": elapsed if process.writes else 0.0}, process)
-        elapsed = losses.pop("seconds")  # the same in all processes, or they would stop at different steps
+        told = {"seconds": elapsed, "stale": float(is_stale(settings, state))}  # by one, or they would stop apart
+        losses = add_up(parameters, sums | (told if process.writes else dict.fromkeys(told, 0.0)), process)
+        elapsed = losses.pop("seconds")
+        if losses.pop("stale"):
+            progress.line(f"no lower validation loss for {settings.patience} epochs: training ends")
+            break
         norm = torch.nn.utils.clip_grad_norm_(parameters, settings.gradient_norm)
         if not math.isfinite(losses["total"]) or not bool(norm.isfinite()):
             inputs = objective.inputs(rows, step_seed)
@@ -189,6 +193,12 @@ def schedule(settings: TrainingSettings, state: TrainingState, total_steps: int)
 def is_out_of_time(settings: TrainingSettings, state: TrainingState) -> bool:
     """Whether `max_minutes` have been spent in this training, earlier runs of it counted in."""
     return bool(settings.max_minutes) and state.seconds >= 60 * settings.max_minutes
+
+
+def is_stale(settings: TrainingSettings, state: TrainingState) -> bool:
+    """Whether the validation loss has not fallen for `patience` epochs."""
+    validated = next((row["epoch"] for row in reversed(state.rows) if "val_total" in row), 0)
+    return bool(settings.patience) and validated - state.best_epoch >= settings.patience
 
 
 def tensorboard(folder: Path) -> Any:
