@@ -63,7 +63,10 @@ class Generator:
         try:
             return cls(checkpoint, precision)
         except (RuntimeError, TypeError) as error:  # of load_state_dict
-            raise InputError(f"{path}: its tensors do not fit its settings: {error}") from None
+            raise InputError(
+                f"{path}: its tensors do not fit its settings. Weights of another version of symmcd (commit "
+                f"{checkpoint.metadata.get('commit')})? Train again, or use that version. {error}"
+            ) from None
 
     def generate(
         self,
