@@ -64,6 +64,7 @@ class Environment:
     moments: Tensor  # (P, COMPONENTS, RADIAL)
     turns: Tensor  # (P, 3, 3, windows) of row vectors: v of representative j is v @ turn at an image
     cell: Tensor  # (B, 3, 3) rows a, b, c in Å, in the orientation exp(S) of `crystallography.lattice`
+    inverse: Tensor  # (B, 3, 3) of `cell`
     spacing: Tensor  # (B,) (volume per atom)^(1/3), Å
 
 
@@ -75,8 +76,10 @@ def environment(crystals: FlatCrystals, pairs: OrbitPairs, k: Tensor, u: Tensor)
     and a half times the distance of lattice planes; of smaller or flatter cells the outermost ones are left out.
     """
     tables = symmetry_tables(k.device)
-    cell = torch.linalg.matrix_exp(torch.einsum("bi,ijk->bjk", k, tables.basis))
-    spacing = torch.exp(k[:, 5]) / crystals.atoms ** (1 / 3)
+    # in double precision, whose last digits depend on the size of the batch and are rounded away
+    cell = torch.linalg.matrix_exp(torch.einsum("bi,ijk->bjk", k.double(), tables.basis.double()))
+    inverse = torch.linalg.inv(cell).to(k.dtype)
+    cell, spacing = cell.to(k.dtype), (k[:, 5].double().exp() / crystals.atoms.double() ** (1 / 3)).to(k.dtype)
     side = torch.arange(-CELLS, CELLS + 1, device=k.device, dtype=k.dtype)
     shifts = torch.cartesian_prod(side, side, side) @ cell  # (B, 27, 3)
 
@@ -109,10 +112,10 @@ def environment(crystals: FlatCrystals, pairs: OrbitPairs, k: Tensor, u: Tensor)
     terms = (angular[:, :, None] * radial[:, None]).flatten(1)  # the longer row innermost: twice as fast on a CPU
     moments = torch.zeros(len(pairs.i), terms.shape[1], device=k.device).index_add_(0, pairs.pair[member_index], terms)
 
-    turn = torch.linalg.inv(cell)[crystal] @ rotation.transpose(1, 2) @ cell[crystal]
+    turn = inverse[crystal] @ rotation.transpose(1, 2) @ cell[crystal]
     centres = torch.tensor(WINDOWS, device=k.device)
     relative = distance / spacing[crystal[member_index], None]
     window = torch.exp(-(((relative - centres) / WINDOW_WIDTH) ** 2)) * envelope
     terms = (turn.flatten(1)[member_index][:, :, None] * window[:, None]).flatten(1)
     turns = torch.zeros(len(pairs.i), terms.shape[1], device=k.device).index_add_(0, pairs.pair[member_index], terms)
-    return Environment(moments.view(-1, COMPONENTS, RADIAL), turns.view(-1, 3, 3, len(WINDOWS)), cell, spacing)
+    return Environment(moments.view(-1, COMPONENTS, RADIAL), turns.view(-1, 3, 3, len(WINDOWS)), cell, inverse, spacing)

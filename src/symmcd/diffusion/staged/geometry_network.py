@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from symmcd.crystallography.space_group import space_group_codes
 from symmcd.diffusion.data_statistics import AXES, CLASSES
@@ -20,7 +21,14 @@ from symmcd.diffusion.denoiser import AXIS_FEATURES, GROUP_WIDTH, mlp, time_feat
 from symmcd.diffusion.staged.element_embedding import ElementEmbedding
 from symmcd.diffusion.staged.environment import RADIAL, Environment, OrbitPairs
 from symmcd.diffusion.staged.flat_crystals import FlatCrystals
-from symmcd.diffusion.staged.geometry_layer import CHANNELS, GeometryLayer, OrbitFeatures, Surroundings, applied
+from symmcd.diffusion.staged.geometry_layer import (
+    CHANNELS,
+    ORBITS_TO,
+    GeometryLayer,
+    OrbitFeatures,
+    Surroundings,
+    applied,
+)
 from symmcd.diffusion.staged.tables import symmetry_tables
 from symmcd.settings import ModelSettings
 
@@ -67,13 +75,12 @@ class GeometryNetwork(nn.Module):
         share = multiplicity / atoms[crystal, None]
         sizes = torch.stack([around.spacing.log(), atoms.log() / 3, crystals.count / 5], dim=1)
         fraction = time_features(time / self.settings.steps, self.settings.time_features)
-        whole = self.crystal(torch.cat([z, sizes, fraction], dim=1)) + self.space_group(
-            tables.codes[crystals.space_group - 1]
-        )
+        whole = _rows(self.crystal, torch.cat([z, sizes, fraction], dim=1))
+        whole = whole + _rows(self.space_group, tables.codes[crystals.space_group - 1])
         site = torch.cat([self.axis(tables.site_symmetry[wyckoff]).flatten(1), multiplicity.log()], dim=1)
         element = self.element()[crystals.element]
-        whole = whole + self.composition(_mean_over_atoms(element, share, crystals))
-        h = element + self.site(site) + whole[crystal]
+        whole = whole + _rows(self.composition, _mean_over_atoms(element, share, crystals))
+        h = element + _rows(self.site, site) + whole[crystal]
         surroundings = Surroundings.of(pairs, around, len(h))
         known = OrbitFeatures.first(h, surroundings.orbits)
         message = h
@@ -82,9 +89,9 @@ class GeometryNetwork(nn.Module):
         message, h = message[: len(pairs.i)], known.h[: len(crystal)]
 
         pooled = _mean_over_atoms(h.float(), share, crystals)
-        direct, factor = self.lattice(self.norm(pooled)).float().chunk(2, dim=1)
-        push, pull = self.displacement(message).float(), self.virial(message).float()
-        steer, stretch = STEER * self.steer(h).float(), STEER * self.stretch(h).float()
+        direct, factor = _rows(self.lattice, self.norm(pooled)).float().chunk(2, dim=1)
+        push, pull = _rows(self.displacement, message).float(), _rows(self.virial, message).float()
+        steer, stretch = STEER * _rows(self.steer, h).float(), STEER * _rows(self.stretch, h).float()
         with torch.autocast(z.device.type, enabled=False):
             vectors, tensors = known.vectors[: len(h)], known.tensors[: len(h)]
             own = (steer[:, None] * torch.cat([vectors, applied(tensors, vectors)], dim=2)).sum(dim=2)
@@ -96,6 +103,16 @@ class GeometryNetwork(nn.Module):
         return GeometryPrediction(direct + (1 + factor) * virial, torch.where(tables.free[wyckoff], score, 0.0))
 
 
+def _rows(module: nn.Module, rows: Tensor) -> Tensor:
+    """`module` of each row (R, F), zeros added up to a multiple of `ORBITS_TO` rows.
+
+    Products of few rows take other routes through the libraries and round otherwise, and two hundred steps of sampling
+    make another crystal of a last digit, which must not depend on how many are sampled with it.
+    """
+    added = -len(rows) % ORBITS_TO
+    return module(pad(rows, (0, 0, 0, added)))[: len(rows)]
+
+
 def _mean_over_atoms(values: Tensor, share: Tensor, crystals: FlatCrystals) -> Tensor:
     """(B, F) means of (A, F), orbits counted with their `share` (A, 1) of the atoms."""
     return values.new_zeros(len(crystals), values.shape[1]).index_add(0, crystals.crystal, values * share)
@@ -104,11 +121,11 @@ def _mean_over_atoms(values: Tensor, share: Tensor, crystals: FlatCrystals) -> T
 def _fractional(force: Tensor, around: Environment, crystals: FlatCrystals) -> Tensor:
     """Displacements (A, 3) from Å to fractions of the edges, the size of the cell divided out."""
     size = around.spacing * crystals.atoms ** (1 / 3)
-    to_fractional = torch.linalg.inv(around.cell) * size[:, None, None]
-    return (force[:, None] @ to_fractional[crystals.crystal])[:, 0]
+    to_fractional = around.inverse * size[:, None, None]
+    return (force[:, :, None] * to_fractional[crystals.crystal]).sum(dim=1)
 
 
 def _in_basis(stress: Tensor) -> Tensor:
     """Symmetric tensors (B, 6), xx, yy, zz, xy, xz, yz, in the basis of k."""
     tensor = stress[:, [0, 3, 4, 3, 1, 5, 4, 5, 2]].view(-1, 3, 3)
-    return torch.einsum("bjk,ijk->bi", tensor, symmetry_tables(stress.device).basis)
+    return (tensor[:, None] * symmetry_tables(stress.device).basis).sum(dim=(2, 3))
