@@ -234,7 +234,7 @@ def test_shards_and_batch_sizes_change_no_crystal(trained, tmp_path):
 
 
 def test_crystals_of_the_shipped_weights_do_not_depend_on_the_batch_to_the_last_bit(tmp_path):
-    """Round-off grows over two hundred calls of the network: at least 8 of 40 became others before products were padded."""
+    """Round-off grows over two hundred calls of the network: at least 8 of 40 became others before rows were padded."""
     made = []
     for batch_size in (1, 5, 24):
         settings = SamplingSettings(number=24, batch_size=batch_size, steps=100)
