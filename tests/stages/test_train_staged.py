@@ -229,8 +229,8 @@ def test_shards_and_batch_sizes_change_no_crystal(trained, tmp_path):
     found = Samples.concatenate(parts)
     for name in ("number", "space_group", "start", "element", "site_symmetry"):
         np.testing.assert_array_equal(getattr(found, name), getattr(whole, name))
-    np.testing.assert_allclose((found.position - whole.position + 0.5) % 1 - 0.5, 0, atol=2e-3)
-    np.testing.assert_allclose(found.lattice, whole.lattice, atol=2e-3)
+    np.testing.assert_allclose((found.position - whole.position + 0.5) % 1 - 0.5, 0, atol=1e-4)
+    np.testing.assert_allclose(found.lattice, whole.lattice, atol=1e-4)
 
 
 def products_of_rows_are_apart() -> bool:
