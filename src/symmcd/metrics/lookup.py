@@ -71,16 +71,16 @@ def same_crystals(structures: Sequence[Structure], workers: int = 1) -> Callable
     for place, structure in enumerate(structures):
         of_composition[composition_key(structure)].append(place)
     groups = sorted((places for places in of_composition.values() if len(places) > 1), key=len, reverse=True)
-    pairs = set()
+    matched = set()
     answers = work("symmcd.metrics.lookup:pairs", [[structures[i] for i in g] for g in groups], workers, SECONDS)
     late = []
     for number, outcome in answers:
         if outcome.status == "ok":
-            pairs |= {(groups[number][a], groups[number][b]) for a, b in outcome.value}
+            matched |= {(groups[number][a], groups[number][b]) for a, b in outcome.value}
         else:
             late += groups[number]
     here, undecided = matching(structures), set(late)  # where a process failed, this one says why
-    return lambda i, j: here(i, j) if i in undecided else (min(i, j), max(i, j)) in pairs
+    return lambda i, j: here(i, j) if i in undecided else (min(i, j), max(i, j)) in matched
 
 
 def looked_up(item: tuple[str, int, Structure]) -> Found:
