@@ -32,7 +32,7 @@ def relative(found: torch.Tensor, expected: torch.Tensor) -> float:
 
 
 @pytest.mark.parametrize(
-    ("name", "device", "amx", "width", "expected"),
+    ("name", "device", "instructions", "width", "expected"),
     [
         ("auto", CUDA, False, 32, torch.bfloat16),
         ("auto", CPU, True, 256, torch.bfloat16),
@@ -42,14 +42,28 @@ def relative(found: torch.Tensor, expected: torch.Tensor) -> float:
         ("bfloat16", CPU, False, 32, torch.bfloat16),
     ],
 )
-def test_auto_takes_what_the_device_is_made_for(monkeypatch, name, device, amx, width, expected):
-    monkeypatch.setattr(precision, "has_matrix_unit", lambda: amx)
+def test_auto_takes_what_the_device_is_made_for(monkeypatch, name, device, instructions, width, expected):
+    monkeypatch.setattr(precision, "multiplies_bfloat16", lambda: instructions)
     assert choose_precision(name, device, width) is expected
 
 
-def test_a_torch_that_cannot_tell_has_no_matrix_unit(monkeypatch):
+def test_a_torch_that_cannot_tell_has_no_instructions(monkeypatch):
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
-    assert not precision.has_matrix_unit()
+    assert not precision.multiplies_bfloat16()
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "expected"),
+    [
+        ({"amx_bf16": True, "avx512_bf16": True}, True),  # Intel since Sapphire Rapids
+        ({"avx512_bf16": True}, True),  # AMD since Zen 4: torch has no key for AMX there
+        ({"amx_bf16": False, "avx512_bf16": False, "avx512_f": True}, False),
+        ({"architecture": "aarch64"}, False),
+    ],
+)
+def test_either_set_of_instructions_will_do(monkeypatch, capabilities, expected):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    assert precision.multiplies_bfloat16() is expected
 
 
 def trained_heads(network: torch.nn.Module) -> torch.nn.Module:

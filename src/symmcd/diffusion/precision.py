@@ -1,7 +1,8 @@
 """In which precision matrix products run: bfloat16 where a device is made for it, else float32.
 
-CUDA devices and processors with AMX multiply matrices of bfloat16 several times as fast as of float32.  Weights,
-optimiser, noise, distances and losses stay float32; autocast lowers what goes into a product.
+CUDA devices and processors with instructions for it (Intel's AMX, AVX-512 BF16 of AMD's Zen 4 and 5) multiply matrices
+of bfloat16 several times as fast as of float32.  Weights, optimiser, noise, distances and losses stay float32; autocast
+lowers what goes into a product.
 """
 
 from __future__ import annotations
@@ -14,20 +15,21 @@ from torch import nn
 from symmcd.settings import Precision
 
 NARROWEST = 256  # width below which a CPU loses by changing precision what its products gain (bench/README.md)
+INSTRUCTIONS = ("amx_bf16", "avx512_bf16")  # either makes products of bfloat16 4 to 7 times as fast (bench/README.md)
 
 
 def choose_precision(name: Precision, device: torch.device, width: int) -> torch.dtype:
     """The precision of the products of a network of `width` on `device`; ``auto`` takes the faster one."""
     if name == "auto":
-        lower = device.type == "cuda" or (has_matrix_unit() and width >= NARROWEST)
+        lower = device.type == "cuda" or (multiplies_bfloat16() and width >= NARROWEST)
         return torch.bfloat16 if lower else torch.float32
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
 
 
-def has_matrix_unit() -> bool:
-    """Whether this processor has AMX for bfloat16; False where torch is too old to tell."""
+def multiplies_bfloat16() -> bool:
+    """Whether this processor has instructions for products of bfloat16; False where torch is too old to tell."""
     capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(capabilities.get("amx_bf16", False))
+    return any(capabilities.get(name) for name in INSTRUCTIONS)
 
 
 def products(device: torch.device | str, precision: torch.dtype) -> torch.autocast:
