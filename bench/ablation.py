@@ -25,13 +25,12 @@ import torch
 
 from symmcd.settings import ModelSettings, TrainingSettings
 from symmcd.stages import train
-from symmcd.stages.train import STAGED_PARTS
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--units", type=Path, required=True, help="folder with train.npz and val.npz")
-    parser.add_argument("--part", choices=STAGED_PARTS, default="geometry")
+    parser.add_argument("--part", choices=("wyckoff", "geometry"), default="geometry")
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--rate", type=float, default=1.5e-3, help="learning rate")
     parser.add_argument("--dropout", type=float, default=0.3, help="of the Wyckoff network")

@@ -314,7 +314,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--model-settings", metavar="JSON", help="the section `model` as JSON")
     command.add_argument(
-        "--part", choices=("wyckoff", "geometry"), help="train one network of a staged model (default: all, then join)"
+        "--part",
+        metavar="PART",
+        help="train one network of a staged model: wyckoff, wyckoff_2 …, geometry (default: all, then join)",
     )
     commands.add(
         "sample",

@@ -94,13 +94,18 @@ class ModelSettings:
     wyckoff_width: int = 192  # of the transformer for Wyckoff positions and elements; `staged` only, like what follows
     wyckoff_layers: int = 6
     wyckoff_heads: int = 4
+    wyckoff_networks: int = 1  # such transformers, trained apart: the mean of their probabilities is what is drawn from
     dropout: float = 0.2
 
     def __post_init__(self) -> None:
         if min(self.width, self.layers, self.frequencies, self.steps) < 1:
             raise InputError("model.width, .layers, .frequencies and .steps must be at least 1")
-        if min(self.wyckoff_width, self.wyckoff_layers, self.wyckoff_heads) < 1 or not 0 <= self.dropout < 1:
-            raise InputError("model.wyckoff_width, .wyckoff_layers and .wyckoff_heads at least 1, .dropout from 0 to 1")
+        of_wyckoff = self.wyckoff_width, self.wyckoff_layers, self.wyckoff_heads, self.wyckoff_networks
+        if min(of_wyckoff) < 1 or not 0 <= self.dropout < 1:
+            raise InputError(
+                "model.wyckoff_width, .wyckoff_layers, .wyckoff_heads and .wyckoff_networks at least 1, "
+                ".dropout from 0 to 1"
+            )
         if self.wyckoff_width % self.wyckoff_heads:
             raise InputError(
                 f"model.wyckoff_width = {self.wyckoff_width}: a multiple of .wyckoff_heads = {self.wyckoff_heads}"
@@ -112,6 +117,13 @@ class ModelSettings:
                 f"model.sigma_min = {self.sigma_min} must lie between 0 and model.sigma_max = {self.sigma_max}"
             )
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Networks trained apart: ``wyckoff``, ``wyckoff_2`` …, ``geometry`` of our model, none of a joint one."""
+        if self.kind != "staged":
+            return ()
+        return "wyckoff", *(f"wyckoff_{number}" for number in range(2, self.wyckoff_networks + 1)), "geometry"
+
 
 @dataclass(frozen=True)
 class TrainingSettings:
@@ -120,7 +132,7 @@ class TrainingSettings:
     epochs: int = 1000
     wyckoff_epochs: int = 200  # of the network for Wyckoff positions and elements (model.kind: staged)
     batch_size: int = 512
-    precision: Precision = "auto"  # of matrix products; auto: bfloat16 on CUDA and on processors with AMX
+    precision: Precision = "auto"  # of matrix products; auto: bfloat16 on CUDA and processors that multiply it
     crystals_at_once: int = 0  # of a batch, gradients added up over its parts: less memory, more time; 0 = all
     learning_rate: float = 1e-3
     weight_decay: float = 0.0  # decoupled from the gradient (AdamW)

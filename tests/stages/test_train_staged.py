@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import itertools
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -108,8 +110,30 @@ def test_network_by_network_is_the_same_as_in_one_go(data, trained, tmp_path, ca
         train.run(*files, tmp_path, SMALL_STAGED, TRAINING, seed=3, device="cpu", part=part)
     assert capsys.readouterr().out.count("M parameters") == 2, "the last call only puts the two together"
     assert_same_weights(tmp_path, trained)
-    with pytest.raises(InputError, match="only a model of kind 'staged' has parts: wyckoff, geometry"):
+    with pytest.raises(InputError, match="of kind 'staged', has the parts wyckoff, geometry"):
         train.run(*files, tmp_path, SMALL_STAGED, TRAINING, part="elements")
+
+
+def test_wyckoff_networks_are_trained_apart_and_drawn_from_together(data, trained, tmp_path, capsys):
+    """The first is what a model of one has; each part may be trained alone, and more may be added later."""
+    files, model = (data / "train.npz", data / "val.npz"), dataclasses.replace(SMALL_STAGED, wyckoff_networks=3)
+    assert model.parts == ("wyckoff", "wyckoff_2", "wyckoff_3", "geometry")
+    shutil.copytree(trained, tmp_path / "run")
+    train.run(*files, tmp_path / "run", model, TRAINING, seed=3, device="cpu", part="wyckoff_3")
+    train.run(*files, tmp_path / "run", model, TRAINING, seed=3, device="cpu")
+    assert capsys.readouterr().out.count("M parameters") == 2, "two are new"
+    train.run(*files, tmp_path / "at_once", model, TRAINING, seed=3, device="cpu")
+    assert_same_weights(tmp_path / "run", tmp_path / "at_once")
+
+    tensors, alone = (load_file(folder / "denoiser.safetensors") for folder in (tmp_path / "run", trained))
+    members = [tensors[f"weights/{part}.element_head.weight"] for part in model.parts[:3]]
+    np.testing.assert_array_equal(members[0], alone["weights/wyckoff.element_head.weight"])
+    assert all((a != b).any() for a, b in itertools.combinations(members, 2))
+    assert losses_of(tmp_path / "run") == losses_of(trained), "of the first"
+    generator = Generator.load(tmp_path / "run/denoiser.safetensors", "cpu")
+    assert len(generator.generate(3, seed=1, steps=2)) == 3
+    with pytest.raises(InputError, match="has the parts wyckoff, wyckoff_2, wyckoff_3, geometry"):
+        train.run(*files, tmp_path, model, TRAINING, part="wyckoff_4")
 
 
 def test_other_settings_of_one_network_leave_the_other_alone(data, trained, tmp_path, capsys):

@@ -1,7 +1,7 @@
-# The denoiser: one network, or the two of a staged model, which train side by side.
+# The denoiser: one network, or those of a staged model, which train side by side.
 
 
-PARTS = ["wyckoff", "geometry"] if CONFIG["model"].kind == "staged" and not CONFIG["training"].weights else []
+PARTS = () if CONFIG["training"].weights else CONFIG["model"].parts
 
 
 rule train_part:
@@ -15,6 +15,8 @@ rule train_part:
         "<logs>/train_part/seed{seed}_{part}.log",
     benchmark:
         "<benchmarks>/train_part/seed{seed}_{part}.tsv"
+    wildcard_constraints:
+        part=r"wyckoff(_\d+)?",
     conda:
         "../envs/torch.yaml"
     threads: max(1, min(8, workflow.cores // 2))
@@ -22,12 +24,24 @@ rule train_part:
         gpu=GPUS,
     params:
         device=device,
+        part=lambda wildcards, output: Path(output.weights).parent.name,
         directory=lambda wildcards, output: Path(output.weights).parents[1],
         model=settings("model"),
         settings=settings("training"),
     shell:
-        "symmcd train {input.train} {input.val} {params.directory} --part {wildcards.part} --seed {wildcards.seed}"
+        "symmcd train {input.train} {input.val} {params.directory} --part {params.part} --seed {wildcards.seed}"
         " --device {params.device} --model-settings {params.model:q} --settings {params.settings:q} 2>&1 | tee {log}"
+
+
+use rule train_part as train_geometry with:
+    output:
+        weights="<results>/training/seed{seed}/geometry/weights.safetensors",
+        losses="<results>/training/seed{seed}/geometry/losses.csv",
+    log:
+        "<logs>/train_part/seed{seed}_geometry.log",
+    benchmark:
+        "<benchmarks>/train_part/seed{seed}_geometry.tsv"
+    priority: 1  # it takes longest: Wyckoff networks train beside it, one after the other
 
 
 rule train:
@@ -35,7 +49,9 @@ rule train:
         train="<results>/asymmetric_units/train.npz",
         val="<results>/asymmetric_units/val.npz",
         parts=expand(
-            "<results>/training/seed{{seed}}/{part}/{file}", part=PARTS, file=["weights.safetensors", "losses.csv"]
+            "<results>/training/seed{{seed}}/{part}/{file}",
+            part=PARTS,
+            file=["weights.safetensors", "losses.csv"],
         ),
     output:
         denoiser="<results>/training/seed{seed}/denoiser.safetensors",

@@ -1,7 +1,7 @@
 """Stage ``train``: asymmetric units → the weights of a denoiser, with a row of losses an epoch.
 
-The paper's joint denoiser is one network; a staged model is two, which do not need each other to be trained: one after
-the other, or each by a process of its own (`part`), after which a call without `part` puts them together.
+The paper's joint denoiser is one network; a staged model is two or more, which do not need each other to be trained:
+one after the other, or each by a process of its own (`part`), after which a call without `part` puts them together.
 """
 
 from __future__ import annotations
@@ -45,15 +45,14 @@ from symmcd.storage import atomic_path, read_units
 
 CPU_FLOPS = 1e11  # a generous guess of what two cores do in a second
 SURROUNDINGS = 4.0  # what a staged model spends on distances to images and its second network, over its matrix products
-STAGED_PARTS = ("wyckoff", "geometry")
-JOINT_ONLY = ("frequencies", "aggregation", "standardise_lattice")
-NOT_OF: dict[str | None, dict[str, tuple[str, ...]]] = {  # settings that do not matter to a part
+NEITHER = ("wyckoff_networks", "frequencies", "aggregation", "standardise_lattice")
+NOT_OF: dict[str, dict[str, tuple[str, ...]]] = {  # settings that do not matter to a network
     "wyckoff": {
-        "model": ("width", "layers", "time_features", "steps", "sigma_min", "sigma_max", *JOINT_ONLY),
+        "model": ("width", "layers", "time_features", "steps", "sigma_min", "sigma_max", *NEITHER),
         "training": ("epochs", "loss_weights"),
     },
     "geometry": {
-        "model": ("wyckoff_width", "wyckoff_layers", "wyckoff_heads", "dropout", *JOINT_ONLY),
+        "model": ("wyckoff_width", "wyckoff_layers", "wyckoff_heads", "dropout", *NEITHER),
         "training": ("wyckoff_epochs", "loss_weights"),
     },
 }
@@ -80,7 +79,8 @@ def run(
         train, val: asymmetric units.
         output_dir: gets ``denoiser.safetensors`` and ``losses.csv``; the parts of a staged model have folders in it.
         model, settings, seed, device: as in the configuration.
-        part: ``wyckoff`` or ``geometry`` of a staged model, to train it alone; None trains what is not trained yet.
+        part: ``wyckoff``, ``wyckoff_2`` … or ``geometry`` of a staged model, to train it alone; None trains what is not
+            trained yet.
 
     Raises:
         InputError: unusable data, no CUDA device, or a network that a CPU would train for more than a day.
@@ -89,8 +89,9 @@ def run(
     units, validation = read_units(train), read_units(val)
     if not len(units) or not len(validation):
         raise InputError(f"{train if not len(units) else val}: no crystals to train on")
-    if part is not None and (model.kind != "staged" or part not in STAGED_PARTS):
-        raise InputError(f"--part {part}: only a model of kind 'staged' has parts: {', '.join(STAGED_PARTS)}")
+    if part is not None and part not in model.parts:
+        has = f"the parts {', '.join(model.parts)}" if model.parts else "no parts"
+        raise InputError(f"--part {part}: this model, of kind {model.kind!r}, has {has}")
     if settings.weights:
         adopt(settings.weights, output_dir)
         return
@@ -165,10 +166,10 @@ def train_joint(task: Task, output_dir: Path) -> None:
 
 
 def train_staged(task: Task, output_dir: Path, part: str | None) -> None:
-    """Two networks, or the one that `part` names; both are put together where neither is named."""
+    """All networks, or the one that `part` names; they are put together where none is named."""
     weights: dict[str, Tensor] = {}
     provenance = task.provenance
-    for name in STAGED_PARTS if part is None else (part,):
+    for name in task.model.parts if part is None else (part,):
         found, provenance[name] = train_part(task, output_dir / name, name)
         weights |= {f"{name}.{key}": value for key, value in found.items()}
     if part is None and task.process.writes:
@@ -176,7 +177,8 @@ def train_staged(task: Task, output_dir: Path, part: str | None) -> None:
         statistics = DataStatistics.of(task.units).tensors() | {f"lattice_scale.{k}": v for k, v in scale.items()}
         path = output_dir / "denoiser.safetensors"
         write_checkpoint(path, weights, statistics, task.model, provenance)
-        join_losses([output_dir / name / "losses.csv" for name in STAGED_PARTS], output_dir / "losses.csv")
+        # of several Wyckoff networks the first; the others' tables stay in their folders
+        join_losses([output_dir / name / "losses.csv" for name in ("wyckoff", "geometry")], output_dir / "losses.csv")
         print(f"wrote {path} ({sum(w.numel() for w in weights.values())} values)")
 
 
@@ -187,19 +189,27 @@ def train_part(task: Task, folder: Path, name: str) -> tuple[dict[str, Tensor], 
     finished = read_part(path, print_)
     if finished is not None:
         return finished
-    torch.manual_seed(mixed_seed(task.seed, STAGED_PARTS.index(name)))
+    number, seed = member(name), task.seed
+    if number > 1:  # another start, another order of the crystals
+        seed = mixed_seed(task.seed, number)
+    torch.manual_seed(mixed_seed(seed, int(name == "geometry")))
     objective: Objective
-    if name == "wyckoff":
+    if number:
         objective = WyckoffObjective(task.model, task.units, task.validation, task.where, task.settings.precision)
         epochs = task.settings.wyckoff_epochs
     else:
         objective = GeometryObjective(task.model, task.units, task.validation, task.where, task.settings.precision)
         epochs = task.settings.epochs
-    finished = minimise(objective, folder, task.settings, epochs, task.seed, print_, task.process)
+    finished = minimise(objective, folder, task.settings, epochs, seed, print_, task.process)
     if task.process.writes:
         write_part(path, *finished, print_)
         print(f"wrote {path}")
     return finished
+
+
+def member(part: str) -> int:
+    """Number of a Wyckoff network, from 1: ``wyckoff``, ``wyckoff_2`` …; 0 of the geometry network."""
+    return 0 if part == "geometry" else int(part.partition("_")[2] or 1)
 
 
 def refuse_paper_scale(model: ModelSettings, settings: TrainingSettings, units: AsymmetricUnits) -> None:
@@ -239,13 +249,13 @@ def fingerprint(
         **hashes,
     }
     del values["training"]["weights"]  # there are none, or nothing would be trained
-    for section, names in NOT_OF.get(part, {}).items():
+    for section, names in NOT_OF.get((part or "").partition("_")[0], {}).items():
         values[section] = {name: value for name, value in values[section].items() if name not in names}
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def join_losses(parts: Sequence[Path], path: Path) -> None:
-    """One table of the losses of several parts, epoch by epoch; seconds add up, totals stay with the parts."""
+    """One table of the losses of parts that have different ones; seconds add up, totals stay with the parts."""
     rows: dict[int, dict[str, Any]] = {}
     names: list[str] = []
     for part in parts:

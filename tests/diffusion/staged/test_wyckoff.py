@@ -15,6 +15,7 @@ from symmcd.diffusion.random_streams import CrystalStreams
 from symmcd.diffusion.sampler import Sampler
 from symmcd.diffusion.staged.model import draw_sequences
 from symmcd.diffusion.staged.objectives import WyckoffObjective, negative_log_likelihood
+from symmcd.diffusion.staged.wyckoff_ensemble import WyckoffEnsemble
 from symmcd.diffusion.staged.wyckoff_network import WyckoffNetwork
 from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences, reduced_multiplicity
 from symmcd.errors import InputError
@@ -63,6 +64,25 @@ def test_probabilities_of_all_legal_crystals_add_up_to_one(network, group):
     )
     total = sum(math.exp(-nll(small, every.select(torch.tensor([i])))) for i in range(number))
     assert total == pytest.approx(1, abs=1e-4)
+
+
+def test_several_networks_are_the_mean_of_their_probabilities(network):
+    """Place by place, so that illegal crystals stay impossible and the chances of each next choice add up to one."""
+    torch.manual_seed(5)
+    other = WyckoffNetwork(SMALL_STAGED).eval()
+    other.seen.copy_(network.seen)
+    sequences = WyckoffSequences.from_units(random_units(30, seed=5, groups=(2, 47, 62)))
+    mask = sequences.mask
+    with torch.no_grad():
+        both = WyckoffEnsemble([network, other, other])(sequences)
+        said = network(sequences), other(sequences)
+        again = WyckoffEnsemble([network])(sequences)
+    for name in ("wyckoff", "element"):
+        one, two = (torch.softmax(getattr(logits, name)[mask].double(), dim=-1) for logits in said)
+        found = getattr(both, name)[mask].exp()
+        torch.testing.assert_close(found.double(), (one + 2 * two) / 3, atol=1e-6, rtol=1e-5)
+        assert torch.equal(found == 0, one == 0)
+        torch.testing.assert_close(getattr(again, name), getattr(said[0], name), atol=0, rtol=0)
 
 
 def test_sequences_are_sorted_and_padding_changes_nothing(network):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from symmcd.diffusion.categorical import draw
 from symmcd.diffusion.checkpoint import Checkpoint, under
@@ -17,6 +18,7 @@ from symmcd.diffusion.staged.geometry_network import GeometryNetwork
 from symmcd.diffusion.staged.geometry_process import GeometryProcess, reverse
 from symmcd.diffusion.staged.lattice_scale import LatticeScale
 from symmcd.diffusion.staged.tables import symmetry_tables
+from symmcd.diffusion.staged.wyckoff_ensemble import WyckoffEnsemble
 from symmcd.diffusion.staged.wyckoff_network import WyckoffNetwork
 from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences, candidates
 from symmcd.settings import Precision
@@ -25,14 +27,19 @@ WYCKOFF, ELEMENT = 2, 3  # draws of random numbers; the geometry's are in `geome
 
 
 class StagedModel:
-    """Two trained networks and their scales."""
+    """Trained networks, those for positions and elements as one, and the scales of the geometry."""
 
     def __init__(self, checkpoint: Checkpoint, precision: Precision = "auto") -> None:
         device = checkpoint.statistics.lattice_mean.device
-        self.wyckoff, self.geometry = WyckoffNetwork(checkpoint.settings), GeometryNetwork(checkpoint.settings)
-        for name, network in (("wyckoff.", self.wyckoff), ("geometry.", self.geometry)):
-            network.load_state_dict(under(name, checkpoint.weights))
+        networks: dict[str, nn.Module] = {
+            part: (GeometryNetwork if part == "geometry" else WyckoffNetwork)(checkpoint.settings)
+            for part in checkpoint.settings.parts
+        }
+        for part, network in networks.items():
+            network.load_state_dict(under(f"{part}.", checkpoint.weights))
             network.to(device).eval().requires_grad_(requires_grad=False)
+        self.geometry = cast("GeometryNetwork", networks.pop("geometry"))
+        self.wyckoff = WyckoffEnsemble(cast("Iterable[WyckoffNetwork]", networks.values()))
         self.precision = choose_precision(precision, device, checkpoint.settings.width)
         lowered(self.geometry, self.precision)
         scale = LatticeScale(**under("lattice_scale.", checkpoint.tensors))
@@ -64,7 +71,7 @@ class StagedModel:
 
 
 def draw_sequences(
-    network: WyckoffNetwork,
+    network: WyckoffNetwork | WyckoffEnsemble,
     space_group: Tensor,
     orbits: Tensor,
     padded: int,

@@ -1,0 +1,45 @@
+"""Several Wyckoff networks, trained apart, that are drawn from as one.
+
+Each learns the same crystals from another start, and has its own mistakes where there are few of them: the mean of
+their probabilities is nearer to unseen crystals than any of them (docs/model-study.md).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from symmcd.diffusion.staged.wyckoff_network import Logits, WyckoffNetwork
+from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
+
+
+class WyckoffEnsemble(nn.Module):
+    """The arithmetic mean of the probabilities of its members, place by place: again one distribution over crystals."""
+
+    def __init__(self, members: Iterable[WyckoffNetwork]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    @property
+    def seen(self) -> Tensor:
+        """(118,) elements of the training set."""
+        return cast("Tensor", self.members[0].seen)
+
+    def forward(self, crystals: WyckoffSequences, allowed: Tensor | None = None) -> Logits:
+        """As `WyckoffNetwork.forward`; of several members, logarithms of probabilities."""
+        said: list[Logits] = [member(crystals, allowed) for member in self.members]
+        if len(said) == 1:
+            return said[0]
+        return Logits(
+            _log_mean(torch.stack([logits.wyckoff for logits in said])),
+            _log_mean(torch.stack([logits.element for logits in said])),
+        )
+
+
+def _log_mean(logits: Tensor) -> Tensor:
+    """Logarithm of the mean over members, (…, K), of the probabilities that logits (members, …, K) stand for."""
+    return logits.log_softmax(dim=-1).logsumexp(dim=0) - math.log(len(logits))
