@@ -39,7 +39,7 @@ SMALL = {"width": 16, "layers": 1, "frequencies": 4, "steps": 20, "wyckoff_width
          "wyckoff_heads": 2}  # fmt: skip
 JOINT_SMALL = {name: SMALL[name] for name in ("width", "layers", "frequencies", "steps")}
 PAPER = {"kind": "joint", "width": 1024, "layers": 8, "frequencies": 128, "standardise_lattice": False}
-STAGED_TRAINING = {"epochs": 600, "wyckoff_epochs": 40, "batch_size": 256, "validate_every": 10}
+STAGED_TRAINING = {"epochs": 600, "wyckoff_epochs": 90, "batch_size": 256, "validate_every": 4, "patience": 8}
 PAPER_TRAINING = {"epochs": 2000, "batch_size": 512, "validate_every": 20, "checkpoint_minutes": 60}
 LOSSES = r"^epoch .*val|parameters|^wrote"
 
@@ -124,6 +124,11 @@ def outcome(job: Job, output: Path, limit: float) -> tuple[str, float, list[str]
         text = log.read_bytes()[skip:].decode(errors="replace").splitlines()
         kept = [line for line in text if re.search(job.keep, line)][-job.last :]
         found += kept if status == "done" else [*kept, "", "```", *text[-12:], "```"]
+    if len(logs) > 1:  # one file in the end: few may come back
+        with (output / "log.txt").open("ab") as whole:
+            for log in logs:
+                whole.write(log.read_bytes())
+                log.unlink()
     return status, seconds, found + extra
 
 
@@ -239,7 +244,7 @@ def staged_training(given: argparse.Namespace, minutes: float, samples: int, *, 
 
     folder = given.work / "staged"
     minutes = 0.01 if given.smoke else minutes
-    model = {"wyckoff_networks": 3}
+    model = {"wyckoff_width": 128, "wyckoff_layers": 4, "wyckoff_networks": 4}  # 33 MB with the geometry
     if given.smoke:
         model |= {name: value for name, value in SMALL.items() if name != "frequencies"}
     command = train(given, folder, model, STAGED_TRAINING, minutes)

@@ -30,7 +30,7 @@ def run(data, part, *options):
     ("part", "only", "files"),
     [
         ("first", ["check", "staged", "constants"], ["log.txt"]),
-        ("weights", [], ["denoiser.safetensors.0", "losses.csv", "staged_samples.npz", "train0.log", "train1.log"]),
+        ("weights", [], ["denoiser.safetensors.0", "losses.csv", "staged_samples.npz"]),
         ("paper", [], ["losses.csv", "paper200_samples.npz", "paper1000_samples.npz"]),
     ],
 )
