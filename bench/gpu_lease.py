@@ -239,17 +239,13 @@ PARTS: dict[str, Callable[[argparse.Namespace], list[Job]]] = {
 
 
 def staged_training(given: argparse.Namespace, minutes: float, samples: int, *, returned: bool = True) -> list[Job]:
-    """All networks at once, joined, sampled, and the weights in pieces unless they are not `returned`."""
-    from symmcd.settings import ModelSettings
-
+    """Both networks at once, joined, sampled, and the weights in pieces unless they are not `returned`."""
     folder = given.work / "staged"
     minutes = 0.01 if given.smoke else minutes
-    model = {"wyckoff_width": 128, "wyckoff_layers": 4, "wyckoff_networks": 4}  # 33 MB with the geometry
-    if given.smoke:
-        model |= {name: value for name, value in SMALL.items() if name != "frequencies"}
+    model = {name: value for name, value in SMALL.items() if name != "frequencies"} if given.smoke else {}
     command = train(given, folder, model, STAGED_TRAINING, minutes)
     denoiser = folder / "denoiser.safetensors"
-    parts = tuple((*command, "--part", part) for part in ModelSettings(**model).parts)
+    parts = tuple((*command, "--part", part) for part in ("wyckoff", "geometry"))
     keep = lambda: [*copied(given, folder / "losses.csv"), *(pieces(given, denoiser) if returned else [])]  # noqa: E731
     return [
         Job("train", parts, 60 * minutes + 60, 45, LOSSES, 4),

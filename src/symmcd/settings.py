@@ -94,7 +94,7 @@ class ModelSettings:
     wyckoff_width: int = 192  # of the transformer for Wyckoff positions and elements; `staged` only, like what follows
     wyckoff_layers: int = 6
     wyckoff_heads: int = 4
-    wyckoff_networks: int = 1  # such transformers, trained apart: the mean of their probabilities is what is drawn from
+    wyckoff_networks: int = 1  # such transformers, trained apart; the mean of their probabilities is drawn from
     dropout: float = 0.2
 
     def __post_init__(self) -> None:

@@ -14,14 +14,14 @@ AFTER_RELAX = {"gather_relaxed", "hull", "sun", "report"}
 AFTER_REPLICATE = {"score", "fingerprint", "summarise", "relax"} | AFTER_RELAX
 AFTER_TRAIN = {"sample", "replicate"} | AFTER_REPLICATE
 PREDICTOR = {"predictor_variant", "predictor"}
-AFTER_REDUCE = {"train_part", "train", "reference", "fingerprint_test"} | PREDICTOR | AFTER_TRAIN
+AFTER_REDUCE = {"train_part", "train_geometry", "train", "reference", "fingerprint_test"} | PREDICTOR | AFTER_TRAIN
 
 # a change of configuration -> the rules that run again, and no more
 RERUNS = {
     "data: {limit: 5}": {"download", "reduce"} | AFTER_REDUCE,
     "reduce: {symprec: 0.05}": {"reduce"} | AFTER_REDUCE,
-    "model: {width: 512}": {"train_part", "train"} | AFTER_TRAIN,
-    "training: {epochs: 1999}": {"train_part", "train"} | AFTER_TRAIN,
+    "model: {width: 512}": {"train_part", "train_geometry", "train"} | AFTER_TRAIN,
+    "training: {epochs: 1999}": {"train_part", "train_geometry", "train"} | AFTER_TRAIN,
     "sampling: {number: 9000}": AFTER_TRAIN,
     "replicate: {cif_folder_limit: 10}": {"replicate"} | AFTER_REPLICATE,
     "score: {symprec: 0.05}": {"score", "summarise", "report"},
@@ -32,7 +32,7 @@ RERUNS = {
     "report: {title: again}": {"report"},
     "shards: {relax: 9}": {"relax"} | AFTER_RELAX,
     "shards: {score: 3}": {"score", "summarise", "report"},
-    "seed: 1": {"train_part", "train", "summarise", "relax"} | PREDICTOR | AFTER_TRAIN,
+    "seed: 1": {"train_part", "train_geometry", "train", "summarise", "relax"} | PREDICTOR | AFTER_TRAIN,
     "{device: cuda}": set(),  # another machine computes nothing again
 }
 
@@ -67,7 +67,7 @@ def test_each_configuration_plans_the_whole_chain(workflow, name):
 def test_given_weights_are_taken_without_training(workflow):
     weights = "training={weights: mp20}"
     planned = workflow.planned("--configfile", "config/cpu.yaml", "--config", weights)
-    assert "train_part" not in planned
+    assert not {"train_part", "train_geometry"} & set(planned)
     assert planned["train"] == 1
 
 
