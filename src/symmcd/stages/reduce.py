@@ -6,12 +6,13 @@ import csv
 import dataclasses
 import itertools
 import os
+import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 import numpy as np
@@ -88,8 +89,24 @@ def _reduced(
     if workers == 1:
         yield from map(work, chunks)
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("forkserver")) as pool:
+    with ProcessPoolExecutor(workers, get_context("forkserver"), initializer=end_with_parent) as pool:
         yield from pool.map(work, chunks)
+
+
+def end_with_parent() -> None:
+    """In a worker: end it when the process that it works for has ended, killed or not.
+
+    Otherwise it would wait for its next task for ever, its standard output open: who reads that, such as the `tee` of a
+    rule, would wait too.
+    """
+    parent = parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def reduce_chunk(
