@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import cast
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -26,20 +26,17 @@ from symmcd.settings import Precision
 WYCKOFF, ELEMENT = 2, 3  # draws of random numbers; the geometry's are in `geometry_process`, the template's is 5
 
 
+Network = TypeVar("Network", bound=nn.Module)
+
+
 class StagedModel:
     """Trained networks, those for positions and elements as one, and the scales of the geometry."""
 
     def __init__(self, checkpoint: Checkpoint, precision: Precision = "auto") -> None:
         device = checkpoint.statistics.lattice_mean.device
-        networks: dict[str, nn.Module] = {
-            part: (GeometryNetwork if part == "geometry" else WyckoffNetwork)(checkpoint.settings)
-            for part in checkpoint.settings.parts
-        }
-        for part, network in networks.items():
-            network.load_state_dict(under(f"{part}.", checkpoint.weights))
-            network.to(device).eval().requires_grad_(requires_grad=False)
-        self.geometry = cast("GeometryNetwork", networks.pop("geometry"))
-        self.wyckoff = WyckoffEnsemble(cast("Iterable[WyckoffNetwork]", networks.values()))
+        *wyckoff, geometry = checkpoint.settings.parts
+        self.wyckoff = WyckoffEnsemble(trained(WyckoffNetwork(checkpoint.settings), checkpoint, p) for p in wyckoff)
+        self.geometry = trained(GeometryNetwork(checkpoint.settings), checkpoint, geometry)
         self.precision = choose_precision(precision, device, checkpoint.settings.width)
         lowered(self.geometry, self.precision)
         scale = LatticeScale(**under("lattice_scale.", checkpoint.tensors))
@@ -68,6 +65,12 @@ class StagedModel:
         tables = symmetry_tables(space_group.device)
         position = tables.positions(crystals.u, crystals.wyckoff) % 1.0
         return crystals.k, crystals.element, position, tables.site_symmetry[crystals.wyckoff]
+
+
+def trained(network: Network, checkpoint: Checkpoint, part: str) -> Network:
+    """`network` with the weights of `part`, ready to be asked."""
+    network.load_state_dict(under(f"{part}.", checkpoint.weights))
+    return network.to(checkpoint.statistics.lattice_mean.device).eval().requires_grad_(requires_grad=False)
 
 
 def draw_sequences(
