@@ -1,7 +1,7 @@
 """Where does a model lose?  Each stage judged with the truth in place of what comes before it.
 
     python bench/oracle.py --checkpoint results-cpu/training/seed0/denoiser.safetensors \
-        --units results-cpu/asymmetric_units/val.npz --number 500 --steps 25 50 100 [--no-corrector]
+        --units results-cpu/asymmetric_units/val.npz --number 500 --steps 25 50 100 [--proposals 4] [--no-corrector]
     python bench/oracle.py --overlaps results-cpu/crystals/units.npz
 
 With `--checkpoint` (a staged model): geometries for the Wyckoff positions and elements of real crystals.  Printed for
@@ -29,9 +29,9 @@ from symmcd.diffusion.noise_schedule import reverse_times
 from symmcd.diffusion.random_streams import CrystalStreams
 from symmcd.diffusion.staged import geometry_process
 from symmcd.diffusion.staged.flat_crystals import FlatCrystals
-from symmcd.diffusion.staged.geometry_process import reverse
 from symmcd.diffusion.staged.lattice_scale import SIZE
 from symmcd.diffusion.staged.model import StagedModel
+from symmcd.diffusion.staged.proposals import likeliest_geometry
 from symmcd.diffusion.staged.tables import symmetry_tables
 from symmcd.storage import read_units
 
@@ -64,17 +64,17 @@ def structures(units: AsymmetricUnits) -> list[Structure | None]:
 
 
 def geometry(
-    model: StagedModel, units: AsymmetricUnits, steps: int, corrector: bool, batch: int = 250
+    model: StagedModel, units: AsymmetricUnits, steps: int, proposals: int, corrector: bool, batch: int = 250
 ) -> AsymmetricUnits:
     """Sampled geometries for the positions and elements of `units`."""
+    sampler = {"corrector": corrector, "proposals": proposals}
     parts, tables = [], symmetry_tables("cpu")
     for first in range(0, len(units), batch):
         part = units.take(range(first, min(first + batch, len(units))))
         streams = CrystalStreams(0, torch.arange(first, first + len(part)))
         times = reverse_times(model.process.steps, steps)
-        made = reverse(
-            model.process, model.geometry, FlatCrystals.from_units(part), times, streams, corrector=corrector
-        )
+        crystals = FlatCrystals.from_units(part)
+        made = likeliest_geometry(model.process, model.geometry, crystals, times, streams, **sampler)
         position = tables.positions(made.u, made.wyckoff).numpy().astype(float) % 1.0
         arrays = {name: getattr(part, name) for name in ("space_group", "start", "element", "wyckoff", "label")}
         parts.append(AsymmetricUnits(lattice=made.k.numpy().astype(float), position=position, **arrays))
@@ -87,6 +87,7 @@ def main() -> None:
     parser.add_argument("--units", type=Path, help="real crystals, npz")
     parser.add_argument("--number", type=int, default=500)
     parser.add_argument("--steps", type=int, nargs="+", default=[100])
+    parser.add_argument("--proposals", type=int, default=1, help="geometries of which the likeliest is kept")
     parser.add_argument("--no-corrector", dest="corrector", action="store_false", help="ancestral steps alone")
     parser.add_argument("--langevin", type=float, nargs=2, metavar=("LATTICE", "POSITION"), help="sizes of its step")
     parser.add_argument("--precision", choices=["auto", "float32", "bfloat16"], default="auto", help="of products")
@@ -114,7 +115,7 @@ def main() -> None:
         for steps in arguments.steps:
             began = time.perf_counter()
             with torch.inference_mode():
-                made = geometry(model, real, steps, arguments.corrector)
+                made = geometry(model, real, steps, arguments.proposals, arguments.corrector)
             seconds = time.perf_counter() - began
             valid = 1 - overlaps(replicate_flat(made)).any(axis=1).mean()
             pairs = [(a, b) for a, b in zip(structures(made), truth, strict=True) if a is not None and b is not None]

@@ -167,7 +167,8 @@ class SamplingSettings:
 
     number: int = 10_000
     batch_size: int = 1024
-    steps: int = 0  # reverse steps, spread evenly over T; 0 = all T of a joint model, 100 of a staged one
+    steps: int = 0  # reverse steps, spread evenly over T; 0 = all T of a joint model, 50 of a staged one
+    proposals: int = 0  # geometries a crystal, the likeliest is kept; 0 = 4 of a staged model, 1 of a joint one
     corrector: bool = True  # a Langevin step of the coordinates before each reverse step: twice the time
     corrector_step: float = 1e-5  # its size in a joint model, at σ_1
     temperature: float = 1.0  # of Wyckoff positions and elements (model.kind: staged): above 1, more new templates
@@ -175,8 +176,8 @@ class SamplingSettings:
     space_groups: tuple[int, ...] = ()  # empty = as in the training set
 
     def __post_init__(self) -> None:
-        if min(self.number, self.batch_size) < 1 or self.steps < 0:
-            raise InputError("sampling.number and .batch_size must be at least 1, .steps at least 0")
+        if min(self.number, self.batch_size) < 1 or min(self.steps, self.proposals) < 0:
+            raise InputError("sampling.number and .batch_size must be at least 1, .steps and .proposals at least 0")
         if not self.temperature > 0:
             raise InputError(f"sampling.temperature = {self.temperature}: above 0, 1 as trained")
 

@@ -41,6 +41,16 @@ def test_draws_seeds_and_crystals_differ():
     assert len({mixed_seed(0, 1), mixed_seed(1, 0), mixed_seed(0, 2), mixed_seed(0)}) == 4
 
 
+def test_branches_are_other_streams_of_the_same_crystals():
+    streams = CrystalStreams(0, torch.arange(50))
+    assert torch.equal(streams.branch(0).uniform(1, (20,)), streams.uniform(1, (20,)))
+    drawn = [streams.branch(number).uniform(draw, (20,)).flatten().numpy() for number in range(3) for draw in (1, 2)]
+    apart = np.abs(np.corrcoef(drawn) - np.eye(6))
+    assert apart.max() < 0.13  # 4 standard errors
+    alone = CrystalStreams(0, torch.tensor([7])).branch(2)
+    assert torch.equal(streams.branch(2).uniform(5, (4, 3))[7:8], alone.uniform(5, (4, 3)))
+
+
 def test_distributions():
     streams = CrystalStreams(0, torch.arange(1000))
     uniform = np.sort(streams.uniform(0, (100,)).flatten().numpy().astype(float))

@@ -227,7 +227,12 @@ def test_what_sampling_refuses(trained, tmp_path):
         sample.run(denoiser, tmp_path / "s.npz", 0, 1, dataclasses.replace(SAMPLING, steps=30), device="cpu")
     with pytest.raises(InputError, match="none of the 2 crystals"):
         sample.run(denoiser, tmp_path / "s.npz", 2, 3, dataclasses.replace(SAMPLING, number=2), device="cpu")
-    for choice, message in (({"temperature": 2.0}, "1 for a model of kind 'joint'"), ({"elements": (8,)}, "cannot be")):
+    choices = (
+        ({"temperature": 2.0}, "1 for a model of kind 'joint'"),
+        ({"elements": (8,)}, "cannot be"),
+        ({"proposals": 2}, "2 proposals: a model of kind 'joint' makes one"),
+    )
+    for choice, message in choices:
         with pytest.raises(InputError, match=message):
             Generator.load(denoiser, "cpu").generate(1, **choice)
     with pytest.raises(InputError, match="no such file"):

@@ -22,14 +22,13 @@ from symmcd.diffusion.noise_schedule import reverse_times
 from symmcd.diffusion.precision import choose_precision, lowered, products
 from symmcd.diffusion.prior import draw_templates
 from symmcd.diffusion.random_streams import CrystalStreams
-from symmcd.diffusion.sampler import Sampler
+from symmcd.diffusion.sampler import STAGED_STEPS, Sampler
 from symmcd.diffusion.samples import Samples
 from symmcd.diffusion.staged.model import StagedModel
 from symmcd.errors import InputError
 from symmcd.settings import Precision
 
 PAD_TO = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20)  # orbits; beyond the last, multiples of 8
-STAGED_STEPS = 100  # of a staged model where none are asked for (docs/model-study.md)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +75,7 @@ class Generator:
         seed: int = 0,
         steps: int | None = None,
         corrector: bool = True,
+        proposals: int | None = None,
         temperature: float = 1.0,
         elements: Sequence[int] = (),
         batch_size: int = 256,
@@ -86,18 +86,27 @@ class Generator:
             number: how many.
             space_group: 1 to 230, for all of them; None draws groups as frequent as in the training set.
             seed: the same seed gives the same crystals, and more of them the same first ones.
-            steps: reverse steps, at most the T of training; None takes all, or 100 of a staged model.
+            steps: reverse steps, at most the T of training; None takes all, or 50 of a staged model.
             corrector: one Langevin step of the coordinates before each step, which doubles the time.
+            proposals: geometries of each crystal, of which the model keeps the one that it finds likeliest; the time
+                grows with them. None takes 4 of a staged model; a joint model makes 1.
             temperature: of Wyckoff positions and elements; above 1 there are more new templates, fewer valid crystals.
             elements: atomic numbers to choose from; none: all elements of the training set.
             batch_size: crystals at once.
 
         Raises:
-            InputError: a number below 1, no such space group, or a temperature or elements that the model has not.
+            InputError: a number below 1, no such space group, or what the model cannot do: see `sample`.
         """
         if number < 1:
             raise InputError(f"{number=}: at least 1")
-        sampler = Sampler(steps, corrector, batch_size=batch_size, temperature=temperature, elements=tuple(elements))
+        sampler = Sampler(
+            steps=steps,
+            proposals=proposals,
+            corrector=corrector,
+            batch_size=batch_size,
+            temperature=temperature,
+            elements=tuple(elements),
+        )
         groups = () if space_group is None else (space_group,)
         parts = [self.sample(plan, sampler, seed) for plan in self.plan(np.arange(number), sampler, seed, groups)]
         s = Samples.concatenate(parts)
@@ -127,7 +136,7 @@ class Generator:
         """Sample the crystals of `plan`.
 
         Raises:
-            InputError: more steps than the training had, or a temperature or elements that the model does not have.
+            InputError: more steps than the training had, or proposals, temperature or elements that the model has not.
         """
         steps = self.steps(sampler)
         self._refuse(sampler)
@@ -157,6 +166,8 @@ class Generator:
         kind = self.settings.kind
         if not sampler.temperature > 0 or (sampler.temperature != 1 and kind != "staged"):
             raise InputError(f"temperature {sampler.temperature}: it is above 0, and 1 for a model of kind {kind!r}")
+        if (sampler.proposals or 1) != 1 and kind != "staged":
+            raise InputError(f"{sampler.proposals} proposals: a model of kind {kind!r} makes one")
         if isinstance(self._model, StagedModel):
             unknown = sorted(set(sampler.elements) - self._model.elements)
             if unknown:

@@ -6,6 +6,7 @@ Counter-based: number i of draw d of crystal c is a hash of (seed, c, d, i) by t
 
 from __future__ import annotations
 
+from copy import copy
 from math import prod
 
 import torch
@@ -47,6 +48,14 @@ class CrystalStreams:
 
     def __init__(self, seed: int, crystal: Tensor) -> None:
         self.key = mix(mix(torch.full_like(crystal, _signed(seed))) ^ crystal)
+
+    def branch(self, number: int) -> CrystalStreams:
+        """Other streams of the same crystals; number 0 is these themselves."""
+        if not number:
+            return self
+        branched = copy(self)
+        branched.key = mix(self.key ^ mix(torch.full_like(self.key, -number)))  # counters of draws are not negative
+        return branched
 
     def uniform(self, draw: int, shape: tuple[int, ...] = ()) -> Tensor:
         """(B, *shape) uniform in (0, 1), float32; a longer `shape` along its first dimension only adds numbers."""

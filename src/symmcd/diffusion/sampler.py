@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+STAGED_STEPS, STAGED_PROPOSALS = 50, 4  # of a staged model where none are asked for (docs/model-study.md)
+
 
 @dataclass(frozen=True)
 class Sampler:
     """Choices of who samples, none of which a model was trained for."""
 
-    steps: int | None = None  # None: all T of training, or `generator.STAGED_STEPS`
+    steps: int | None = None  # None: all T of training, or `STAGED_STEPS`
+    proposals: int | None = (
+        None  # geometries of a crystal, the likeliest of which is kept; None: 1, or `STAGED_PROPOSALS`
+    )
     corrector: bool = True  # a Langevin step of the coordinates before each reverse step
     corrector_step: float = 1e-5  # its size in a joint model, at σ_1
     batch_size: int = 256  # crystals at once: a matter of memory and speed only

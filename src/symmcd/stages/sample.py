@@ -38,7 +38,12 @@ def run(
     """
     generator = Generator.load(denoiser, device, settings.precision)
     sampler = Sampler(
-        settings.steps, settings.corrector, settings.corrector_step, settings.batch_size, settings.temperature
+        steps=settings.steps,
+        proposals=settings.proposals,
+        corrector=settings.corrector,
+        corrector_step=settings.corrector_step,
+        batch_size=settings.batch_size,
+        temperature=settings.temperature,
     )
     numbers = np.arange(settings.number)[shard::shards]
     if not len(numbers):

@@ -70,6 +70,18 @@ def test_steps_unless_told_otherwise(generator):
     assert generator.steps(Sampler(steps=7)) == 7
 
 
+def test_more_proposals_keep_positions_and_elements_and_change_geometries(generator):
+    one, four = (generator.generate(12, 62, seed=2, steps=5, proposals=number) for number in (1, 4))
+    unless_told = generator.generate(12, 62, seed=2, steps=5)
+    changed = 0
+    for a, b, c in zip(one, four, unless_told, strict=True):
+        assert a.letter == b.letter
+        np.testing.assert_array_equal(a.element, b.element)
+        np.testing.assert_array_equal(b.position, c.position)
+        changed += bool((a.lattice != b.lattice).any())
+    assert 0 < changed < 12  # of some crystals the first is the likeliest
+
+
 def test_tables_that_sampling_makes_serve_a_training_too():
     """A tensor made in inference mode may not be part of a gradient."""
     symmetry_tables.cache_clear()

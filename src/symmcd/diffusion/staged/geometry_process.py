@@ -75,19 +75,36 @@ class NoisyGeometry:
 
 def corrupt(process: GeometryProcess, crystals: FlatCrystals, seed: int) -> NoisyGeometry:
     """Crystals at times drawn evenly from 1 … T."""
-    tables, device = symmetry_tables(crystals.k.device), crystals.k.device
+    device = crystals.k.device
     generator = torch.Generator(device).manual_seed(seed)
     time = torch.randint(1, process.steps + 1, (len(crystals),), generator=generator, device=device)
-    noise = torch.randn(len(crystals), 6, generator=generator, device=device)
-    noise = noise * tables.lattice_free[crystals.space_group - 1]
-    free = tables.free[crystals.wyckoff]
+    lattice = torch.randn(len(crystals), 6, generator=generator, device=device)
+    position = torch.randn(len(crystals.u), 3, generator=generator, device=device)
+    return noised(process, crystals, time, lattice, position)
+
+
+def noised(
+    process: GeometryProcess, crystals: FlatCrystals, time: Tensor, lattice: Tensor, position: Tensor
+) -> NoisyGeometry:
+    """Crystals at `time` (B,) by the standard normal numbers `lattice` (B, 6) and `position` (A, 3)."""
+    free = _free_coordinates(crystals)
+    noise = lattice * _free_coefficients(crystals)
     of_orbit = time[crystals.crystal]
     sigma = process.sigma[of_orbit][:, None]
-    shift = sigma * torch.randn(len(free), 3, generator=generator, device=device) * free
+    shift = sigma * position * free
     a = process.alpha_bar[time][:, None]
     z = a.sqrt() * process.scale.standardise(crystals) + (1 - a).sqrt() * noise
     score = wrapped_score(shift, sigma) / process.score_scale[of_orbit][:, None] * free
     return NoisyGeometry(z, (crystals.u + shift) % 1.0 * free, time, noise, score)
+
+
+def squared_errors(
+    process: GeometryProcess, network: GeometryNetwork, crystals: FlatCrystals, pairs: OrbitPairs, noisy: NoisyGeometry
+) -> tuple[Tensor, Tensor]:
+    """Of the noise of the lattices (B, 6) and of the normalised scores (A, 3); zero where nothing is free."""
+    prediction = process.predict(network, crystals, pairs, noisy.z, noisy.u, noisy.time)
+    lattice = (prediction.lattice_noise - noisy.lattice_noise) ** 2 * _free_coefficients(crystals)
+    return lattice, (prediction.score - noisy.score) ** 2 * _free_coordinates(crystals)
 
 
 def geometry_losses(
@@ -107,12 +124,8 @@ def geometry_losses(
     if share is not None:
         _, orbits = ranges(crystals.start, share)
         crystals, noisy = crystals.take(share), noisy.take(share, orbits)
-    pairs = OrbitPairs.of(crystals)
-    prediction = process.predict(network, crystals, pairs, noisy.z, noisy.u, noisy.time)
-    tables = symmetry_tables(noisy.z.device)
-    free_k = tables.lattice_free[crystals.space_group - 1]
-    lattice = ((prediction.lattice_noise - noisy.lattice_noise) ** 2 * free_k).sum(dim=1) / free_k.sum(dim=1)
-    position = (prediction.score - noisy.score) ** 2 * _free_coordinates(crystals)
+    lattice, position = squared_errors(process, network, crystals, OrbitPairs.of(crystals), noisy)
+    lattice = lattice.sum(dim=1) / _free_coefficients(crystals).sum(dim=1)
     return torch.stack([lattice.sum() / whole, position.sum() / coordinates])
 
 
@@ -124,6 +137,11 @@ def langevin_step(x: Tensor, scaled_score: Tensor, sigma: Tensor, size: float, n
 def _free_coordinates(crystals: FlatCrystals) -> Tensor:
     """(A, 3) bool."""
     return symmetry_tables(crystals.k.device).free[crystals.wyckoff]
+
+
+def _free_coefficients(crystals: FlatCrystals) -> Tensor:
+    """(B, 6) bool, of k."""
+    return symmetry_tables(crystals.k.device).lattice_free[crystals.space_group - 1]
 
 
 def reverse(
@@ -148,8 +166,7 @@ def reverse(
         corrector: one Langevin step at the new noise level after each step but the last.  Its sizes were found on
             validation crystals (docs/model-study.md).
     """
-    tables = symmetry_tables(crystals.k.device)
-    free_k, free_u = tables.lattice_free[crystals.space_group - 1], tables.free[crystals.wyckoff]
+    free_k, free_u = _free_coefficients(crystals), _free_coordinates(crystals)
     pairs = OrbitPairs.of(crystals)
     longest = int(crystals.count.max())
     mask = torch.arange(longest, device=free_u.device) < crystals.count[:, None]

@@ -12,11 +12,12 @@ from symmcd.diffusion.categorical import draw
 from symmcd.diffusion.checkpoint import Checkpoint, under
 from symmcd.diffusion.precision import choose_precision, lowered
 from symmcd.diffusion.random_streams import CrystalStreams
-from symmcd.diffusion.sampler import Sampler
+from symmcd.diffusion.sampler import STAGED_PROPOSALS, Sampler
 from symmcd.diffusion.staged.flat_crystals import FlatCrystals
 from symmcd.diffusion.staged.geometry_network import GeometryNetwork
-from symmcd.diffusion.staged.geometry_process import GeometryProcess, reverse
+from symmcd.diffusion.staged.geometry_process import GeometryProcess
 from symmcd.diffusion.staged.lattice_scale import LatticeScale
+from symmcd.diffusion.staged.proposals import likeliest_geometry
 from symmcd.diffusion.staged.tables import symmetry_tables
 from symmcd.diffusion.staged.wyckoff_ensemble import WyckoffEnsemble
 from symmcd.diffusion.staged.wyckoff_network import WyckoffNetwork
@@ -59,8 +60,15 @@ class StagedModel:
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """k (B, 6), and of the orbits laid flat: elements, coordinates (A, 3), site-symmetry classes (A, 15)."""
         sequences = draw_sequences(self.wyckoff, space_group, orbits, padded, streams, sampler)
-        crystals = reverse(
-            self.process, self.geometry, flat(sequences), times, streams, on_step, corrector=sampler.corrector
+        crystals = likeliest_geometry(
+            self.process,
+            self.geometry,
+            flat(sequences),
+            times,
+            streams,
+            on_step,
+            corrector=sampler.corrector,
+            proposals=sampler.proposals or STAGED_PROPOSALS,
         )
         tables = symmetry_tables(space_group.device)
         position = tables.positions(crystals.u, crystals.wyckoff) % 1.0

@@ -1,0 +1,77 @@
+"""Of several geometries for the same Wyckoff positions and elements, the one that the denoiser finds likeliest.
+
+A reverse process may end in a structure that the network, asked again, does not believe: it predicts the noise put on a
+crystal better, the likelier the crystal is (the sum of these errors over all times is, up to a constant, the bound on
+-log p that it was trained on; Kingma et al. 2021).  How many more crystals come out right: docs/model-study.md.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from symmcd.diffusion.random_streams import CrystalStreams
+from symmcd.diffusion.staged.environment import OrbitPairs
+from symmcd.diffusion.staged.flat_crystals import FlatCrystals
+from symmcd.diffusion.staged.geometry_network import GeometryNetwork
+from symmcd.diffusion.staged.geometry_process import GeometryProcess, noised, reverse, squared_errors
+
+# of T: below, every geometry fits as well as the next; above, noise hides what they differ in (docs/model-study.md)
+CHECKED = (0.1, 0.15, 0.2, 0.3, 0.4)
+CHECK_LATTICE, CHECK_POSITION = 6, 7  # draws of random numbers beside those of templates, sequences and `reverse`
+
+
+def likeliest_geometry(
+    process: GeometryProcess,
+    network: GeometryNetwork,
+    crystals: FlatCrystals,
+    times: Sequence[int],
+    streams: CrystalStreams,
+    on_step: Callable[[int], None] = lambda _: None,
+    *,
+    corrector: bool = False,
+    proposals: int = 1,
+) -> FlatCrystals:
+    """Of each crystal the likeliest of so many results of `geometry_process.reverse`, which see for the rest.
+
+    `on_step` is called with the number of steps done as if there were one proposal.
+    """
+    steps, made = len(times) - 1, []
+    for number in range(proposals):
+
+        def count(step: int, before: int = number * steps) -> None:
+            on_step((before + step) // proposals)
+
+        branch = streams.branch(number)
+        made.append(reverse(process, network, crystals, times, branch, count, corrector=corrector))
+    if proposals == 1:
+        return made[0]
+    best = torch.stack([denoising_error(process, network, geometry, streams) for geometry in made]).argmin(dim=0)
+    crystal, orbit = (torch.arange(size, device=best.device) for size in (len(best), len(crystals.crystal)))
+    k = torch.stack([geometry.k for geometry in made])[best, crystal]
+    u = torch.stack([geometry.u for geometry in made])[best[crystals.crystal], orbit]
+    return dataclasses.replace(crystals, k=k, u=u)
+
+
+def denoising_error(
+    process: GeometryProcess, network: GeometryNetwork, crystals: FlatCrystals, streams: CrystalStreams
+) -> Tensor:
+    """(B,) squared errors of lattice noise and normalised scores, summed over what is free and over `CHECKED` times.
+
+    The noise is that of `streams`, whatever the geometry, so that geometries of one crystal compare.
+    """
+    pairs = OrbitPairs.of(crystals)
+    longest = int(crystals.count.max())
+    real = (torch.arange(longest, device=crystals.k.device) < crystals.count[:, None]).nonzero(as_tuple=True)
+    lattice_normal = streams.normal(CHECK_LATTICE, (len(CHECKED), 6))
+    position_normal = streams.normal(CHECK_POSITION, (longest, len(CHECKED), 3))[real]
+    total = torch.zeros_like(crystals.k[:, 0])
+    for index, fraction in enumerate(CHECKED):
+        time = torch.full_like(crystals.space_group, max(1, round(fraction * process.steps)))
+        noisy = noised(process, crystals, time, lattice_normal[:, index], position_normal[:, index])
+        lattice, position = squared_errors(process, network, crystals, pairs, noisy)
+        total = (total + lattice.sum(dim=1)).index_add(0, crystals.crystal, position.sum(dim=1))
+    return total
