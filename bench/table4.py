@@ -170,7 +170,7 @@ class Engine:
             number, group, orbits = (torch.as_tensor(a, device=self.data.mask.device) for a in
                                      (plan.number, plan.space_group, plan.orbits))  # fmt: skip
             streams = CrystalStreams(0, number)
-            mask = torch.arange(plan.padded, device=number.device) < orbits[:, None]
+            mask = torch.arange(int(plan.padded[0]), device=number.device) < orbits[:, None]
             state = reverse_process.start(self.process, group, mask, streams)
             with products(self.device, self.precision):
                 reverse_process.run(network, self.process, state, times, streams)

@@ -33,12 +33,12 @@ PAD_TO = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20)  # orbits; beyond the last, mu
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """Some crystals to be sampled together: all padded to the same number of orbits."""
+    """Some crystals to be sampled together."""
 
     number: np.ndarray  # (B,) global numbers
     space_group: np.ndarray  # (B,)
     orbits: np.ndarray  # (B,)
-    padded: int
+    padded: np.ndarray  # (B,) orbits that each is padded to, the same for all of a joint model
 
 
 class Generator:
@@ -114,7 +114,7 @@ class Generator:
         return [units[i] for i in range(len(units))]
 
     def plan(self, number: np.ndarray, sampler: Sampler, seed: int, space_groups: Sequence[int] = ()) -> Iterator[Plan]:
-        """Space group and number of orbits of the crystals `number` (B,), put into batches of similar size.
+        """Space group and number of orbits of the crystals `number` (B,), put into batches, small crystals first.
 
         How far a crystal is padded depends on its own number of orbits alone, so that it comes out the same
         (up to the rounding of matrix products) whatever it is sampled together with.
@@ -123,11 +123,12 @@ class Generator:
         uniform = streams.uniform(reverse_process.TEMPLATE, (2,))
         group, orbits = (a.numpy() for a in draw_templates(self.checkpoint.statistics.to("cpu"), uniform, space_groups))
         padded = np.array([next((p for p in PAD_TO if p >= m), -(-m // 8) * 8) for m in orbits.tolist()])
-        for size in np.unique(padded):
-            rows = np.flatnonzero(padded == size)
+        apart = np.unique(padded)[1:] if isinstance(self._model, JointModel) else ()
+        order = np.argsort(padded, kind="stable")
+        for rows in np.split(order, np.searchsorted(padded[order], apart)):
             for first in range(0, len(rows), sampler.batch_size):
                 part = rows[first : first + sampler.batch_size]
-                yield Plan(number[part], group[part], orbits[part], int(size))
+                yield Plan(number[part], group[part], orbits[part], padded[part])
 
     @torch.inference_mode()
     def sample(
@@ -147,9 +148,10 @@ class Generator:
         streams = CrystalStreams(seed, torch.as_tensor(plan.number, dtype=torch.int64, device=self.device))
         group = torch.as_tensor(plan.space_group, dtype=torch.int64, device=self.device)
         orbits = torch.as_tensor(plan.orbits, dtype=torch.int64, device=self.device)
+        padded = plan.padded.tolist()
         times = reverse_times(self.settings.steps, steps)
         k, element, position, site_symmetry = self._model.sample(
-            group, orbits, plan.padded, times, streams, sampler, on_step
+            group, orbits, padded, times, streams, sampler, on_step
         )
         return Samples(
             number=plan.number,
@@ -197,7 +199,7 @@ class JointModel:
         self,
         space_group: Tensor,
         orbits: Tensor,
-        padded: int,
+        padded: Sequence[int],
         times: Sequence[int],
         streams: CrystalStreams,
         sampler: Sampler,
@@ -205,7 +207,7 @@ class JointModel:
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """k (B, 6), and of the orbits laid flat: elements, coordinates (A, 3), site-symmetry classes (A, 15)."""
         corrector_step = sampler.corrector_step if sampler.corrector else None
-        mask = torch.arange(padded, device=orbits.device) < orbits[:, None]
+        mask = torch.arange(max(padded), device=orbits.device) < orbits[:, None]
         state = reverse_process.start(self.process, space_group, mask, streams)
         state = reverse_process.run(self._predict, self.process, state, times, streams, corrector_step, on_step)
         return state.lattice, state.element[mask], state.position[mask], state.site_symmetry[mask]

@@ -49,13 +49,20 @@ class CrystalStreams:
     def __init__(self, seed: int, crystal: Tensor) -> None:
         self.key = mix(mix(torch.full_like(crystal, _signed(seed))) ^ crystal)
 
+    def take(self, rows: Tensor) -> CrystalStreams:
+        """The streams of the crystals `rows`."""
+        return self._with_key(self.key[rows])
+
     def branch(self, number: int) -> CrystalStreams:
-        """Other streams of the same crystals; number 0 is these themselves."""
+        """Other streams of the same crystals, apart from all draws, whose counters are not negative; 0 is these."""
         if not number:
             return self
-        branched = copy(self)
-        branched.key = mix(self.key ^ mix(torch.full_like(self.key, -number)))  # counters of draws are not negative
-        return branched
+        return self._with_key(mix(self.key ^ mix(torch.full_like(self.key, -number))))
+
+    def _with_key(self, key: Tensor) -> CrystalStreams:
+        made = copy(self)
+        made.key = key
+        return made
 
     def uniform(self, draw: int, shape: tuple[int, ...] = ()) -> Tensor:
         """(B, *shape) uniform in (0, 1), float32; a longer `shape` along its first dimension only adds numbers."""

@@ -120,7 +120,8 @@ def _mean_over_atoms(values: Tensor, share: Tensor, crystals: FlatCrystals) -> T
 
 def _fractional(force: Tensor, around: Environment, crystals: FlatCrystals) -> Tensor:
     """Displacements (A, 3) from Å to fractions of the edges, the size of the cell divided out."""
-    size = around.spacing * crystals.atoms ** (1 / 3)
+    # a power in single precision rounds otherwise in other numbers of crystals
+    size = around.spacing * (crystals.atoms.double() ** (1 / 3)).to(around.spacing.dtype)
     to_fractional = around.inverse * size[:, None, None]
     return (force[:, :, None] * to_fractional[crystals.crystal]).sum(dim=1)
 

@@ -52,18 +52,18 @@ class StagedModel:
         self,
         space_group: Tensor,
         orbits: Tensor,
-        padded: int,
+        padded: Sequence[int],
         times: Sequence[int],
         streams: CrystalStreams,
         sampler: Sampler,
         on_step: Callable[[int], None],
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """k (B, 6), and of the orbits laid flat: elements, coordinates (A, 3), site-symmetry classes (A, 15)."""
-        sequences = draw_sequences(self.wyckoff, space_group, orbits, padded, streams, sampler)
+        sequences = self._draw_sequences(space_group, orbits, padded, streams, sampler)
         crystals = likeliest_geometry(
             self.process,
             self.geometry,
-            flat(sequences),
+            flat(sequences),  # all sizes at once: many small batches would take as many calls of the network
             times,
             streams,
             on_step,
@@ -73,6 +73,19 @@ class StagedModel:
         tables = symmetry_tables(space_group.device)
         position = tables.positions(crystals.u, crystals.wyckoff) % 1.0
         return crystals.k, crystals.element, position, tables.site_symmetry[crystals.wyckoff]
+
+    def _draw_sequences(
+        self, space_group: Tensor, orbits: Tensor, padded: Sequence[int], streams: CrystalStreams, sampler: Sampler
+    ) -> WyckoffSequences:
+        """Of crystals that are each padded to so many orbits, in which the others have no say."""
+        sizes = torch.tensor(padded)
+        wyckoff = torch.zeros(len(orbits), max(padded), dtype=torch.int64, device=orbits.device)
+        element = wyckoff.clone()
+        for size in sizes.unique().tolist():
+            rows = (sizes == size).nonzero()[:, 0].to(orbits.device)
+            drawn = draw_sequences(self.wyckoff, space_group[rows], orbits[rows], size, streams.take(rows), sampler)
+            wyckoff[rows, :size], element[rows, :size] = drawn.wyckoff, drawn.element
+        return WyckoffSequences(space_group, orbits, wyckoff, element)
 
 
 def trained(network: Network, checkpoint: Checkpoint, part: str) -> Network:
