@@ -27,8 +27,6 @@ The stages above stand in the order of the chain; `generate` and `evaluate` are 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand and return the exit code: 0, 2 for input that cannot be used, 130 when interrupted."""
     arguments = _parser().parse_args(argv)
-    # before torch loads its OpenMP: waiting threads sleep instead of spinning, or jobs on the same cores stall
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         arguments.run(arguments)
         sys.stdout.flush()

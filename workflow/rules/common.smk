@@ -35,8 +35,9 @@ wildcard_constraints:
 
 
 # Jobs find `symmcd` also where the environment of this Snakemake is not activated.  `pipefail`, as this prefix takes
-# the place of Snakemake's own: a stage that dies before `| tee` must fail its job.
-shell.prefix(f"set -euo pipefail; export PATH=$PATH:{Path(sys.executable).parent}; ")
+# the place of Snakemake's own: a stage that dies before `| tee` must fail its job.  Threads of OpenMP that wait sleep
+# instead of spinning, or jobs on the same cores stall each other; a command that is alone waits faster without.
+shell.prefix(f"set -euo pipefail; export PATH=$PATH:{Path(sys.executable).parent} OMP_WAIT_POLICY=PASSIVE; ")
 
 
 onstart:
