@@ -12,9 +12,7 @@ class Sampler:
     """Choices of who samples, none of which a model was trained for."""
 
     steps: int | None = None  # None: all T of training, or `STAGED_STEPS`
-    proposals: int | None = (
-        None  # geometries of a crystal, the likeliest of which is kept; None: 1, or `STAGED_PROPOSALS`
-    )
+    proposals: int | None = None  # geometries a crystal, the likeliest is kept; None: 1, or `STAGED_PROPOSALS`
     corrector: bool = True  # a Langevin step of the coordinates before each reverse step
     corrector_step: float = 1e-5  # its size in a joint model, at σ_1
     batch_size: int = 256  # crystals at once: a matter of memory and speed only
