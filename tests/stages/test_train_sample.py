@@ -221,6 +221,25 @@ def test_killed_sampling_goes_on_where_it_was(trained, whole, tmp_path, monkeypa
     assert_same(read_samples(tmp_path / "s.npz"), whole)
 
 
+def test_batches_that_another_version_cut_otherwise_are_not_used(trained, whole, tmp_path, monkeypatch):
+    denoiser, original, sampled = trained / "denoiser.safetensors", Generator.sample, []
+
+    def dies_at_the_third(self, plan, *arguments):
+        if len(sampled) == 2:
+            raise KeyboardInterrupt
+        sampled.append(plan)
+        return original(self, plan, *arguments)
+
+    monkeypatch.setattr(Generator, "sample", dies_at_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        sample.run(denoiser, tmp_path / "s.npz", 0, 1, SAMPLING, seed=1, device="cpu")
+    monkeypatch.undo()
+    first, second = sorted((tmp_path / "s.npz.partial").iterdir())
+    first.write_bytes(second.read_bytes())
+    sample.run(denoiser, tmp_path / "s.npz", 0, 1, SAMPLING, seed=1, device="cpu")
+    assert_same(read_samples(tmp_path / "s.npz"), whole)
+
+
 def test_what_sampling_refuses(trained, tmp_path):
     denoiser = trained / "denoiser.safetensors"
     with pytest.raises(InputError, match="30 reverse steps, but the denoiser was trained with 20"):

@@ -54,9 +54,8 @@ def run(
     steps, done, parts = generator.steps(sampler), 0, []
     for index, plan in enumerate(generator.plan(numbers, sampler, seed, settings.space_groups)):
         path = partial / f"{prefix}-{index}.npz"
-        if path.exists():
-            part = read_samples(path)
-        else:
+        part = read_samples(path) if path.exists() else None
+        if part is None or not np.array_equal(part.number, plan.number):  # another version may batch otherwise
             before, size = done, len(plan.number)
             part = generator.sample(
                 plan,
