@@ -67,14 +67,20 @@ def geometry(
     model: StagedModel, units: AsymmetricUnits, steps: int, proposals: int, corrector: bool, batch: int = 250
 ) -> AsymmetricUnits:
     """Sampled geometries for the positions and elements of `units`."""
-    sampler = {"corrector": corrector, "proposals": proposals}
     parts, tables = [], symmetry_tables("cpu")
     for first in range(0, len(units), batch):
         part = units.take(range(first, min(first + batch, len(units))))
         streams = CrystalStreams(0, torch.arange(first, first + len(part)))
         times = reverse_times(model.process.steps, steps)
-        crystals = FlatCrystals.from_units(part)
-        made = likeliest_geometry(model.process, model.geometry, crystals, times, streams, **sampler)
+        made = likeliest_geometry(
+            model.process,
+            model.geometry,
+            FlatCrystals.from_units(part),
+            times,
+            streams,
+            corrector=corrector,
+            proposals=proposals,
+        )
         position = tables.positions(made.u, made.wyckoff).numpy().astype(float) % 1.0
         arrays = {name: getattr(part, name) for name in ("space_group", "start", "element", "wyckoff", "label")}
         parts.append(AsymmetricUnits(lattice=made.k.numpy().astype(float), position=position, **arrays))

@@ -200,8 +200,11 @@ def test_another_seed_is_another_sample(trained, whole, tmp_path):
     assert read_samples(tmp_path / "s.npz").lattice[0, 5] != whole.lattice[0, 5]
 
 
-def test_killed_sampling_goes_on_where_it_was(trained, whole, tmp_path, monkeypatch):
+@pytest.fixture
+def interrupted(trained, tmp_path):
+    """The arguments of a sampling that was interrupted at the third batch, and the plans of the two that it made."""
     original, sampled = Generator.sample, []
+    arguments = (trained / "denoiser.safetensors", tmp_path / "s.npz", 0, 1)
 
     def dies_at_the_third(self, plan, *arguments):
         if len(sampled) == 2:
@@ -209,11 +212,15 @@ def test_killed_sampling_goes_on_where_it_was(trained, whole, tmp_path, monkeypa
         sampled.append(plan)
         return original(self, plan, *arguments)
 
-    monkeypatch.setattr(Generator, "sample", dies_at_the_third)
-    arguments = (trained / "denoiser.safetensors", tmp_path / "s.npz", 0, 1)
-    with pytest.raises(KeyboardInterrupt):
-        sample.run(*arguments, SAMPLING, seed=1, device="cpu")
-    again = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Generator, "sample", dies_at_the_third)
+        with pytest.raises(KeyboardInterrupt):
+            sample.run(*arguments, SAMPLING, seed=1, device="cpu")
+    return arguments, sampled
+
+
+def test_killed_sampling_goes_on_where_it_was(interrupted, whole, tmp_path, monkeypatch):
+    (arguments, sampled), original, again = interrupted, Generator.sample, []
     monkeypatch.setattr(Generator, "sample", lambda self, plan, *a: again.append(plan) or original(self, plan, *a))
     sample.run(*arguments, SAMPLING, seed=1, device="cpu")
     done = sum(len(plan.number) for plan in sampled)
@@ -221,22 +228,11 @@ def test_killed_sampling_goes_on_where_it_was(trained, whole, tmp_path, monkeypa
     assert_same(read_samples(tmp_path / "s.npz"), whole)
 
 
-def test_batches_that_another_version_cut_otherwise_are_not_used(trained, whole, tmp_path, monkeypatch):
-    denoiser, original, sampled = trained / "denoiser.safetensors", Generator.sample, []
-
-    def dies_at_the_third(self, plan, *arguments):
-        if len(sampled) == 2:
-            raise KeyboardInterrupt
-        sampled.append(plan)
-        return original(self, plan, *arguments)
-
-    monkeypatch.setattr(Generator, "sample", dies_at_the_third)
-    with pytest.raises(KeyboardInterrupt):
-        sample.run(denoiser, tmp_path / "s.npz", 0, 1, SAMPLING, seed=1, device="cpu")
-    monkeypatch.undo()
+def test_batches_that_another_version_cut_otherwise_are_not_used(interrupted, whole, tmp_path):
+    arguments, _ = interrupted
     first, second = sorted((tmp_path / "s.npz.partial").iterdir())
     first.write_bytes(second.read_bytes())
-    sample.run(denoiser, tmp_path / "s.npz", 0, 1, SAMPLING, seed=1, device="cpu")
+    sample.run(*arguments, SAMPLING, seed=1, device="cpu")
     assert_same(read_samples(tmp_path / "s.npz"), whole)
 
 

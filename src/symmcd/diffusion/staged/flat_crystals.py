@@ -51,6 +51,20 @@ class FlatCrystals:
         return torch.repeat_interleave(torch.arange(len(self), device=self.start.device), self.count)
 
     @functools.cached_property
+    def longest(self) -> int:
+        """Orbits of the crystal with most."""
+        return int(self.count.max())
+
+    @functools.cached_property
+    def place(self) -> Tensor:
+        """(A,) number of each orbit in its crystal, from 0."""
+        return torch.arange(len(self.crystal), device=self.start.device) - self.start[self.crystal]
+
+    def unpadded(self, values: Tensor) -> Tensor:
+        """(A, …) what belongs to the orbits of `values` (B, longest, …)."""
+        return values[self.crystal, self.place]
+
+    @functools.cached_property
     def atoms(self) -> Tensor:
         """(B,) atoms of the conventional cell, float."""
         multiplicity = symmetry_tables(self.start.device).multiplicity[self.wyckoff].to(self.k.dtype)

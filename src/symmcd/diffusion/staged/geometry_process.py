@@ -168,15 +168,13 @@ def reverse(
     """
     free_k, free_u = _free_coefficients(crystals), _free_coordinates(crystals)
     pairs = OrbitPairs.of(crystals)
-    longest = int(crystals.count.max())
-    mask = torch.arange(longest, device=free_u.device) < crystals.count[:, None]
-    real = mask.nonzero(as_tuple=True)  # once: indexing by a mask would wait for CUDA at every step
+    of_orbits = (crystals.longest, 3)
     z = streams.normal(LATTICE, (6,)) * free_k
-    u = streams.uniform(POSITION, (longest, 3))[real] * free_u
+    u = crystals.unpadded(streams.uniform(POSITION, of_orbits)) * free_u
     for step, (t, s) in enumerate(pairwise(times), start=1):
         prediction = process.predict(network, crystals, pairs, z, u, torch.full_like(z[:, 0], t))
         z_noise = streams.normal(step * DRAWS + LATTICE, (6,))
-        u_noise = streams.normal(step * DRAWS + POSITION, (longest, 3))[real]
+        u_noise = crystals.unpadded(streams.normal(step * DRAWS + POSITION, of_orbits))
         a_t, a_s = process.alpha_bar[t], process.alpha_bar[s]
         z = lattice_step(z, prediction.lattice_noise, a_t, a_s, process.bounds, z_noise) * free_k
         score = prediction.score * process.score_scale[t]
@@ -184,7 +182,7 @@ def reverse(
         if corrector and s:
             prediction = process.predict(network, crystals, pairs, z, u, torch.full_like(z[:, 0], s))
             z_noise = streams.normal(step * DRAWS + LATTICE_CORRECTOR, (6,)) * free_k
-            u_noise = streams.normal(step * DRAWS + POSITION_CORRECTOR, (longest, 3))[real] * free_u
+            u_noise = crystals.unpadded(streams.normal(step * DRAWS + POSITION_CORRECTOR, of_orbits)) * free_u
             z = langevin_step(z, -prediction.lattice_noise, (1 - a_s).sqrt(), LATTICE_LANGEVIN, z_noise) * free_k
             score = prediction.score * process.score_scale[s] * process.sigma[s]
             u = langevin_step(u, score, process.sigma[s], POSITION_LANGEVIN, u_noise) % 1.0 * free_u

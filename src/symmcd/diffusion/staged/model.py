@@ -63,7 +63,7 @@ class StagedModel:
         crystals = likeliest_geometry(
             self.process,
             self.geometry,
-            flat(sequences),  # all sizes at once: many small batches would take as many calls of the network
+            flat(sequences),  # all sizes at once: a batch of each would multiply the calls of the network
             times,
             streams,
             on_step,

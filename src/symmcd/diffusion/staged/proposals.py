@@ -64,10 +64,8 @@ def denoising_error(
     The noise is that of `streams`, whatever the geometry, so that geometries of one crystal compare.
     """
     pairs = OrbitPairs.of(crystals)
-    longest = int(crystals.count.max())
-    real = (torch.arange(longest, device=crystals.k.device) < crystals.count[:, None]).nonzero(as_tuple=True)
     lattice_normal = streams.normal(CHECK_LATTICE, (len(CHECKED), 6))
-    position_normal = streams.normal(CHECK_POSITION, (longest, len(CHECKED), 3))[real]
+    position_normal = crystals.unpadded(streams.normal(CHECK_POSITION, (crystals.longest, len(CHECKED), 3)))
     total = torch.zeros_like(crystals.k[:, 0])
     for index, fraction in enumerate(CHECKED):
         time = torch.full_like(crystals.space_group, max(1, round(fraction * process.steps)))
