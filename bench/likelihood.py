@@ -19,16 +19,13 @@ import torch
 from torch import Tensor
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.crystallography.normaliser import letter_permutations
 from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.diffusion.checkpoint import read_checkpoint
+from symmcd.diffusion.staged.likelihood import log_probabilities
 from symmcd.diffusion.staged.model import StagedModel
-from symmcd.diffusion.staged.tables import symmetry_tables
-from symmcd.diffusion.staged.wyckoff_network import WyckoffNetwork
 from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
-from symmcd.metrics.normaliser import letter_permutations
 from symmcd.storage import read_units
-
-BATCH = 256
 
 
 def descriptions(units: AsymmetricUnits) -> tuple[WyckoffSequences, Tensor]:
@@ -47,21 +44,6 @@ def descriptions(units: AsymmetricUnits) -> tuple[WyckoffSequences, Tensor]:
     count = torch.tensor([len(row) for row in rows])
     owners = torch.tensor(owner)
     return WyckoffSequences(torch.as_tensor(units.space_group)[owners].long(), count, *padded), owners
-
-
-@torch.no_grad()
-def log_probabilities(network: WyckoffNetwork, crystals: WyckoffSequences) -> Tensor:
-    """(B, N, 2) of each position and each element given what stands before it, 0 where padded."""
-    found = torch.zeros(*crystals.wyckoff.shape, 2)
-    for rows in torch.argsort(crystals.count, stable=True).split(BATCH):
-        batch = crystals.select(rows, int(crystals.count[rows].max()))
-        logits, mask = network(batch), batch.mask
-        first = symmetry_tables(mask.device).group_start[batch.space_group - 1]
-        chosen = (batch.wyckoff - first[:, None]).clamp_min(0), (batch.element - 1).clamp_min(0)
-        for part, (of_part, choice) in enumerate(zip((logits.wyckoff, logits.element), chosen, strict=True)):
-            value = of_part.log_softmax(dim=-1).gather(2, choice[..., None])[..., 0]
-            found[rows, : mask.shape[1], part] = torch.where(mask, value, 0.0)
-    return found
 
 
 def line(name: str, values: Tensor, owner: Tensor) -> str:

@@ -166,10 +166,15 @@ def _report(a: argparse.Namespace) -> None:
 def _generate(a: argparse.Namespace) -> None:
     from symmcd.stages import generate
 
-    generate.run(
-        a.output, a.number, a.space_group, a.checkpoint,
-        seed=a.seed, device=a.device, temperature=a.temperature, elements=a.elements,
-    )  # fmt: skip
+    common = a.number, a.space_group, a.checkpoint, a.seed, a.device
+    if a.formula is None:
+        if a.atoms is not None:
+            raise InputError("--atoms goes with --formula")
+        generate.run(a.output, *common, temperature=a.temperature, elements=a.elements)
+    else:
+        if a.elements or a.temperature != 1:
+            raise InputError("--formula goes without --elements and --temperature")
+        generate.predict(a.output, a.formula, *common, atoms=a.atoms)
 
 
 def _evaluate(a: argparse.Namespace) -> None:
@@ -491,6 +496,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--temperature", type=float, default=1.0, metavar="T", help="above 1: more new templates, fewer valid crystals"
     )
+    command.add_argument(
+        "--formula", metavar="F", help="of this composition, as LiFePO4: different crystals, the likeliest first"
+    )
+    command.add_argument("--atoms", type=int, metavar="N", help="of the primitive cell, with --formula (default: any)")
     command = commands.add(
         "evaluate",
         _evaluate,

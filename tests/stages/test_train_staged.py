@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -239,6 +240,32 @@ def test_only_the_elements_asked_for(trained, tmp_path):
     with pytest.raises(InputError, match="--elements: Fs: no such element"):
         generate.run(tmp_path, 2, checkpoint=trained / "denoiser.safetensors", elements=("Fe", "Fs"))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_formula_makes_a_ranked_table_and_crystals_of_it(trained, tmp_path, capsys):
+    generate.predict(tmp_path, "Ti2O4", 400, checkpoint=trained / "denoiser.safetensors", device="cpu")
+    with (tmp_path / "candidates.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    units = read_units(tmp_path / "units.npz")
+    assert [row["id"] for row in rows] == units.label.tolist()
+    assert [int(row["space_group"]) for row in rows] == units.space_group.tolist()
+    assert sum(float(row["share"]) for row in rows) == pytest.approx(1, abs=1e-4 * len(rows))
+    assert sorted(rows, key=lambda row: -float(row["log_probability"])) == rows
+    for row in rows:
+        atoms = Counter()
+        for site in row["orbits"].split("; "):
+            element, position = site.split()
+            atoms[element] += int(position[:-1])
+        assert atoms["O"] == 2 * atoms["Ti"] > 0
+    assert f"{len(rows)} instead of 400" in capsys.readouterr().out
+    with pytest.raises(InputError, match="no multiple of the 3"):
+        generate.predict(tmp_path, "TiO2", 1, checkpoint=trained / "denoiser.safetensors", atoms=4)
+
+
+@pytest.mark.parametrize("formula", ["Xx2", "Ti0.5O", "Fe3+", "", "Ti-O2"])
+def test_what_is_no_formula_is_refused(formula):
+    with pytest.raises(InputError, match="--formula"):
+        generate.formula_unit(formula)
 
 
 def test_shards_and_batch_sizes_change_no_crystal(trained, tmp_path):

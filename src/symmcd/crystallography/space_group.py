@@ -42,6 +42,12 @@ _ORDER = {(1, 3): 1, (1, -1): 2, (1, 0): 3, (1, 1): 4, (1, 2): 6, (-1, -3): -1, 
           (-1, -2): -6}  # fmt: skip
 
 
+@functools.cache
+def lattice_points(number: int) -> int:
+    """Primitive cells in the conventional one: 1, 2, 3 (R, in hexagonal axes) or 4 (F)."""
+    return int((operations(number)[:, :, :3] == np.eye(3)).all(axis=(1, 2)).sum())
+
+
 def crystal_family(number: int) -> str:
     """Crystal family of a space group; trigonal groups are hexagonal, as they stand in hexagonal axes."""
     return FAMILIES[family_index(number)]

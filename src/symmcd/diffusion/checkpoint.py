@@ -51,7 +51,8 @@ def write_checkpoint(
     Args:
         path: denoiser.safetensors.
         weights: its state dict; of a staged model ``wyckoff.…`` and ``geometry.…``.
-        statistics: of the training set: those of `DataStatistics`, and ``lattice_scale.…`` of a staged model.
+        statistics: of the training set: those of `DataStatistics`; of a staged model also ``lattice_scale.…`` and
+            ``templates.…``.
         settings: of the network.
         provenance: JSON values to keep beside them; versions and commit are added.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,24 +10,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from symmcd.batch import OrbitBatch
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
 from symmcd.crystallography.decode import decode
 from symmcd.diffusion import reverse_process
 from symmcd.diffusion.checkpoint import Checkpoint, read_checkpoint
-from symmcd.diffusion.denoiser import Denoiser, Prediction
 from symmcd.diffusion.device import choose_device
-from symmcd.diffusion.forward_process import ForwardProcess
+from symmcd.diffusion.joint_model import JointModel
 from symmcd.diffusion.noise_schedule import reverse_times
-from symmcd.diffusion.precision import choose_precision, lowered, products
-from symmcd.diffusion.prior import draw_templates
+from symmcd.diffusion.prior import draw_templates, orbit_probability, space_group_probability
 from symmcd.diffusion.random_streams import CrystalStreams
 from symmcd.diffusion.sampler import STAGED_STEPS, Sampler
 from symmcd.diffusion.samples import Samples
-from symmcd.diffusion.staged.model import StagedModel
+from symmcd.diffusion.staged.arrangements import Arrangements, Composition, likeliest, with_composition
+from symmcd.diffusion.staged.model import StagedModel, draw_positions
+from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
 from symmcd.errors import InputError
 from symmcd.settings import Precision
 
+POSITIONS_AT_ONCE = 2048
+POOL = 2000  # sets of Wyckoff positions drawn beside those of the training set, for a composition to fit
 PAD_TO = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20)  # orbits; beyond the last, multiples of 8
 
 
@@ -39,6 +40,14 @@ class Plan:
     space_group: np.ndarray  # (B,)
     orbits: np.ndarray  # (B,)
     padded: np.ndarray  # (B,) orbits that each is padded to, the same for all of a joint model
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A crystal that a composition may form."""
+
+    unit: AsymmetricUnit
+    log_probability: float  # natural logarithm, of its space group, positions and elements, not of its geometry
 
 
 class Generator:
@@ -109,9 +118,7 @@ class Generator:
         )
         groups = () if space_group is None else (space_group,)
         parts = [self.sample(plan, sampler, seed) for plan in self.plan(np.arange(number), sampler, seed, groups)]
-        s = Samples.concatenate(parts)
-        units = decode(s.space_group, s.lattice, s.element, s.position, s.site_symmetry, s.start)
-        return [units[i] for i in range(len(units))]
+        return _decoded(parts)
 
     def plan(self, number: np.ndarray, sampler: Sampler, seed: int, space_groups: Sequence[int] = ()) -> Iterator[Plan]:
         """Space group and number of orbits of the crystals `number` (B,), put into batches, small crystals first.
@@ -139,29 +146,133 @@ class Generator:
         Raises:
             InputError: more steps than the training had, or proposals, temperature or elements that the model has not.
         """
-        steps = self.steps(sampler)
+        times = self._times(sampler)
+        group, orbits = (self._whole(numbers) for numbers in (plan.space_group, plan.orbits))
+        streams = CrystalStreams(seed, self._whole(plan.number))
+        made = self._model.sample(group, orbits, plan.padded.tolist(), times, streams, sampler, on_step)
+        return _samples(plan.number, plan.space_group, plan.orbits, *made)
+
+    @torch.inference_mode()
+    def predict(
+        self,
+        formula_unit: Mapping[int, int],
+        number: int = 20,
+        space_group: int | None = None,
+        *,
+        atoms: int | None = None,
+        pool: int = POOL,
+        seed: int = 0,
+        steps: int | None = None,
+        corrector: bool = True,
+        proposals: int | None = None,
+        batch_size: int = 256,
+    ) -> list[Candidate]:
+        """Crystals that a composition may form, the likeliest first, no two alike in group, positions and elements.
+
+        Args:
+            formula_unit: atomic number → atoms, as {22: 1, 8: 2} for TiO₂.
+            number: how many at most; there are fewer where the pool has no more.
+            space_group: 1 to 230, of all of them; None: any.
+            atoms: of the primitive cell; None: any number of formula units.
+            pool: sets of Wyckoff positions drawn, for the composition to fit, beside those of the training set.
+            seed: the same seed gives the same crystals, and more of them the same first ones.
+            steps, corrector, proposals, batch_size: of the geometries, as in `generate`.
+
+        Raises:
+            InputError: the pool has no positions for this composition, or an element that the training set lacks, no
+                such space group, a number below 1, or a model that is not of kind ``staged``.
+        """
+        sampler = Sampler(steps=steps, proposals=proposals, corrector=corrector, batch_size=batch_size)
+        composition = Composition(formula_unit, atoms)
+        found = self.arrangements([composition], number, space_group, pool=pool, seed=seed)[0]
+        if not len(found):
+            where = f" in space group {space_group}" if space_group else ""
+            raise InputError(
+                f"no known set of Wyckoff positions{where} fits {composition}, nor do {pool} drawn ones; "
+                "draw a larger pool"
+            )
+        units = self.with_geometries(found.sequences, sampler, seed)
+        return [Candidate(*pair) for pair in zip(units, found.log_probability.tolist(), strict=True)]
+
+    @torch.inference_mode()
+    def arrangements(
+        self,
+        compositions: Sequence[Composition],
+        number: int,
+        space_group: int | None = None,
+        *,
+        pool: int = POOL,
+        seed: int = 0,
+    ) -> list[Arrangements]:
+        """Of each composition the likeliest positions and elements, from one pool for all; see `predict`.
+
+        Raises:
+            InputError: as `predict`, but for compositions that nothing was found for.
+        """
+        model = self._staged
+        if min(number, pool) < 1:
+            raise InputError(f"{number=}, {pool=}: at least 1")
+        for composition in compositions:
+            self._refuse(Sampler(elements=tuple(composition.formula_unit)))
+        groups = () if space_group is None else (space_group,)
+        sampler = Sampler(batch_size=POSITIONS_AT_ONCE)
+        drawn = [model.templates] if model.templates is not None else []
+        for plan in self.plan(np.arange(pool), sampler, seed, groups):
+            group, orbits = self._whole(plan.space_group), self._whole(plan.orbits)
+            streams = CrystalStreams(seed, self._whole(plan.number))
+            drawn.append(model.by_size(draw_positions, group, orbits, plan.padded.tolist(), streams, sampler))
+        positions = WyckoffSequences.concatenate(drawn)
+        statistics = self.checkpoint.statistics
+        prior = space_group_probability(statistics, groups)[:, None] * orbit_probability(statistics)
+        return [
+            likeliest(model.wyckoff, with_composition(positions, composition), prior.log(), number)
+            for composition in compositions
+        ]
+
+    @torch.inference_mode()
+    def with_geometries(self, crystals: WyckoffSequences, sampler: Sampler, seed: int = 0) -> list[AsymmetricUnit]:
+        """A geometry for the positions and elements of each of `crystals`.
+
+        Raises:
+            InputError: the model is not of kind ``staged``, or cannot do what `sampler` asks for.
+        """
+        times, model = self._times(sampler), self._staged
+        parts = []
+        for rows in torch.arange(len(crystals), device=self.device).split(sampler.batch_size):
+            batch = crystals.select(rows)
+            made = model.geometries(batch, times, CrystalStreams(seed, rows), sampler)
+            group, count = batch.space_group.cpu().numpy(), batch.count.cpu().numpy()
+            parts.append(_samples(rows.cpu().numpy(), group, count, *made))
+        return _decoded(parts)
+
+    @property
+    def _staged(self) -> StagedModel:
+        """The model, of which positions and elements can be asked for or given.
+
+        Raises:
+            InputError: it is a joint one.
+        """
+        if not isinstance(self._model, StagedModel):
+            raise InputError(f"a composition: a model of kind {self.settings.kind!r} cannot be told one; 'staged' can")
+        return self._model
+
+    def _times(self, sampler: Sampler) -> list[int]:
+        """Times of the reverse process that `sampler` asks for.
+
+        Raises:
+            InputError: this model cannot do what it asks for.
+        """
         self._refuse(sampler)
+        steps = self.steps(sampler)
         if steps > self.settings.steps:
             raise InputError(
                 f"{steps} reverse steps, but the denoiser was trained with {self.settings.steps}; take no more"
             )
-        streams = CrystalStreams(seed, torch.as_tensor(plan.number, dtype=torch.int64, device=self.device))
-        group = torch.as_tensor(plan.space_group, dtype=torch.int64, device=self.device)
-        orbits = torch.as_tensor(plan.orbits, dtype=torch.int64, device=self.device)
-        padded = plan.padded.tolist()
-        times = reverse_times(self.settings.steps, steps)
-        k, element, position, site_symmetry = self._model.sample(
-            group, orbits, padded, times, streams, sampler, on_step
-        )
-        return Samples(
-            number=plan.number,
-            space_group=plan.space_group,
-            lattice=k.cpu().numpy().astype(float),
-            start=np.concatenate([[0], np.cumsum(plan.orbits)]),
-            element=element.cpu().numpy(),
-            position=position.cpu().numpy().astype(float),
-            site_symmetry=site_symmetry.cpu().numpy().astype(np.uint8),
-        )
+        return reverse_times(self.settings.steps, steps)
+
+    def _whole(self, numbers: np.ndarray) -> Tensor:
+        """Whole numbers on the device."""
+        return torch.as_tensor(numbers, dtype=torch.int64, device=self.device)
 
     def _refuse(self, sampler: Sampler) -> None:
         """Raise InputError for what this model cannot do."""
@@ -183,36 +294,29 @@ class Generator:
         return sampler.steps or fallback
 
 
-class JointModel:
-    """The paper's denoiser: everything diffuses together."""
+def _samples(
+    number: np.ndarray,
+    space_group: np.ndarray,
+    orbits: np.ndarray,
+    k: Tensor,
+    element: Tensor,
+    position: Tensor,
+    site_symmetry: Tensor,
+) -> Samples:
+    """What a model returns, brought from its device."""
+    return Samples(
+        number=number,
+        space_group=space_group,
+        lattice=k.cpu().numpy().astype(float),
+        start=np.concatenate([[0], np.cumsum(orbits)]),
+        element=element.cpu().numpy(),
+        position=position.cpu().numpy().astype(float),
+        site_symmetry=site_symmetry.cpu().numpy().astype(np.uint8),
+    )
 
-    def __init__(self, checkpoint: Checkpoint, precision: Precision = "auto") -> None:
-        device = checkpoint.statistics.lattice_mean.device
-        self.denoiser = Denoiser(checkpoint.settings)
-        self.denoiser.load_state_dict(checkpoint.weights)
-        self.denoiser = self.denoiser.to(device).eval().requires_grad_(requires_grad=False)
-        self.precision = choose_precision(precision, device, checkpoint.settings.width)
-        lowered(self.denoiser, self.precision)
-        self.process = ForwardProcess(checkpoint.settings, checkpoint.statistics)
 
-    def sample(
-        self,
-        space_group: Tensor,
-        orbits: Tensor,
-        padded: Sequence[int],
-        times: Sequence[int],
-        streams: CrystalStreams,
-        sampler: Sampler,
-        on_step: Callable[[int], None],
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """k (B, 6), and of the orbits laid flat: elements, coordinates (A, 3), site-symmetry classes (A, 15)."""
-        corrector_step = sampler.corrector_step if sampler.corrector else None
-        mask = torch.arange(max(padded), device=orbits.device) < orbits[:, None]
-        state = reverse_process.start(self.process, space_group, mask, streams)
-        state = reverse_process.run(self._predict, self.process, state, times, streams, corrector_step, on_step)
-        return state.lattice, state.element[mask], state.position[mask], state.site_symmetry[mask]
-
-    def _predict(self, state: OrbitBatch, time: Tensor) -> Prediction:
-        """Matrix products as in training; what the network answers is float32."""
-        with products(time.device, self.precision):
-            return self.denoiser(state, time)
+def _decoded(parts: Sequence[Samples]) -> list[AsymmetricUnit]:
+    """Crystals in the order of their numbers, on their Wyckoff positions."""
+    s = Samples.concatenate(parts)
+    units = decode(s.space_group, s.lattice, s.element, s.position, s.site_symmetry, s.start)
+    return [units[i] for i in range(len(units))]

@@ -18,10 +18,10 @@ import numpy as np
 import pandas as pd
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.crystallography.normaliser import canonical_template
 from symmcd.metrics.coverage import Coverage
 from symmcd.metrics.distributions import densities, element_counts, wasserstein
 from symmcd.metrics.intervals import FLOOR, bootstrap, resolvable, wilson
-from symmcd.metrics.normaliser import canonical_template
 from symmcd.metrics.originality import Originality
 from symmcd.metrics.symmetry import group_distance
 from symmcd.metrics.templates import count_templates

@@ -13,12 +13,12 @@ import spglib
 from pymatgen.core import Structure
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.crystallography.normaliser import canonical_template
 from symmcd.errors import InputError
 from symmcd.metrics.coverage import add_coverage, coverage
 from symmcd.metrics.crystal_scores import COLUMNS, score, unscored
 from symmcd.metrics.fingerprints import Fingerprints, fingerprint_set, fingerprints_of_units, sites_of_structure
 from symmcd.metrics.magpie import Scale, composition_fingerprints, element_counts
-from symmcd.metrics.normaliser import canonical_template
 from symmcd.metrics.originality import Originality, add_originality, originality
 from symmcd.metrics.published import write_tables
 from symmcd.metrics.set_summary import Reference, summarise_set, write_summary

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.crystallography.normaliser import canonical_template
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.errors import InputError
 from symmcd.metrics.coverage import add_coverage, coverage
 from symmcd.metrics.fingerprints import Fingerprints
 from symmcd.metrics.magpie import Scale, composition_fingerprints, element_counts
-from symmcd.metrics.normaliser import canonical_template
 from symmcd.metrics.originality import add_originality, originality
 from symmcd.metrics.published import write_tables
 from symmcd.metrics.set_summary import Reference, summarise_set, write_summary

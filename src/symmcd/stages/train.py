@@ -35,9 +35,11 @@ from symmcd.diffusion.device import choose_device
 from symmcd.diffusion.distributed import Process, process_group
 from symmcd.diffusion.objective import JointObjective, Objective
 from symmcd.diffusion.random_streams import mixed_seed
+from symmcd.diffusion.staged.arrangements import templates
 from symmcd.diffusion.staged.flat_crystals import FlatCrystals
 from symmcd.diffusion.staged.lattice_scale import LatticeScale
 from symmcd.diffusion.staged.objectives import GeometryObjective, WyckoffObjective
+from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
 from symmcd.diffusion.training import minimise, write_losses
 from symmcd.errors import InputError
 from symmcd.settings import ModelSettings, TrainingSettings, read_section
@@ -173,8 +175,12 @@ def train_staged(task: Task, output_dir: Path, part: str | None) -> None:
         found, provenance[name] = train_part(task, output_dir / name, name)
         weights |= {f"{name}.{key}": value for key, value in found.items()}
     if part is None and task.process.writes:
-        scale = vars(LatticeScale.of(FlatCrystals.from_units(task.units)))
-        statistics = DataStatistics.of(task.units).tensors() | {f"lattice_scale.{k}": v for k, v in scale.items()}
+        others = {
+            "lattice_scale": vars(LatticeScale.of(FlatCrystals.from_units(task.units))),
+            "templates": templates(WyckoffSequences.from_units(task.units)),
+        }
+        statistics = DataStatistics.of(task.units).tensors()
+        statistics |= {f"{name}.{k}": v for name, tensors in others.items() for k, v in tensors.items()}
         path = output_dir / "denoiser.safetensors"
         write_checkpoint(path, weights, statistics, task.model, provenance)
         # of several Wyckoff networks the first; the others' tables stay in their folders

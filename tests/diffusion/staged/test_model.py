@@ -3,33 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import torch
 
 from symmcd.crystallography.decode import decode
 from symmcd.crystallography.wyckoff import wyckoff_table
-from symmcd.diffusion.checkpoint import write_checkpoint
-from symmcd.diffusion.data_statistics import DataStatistics
-from symmcd.diffusion.generator import Generator, Sampler
-from symmcd.diffusion.staged.flat_crystals import FlatCrystals
-from symmcd.diffusion.staged.geometry_network import GeometryNetwork
-from symmcd.diffusion.staged.lattice_scale import LatticeScale
+from symmcd.diffusion.generator import Sampler
 from symmcd.diffusion.staged.tables import symmetry_tables
-from symmcd.diffusion.staged.wyckoff_network import WyckoffNetwork
-from tests.diffusion.crystals import SMALL_STAGED, random_units
-
-
-@pytest.fixture(scope="module")
-def generator(tmp_path_factory) -> Generator:
-    torch.manual_seed(0)
-    units = random_units(60)
-    networks = {"wyckoff": WyckoffNetwork(SMALL_STAGED), "geometry": GeometryNetwork(SMALL_STAGED)}
-    weights = {f"{name}.{k}": v for name, network in networks.items() for k, v in network.state_dict().items()}
-    scale = vars(LatticeScale.of(FlatCrystals.from_units(units)))
-    statistics = DataStatistics.of(units).tensors() | {f"lattice_scale.{k}": v for k, v in scale.items()}
-    path = tmp_path_factory.mktemp("staged") / "d.safetensors"
-    write_checkpoint(path, weights, statistics, SMALL_STAGED, {})
-    return Generator.load(path, "cpu")
+from tests.diffusion.crystals import SMALL_STAGED
 
 
 def test_every_position_of_every_group_survives_the_samples_file():
@@ -52,27 +32,27 @@ def test_every_position_of_every_group_survives_the_samples_file():
     assert not wrong, wrong
 
 
-def test_generated_crystals_have_their_group_and_do_not_depend_on_the_batch(generator):
-    units = generator.generate(12, 62, seed=2, steps=5)
-    again = generator.generate(15, 62, seed=2, steps=5, batch_size=2)
+def test_generated_crystals_have_their_group_and_do_not_depend_on_the_batch(staged):
+    units = staged.generate(12, 62, seed=2, steps=5)
+    again = staged.generate(15, 62, seed=2, steps=5, batch_size=2)
     for a, b in zip(units, again, strict=False):
         assert a.space_group == 62
         assert a.letter == b.letter
         np.testing.assert_array_equal(a.element, b.element)
         np.testing.assert_allclose((a.position - b.position + 0.5) % 1, 0.5, atol=1e-3)
         np.testing.assert_allclose(a.lattice, b.lattice, rtol=1e-3)
-    other = generator.generate(12, 62, seed=3, steps=5)
+    other = staged.generate(12, 62, seed=3, steps=5)
     assert any(a.letter != b.letter or (a.element != b.element).any() for a, b in zip(units, other, strict=True))
 
 
-def test_steps_unless_told_otherwise(generator):
-    assert generator.steps(Sampler()) == SMALL_STAGED.steps  # fewer than the 50 of larger models
-    assert generator.steps(Sampler(steps=7)) == 7
+def test_steps_unless_told_otherwise(staged):
+    assert staged.steps(Sampler()) == SMALL_STAGED.steps  # fewer than the 50 of larger models
+    assert staged.steps(Sampler(steps=7)) == 7
 
 
-def test_more_proposals_keep_positions_and_elements_and_change_geometries(generator):
-    one, four = (generator.generate(12, 62, seed=2, steps=5, proposals=number) for number in (1, 4))
-    unless_told = generator.generate(12, 62, seed=2, steps=5)
+def test_more_proposals_keep_positions_and_elements_and_change_geometries(staged):
+    one, four = (staged.generate(12, 62, seed=2, steps=5, proposals=number) for number in (1, 4))
+    unless_told = staged.generate(12, 62, seed=2, steps=5)
     changed = 0
     for a, b, c in zip(one, four, unless_told, strict=True):
         assert a.letter == b.letter

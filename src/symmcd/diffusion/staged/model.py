@@ -13,6 +13,7 @@ from symmcd.diffusion.checkpoint import Checkpoint, under
 from symmcd.diffusion.precision import choose_precision, lowered
 from symmcd.diffusion.random_streams import CrystalStreams
 from symmcd.diffusion.sampler import STAGED_PROPOSALS, Sampler
+from symmcd.diffusion.staged.arrangements import from_templates
 from symmcd.diffusion.staged.flat_crystals import FlatCrystals
 from symmcd.diffusion.staged.geometry_network import GeometryNetwork
 from symmcd.diffusion.staged.geometry_process import GeometryProcess
@@ -42,6 +43,8 @@ class StagedModel:
         lowered(self.geometry, self.precision)
         scale = LatticeScale(**under("lattice_scale.", checkpoint.tensors))
         self.process = GeometryProcess(checkpoint.settings, scale, self.precision)
+        known = under("templates.", checkpoint.tensors)
+        self.templates = from_templates(known) if known else None  # of the training set; older checkpoints have none
 
     @property
     def elements(self) -> set[int]:
@@ -59,7 +62,18 @@ class StagedModel:
         on_step: Callable[[int], None],
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """k (B, 6), and of the orbits laid flat: elements, coordinates (A, 3), site-symmetry classes (A, 15)."""
-        sequences = self._draw_sequences(space_group, orbits, padded, streams, sampler)
+        sequences = self.by_size(draw_sequences, space_group, orbits, padded, streams, sampler)
+        return self.geometries(sequences, times, streams, sampler, on_step)
+
+    def geometries(
+        self,
+        sequences: WyckoffSequences,
+        times: Sequence[int],
+        streams: CrystalStreams,
+        sampler: Sampler,
+        on_step: Callable[[int], None] = lambda _: None,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The same four of crystals whose positions and elements are known."""
         crystals = likeliest_geometry(
             self.process,
             self.geometry,
@@ -70,20 +84,28 @@ class StagedModel:
             corrector=sampler.corrector,
             proposals=sampler.proposals or STAGED_PROPOSALS,
         )
-        tables = symmetry_tables(space_group.device)
+        tables = symmetry_tables(crystals.k.device)
         position = tables.positions(crystals.u, crystals.wyckoff) % 1.0
         return crystals.k, crystals.element, position, tables.site_symmetry[crystals.wyckoff]
 
-    def _draw_sequences(
-        self, space_group: Tensor, orbits: Tensor, padded: Sequence[int], streams: CrystalStreams, sampler: Sampler
+    def by_size(
+        self,
+        draw: Callable[..., WyckoffSequences],
+        space_group: Tensor,
+        orbits: Tensor,
+        padded: Sequence[int],
+        streams: CrystalStreams,
+        sampler: Sampler,
     ) -> WyckoffSequences:
-        """Of crystals that are each padded to so many orbits, in which the others have no say."""
+        """What `draw_positions` or `draw_sequences` draws of crystals that are each padded to so many orbits, in which
+        the others have no say.
+        """
         sizes = torch.tensor(padded)
         wyckoff = torch.zeros(len(orbits), max(padded), dtype=torch.int64, device=orbits.device)
         element = wyckoff.clone()
         for size in sizes.unique().tolist():
             rows = (sizes == size).nonzero()[:, 0].to(orbits.device)
-            drawn = draw_sequences(self.wyckoff, space_group[rows], orbits[rows], size, streams.take(rows), sampler)
+            drawn = draw(self.wyckoff, space_group[rows], orbits[rows], size, streams.take(rows), sampler)
             wyckoff[rows, :size], element[rows, :size] = drawn.wyckoff, drawn.element
         return WyckoffSequences(space_group, orbits, wyckoff, element)
 
@@ -107,26 +129,38 @@ def draw_sequences(
     Each is drawn from p^(1/temperature), normalised: 1 is the model, below 1 more of what is frequent, above 1 more
     of what is rare.  With ``sampler.elements``, each element is drawn from these, given what was drawn before it.
     """
-    temperature, allowed = sampler.temperature, None
+    sequences = draw_positions(network, space_group, orbits, padded, streams, sampler)
+    allowed = None
     if sampler.elements:
         allowed = torch.zeros_like(network.seen)
         allowed[torch.tensor(sampler.elements, device=allowed.device) - 1] = True
-    zeros = torch.zeros(len(orbits), padded, dtype=torch.int64, device=orbits.device)
-    wyckoff, element = zeros, zeros.clone()
+    uniform = streams.uniform(ELEMENT, (padded,))
+    for place in range(padded):
+        logits = network(sequences, allowed).element[:, place]
+        chosen = draw(torch.softmax(logits / sampler.temperature, dim=-1), uniform[:, place]) + 1
+        sequences.element[:, place] = torch.where(place < orbits, chosen, 0)
+    return sequences
+
+
+def draw_positions(
+    network: WyckoffNetwork | WyckoffEnsemble,
+    space_group: Tensor,
+    orbits: Tensor,
+    padded: int,
+    streams: CrystalStreams,
+    sampler: Sampler,
+) -> WyckoffSequences:
+    """The positions of `draw_sequences`; elements are 0."""
+    wyckoff = torch.zeros(len(orbits), padded, dtype=torch.int64, device=orbits.device)
+    element = wyckoff.clone()
     rows, _ = candidates(space_group)
     crystal = torch.arange(len(orbits), device=orbits.device)
     uniform = streams.uniform(WYCKOFF, (padded,))
     for place in range(padded):
         begun = WyckoffSequences(space_group, orbits, wyckoff[:, : place + 1], element[:, : place + 1])
-        chosen = draw(torch.softmax(network(begun).wyckoff[:, place] / temperature, dim=-1), uniform[:, place])
-        wyckoff[:, place] = torch.where(place < orbits, rows[crystal, chosen], 0)
-    uniform = streams.uniform(ELEMENT, (padded,))
-    sequences = WyckoffSequences(space_group, orbits, wyckoff, element)
-    for place in range(padded):
-        logits = network(sequences, allowed).element[:, place]
-        chosen = draw(torch.softmax(logits / temperature, dim=-1), uniform[:, place]) + 1
-        element[:, place] = torch.where(place < orbits, chosen, 0)
-    return sequences
+        probability = torch.softmax(network.positions(begun)[:, place] / sampler.temperature, dim=-1)
+        wyckoff[:, place] = torch.where(place < orbits, rows[crystal, draw(probability, uniform[:, place])], 0)
+    return WyckoffSequences(space_group, orbits, wyckoff, element)
 
 
 def flat(sequences: WyckoffSequences) -> FlatCrystals:

@@ -40,6 +40,11 @@ class WyckoffEnsemble(nn.Module):
             _log_mean(torch.stack([logits.element for logits in said])),
         )
 
+    def positions(self, crystals: WyckoffSequences) -> Tensor:
+        """As `WyckoffNetwork.positions`; of several members, logarithms of probabilities."""
+        said = [cast("WyckoffNetwork", member).positions(crystals) for member in self.members]
+        return said[0] if len(said) == 1 else _log_mean(torch.stack(said))
+
 
 def _log_mean(logits: Tensor) -> Tensor:
     """Logarithm of the mean over members, (…, K), of the probabilities that logits (members, …, K) stand for."""

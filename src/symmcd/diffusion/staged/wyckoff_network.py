@@ -82,19 +82,11 @@ class WyckoffNetwork(nn.Module):
 
         `allowed` (118,) bool are the elements to choose from, those of the training set where it is None.
         """
-        wyckoff, element, count = crystals.wyckoff, crystals.element, crystals.count
-        longest = wyckoff.shape[1]
-        mask, group = crystals.mask, crystals.space_group - 1
-        tables = symmetry_tables(wyckoff.device)
+        wyckoff, element, mask = crystals.wyckoff, crystals.element, crystals.mask
         table = self.embedded_positions()
+        common = self._before_positions(crystals, table)
 
-        place = torch.arange(longest, device=wyckoff.device)
-        left = (count[:, None] - place).clamp(0, LONGEST)
-        context = self.group(group) + self.group_code(tables.codes[group]) + self.count(count.clamp_max(LONGEST))
-        common = context[:, None] + self.place(place.clamp_max(LONGEST)) + self.count(left)
-        common = common + pad(self.before(table)[wyckoff[:, :-1]], (0, 0, 1, 0))
-
-        multiplicity = tables.multiplicity[wyckoff] * mask
+        multiplicity = symmetry_tables(wyckoff.device).multiplicity[wyckoff] * mask
         share = multiplicity / multiplicity.sum(dim=1, keepdim=True)
         assigned = share.cumsum(dim=1) - share  # of the atoms, to orbits before this one
         sizes = torch.stack([multiplicity.clamp_min(1).log(), share.clamp_min(1e-6).log(), assigned], dim=-1)
@@ -105,25 +97,48 @@ class WyckoffNetwork(nn.Module):
         before = elements[element[:, :-1]] + self.composition(composition)
         of_element = of_element + pad(before, (0, 0, 1, 0))
 
-        x = self.dropout(torch.cat([common + self.which_half.weight[0], of_element + self.which_half.weight[1]], dim=1))
-        ones = torch.ones(2 * longest, 2 * longest, dtype=torch.bool, device=x.device)
-        visible = ones.tril() & torch.cat([mask, mask], dim=1)[:, None] | torch.eye(2 * longest, device=x.device).bool()
-        for block in self.blocks:
-            x = block(x, visible[:, None])
-        x = self.norm(x)
-
-        rows, exist = candidates(crystals.space_group)
-        scores = torch.einsum("bnd,brd->bnr", x[:, :longest], self.key(table)[rows]) / math.sqrt(x.shape[2])
-        legal = legal_positions(rows, exist, shifted(wyckoff, -1))
-        x_of_elements = x[:, longest:]
+        x = torch.cat([common + self.which_half.weight[0], of_element + self.which_half.weight[1]], dim=1)
+        x, x_of_elements = self._attended(x, torch.cat([mask, mask], dim=1)).chunk(2, dim=1)
         alike = self.element_query(x_of_elements) @ elements[1:].T / math.sqrt(x.shape[2])  # as an element's kin
         of_elements = (self.element_head(x_of_elements) + alike).float()
         return Logits(
-            scores.float().masked_fill(~legal, -torch.inf),
+            self._position_logits(crystals, x, table),
             of_elements.masked_fill(
                 ~legal_elements(wyckoff, element, self.seen if allowed is None else allowed), -torch.inf
             ),
         )
+
+    def positions(self, crystals: WyckoffSequences) -> Tensor:
+        """The logits of positions of `forward` alone, which elements have no part in: half the work."""
+        table = self.embedded_positions()
+        x = self._attended(self._before_positions(crystals, table) + self.which_half.weight[0], crystals.mask)
+        return self._position_logits(crystals, x, table)
+
+    def _before_positions(self, crystals: WyckoffSequences, table: Tensor) -> Tensor:
+        """(B, N, width) the crystal's group and size, the place, and the position before it."""
+        wyckoff, count, group = crystals.wyckoff, crystals.count, crystals.space_group - 1
+        place = torch.arange(wyckoff.shape[1], device=wyckoff.device)
+        left = (count[:, None] - place).clamp(0, LONGEST)
+        code = self.group_code(symmetry_tables(wyckoff.device).codes[group])
+        context = self.group(group) + code + self.count(count.clamp_max(LONGEST))
+        common = context[:, None] + self.place(place.clamp_max(LONGEST)) + self.count(left)
+        return common + pad(self.before(table)[wyckoff[:, :-1]], (0, 0, 1, 0))
+
+    def _attended(self, x: Tensor, mask: Tensor) -> Tensor:
+        """(B, S, width) after all blocks, in which a place sees itself and what exists (`mask`, (B, S)) before it."""
+        x = self.dropout(x)
+        ones = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool, device=x.device)
+        visible = ones.tril() & mask[:, None] | torch.eye(x.shape[1], device=x.device).bool()
+        for block in self.blocks:
+            x = block(x, visible[:, None])
+        return self.norm(x)
+
+    def _position_logits(self, crystals: WyckoffSequences, x: Tensor, table: Tensor) -> Tensor:
+        """(B, N, R) of the candidates, illegal ones at -inf."""
+        rows, exist = candidates(crystals.space_group)
+        scores = torch.einsum("bnd,brd->bnr", x, self.key(table)[rows]) / math.sqrt(x.shape[2])
+        legal = legal_positions(rows, exist, shifted(crystals.wyckoff, -1))
+        return scores.float().masked_fill(~legal, -torch.inf)
 
     def embedded_positions(self) -> Tensor:
         """(1731, width) vectors of all Wyckoff positions."""

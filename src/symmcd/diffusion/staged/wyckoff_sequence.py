@@ -8,6 +8,7 @@ beginning never leads to a dead end.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,6 +75,17 @@ class WyckoffSequences(CrystalRows):
             padded(units.wyckoff),
             padded(units.element),
         )
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[WyckoffSequences]) -> WyckoffSequences:
+        """All crystals of `parts`, padded to the longest."""
+        longest = max(part.wyckoff.shape[1] for part in parts)
+
+        def joined(name: str) -> Tensor:
+            return torch.cat([pad(getattr(part, name), (0, longest - part.wyckoff.shape[1])) for part in parts])
+
+        whole = {name: torch.cat([getattr(part, name) for part in parts]) for name in ("space_group", "count")}
+        return cls(**whole, **{name: joined(name) for name in cls.PER_ORBIT})
 
 
 def reduced_multiplicity(sequences: WyckoffSequences) -> Tensor:

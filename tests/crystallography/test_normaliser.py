@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from string import ascii_letters
+
 import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
 from pyxtal.symmetry import Group
 
 from symmcd import reduce
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
+from symmcd.crystallography.normaliser import canonical_arrangement, canonical_template, letter_permutations
 from symmcd.crystallography.space_group import operations
 from symmcd.crystallography.wyckoff import wyckoff_table
-from symmcd.metrics.normaliser import canonical_template, letter_permutations
 from tests.crystallography.prototypes import PROTOTYPES, prototype
 
 
@@ -69,6 +72,20 @@ def test_canonical_is_the_least_and_stays() -> None:
     assert canonical_template("62_c_c_c") == "62_c_c_c"
 
 
+def arrangement(unit: AsymmetricUnit) -> tuple[int, ...]:
+    return canonical_arrangement(unit.space_group, [ascii_letters.index(a) for a in unit.letter], unit.element)
+
+
+def test_elements_that_change_places_are_another_arrangement() -> None:
+    """Perovskite: Sr at the corner or Ti at the corner are one crystal, O in place of Ti is another one."""
+    sr, ti, o = 38, 22, 8
+    perovskite = canonical_arrangement(221, [0, 1, 2], [sr, ti, o])
+    assert canonical_arrangement(221, [1, 0, 3], [sr, ti, o]) == perovskite
+    assert canonical_arrangement(221, [3, 0, 1], [o, ti, sr]) == perovskite  # whatever the order of the orbits
+    assert canonical_arrangement(221, [0, 1, 2], [ti, sr, o]) != perovskite
+    assert canonical_arrangement(225, [0, 1], [11, 17]) == canonical_arrangement(225, [0, 1], [17, 11])
+
+
 @pytest.mark.parametrize("name", ["TiO2 rutile", "SrTiO3", "TiNiSi", "Al2O3", "MgAl2O4", "CrB", "ThCr2Si2"])
 def test_another_description_of_a_crystal_has_the_same_canonical_template(name: str) -> None:
     unit = reduce(prototype(name))
@@ -82,6 +99,7 @@ def test_another_description_of_a_crystal_has_the_same_canonical_template(name: 
         again = reduce(moved)
         assert again.space_group == unit.space_group == PROTOTYPES[name][0]
         assert canonical_template(again.template) == canonical_template(unit.template)
+        assert arrangement(again) == arrangement(unit)
 
 
 def test_an_origin_shift_of_pmmm_changes_letters_but_not_the_class() -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -47,6 +48,18 @@ def canonical_template(template: str) -> str:
     index = [known.index(letter) for letter in letters]
     images = np.sort(letter_permutations(int(group))[:, index], axis=1)
     return "_".join([group, *(known[i] for i in min(map(tuple, images.tolist())))])
+
+
+def canonical_arrangement(space_group: int, letter: Sequence[int], element: Sequence[int]) -> tuple[int, ...]:
+    """The same for all descriptions of positions and elements: a whole number an orbit, ascending.
+
+    Args:
+        space_group: 1 … 230.
+        letter: of each orbit, 0 = a.
+        element: atomic number of each orbit.
+    """
+    images = np.sort(letter_permutations(space_group)[:, letter] * 256 + np.asarray(element), axis=1)
+    return min(map(tuple, images.tolist()))
 
 
 @functools.cache

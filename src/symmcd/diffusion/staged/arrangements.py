@@ -1,0 +1,163 @@
+"""Which Wyckoff positions and elements a crystal of a given composition may have, and how likely each of these is.
+
+The network draws positions before elements, so a composition cannot be asked of it directly.  Instead its elements are
+put, in every way there is, onto sets of positions whose multiplicities allow it: those of the training set (2,464 up to
+the choice of origin and axes, which 96 % of the validation crystals have too) and newly drawn ones.  Since the network
+gives the exact probability of a crystal, all of these compare: p(arrangement | composition) is proportional to
+p(G) p(M | G) p(positions | G, M) p(elements | positions).
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from symmcd.crystallography.normaliser import canonical_arrangement
+from symmcd.crystallography.space_group import lattice_points
+from symmcd.diffusion.staged.likelihood import log_probabilities
+from symmcd.diffusion.staged.tables import symmetry_tables
+from symmcd.diffusion.staged.wyckoff_ensemble import WyckoffEnsemble
+from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
+from symmcd.errors import InputError
+
+MOST_FILLINGS = 1000  # of one set of positions: the first so many, in order of atomic numbers
+
+
+@dataclass(frozen=True)
+class Composition:
+    """What a crystal is to be made of.
+
+    Raises:
+        InputError: no elements, or a number below 1.
+    """
+
+    formula_unit: Mapping[int, int]  # atomic number → atoms of it
+    atoms: int | None = None  # of the primitive cell; None: any number of formula units
+
+    def __post_init__(self) -> None:
+        per_unit = sum(self.formula_unit.values())
+        if not self.formula_unit or min(*self.formula_unit, *self.formula_unit.values()) < 1:
+            raise InputError(f"a composition of {dict(self.formula_unit)}: atomic numbers and atoms are at least 1")
+        if self.atoms is not None and (self.atoms < 1 or self.atoms % per_unit):
+            raise InputError(f"{self.atoms} atoms are no multiple of the {per_unit} of the formula unit")
+
+    def __str__(self) -> str:
+        atoms = f" with {self.atoms} atoms in the primitive cell" if self.atoms else ""
+        return " ".join(f"{n} × {number}" for number, n in self.formula_unit.items()) + atoms
+
+
+@dataclass(frozen=True, eq=False)
+class Arrangements:
+    """Crystals without geometry, the likeliest first, each described in one way only."""
+
+    sequences: WyckoffSequences
+    log_probability: Tensor  # (B,) natural logarithm of p(G) p(M | G) p(positions) p(elements)
+
+    def __len__(self) -> int:
+        return len(self.sequences)
+
+
+def fillings(
+    wyckoff: Sequence[int], multiplicity: Sequence[int], composition: Mapping[int, int]
+) -> Iterator[tuple[int, ...]]:
+    """Every way to put the elements of a composition onto orbits, as one atomic number an orbit.
+
+    Args:
+        wyckoff: position of each orbit, ascending; elements ascend where positions repeat, or crystals came twice.
+        multiplicity: atoms of each orbit.
+        composition: atomic number → atoms of a formula unit, of which the orbits hold any whole number.
+    """
+    units, rest = divmod(sum(multiplicity), sum(composition.values()))
+    if rest:
+        return
+    elements, last = sorted(composition), len(wyckoff)
+
+    def taken(left: tuple[int, ...], which: int, place: int) -> tuple[int, ...]:
+        return tuple(n - multiplicity[place] * (i == which) for i, n in enumerate(left))
+
+    def lowest(place: int, before: int) -> int:
+        return before if place < last and wyckoff[place] == wyckoff[place - 1] else 0
+
+    def choices(place: int, left: tuple[int, ...], first: int) -> Iterator[tuple[int, tuple[int, ...], int]]:
+        for which in range(first, len(elements)):
+            if left[which] >= multiplicity[place]:
+                following = taken(left, which, place), lowest(place + 1, which)
+                if possible(place + 1, *following):
+                    yield which, *following
+
+    @functools.cache
+    def possible(place: int, left: tuple[int, ...], first: int) -> bool:
+        return place == last or any(True for _ in choices(place, left, first))
+
+    def walk(place: int, left: tuple[int, ...], first: int) -> Iterator[tuple[int, ...]]:
+        if place == last:
+            yield ()
+            return
+        for which, remaining, following in choices(place, left, first):
+            for others in walk(place + 1, remaining, following):
+                yield (elements[which], *others)
+
+    yield from walk(0, tuple(composition[number] * units for number in elements), 0)
+
+
+def with_composition(drawn: WyckoffSequences, composition: Composition) -> WyckoffSequences:
+    """All crystals of a composition on the positions of `drawn`, whose elements are not looked at; each once."""
+    tables = symmetry_tables(drawn.count.device)
+    multiplicity = (tables.multiplicity[drawn.wyckoff] * drawn.mask).tolist()
+    rows, filled, seen = [], [], set()
+    for row, (group, count, wyckoff) in enumerate(
+        zip(drawn.space_group.tolist(), drawn.count.tolist(), drawn.wyckoff.tolist(), strict=True)
+    ):
+        positions, of_orbit = tuple(wyckoff[:count]), multiplicity[row][:count]
+        wanted = not composition.atoms or sum(of_orbit) == composition.atoms * lattice_points(group)
+        if positions in seen or not wanted:
+            continue
+        seen.add(positions)
+        for elements in itertools.islice(fillings(positions, of_orbit, composition.formula_unit), MOST_FILLINGS):
+            rows.append(row)
+            filled.append([*elements, *[0] * (len(wyckoff) - count)])
+    found = drawn.select(torch.tensor(rows, dtype=torch.int64, device=drawn.count.device))
+    element = torch.tensor(filled, dtype=torch.int64, device=found.count.device).reshape(found.wyckoff.shape)
+    return WyckoffSequences(found.space_group, found.count, found.wyckoff, element)
+
+
+def templates(crystals: WyckoffSequences) -> dict[str, Tensor]:
+    """The different sets of Wyckoff positions of `crystals`, as small tensors of a checkpoint."""
+    table = torch.cat([crystals.space_group[:, None], crystals.count[:, None], crystals.wyckoff], dim=1)
+    group, count, *wyckoff = torch.unique(table, dim=0).to(torch.int16).unbind(dim=1)
+    return {"space_group": group, "count": count, "wyckoff": torch.stack(wyckoff, dim=1)}
+
+
+def from_templates(tensors: Mapping[str, Tensor]) -> WyckoffSequences:
+    """The sets of positions that `templates` made tensors of, as crystals without elements."""
+    group, count, wyckoff = (tensors[name].long() for name in ("space_group", "count", "wyckoff"))
+    return WyckoffSequences(group, count, wyckoff, torch.zeros_like(wyckoff))
+
+
+def likeliest(network: WyckoffEnsemble, crystals: WyckoffSequences, log_prior: Tensor, number: int) -> Arrangements:
+    """The `number` likeliest of `crystals`; of several descriptions of the same one, the likeliest.
+
+    `log_prior` (230, M + 1) is the logarithm of p(G) p(M | G).
+    """
+    if not len(crystals):
+        return Arrangements(crystals, log_prior.new_zeros(0))
+    said = log_probabilities(network, crystals).sum(dim=(1, 2))
+    said = said + log_prior[crystals.space_group - 1, crystals.count]
+    start, seen = symmetry_tables(said.device).group_start, set()
+    kept: list[int] = []
+    for row in said.argsort(descending=True, stable=True).tolist():
+        if len(kept) == number:
+            break
+        group, count = int(crystals.space_group[row]), int(crystals.count[row])
+        letter = (crystals.wyckoff[row, :count] - start[group - 1]).tolist()
+        name = group, canonical_arrangement(group, letter, crystals.element[row, :count].tolist())
+        if name not in seen:
+            seen.add(name)
+            kept.append(row)
+    rows = torch.tensor(kept, device=said.device)
+    return Arrangements(crystals.select(rows), said[rows])

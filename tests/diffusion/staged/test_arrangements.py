@@ -1,0 +1,153 @@
+"""Crystals of a composition: every one, each once, as likely as the network says, and of that composition."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from symmcd import replicate
+from symmcd.crystallography.space_group import lattice_points, symbol
+from symmcd.crystallography.wyckoff import wyckoff_table
+from symmcd.diffusion.generator import Generator
+from symmcd.diffusion.staged.arrangements import (
+    Composition,
+    fillings,
+    from_templates,
+    likeliest,
+    templates,
+    with_composition,
+)
+from symmcd.diffusion.staged.likelihood import log_probabilities
+from symmcd.diffusion.staged.objectives import negative_log_likelihood
+from symmcd.diffusion.staged.wyckoff_ensemble import WyckoffEnsemble
+from symmcd.diffusion.staged.wyckoff_network import WyckoffNetwork
+from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
+from symmcd.errors import InputError
+from tests.diffusion.crystals import SMALL_STAGED, random_units
+
+TABLE = wyckoff_table()
+SEQUENCES = WyckoffSequences.from_units(random_units(80, seed=7, largest=5))
+
+
+@pytest.fixture(scope="module")
+def ensemble() -> WyckoffEnsemble:
+    torch.manual_seed(1)
+    return WyckoffEnsemble([WyckoffNetwork(SMALL_STAGED).eval(), WyckoffNetwork(SMALL_STAGED).eval()])
+
+
+@pytest.mark.parametrize("number", range(1, 231))
+def test_lattice_points_are_those_of_the_bravais_letter(number):
+    assert lattice_points(number) == {"P": 1, "A": 2, "B": 2, "C": 2, "I": 2, "R": 3, "F": 4}[symbol(number)[0]]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.sampled_from([1, 2, 4])), min_size=1, max_size=5),
+    st.dictionaries(st.integers(1, 9), st.integers(1, 4), min_size=1, max_size=3),
+)
+def test_fillings_are_what_trying_everything_finds(orbits, composition):
+    """Against brute force: all choices of elements, those with the composition, in canonical order."""
+    size = dict(orbits)  # one multiplicity a position
+    wyckoff = sorted(position for position, _ in orbits)
+    multiplicity = [size[position] for position in wyckoff]
+    expected = []
+    for elements in itertools.product(sorted(composition), repeat=len(wyckoff)):
+        atoms: Counter[int] = Counter()
+        for element, number in zip(elements, multiplicity, strict=True):
+            atoms[element] += number
+        units = {atoms[element] / number for element, number in composition.items()}
+        ascending = all(a <= b or v != w for (v, a), (w, b) in itertools.pairwise(zip(wyckoff, elements, strict=True)))
+        if len(units) == 1 and units.pop().is_integer() and ascending:
+            expected.append(elements)
+    assert list(fillings(wyckoff, multiplicity, composition)) == expected
+
+
+def test_log_probabilities_sum_to_the_likelihood_of_training(ensemble):
+    for network in (ensemble.members[0], ensemble):
+        found = log_probabilities(network, SEQUENCES, batch_size=7).sum(dim=(0, 1))
+        with torch.no_grad():
+            torch.testing.assert_close(-found, negative_log_likelihood(network, SEQUENCES), rtol=1e-4, atol=1e-4)
+
+
+def test_positions_alone_have_the_logits_that_they_have_beside_elements(ensemble):
+    with torch.no_grad():
+        for network in (ensemble.members[0], ensemble):
+            exist = SEQUENCES.mask
+            torch.testing.assert_close(network.positions(SEQUENCES)[exist], network(SEQUENCES).wyckoff[exist])
+
+
+def test_templates_come_back_each_once():
+    found = from_templates(templates(WyckoffSequences.concatenate([SEQUENCES, SEQUENCES.select(torch.arange(20))])))
+    names = [tuple(row[:count].tolist()) for row, count in zip(found.wyckoff, found.count, strict=True)]
+    assert len(names) == len(set(names))
+    assert set(names) == {tuple(r[:n].tolist()) for r, n in zip(SEQUENCES.wyckoff, SEQUENCES.count, strict=True)}
+    assert all(
+        TABLE.space_group[name[0]] == group for name, group in zip(names, found.space_group.tolist(), strict=True)
+    )
+
+
+def test_the_likeliest_come_first_and_descriptions_count_once(ensemble):
+    """Rock salt on a and b of Fm-3m: the elements may change places, which is the same crystal."""
+    first = int(TABLE.start[224])
+    ab = [first, first + 1, 0]
+    drawn = WyckoffSequences(
+        torch.tensor([225, 225, 139]),
+        torch.tensor([2, 2, 2]),
+        torch.tensor([ab, ab, [int(TABLE.start[138]), int(TABLE.start[138]) + 1, 0]]),
+        torch.zeros(3, 3, dtype=torch.int64),
+    )
+    crystals = with_composition(drawn, Composition({8: 1, 38: 1}))
+    assert crystals.space_group.tolist() == [225, 225, 139, 139]  # what was drawn twice is there once, both ways round
+    prior = torch.zeros(230, 6)
+    prior[138] = -50.0
+    found = likeliest(ensemble, crystals, prior, 10)
+    assert found.sequences.space_group.tolist() == [225, 139]
+    said = log_probabilities(ensemble, crystals).sum(dim=(1, 2))
+    assert float(found.log_probability[0]) == pytest.approx(float(said[:2].max()))
+    assert float(found.log_probability[1]) == pytest.approx(float(said[2:].max()) - 50)
+    assert len(likeliest(ensemble, crystals, prior, 1)) == 1
+
+
+def test_atoms_of_the_primitive_cell_are_heeded():
+    for atoms in (2, 4):
+        crystals = with_composition(SEQUENCES, Composition({8: 1, 38: 1}, atoms))
+        for group, count, rows in zip(crystals.space_group.tolist(), crystals.count, crystals.wyckoff, strict=True):
+            assert TABLE.multiplicity[rows[:count].numpy()].sum() == atoms * lattice_points(group)
+    assert not len(with_composition(SEQUENCES, Composition({8: 97, 38: 1})))
+
+
+@pytest.mark.parametrize("group", [None, 62])
+def test_predicted_crystals_are_of_the_composition(staged: Generator, group):
+    candidates = staged.predict({8: 2, 22: 1}, 6, group, pool=300, steps=3)
+    assert 1 <= len(candidates) <= 6
+    logs = [candidate.log_probability for candidate in candidates]
+    assert logs == sorted(logs, reverse=True)
+    for candidate in candidates:
+        assert group in (None, candidate.unit.space_group)
+        assert replicate(candidate.unit).composition.reduced_formula == "TiO2"
+    fewer = staged.predict({8: 2, 22: 1}, 2, group, pool=300, steps=3)
+    for a, b in zip(candidates, fewer, strict=False):
+        assert a.unit.letter == b.unit.letter
+        assert a.log_probability == b.log_probability
+        assert abs((a.unit.position - b.unit.position + 0.5) % 1 - 0.5).max() < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("composition", "options", "message"),
+    [
+        ({8: 2, 22: 1}, {"atoms": 4}, "no multiple"),
+        ({8: 0}, {}, "at least 1"),
+        ({}, {}, "at least 1"),
+        ({86: 1}, {}, "not in the training set"),
+        ({8: 1}, {"number": 0}, "at least 1"),
+        ({8: 1}, {"space_group": 231}, "231"),
+        ({8: 97, 22: 89}, {}, "no known set of Wyckoff positions fits"),
+    ],
+)
+def test_what_cannot_be_predicted_is_refused(staged: Generator, composition, options, message):
+    with pytest.raises(InputError, match=message):
+        staged.predict(composition, **{"pool": 20, **options})
