@@ -243,7 +243,7 @@ def test_only_the_elements_asked_for(trained, tmp_path):
 
 
 def test_a_formula_makes_a_ranked_table_and_crystals_of_it(trained, tmp_path, capsys):
-    generate.predict(tmp_path, "Ti2O4", 400, checkpoint=trained / "denoiser.safetensors", device="cpu")
+    generate.predict(tmp_path, "Ti2O4", 400, atoms=6, checkpoint=trained / "denoiser.safetensors", device="cpu")
     with (tmp_path / "candidates.csv").open() as file:
         rows = list(csv.DictReader(file))
     units = read_units(tmp_path / "units.npz")
