@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from symmcd import __version__
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
@@ -37,6 +37,22 @@ class Checkpoint:
     metadata: dict[str, Any]  # seed, data_sha256, commit, versions, training settings, …
     weights: dict[str, Tensor]
     tensors: dict[str, Tensor]  # statistics of other kinds
+
+
+class MisfitError(InputError):
+    """Tensors of a checkpoint that its settings make no room for."""
+
+
+def load_weights(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Give `network` its weights.
+
+    Raises:
+        MisfitError: they are those of another network.
+    """
+    try:
+        network.load_state_dict(dict(weights))
+    except RuntimeError as error:
+        raise MisfitError(str(error)) from None
 
 
 def write_checkpoint(
@@ -78,7 +94,13 @@ def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> Checkpoin
     if text.get("format") != FORMAT:
         raise InputError(f"{path}: not a denoiser of symmcd (format {text.get('format')!r}, expected {FORMAT!r})")
     metadata = json.loads(text["symmcd"])
-    settings = read_section("model", {"kind": "joint"} | metadata["model"])  # the first checkpoints name no kind
+    try:
+        settings = read_section("model", {"kind": "joint"} | metadata["model"])  # the first checkpoints name no kind
+    except InputError as error:
+        raise InputError(
+            f"{path}: weights of another version of symmcd (commit "
+            f"{metadata.get('commit')}), which has settings that this one has not: {error}"
+        ) from None
     tensors = {name: torch.from_numpy(value).to(device) for name, value in arrays.items()}
     kept = under("statistics/", tensors)
     names = {field.name for field in dataclasses.fields(DataStatistics)}
@@ -150,8 +172,8 @@ def git_commit() -> str | None:
         head = _git(folder, "rev-parse", "HEAD")
         tracked = _git(folder, "ls-files", "--error-unmatch", Path(__file__).name)
         return head + ("+" if _git(folder, "status", "--porcelain", "--", ".") else "") if tracked else None
-    except (OSError, subprocess.CalledProcessError):
-        return None  # installed from a wheel, or no git here
+    except (OSError, subprocess.SubprocessError):
+        return None  # installed from a wheel, no git here, or a file system too slow for it
 
 
 def _git(folder: Path, *arguments: str) -> str:

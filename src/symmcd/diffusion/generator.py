@@ -13,7 +13,7 @@ from torch import Tensor
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
 from symmcd.crystallography.decode import decode
 from symmcd.diffusion import reverse_process
-from symmcd.diffusion.checkpoint import Checkpoint, read_checkpoint
+from symmcd.diffusion.checkpoint import Checkpoint, MisfitError, read_checkpoint
 from symmcd.diffusion.device import choose_device
 from symmcd.diffusion.joint_model import JointModel
 from symmcd.diffusion.noise_schedule import reverse_times
@@ -24,7 +24,7 @@ from symmcd.diffusion.samples import Samples
 from symmcd.diffusion.staged.arrangements import Arrangements, Composition, likeliest, with_composition
 from symmcd.diffusion.staged.model import StagedModel, draw_positions
 from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
-from symmcd.errors import InputError
+from symmcd.errors import InputError, SymmcdError
 from symmcd.settings import Precision
 
 POSITIONS_AT_ONCE = 2048
@@ -70,7 +70,7 @@ class Generator:
         checkpoint = read_checkpoint(Path(path), choose_device(device))
         try:
             return cls(checkpoint, precision)
-        except (RuntimeError, TypeError) as error:  # of load_state_dict
+        except MisfitError as error:
             raise InputError(
                 f"{path}: its tensors do not fit its settings. Weights of another version of symmcd (commit "
                 f"{checkpoint.metadata.get('commit')})? Train again, or use that version. {error}"
@@ -96,7 +96,7 @@ class Generator:
             space_group: 1 to 230, for all of them; None draws groups as frequent as in the training set.
             seed: the same seed gives the same crystals, and more of them the same first ones.
             steps: reverse steps, at most the T of training; None takes all, or 50 of a staged model.
-            corrector: one Langevin step of the coordinates before each step, which doubles the time.
+            corrector: a Langevin step at each noise level, which doubles the time.
             proposals: geometries of each crystal, of which the model keeps the one that it finds likeliest; the time
                 grows with them. None takes 4 of a staged model; a joint model makes 1.
             temperature: of Wyckoff positions and elements; above 1 there are more new templates, fewer valid crystals.
@@ -277,8 +277,8 @@ class Generator:
     def _refuse(self, sampler: Sampler) -> None:
         """Raise InputError for what this model cannot do."""
         kind = self.settings.kind
-        if not sampler.temperature > 0 or (sampler.temperature != 1 and kind != "staged"):
-            raise InputError(f"temperature {sampler.temperature}: it is above 0, and 1 for a model of kind {kind!r}")
+        if sampler.temperature != 1 and kind != "staged":
+            raise InputError(f"temperature {sampler.temperature}: of a model of kind {kind!r} it is 1")
         if (sampler.proposals or 1) != 1 and kind != "staged":
             raise InputError(f"{sampler.proposals} proposals: a model of kind {kind!r} makes one")
         if isinstance(self._model, StagedModel):
@@ -303,7 +303,19 @@ def _samples(
     position: Tensor,
     site_symmetry: Tensor,
 ) -> Samples:
-    """What a model returns, brought from its device."""
+    """What a model returns, brought from its device.
+
+    Raises:
+        SymmcdError: something is not finite.
+    """
+    finite = k.isfinite().all(dim=1).cpu().numpy()
+    owner = np.repeat(np.arange(len(orbits)), orbits)
+    finite[owner[~position.isfinite().all(dim=1).cpu().numpy()]] = False
+    if not finite.all():
+        raise SymmcdError(
+            f"crystals {', '.join(map(str, number[~finite].tolist()))}: the denoiser has come to infinite or undefined "
+            "numbers; sample in float32 (sampling.precision), or train again with a lower learning rate"
+        )
     return Samples(
         number=number,
         space_group=space_group,

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from symmcd.batch import OrbitBatch
 from symmcd.diffusion import reverse_process
-from symmcd.diffusion.checkpoint import Checkpoint
+from symmcd.diffusion.checkpoint import Checkpoint, load_weights
 from symmcd.diffusion.denoiser import Denoiser, Prediction
 from symmcd.diffusion.forward_process import ForwardProcess
 from symmcd.diffusion.precision import choose_precision, lowered, products
@@ -24,7 +24,7 @@ class JointModel:
     def __init__(self, checkpoint: Checkpoint, precision: Precision = "auto") -> None:
         device = checkpoint.statistics.lattice_mean.device
         self.denoiser = Denoiser(checkpoint.settings)
-        self.denoiser.load_state_dict(checkpoint.weights)
+        load_weights(self.denoiser, checkpoint.weights)
         self.denoiser = self.denoiser.to(device).eval().requires_grad_(requires_grad=False)
         self.precision = choose_precision(precision, device, checkpoint.settings.width)
         lowered(self.denoiser, self.precision)

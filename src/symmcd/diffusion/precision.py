@@ -21,7 +21,10 @@ INSTRUCTIONS = ("amx_bf16", "avx512_bf16")  # either makes products of bfloat16 
 def choose_precision(name: Precision, device: torch.device, width: int) -> torch.dtype:
     """The precision of the products of a network of `width` on `device`; ``auto`` takes the faster one."""
     if name == "auto":
-        lower = device.type == "cuda" or (multiplies_bfloat16() and width >= NARROWEST)
+        if device.type == "cuda":  # not where torch emulates it (before Ampere)
+            lower = torch.cuda.is_bf16_supported(including_emulation=False)
+        else:
+            lower = multiplies_bfloat16() and width >= NARROWEST
         return torch.bfloat16 if lower else torch.float32
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
 

@@ -6,6 +6,7 @@ Counter-based: number i of draw d of crystal c is a hash of (seed, c, d, i) by t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import copy
 from math import prod
 
@@ -51,15 +52,21 @@ class CrystalStreams:
 
     def take(self, rows: Tensor) -> CrystalStreams:
         """The streams of the crystals `rows`."""
-        return self._with_key(self.key[rows])
+        return self.with_key(self.key[rows])
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[CrystalStreams]) -> CrystalStreams:
+        """The streams of all `parts`, one after the other."""
+        return parts[0].with_key(torch.cat([part.key for part in parts]))
 
     def branch(self, number: int) -> CrystalStreams:
         """Other streams of the same crystals, apart from all draws, whose counters are not negative; 0 is these."""
         if not number:
             return self
-        return self._with_key(mix(self.key ^ mix(torch.full_like(self.key, -number))))
+        return self.with_key(mix(self.key ^ mix(torch.full_like(self.key, -number))))
 
-    def _with_key(self, key: Tensor) -> CrystalStreams:
+    def with_key(self, key: Tensor) -> CrystalStreams:
+        """Streams of these keys (B,)."""
         made = copy(self)
         made.key = key
         return made

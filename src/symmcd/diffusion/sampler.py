@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from symmcd.errors import InputError
+
+LEAST_TEMPERATURE = 0.01  # below, and above its inverse, single precision makes a draw of nothing but rounding
 STAGED_STEPS, STAGED_PROPOSALS = 50, 4  # of a staged model where none are asked for (docs/model-study.md)
 
 
@@ -13,8 +16,19 @@ class Sampler:
 
     steps: int | None = None  # None: all T of training, or `STAGED_STEPS`
     proposals: int | None = None  # geometries a crystal, the likeliest is kept; None: 1, or `STAGED_PROPOSALS`
-    corrector: bool = True  # a Langevin step of the coordinates before each reverse step
+    corrector: bool = True  # a Langevin step at each noise level, of the coordinates, in a staged model of k too
     corrector_step: float = 1e-5  # its size in a joint model, at σ_1
     batch_size: int = 256  # crystals at once: a matter of memory and speed only
     temperature: float = 1.0  # of a staged model's Wyckoff positions and elements
     elements: tuple[int, ...] = ()  # atomic numbers a staged model chooses from; () = all of the training set
+
+    def __post_init__(self) -> None:
+        """Raise InputError for what no model can do."""
+        if self.batch_size < 1 or (self.steps or 0) < 0 or (self.proposals or 0) < 0:
+            raise InputError(
+                f"batch_size = {self.batch_size}, steps = {self.steps}, proposals = {self.proposals}: at least 1"
+            )
+        if not LEAST_TEMPERATURE <= self.temperature <= 1 / LEAST_TEMPERATURE:
+            raise InputError(
+                f"temperature {self.temperature}: it lies between {LEAST_TEMPERATURE} and {1 / LEAST_TEMPERATURE:g}"
+            )

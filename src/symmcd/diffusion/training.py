@@ -22,6 +22,8 @@ from symmcd.errors import InputError, SymmcdError
 from symmcd.settings import TrainingSettings
 from symmcd.storage import atomic_path, write_tensors
 
+STATE = "checkpoint.safetensors"  # removed by who has written the weights
+
 
 def minimise(
     objective: Objective,
@@ -47,7 +49,7 @@ def minimise(
     networks = Networks.of(network)
     averaged = networks.averaged
     optimiser = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
-    state_path = output_dir / "checkpoint.safetensors"
+    state_path = output_dir / STATE
     state = resume(state_path, print_, networks, optimiser, process)
     steps_per_epoch = math.ceil(objective.crystals / settings.batch_size)
     total_steps = epochs * steps_per_epoch
@@ -124,7 +126,6 @@ def minimise(
     if state.rows and "val_total" not in state.rows[-1]:  # stopped in mid-epoch by the clock
         state.rows[-1] |= validated_losses(objective, networks, state, state.rows[-1]["epoch"], settings.batch_size)
     write_losses(output_dir / "losses.csv", state.rows, names)
-    state_path.unlink(missing_ok=True)
     print(f"{size} parameters, {state.step / steps_per_epoch:.1f} epochs, {state.seconds / 60:.1f} minutes")
     print(f"wrote {output_dir / 'losses.csv'} ({len(state.rows)} rows)")
     if settings.keep == "best" and state.best_epoch:
@@ -138,7 +139,7 @@ def validated_losses(
 ) -> dict[str, float]:
     """Validation columns of losses.csv for the averaged weights, which become the best ones if they are."""
     found = objective.validation_losses(networks.averaged, batch_size)
-    if not state.best_epoch or found["total"] < state.best_total:
+    if math.isfinite(found["total"]) and (not state.best_epoch or found["total"] < state.best_total):
         state.best_epoch, state.best_total = epoch, found["total"]
         networks.best.load_state_dict(networks.averaged.state_dict())
     return {f"val_{name}": found[name] for name in objective.names}
@@ -198,7 +199,7 @@ def is_out_of_time(settings: TrainingSettings, state: TrainingState) -> bool:
 def is_stale(settings: TrainingSettings, state: TrainingState) -> bool:
     """Whether the validation loss has not fallen for `patience` epochs."""
     validated = next((row["epoch"] for row in reversed(state.rows) if "val_total" in row), 0)
-    return bool(settings.patience) and validated - state.best_epoch >= settings.patience
+    return bool(settings.patience and state.best_epoch) and validated - state.best_epoch >= settings.patience
 
 
 def tensorboard(folder: Path) -> Any:
@@ -230,13 +231,18 @@ def resume(
     if state is None and not process.writes:
         return TrainingState()
     if state is None:
-        aside = path.with_name("checkpoint.old.safetensors")
-        path.replace(aside)
-        print(f"{path} belongs to other data or settings: training from the start (it is now {aside.name})")
+        set_aside(path)
         return TrainingState()
     if process.writes:
         print(f"going on from {path}, step {state.step}")
     return state
+
+
+def set_aside(path: Path) -> None:
+    """Keep a file that belongs to another training under another name, and say so."""
+    aside = path.with_name(f"{path.stem}.old{path.suffix}")
+    path.replace(aside)
+    print(f"{path} belongs to other data or settings: training from the start (it is now {aside.name})")
 
 
 def write_losses(path: Path, rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:

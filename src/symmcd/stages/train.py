@@ -40,7 +40,7 @@ from symmcd.diffusion.staged.flat_crystals import FlatCrystals
 from symmcd.diffusion.staged.lattice_scale import LatticeScale
 from symmcd.diffusion.staged.objectives import GeometryObjective, WyckoffObjective
 from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
-from symmcd.diffusion.training import minimise, write_losses
+from symmcd.diffusion.training import STATE, minimise, set_aside, write_losses
 from symmcd.errors import InputError
 from symmcd.settings import ModelSettings, TrainingSettings, read_section
 from symmcd.storage import atomic_path, read_units
@@ -98,11 +98,9 @@ def run(
         adopt(settings.weights, output_dir)
         return
     where = choose_device(device)
-    if device == "auto" and where.type == "cpu":
-        refuse_paper_scale(model, settings, units)
     with process_group(where) as process:
         hashes = {"data_sha256": data_sha256(units), "validation_sha256": data_sha256(validation)}
-        task = Task(units, validation, model, settings, seed, hashes, process.device(where), process)
+        task = Task(units, validation, model, settings, seed, hashes, process.device(where), process, device == "auto")
         if model.kind == "staged":
             train_staged(task, output_dir, part)
         else:
@@ -135,6 +133,12 @@ class Task:
     hashes: Mapping[str, str]  # of the data
     where: torch.device
     process: Process
+    automatic: bool  # nobody has named the device
+
+    def refuse_days(self) -> None:
+        """Stop before a training that would take days, unless the user has asked for this device."""
+        if self.automatic and self.where.type == "cpu":
+            refuse_paper_scale(self.model, self.settings, self.units)
 
     @property
     def provenance(self) -> dict[str, Any]:
@@ -150,6 +154,7 @@ class Task:
 
 def train_joint(task: Task, output_dir: Path) -> None:
     """One network, of the paper's kind."""
+    task.refuse_days()
     units, validation = task.units, task.validation
     if task.model.kind == "unit_cell":
         units, validation = in_unit_cell(units), in_unit_cell(validation)
@@ -164,6 +169,7 @@ def train_joint(task: Task, output_dir: Path) -> None:
     if task.process.writes:
         path = output_dir / "denoiser.safetensors"
         write_checkpoint(path, weights, objective.statistics.tensors(), task.model, task.provenance | done)
+        (output_dir / STATE).unlink(missing_ok=True)
         print(f"wrote {path} ({sum(w.numel() for w in weights.values())} values)")
 
 
@@ -195,6 +201,9 @@ def train_part(task: Task, folder: Path, name: str) -> tuple[dict[str, Tensor], 
     finished = read_part(path, print_)
     if finished is not None:
         return finished
+    task.refuse_days()
+    if path.exists() and task.process.writes:
+        set_aside(path)
     number, seed = member(name), task.seed
     if number > 1:  # another start, another order of the crystals
         seed = mixed_seed(task.seed, number)
@@ -209,6 +218,7 @@ def train_part(task: Task, folder: Path, name: str) -> tuple[dict[str, Tensor], 
     finished = minimise(objective, folder, task.settings, epochs, seed, print_, task.process)
     if task.process.writes:
         write_part(path, *finished, print_)
+        (folder / STATE).unlink(missing_ok=True)
         print(f"wrote {path}")
     return finished
 
@@ -254,6 +264,7 @@ def fingerprint(
         "part": part,
         **hashes,
     }
+    values["training"]["crystals_at_once"] = 0  # a matter of memory
     del values["training"]["weights"]  # there are none, or nothing would be trained
     for section, names in NOT_OF.get((part or "").partition("_")[0], {}).items():
         values[section] = {name: value for name, value in values[section].items() if name not in names}

@@ -142,20 +142,24 @@ def from_templates(tensors: Mapping[str, Tensor]) -> WyckoffSequences:
 def likeliest(network: WyckoffEnsemble, crystals: WyckoffSequences, log_prior: Tensor, number: int) -> Arrangements:
     """The `number` likeliest of `crystals`; of several descriptions of the same one, the likeliest.
 
-    `log_prior` (230, M + 1) is the logarithm of p(G) p(M | G).
+    `log_prior` (230, M + 1) is the logarithm of p(G) p(M | G); no crystal is kept whose group and size it forbids.
     """
+    allowed = log_prior[crystals.space_group - 1, crystals.count] > -torch.inf
+    crystals = crystals.select(allowed.nonzero()[:, 0])
     if not len(crystals):
         return Arrangements(crystals, log_prior.new_zeros(0))
     said = log_probabilities(network, crystals).sum(dim=(1, 2))
     said = said + log_prior[crystals.space_group - 1, crystals.count]
-    start, seen = symmetry_tables(said.device).group_start, set()
+    first = symmetry_tables(said.device).group_start[crystals.space_group - 1]
+    letters, elements = (crystals.wyckoff - first[:, None]).tolist(), crystals.element.tolist()
+    groups, counts = crystals.space_group.tolist(), crystals.count.tolist()
+    seen: set[tuple[int, ...]] = set()
     kept: list[int] = []
     for row in said.argsort(descending=True, stable=True).tolist():
         if len(kept) == number:
             break
-        group, count = int(crystals.space_group[row]), int(crystals.count[row])
-        letter = (crystals.wyckoff[row, :count] - start[group - 1]).tolist()
-        name = group, canonical_arrangement(group, letter, crystals.element[row, :count].tolist())
+        group, count = groups[row], counts[row]
+        name = group, *canonical_arrangement(group, letters[row][:count], elements[row][:count])
         if name not in seen:
             seen.add(name)
             kept.append(row)

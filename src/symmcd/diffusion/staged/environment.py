@@ -24,8 +24,9 @@ import torch
 from torch import Tensor
 
 from symmcd.diffusion.staged.flat_crystals import FlatCrystals, ranges
-from symmcd.diffusion.staged.tables import symmetry_tables
+from symmcd.diffusion.staged.tables import constant, symmetry_tables
 
+SQUARES = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))  # axes of xx, yy, zz, xy, xz, yz
 COMPONENTS = 10  # 1, x, y, z, xx, yy, zz, xy, xz, yz
 RADIAL = 16  # Gaussians
 REACH = 7.0  # Å, centre of the last one
@@ -78,7 +79,7 @@ def environment(crystals: FlatCrystals, pairs: OrbitPairs, k: Tensor, u: Tensor)
     tables = symmetry_tables(k.device)
     # in double precision, whose last digits depend on the size of the batch and are rounded away
     cell = torch.linalg.matrix_exp(torch.einsum("bi,ijk->bjk", k.double(), tables.basis.double()))
-    inverse = torch.linalg.inv(cell).to(k.dtype)
+    inverse = torch.linalg.inv_ex(cell).inverse.to(k.dtype)
     cell, spacing = cell.to(k.dtype), (k[:, 5].double().exp() / crystals.atoms.double() ** (1 / 3)).to(k.dtype)
     side = torch.arange(-CELLS, CELLS + 1, device=k.device, dtype=k.dtype)
     shifts = torch.cartesian_prod(side, side, side) @ cell  # (B, 27, 3)
@@ -98,7 +99,7 @@ def environment(crystals: FlatCrystals, pairs: OrbitPairs, k: Tensor, u: Tensor)
     )
     cutoff = CUTOFF * spacing[crystal]
     near = square < cutoff[:, None] ** 2
-    near[pairs.is_self, shifts.shape[1] // 2] = False  # an atom in its own cell
+    near[:, shifts.shape[1] // 2] &= ~pairs.is_self  # an atom in its own cell
     member_index, shift_index = near.nonzero(as_tuple=True)
 
     vector = nearest[member_index] + shifts[crystal[member_index], shift_index]
@@ -107,13 +108,14 @@ def environment(crystals: FlatCrystals, pairs: OrbitPairs, k: Tensor, u: Tensor)
     envelope = (1 - (distance / cutoff[member_index, None]) ** 2).clamp_min(0) ** 2
     centres = torch.linspace(0.0, REACH, RADIAL, device=k.device)
     radial = torch.exp(-(((distance - centres) * (RADIAL - 1) / REACH) ** 2)) * envelope
-    square_parts = direction[:, [0, 1, 2, 0, 0, 1]] * direction[:, [0, 1, 2, 1, 2, 2]]
+    one, other = (constant(axes, k.device, torch.int64) for axes in zip(*SQUARES, strict=True))
+    square_parts = direction.index_select(1, one) * direction.index_select(1, other)
     angular = torch.cat([torch.ones_like(distance), direction, square_parts], dim=1)
     terms = (angular[:, :, None] * radial[:, None]).flatten(1)  # the longer row innermost: twice as fast on a CPU
     moments = torch.zeros(len(pairs.i), terms.shape[1], device=k.device).index_add_(0, pairs.pair[member_index], terms)
 
     turn = inverse[crystal] @ rotation.transpose(1, 2) @ cell[crystal]
-    centres = torch.tensor(WINDOWS, device=k.device)
+    centres = constant(WINDOWS, k.device)
     relative = distance / spacing[crystal[member_index], None]
     window = torch.exp(-(((relative - centres) / WINDOW_WIDTH) ** 2)) * envelope
     terms = (turn.flatten(1)[member_index][:, :, None] * window[:, None]).flatten(1)

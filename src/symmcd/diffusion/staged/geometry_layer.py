@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad, silu
 
 from symmcd.diffusion.staged.environment import RADIAL, WINDOWS, Environment, OrbitPairs
+from symmcd.diffusion.staged.tables import constant
 
 CHANNELS = 16  # vectors and tensors of an orbit
 NEIGHBOURS = 0.3  # scale of a sum over orbits, of which there are about five
@@ -80,7 +81,7 @@ class OrbitFeatures:
 
 def contracted(a: Tensor, b: Tensor) -> Tensor:
     """Σ_xy a_xy b_xy of symmetric tensors (…, 6, C) → (…, C)."""
-    return (a * b * a.new_tensor(TWICE)[:, None]).sum(dim=-2)
+    return (a * b * constant(TWICE, a.device)[:, None]).sum(dim=-2)
 
 
 def applied(tensors: Tensor, vectors: Tensor) -> Tensor:

@@ -29,10 +29,11 @@ from symmcd.diffusion.staged.geometry_layer import (
     Surroundings,
     applied,
 )
-from symmcd.diffusion.staged.tables import symmetry_tables
+from symmcd.diffusion.staged.tables import constant, symmetry_tables
 from symmcd.settings import ModelSettings
 
 VIRIAL_START = 0.05
+MATRIX = (0, 3, 4, 3, 1, 5, 4, 5, 2)  # places in a 3 × 3 matrix of xx, yy, zz, xy, xz, yz
 STEER = 0.1  # scale of an orbit's own vectors and tensors in the answer
 
 
@@ -128,5 +129,5 @@ def _fractional(force: Tensor, around: Environment, crystals: FlatCrystals) -> T
 
 def _in_basis(stress: Tensor) -> Tensor:
     """Symmetric tensors (B, 6), xx, yy, zz, xy, xz, yz, in the basis of k."""
-    tensor = stress[:, [0, 3, 4, 3, 1, 5, 4, 5, 2]].view(-1, 3, 3)
+    tensor = stress.index_select(1, constant(MATRIX, stress.device, torch.int64)).view(-1, 3, 3)
     return (tensor[:, None] * symmetry_tables(stress.device).basis).sum(dim=(2, 3))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from symmcd.crystallography.space_group import FAMILIES
-from symmcd.diffusion.data_statistics import ELEMENTS
+from symmcd.diffusion.data_statistics import ELEMENTS, UNSEEN_STD
 from symmcd.diffusion.staged.flat_crystals import FlatCrystals
 from symmcd.diffusion.staged.tables import symmetry_tables
 
@@ -48,11 +48,20 @@ class LatticeScale:
         left[:, SIZE] -= scale.size(crystals)
         family = tables.family[crystals.space_group - 1]
         std = torch.ones_like(mean)
+        free = tables.lattice_free[crystals.space_group - 1]
         for index in range(len(FAMILIES)):
             of_family = left[family == index]
             if len(of_family):
                 mean[index] = of_family.mean(dim=0)
                 std[index] = of_family.std(dim=0, correction=0).clamp_min(LEAST_STD)
+                continue
+            for column in range(6):  # a family without crystals: as all others together
+                of_others = left[free[:, column], column]
+                if len(of_others):
+                    mean[index, column], std[index, column] = of_others.mean(), of_others.std(correction=0)
+                else:
+                    std[index, column] = UNSEEN_STD
+            std[index].clamp_min_(LEAST_STD)
         return cls(log_volume, mean_log_volume, mean, std)
 
     def to(self, device: torch.device | str) -> LatticeScale:

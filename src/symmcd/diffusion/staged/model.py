@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from symmcd.diffusion.categorical import draw
-from symmcd.diffusion.checkpoint import Checkpoint, under
+from symmcd.diffusion.checkpoint import Checkpoint, MisfitError, load_weights, under
 from symmcd.diffusion.precision import choose_precision, lowered
 from symmcd.diffusion.random_streams import CrystalStreams
 from symmcd.diffusion.sampler import STAGED_PROPOSALS, Sampler
@@ -41,7 +41,10 @@ class StagedModel:
         self.geometry = trained(GeometryNetwork(checkpoint.settings), checkpoint, geometry)
         self.precision = choose_precision(precision, device, checkpoint.settings.width)
         lowered(self.geometry, self.precision)
-        scale = LatticeScale(**under("lattice_scale.", checkpoint.tensors))
+        try:
+            scale = LatticeScale(**under("lattice_scale.", checkpoint.tensors))
+        except TypeError as error:
+            raise MisfitError(str(error)) from None
         self.process = GeometryProcess(checkpoint.settings, scale, self.precision)
         known = under("templates.", checkpoint.tensors)
         self.templates = from_templates(known) if known else None  # of the training set; older checkpoints have none
@@ -112,7 +115,7 @@ class StagedModel:
 
 def trained(network: Network, checkpoint: Checkpoint, part: str) -> Network:
     """`network` with the weights of `part`, ready to be asked."""
-    network.load_state_dict(under(f"{part}.", checkpoint.weights))
+    load_weights(network, under(f"{part}.", checkpoint.weights))
     return network.to(checkpoint.statistics.lattice_mean.device).eval().requires_grad_(requires_grad=False)
 
 

@@ -21,6 +21,7 @@ from symmcd.diffusion.staged.lattice_scale import LatticeScale
 from symmcd.diffusion.staged.tables import symmetry_tables
 from symmcd.diffusion.staged.wyckoff_network import WyckoffNetwork
 from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
+from symmcd.errors import InputError
 from symmcd.settings import ModelSettings, Precision
 
 LAUNCH_PAIRS = {"cpu": 2000, "cuda": 40_000}  # what one more group of a batch costs (see `split_by_count`)
@@ -50,6 +51,7 @@ class WyckoffObjective:
         self.network = WyckoffNetwork(model).to(device)
         seen = torch.bincount(torch.as_tensor(train.element) - 1, minlength=len(self.network.seen)) > 0
         self.network.seen.copy_(seen)
+        self.validation = likely_at_all(self.validation, self.network.seen)
 
     @property
     def crystals(self) -> int:
@@ -90,6 +92,21 @@ class WyckoffObjective:
                 total.backward()
             sums += torch.cat([parts, total[None]]).detach()
         return dict(zip(self.names, sums.tolist(), strict=True))
+
+
+def likely_at_all(crystals: WyckoffSequences, seen: Tensor) -> WyckoffSequences:
+    """The crystals of elements that are `seen` (118,): one other, of probability zero, makes the mean loss infinite.
+
+    Raises:
+        InputError: there are none.
+    """
+    kept = (seen[crystals.element.clamp_min(1) - 1] | ~crystals.mask).all(dim=1).nonzero()[:, 0]
+    if not len(kept):
+        raise InputError("every validation crystal has an element that no training crystal has; split the data anew")
+    if len(kept) < len(crystals):
+        print(f"{len(crystals) - len(kept)} of {len(crystals)} validation crystals have elements that no training "
+              "crystal has: left out of the validation loss of Wyckoff positions and elements")  # fmt: skip
+    return crystals.select(kept)
 
 
 def negative_log_likelihood(network: nn.Module, crystals: WyckoffSequences) -> Tensor:

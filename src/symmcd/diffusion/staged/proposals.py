@@ -21,6 +21,7 @@ from symmcd.diffusion.staged.geometry_process import GeometryProcess, noised, re
 
 # of T: below, every geometry fits as well as the next; above, noise hides what they differ in (docs/model-study.md)
 CHECKED = (0.1, 0.15, 0.2, 0.3, 0.4)
+TOGETHER = {"cpu": 256, "cuda": 4096}  # geometries in one call: a GPU is launch-bound, a CPU's caches are small
 CHECK_LATTICE, CHECK_POSITION = 6, 7  # draws of random numbers beside those of templates, sequences and `reverse`
 
 
@@ -39,21 +40,29 @@ def likeliest_geometry(
 
     `on_step` is called with the number of steps done as if there were one proposal.
     """
-    steps, made = len(times) - 1, []
-    for number in range(proposals):
+    steps, size = len(times) - 1, len(crystals)
+    together = min(proposals, max(1, TOGETHER[crystals.k.device.type] // size))
+    k: list[Tensor] = []
+    u: list[Tensor] = []
+    errors: list[Tensor] = []
+    for first in range(0, proposals, together):
+        numbers = range(first, min(first + together, proposals))
 
-        def count(step: int, before: int = number * steps) -> None:
-            on_step((before + step) // proposals)
+        def count(step: int, before: int = first * steps, at_once: int = len(numbers)) -> None:
+            on_step((before + step * at_once) // proposals)
 
-        branch = streams.branch(number)
-        made.append(reverse(process, network, crystals, times, branch, count, corrector=corrector))
-    if proposals == 1:
-        return made[0]
-    best = torch.stack([denoising_error(process, network, geometry, streams) for geometry in made]).argmin(dim=0)
-    crystal, orbit = (torch.arange(size, device=best.device) for size in (len(best), len(crystals.crystal)))
-    k = torch.stack([geometry.k for geometry in made])[best, crystal]
-    u = torch.stack([geometry.u for geometry in made])[best[crystals.crystal], orbit]
-    return dataclasses.replace(crystals, k=k, u=u)
+        many = torch.arange(size, device=crystals.k.device).repeat(len(numbers))
+        branches = CrystalStreams.concatenate([streams.branch(number) for number in numbers])
+        made = reverse(process, network, crystals.take(many), times, branches, count, corrector=corrector)
+        if proposals == 1:
+            return dataclasses.replace(crystals, k=made.k, u=made.u)
+        error = denoising_error(process, network, made, streams.take(many))
+        for found, values in ((k, made.k), (u, made.u), (errors, error)):
+            found.append(values.view(len(numbers), -1, *values.shape[1:]))
+    # argmin alone takes nan for the least
+    best = torch.cat(errors).nan_to_num(nan=torch.inf).argmin(dim=0)
+    crystal, orbit = (torch.arange(size, device=best.device) for size in (size, len(crystals.crystal)))
+    return dataclasses.replace(crystals, k=torch.cat(k)[best, crystal], u=torch.cat(u)[best[crystals.crystal], orbit])
 
 
 def denoising_error(

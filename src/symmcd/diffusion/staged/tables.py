@@ -17,6 +17,7 @@ from symmcd.crystallography.wyckoff import wyckoff_table
 class SymmetryTables:
     """P = 1,731 Wyckoff positions, O = 14,433 operations that make their orbits, 230 space groups."""
 
+    widest: int  # positions of the group with most, 27
     group_start: Tensor  # (231,) positions of group g are group_start[g-1]:group_start[g]
     multiplicity: Tensor  # (P,) int64
     degrees_of_freedom: Tensor  # (P,) int64
@@ -47,6 +48,13 @@ class SymmetryTables:
 
 
 @functools.cache
+def constant(values: tuple[float, ...], device: torch.device, dtype: torch.dtype = torch.float32) -> Tensor:
+    """`values` on `device`, copied once: each copy makes a GPU wait."""
+    with torch.inference_mode(mode=False):
+        return torch.tensor(values, dtype=dtype, device=device)
+
+
+@functools.cache
 def symmetry_tables(device: torch.device | str = "cpu") -> SymmetryTables:
     """The tables on `device`, made on first use."""
     t = wyckoff_table()
@@ -59,6 +67,7 @@ def symmetry_tables(device: torch.device | str = "cpu") -> SymmetryTables:
 
     with torch.inference_mode(mode=False):  # or who samples first could not train afterwards
         return SymmetryTables(
+            widest=int((t.start[1:] - t.start[:-1]).max()),
             group_start=whole(t.start),
             multiplicity=whole(t.multiplicity),
             degrees_of_freedom=whole(t.degrees_of_freedom),

@@ -99,9 +99,9 @@ def reduced_multiplicity(sequences: WyckoffSequences) -> Tensor:
 
 def candidates(space_group: Tensor) -> tuple[Tensor, Tensor]:
     """Rows of the Wyckoff table of each group, (B, R), and which of them exist, as the groups have 1 to 27."""
-    start = symmetry_tables(space_group.device).group_start
-    widest = int(start.diff().max())
-    rows = start[space_group - 1][:, None] + torch.arange(widest, device=start.device)
+    tables = symmetry_tables(space_group.device)
+    start = tables.group_start
+    rows = start[space_group - 1][:, None] + torch.arange(tables.widest, device=start.device)
     exist = rows < start[space_group][:, None]
     return torch.where(exist, rows, start[space_group][:, None] - 1), exist
 
