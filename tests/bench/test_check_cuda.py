@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 
@@ -16,23 +18,26 @@ def test_a_device_agrees_with_itself(capsys):
 
 
 @pytest.mark.parametrize("error", [1e-3, float("nan")])
-def test_an_error_is_seen(capsys, monkeypatch, error):
+@pytest.mark.parametrize(
+    ("function", "output"), [("outputs", "predicted score"), ("staged_outputs", "score of free coordinates")]
+)
+def test_an_error_is_seen(capsys, monkeypatch, error, function, output):
     import check_cuda
 
-    exact, calls = check_cuda.outputs, []
+    exact, calls = getattr(check_cuda, function), []
 
     def wrong(*arguments):
         values = exact(*arguments)
         calls.append(arguments)
         if len(calls) == 2:
-            score = values["predicted score"].clone()
+            score = values[output].clone()
             score[0] += error * score.abs().max()
-            values["predicted score"] = score
+            values[output] = score
         return values
 
-    monkeypatch.setattr(check_cuda, "outputs", wrong)
+    monkeypatch.setattr(check_cuda, function, wrong)
     assert check_cuda.main(SMALL) == 1
-    assert "predicted score              " in capsys.readouterr().out
+    assert re.search(rf"{output} +(nan|inf|\S+e\S+)  above", capsys.readouterr().out)
 
 
 def test_coordinates_are_periodic_and_flipped_draws_few():

@@ -191,6 +191,69 @@ def test_a_training_that_has_lost_patience_keeps_what_a_longer_one_would(data, t
         np.testing.assert_array_equal(kept[0][name], value)
 
 
+def test_an_element_that_only_validation_has_does_not_make_its_loss_infinite(data, tmp_path, capsys):
+    """As in the quickstart's prototypes: the best epoch was then the first, whatever came after it."""
+    units = read_units(data / "val.npz")
+    element = units.element.copy()
+    element[units.start[4] : units.start[5]] = 55
+    write_units(tmp_path / "val.npz", dataclasses.replace(units, element=element))
+    train.run(data / "train.npz", tmp_path / "val.npz", tmp_path, SMALL_STAGED, TRAINING, device="cpu", part="wyckoff")
+    assert "1 of 30 validation crystals have elements that no training crystal has" in capsys.readouterr().out
+    assert all(np.isfinite(float(row["val_total"] or 0)) for row in losses_of(tmp_path / "wyckoff"))
+    write_units(tmp_path / "all.npz", dataclasses.replace(units, element=np.full_like(element, 55)))
+    with pytest.raises(InputError, match="every validation crystal"):
+        train.run(data / "train.npz", tmp_path / "all.npz", tmp_path / "b", SMALL_STAGED, TRAINING, device="cpu")
+
+
+def test_parts_are_joined_on_a_machine_on_which_they_could_not_be_trained(data, trained, tmp_path, monkeypatch):
+    """A cluster joins on a node without a GPU what nodes with one have trained; only training is refused there."""
+
+    def refuse(*_):
+        raise InputError("takes about 15 days")
+
+    monkeypatch.setattr(train, "refuse_paper_scale", refuse)
+    shutil.copytree(trained, tmp_path / "run")
+    (tmp_path / "run/denoiser.safetensors").unlink()
+    files = data / "train.npz", data / "val.npz"
+    train.run(*files, tmp_path / "run", SMALL_STAGED, TRAINING, seed=3, device="auto")
+    assert_same_weights(tmp_path / "run", trained)
+    with pytest.raises(InputError, match="15 days"):
+        train.run(*files, tmp_path / "new", SMALL_STAGED, TRAINING, seed=3, device="auto")
+    train.run(*files, tmp_path / "new", SMALL_STAGED, TRAINING, seed=3, device="cpu", part="wyckoff")
+
+
+def test_a_disk_that_is_full_at_the_end_loses_no_training(data, trained, tmp_path, monkeypatch, capsys):
+    files = data / "train.npz", data / "val.npz"
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(train, "write_part", full)
+    with pytest.raises(OSError, match="No space left"):
+        train.run(*files, tmp_path, SMALL_STAGED, TRAINING, seed=3, device="cpu", part="wyckoff")
+    monkeypatch.undo()
+    capsys.readouterr()
+    train.run(*files, tmp_path, SMALL_STAGED, TRAINING, seed=3, device="cpu", part="wyckoff")
+    assert "going on from" in capsys.readouterr().out
+    a, b = (load_file(folder / "wyckoff/weights.safetensors") for folder in (tmp_path, trained))
+    assert all((a[name] == b[name]).all() for name in b)
+    assert not (tmp_path / "wyckoff/checkpoint.safetensors").exists()
+
+
+def test_memory_is_no_reason_to_train_again_and_other_weights_are_set_aside(data, trained, tmp_path, capsys):
+    files = data / "train.npz", data / "val.npz"
+    shutil.copytree(trained, tmp_path / "run")
+    less = dataclasses.replace(TRAINING, crystals_at_once=4)
+    train.run(*files, tmp_path / "run", SMALL_STAGED, less, seed=3, device="cpu")
+    assert "M parameters" not in capsys.readouterr().out
+    other = dataclasses.replace(TRAINING, wyckoff_epochs=1)
+    train.run(*files, tmp_path / "run", SMALL_STAGED, other, seed=3, device="cpu", part="wyckoff")
+    assert "weights.old.safetensors" in capsys.readouterr().out
+    a, b = (load_file(folder / "wyckoff" / name) for folder, name in (
+        (tmp_path / "run", "weights.old.safetensors"), (trained, "weights.safetensors")))  # fmt: skip
+    assert all((a[name] == b[name]).all() for name in b)
+
+
 def interrupted_after(step: int, write):
     """`write_state` of a training that is interrupted once it has made so many steps."""
 
@@ -227,8 +290,12 @@ def test_temperature_belongs_to_staged_models(trained):
     generator = Generator.load(trained / "denoiser.safetensors", "cpu")
     cold, hot = (generator.generate(60, 225, seed=1, steps=2, temperature=t) for t in (0.1, 10.0))
     assert len({unit.template for unit in cold}) < len({unit.template for unit in hot})
-    with pytest.raises(InputError, match=r"temperature 0\.0: it is above 0"):
-        generator.generate(1, temperature=0.0)
+    for temperature in (0.0, 1e-40, float("inf"), float("nan")):
+        with pytest.raises(InputError, match=r"temperature .*: it lies between"):
+            generator.generate(1, temperature=temperature)
+    for wrong in ({"steps": -3}, {"batch_size": 0}, {"proposals": -1}):
+        with pytest.raises(InputError, match="at least 1"):
+            generator.generate(1, **wrong)
 
 
 def test_only_the_elements_asked_for(trained, tmp_path):

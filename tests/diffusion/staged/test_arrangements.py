@@ -112,6 +112,17 @@ def test_the_likeliest_come_first_and_descriptions_count_once(ensemble):
     assert len(likeliest(ensemble, crystals, prior, 1)) == 1
 
 
+def test_what_the_prior_forbids_is_not_among_them(ensemble):
+    """Or a space group that was asked for had others behind it, once its own arrangements were used up."""
+    crystals = with_composition(SEQUENCES, Composition({8: 1, 38: 1}))
+    groups = set(crystals.space_group.tolist())
+    assert len(groups) > 1
+    prior = torch.full((230, 6), -torch.inf)
+    prior[min(groups) - 1] = 0.0
+    found = likeliest(ensemble, crystals, prior, 100)
+    assert set(found.sequences.space_group.tolist()) == {min(groups)}
+
+
 def test_atoms_of_the_primitive_cell_are_heeded():
     for atoms in (2, 4):
         crystals = with_composition(SEQUENCES, Composition({8: 1, 38: 1}, atoms))

@@ -128,6 +128,15 @@ def test_scale_is_inverted_exactly_and_volumes_of_atoms_are_found():
     torch.testing.assert_close(LatticeScale.of(many).size(many), k[:, SIZE], atol=0.01, rtol=0)
 
 
+def test_a_family_without_crystals_gets_the_spread_of_the_others():
+    """With a spread of 1, volumes of a group that the training lacks came out wrong by factors of twenty."""
+    cubic = FlatCrystals.from_units(random_units(30, seed=3, groups=(225,)))
+    scale, triclinic = LatticeScale.of(cubic), symmetry_tables().family[2 - 1]
+    known = symmetry_tables().family[225 - 1]
+    torch.testing.assert_close(scale.std[triclinic, SIZE], scale.std[known, SIZE])
+    assert 0.02 <= float(scale.std[triclinic].min()) <= float(scale.std[triclinic].max()) < 0.5
+
+
 def test_corrupted_geometries_have_the_moments_of_their_time():
     many = CRYSTALS.take(torch.arange(40).repeat(100))
     noisy = corrupt(PROCESS, many, seed=1)
