@@ -167,14 +167,15 @@ def _generate(a: argparse.Namespace) -> None:
     from symmcd.stages import generate
 
     common = a.number, a.space_group, a.checkpoint, a.seed, a.device
+    geometry = {"steps": a.steps, "proposals": a.proposals}
     if a.formula is None:
         if a.atoms is not None:
             raise InputError("--atoms goes with --formula")
-        generate.run(a.output, *common, temperature=a.temperature, elements=a.elements)
+        generate.run(a.output, *common, **geometry, temperature=a.temperature, elements=a.elements, exclude=a.exclude)
     else:
-        if a.elements or a.temperature != 1:
-            raise InputError("--formula goes without --elements and --temperature")
-        generate.predict(a.output, a.formula, *common, atoms=a.atoms)
+        if a.elements or a.exclude or a.temperature != 1:
+            raise InputError("--formula goes without --elements, --exclude and --temperature")
+        generate.predict(a.output, a.formula, *common, **geometry, atoms=a.atoms)
 
 
 def _evaluate(a: argparse.Namespace) -> None:
@@ -490,9 +491,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--space-group", type=int, metavar="G", help="1 to 230 (default: as in the training set)")
     command.add_argument("--output", type=Path, required=True, metavar="DIR", help="gets CIFs and crystals.extxyz")
     command.add_argument("--checkpoint", type=Path, metavar="FILE", help="denoiser.safetensors of `symmcd train`")
-    command.add_argument(
-        "--elements", type=lambda text: text.split(","), default=[], metavar="A,B,…", help="only these, as in Li,Fe,O"
-    )
+    for option, text in (("--elements", "only these, as in Li,Fe,O"), ("--exclude", "none of these, as in Tc,Pm,U")):
+        command.add_argument(option, type=lambda a: a.split(","), default=[], metavar="A,B,…", help=text)
     command.add_argument(
         "--temperature", type=float, default=1.0, metavar="T", help="above 1: more new templates, fewer valid crystals"
     )
@@ -500,6 +500,10 @@ def _parser() -> argparse.ArgumentParser:
         "--formula", metavar="F", help="of this composition, as LiFePO4: different crystals, the likeliest first"
     )
     command.add_argument("--atoms", type=int, metavar="N", help="of the primitive cell, with --formula (default: any)")
+    command.add_argument("--steps", type=int, metavar="N", help="reverse steps of a geometry (default: 50)")
+    command.add_argument(
+        "--proposals", type=int, metavar="N", help="geometries a crystal, the likeliest is kept (default: 4)"
+    )
     command = commands.add(
         "evaluate",
         _evaluate,

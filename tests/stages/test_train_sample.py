@@ -15,16 +15,18 @@ import time
 import numpy as np
 import pytest
 import torch
+from pymatgen.core import Composition
 from safetensors.numpy import load_file
 from tests.diffusion.crystals import SMALL, random_units
 
+from symmcd import replicate
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
 from symmcd.diffusion.generator import Generator
 from symmcd.diffusion.samples import Samples, read_samples
 from symmcd.errors import InputError, SymmcdError
 from symmcd.settings import ModelSettings, SamplingSettings, TrainingSettings
 from symmcd.stages import generate, sample, train
-from symmcd.storage import write_units
+from symmcd.storage import read_units, write_units
 
 TRAINING = TrainingSettings(epochs=3, batch_size=16, validate_every=2, checkpoint_minutes=0, warmup_steps=5)
 SAMPLING = SamplingSettings(number=23, batch_size=6, steps=20)
@@ -272,6 +274,22 @@ def test_generate_writes_crystals(trained, tmp_path):
     generate.run(tmp_path, 3, 225, trained / "denoiser.safetensors", device="cpu")
     assert len(list((tmp_path / "cif").glob("*.cif"))) == 3
     assert (tmp_path / "crystals.extxyz").exists()
+    with (tmp_path / "crystals.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for row, unit in zip(rows, read_units(tmp_path / "units.npz"), strict=True):
+        structure = replicate(unit)
+        assert Composition(row["formula"]) == structure.composition.reduced_composition
+        assert row["symbol"] == "Fm-3m"
+        assert float(row["density"]) == pytest.approx(structure.density, rel=1e-3)
+        assert int(row["atoms_primitive"]) == len(structure) / 4
+
+
+def test_more_crystals_than_a_folder_holds_leave_no_stale_ones_beside_them(trained, tmp_path, monkeypatch):
+    for number, there, gone in ((3, "cif", "cif.zip"), (5, "cif.zip", "cif"), (2, "cif", "cif.zip")):
+        monkeypatch.setattr(generate, "CIF_FOLDER_LIMIT", 4)
+        generate.run(tmp_path, number, 225, trained / "denoiser.safetensors", device="cpu", steps=2)
+        assert (tmp_path / there).exists()
+        assert not (tmp_path / gone).exists()
 
 
 def test_training_and_sampling_run_on_a_bare_machine():

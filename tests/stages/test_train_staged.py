@@ -307,11 +307,18 @@ def test_only_the_elements_asked_for(trained, tmp_path):
     with pytest.raises(InputError, match="--elements: Fs: no such element"):
         generate.run(tmp_path, 2, checkpoint=trained / "denoiser.safetensors", elements=("Fe", "Fs"))
     assert not list(tmp_path.iterdir())
+    few = {"checkpoint": trained / "denoiser.safetensors", "device": "cpu", "steps": 2, "proposals": 1}
+    generate.run(tmp_path, 40, exclude=("O", "Ti", "Xe"), **few)
+    assert set(read_units(tmp_path / "units.npz").element) == {11, 26, 38, 57}
+    generate.run(tmp_path, 9, elements=("O", "Fe"), exclude=("O",), **few)
+    assert set(read_units(tmp_path / "units.npz").element) == {26}
+    with pytest.raises(InputError, match="no element is left"):
+        generate.run(tmp_path, 9, elements=("O",), exclude=("O",), **few)
 
 
 def test_a_formula_makes_a_ranked_table_and_crystals_of_it(trained, tmp_path, capsys):
     generate.predict(tmp_path, "Ti2O4", 400, atoms=6, checkpoint=trained / "denoiser.safetensors", device="cpu")
-    with (tmp_path / "candidates.csv").open() as file:
+    with (tmp_path / "crystals.csv").open() as file:
         rows = list(csv.DictReader(file))
     units = read_units(tmp_path / "units.npz")
     assert [row["id"] for row in rows] == units.label.tolist()

@@ -120,6 +120,15 @@ class Generator:
         parts = [self.sample(plan, sampler, seed) for plan in self.plan(np.arange(number), sampler, seed, groups)]
         return _decoded(parts)
 
+    @property
+    def elements(self) -> list[int]:
+        """Atomic numbers to choose from: those of the training set.
+
+        Raises:
+            InputError: the model is not of kind ``staged``.
+        """
+        return sorted(self._staged.elements)
+
     def plan(self, number: np.ndarray, sampler: Sampler, seed: int, space_groups: Sequence[int] = ()) -> Iterator[Plan]:
         """Space group and number of orbits of the crystals `number` (B,), put into batches, small crystals first.
 
@@ -253,7 +262,9 @@ class Generator:
             InputError: it is a joint one.
         """
         if not isinstance(self._model, StagedModel):
-            raise InputError(f"a composition: a model of kind {self.settings.kind!r} cannot be told one; 'staged' can")
+            raise InputError(
+                f"a model of kind {self.settings.kind!r} cannot be told elements or a composition; 'staged' can"
+            )
         return self._model
 
     def _times(self, sampler: Sampler) -> list[int]:
@@ -281,12 +292,9 @@ class Generator:
             raise InputError(f"temperature {sampler.temperature}: of a model of kind {kind!r} it is 1")
         if (sampler.proposals or 1) != 1 and kind != "staged":
             raise InputError(f"{sampler.proposals} proposals: a model of kind {kind!r} makes one")
-        if isinstance(self._model, StagedModel):
-            unknown = sorted(set(sampler.elements) - self._model.elements)
-            if unknown:
-                raise InputError(f"elements with atomic numbers {unknown} are not in the training set of this model")
-        elif sampler.elements:
-            raise InputError(f"elements: a model of kind {kind!r} cannot be told which; 'staged' can")
+        unknown = sorted(set(sampler.elements) - self._staged.elements) if sampler.elements else []
+        if unknown:
+            raise InputError(f"elements with atomic numbers {unknown} are not in the training set of this model")
 
     def steps(self, sampler: Sampler) -> int:
         """Reverse steps that `sampler` asks for."""

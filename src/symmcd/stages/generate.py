@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import csv
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
-from symmcd.crystallography.orbit import replicate_flat
-from symmcd.crystallography.space_group import symbol
+from symmcd.crystallography.orbit import Crystals, replicate_flat
+from symmcd.crystallography.space_group import lattice_points, symbol
 from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.diffusion.checkpoint import weights_path
 from symmcd.diffusion.generator import Generator
 from symmcd.errors import InputError
-from symmcd.storage import atomic_path, write_units
+from symmcd.storage import atomic_path
 
 JOINT_STEPS = 250  # reverse steps of a joint model; a quarter of the training's, for a quarter of the time
+GRAMS_PER_CM3 = 1.66053907  # of one atomic mass unit a cubic ångström
 CIF_FOLDER_LIMIT = 300  # more crystals than this go into one zip, as in the stage replicate
 
 
@@ -41,26 +43,30 @@ def run(
     seed: int = 0,
     device: str = "auto",
     *,
+    steps: int | None = None,
+    proposals: int | None = None,
     temperature: float = 1.0,
     elements: Sequence[str] = (),
+    exclude: Sequence[str] = (),
 ) -> None:
-    """Generate crystals and write units.npz, crystals.extxyz and one CIF a crystal to the folder `output`.
+    """Generate crystals; write units.npz, crystals.extxyz, crystals.csv, one CIF a crystal to the folder `output`.
 
-    `elements` are symbols to choose from; see `Generator.generate` for the rest.
+    `elements` are symbols to choose from, `exclude` those not to take; see `Generator.generate` for the rest.
 
     Raises:
-        InputError: no weights, a number below 1, no such space group, or an unknown element.
+        InputError: no weights, a number below 1, no such space group, an unknown element, or none left to choose from.
     """
-    from ase.data import atomic_numbers  # ASE: not before it is needed
-
-    unknown = [symbol for symbol in elements if symbol not in atomic_numbers or symbol == "X"]
-    if unknown:
-        raise InputError(f"--elements: {', '.join(unknown)}: no such element; write symbols, as in Li,Fe,O")
-
+    allowed, refused = atomic_numbers_of("--elements", elements), atomic_numbers_of("--exclude", exclude)
     generator = load_pretrained(device=device) if checkpoint is None else Generator.load(checkpoint, device)
-    steps = None if generator.settings.kind == "staged" else min(JOINT_STEPS, generator.settings.steps)
-    chosen = [atomic_numbers[symbol] for symbol in elements]
-    units = generator.generate(number, space_group, seed=seed, steps=steps, temperature=temperature, elements=chosen)
+    if generator.settings.kind != "staged":
+        steps = steps or min(JOINT_STEPS, generator.settings.steps)
+    if refused:
+        allowed = sorted(set(allowed or generator.elements) - set(refused))
+        if not allowed:
+            raise InputError(f"--exclude {','.join(exclude)}: no element is left")
+    units = generator.generate(
+        number, space_group, seed=seed, steps=steps, proposals=proposals, temperature=temperature, elements=allowed
+    )
     write(output, units)
 
 
@@ -73,9 +79,11 @@ def predict(
     seed: int = 0,
     device: str = "auto",
     *,
+    steps: int | None = None,
+    proposals: int | None = None,
     atoms: int | None = None,
 ) -> None:
-    """As `run`, of one composition: crystals that it may form, the likeliest first, with a table candidates.csv.
+    """As `run`, of one composition: crystals that it may form, the likeliest first, crystals.csv says how likely.
 
     `atoms` are those of the primitive cell; see `Generator.predict` for the rest.
 
@@ -84,12 +92,24 @@ def predict(
     """
     unit = formula_unit(formula)
     generator = load_pretrained(device=device) if checkpoint is None else Generator.load(checkpoint, device)
-    candidates = generator.predict(unit, number, space_group, atoms=atoms, seed=seed)
-    units = write(output, [candidate.unit for candidate in candidates])
-    logs = [candidate.log_probability for candidate in candidates]
-    write_candidates(output / "candidates.csv", units, logs)
+    candidates = generator.predict(unit, number, space_group, atoms=atoms, seed=seed, steps=steps, proposals=proposals)
+    write(output, [c.unit for c in candidates], [c.log_probability for c in candidates])
     if len(candidates) < number:
         print(f"{len(candidates)} instead of {number}: no more sets of Wyckoff positions fit {formula}")
+
+
+def atomic_numbers_of(option: str, symbols: Sequence[str]) -> list[int]:
+    """Atomic numbers of the elements that an option names.
+
+    Raises:
+        InputError: no such element.
+    """
+    from ase.data import atomic_numbers  # ASE: not before it is needed
+
+    unknown = [symbol for symbol in symbols if symbol not in atomic_numbers or symbol == "X"]
+    if unknown:
+        raise InputError(f"{option}: {', '.join(unknown)}: no such element; write symbols, as in Li,Fe,O")
+    return [atomic_numbers[symbol] for symbol in symbols]
 
 
 def formula_unit(formula: str) -> dict[int, int]:
@@ -113,44 +133,45 @@ def formula_unit(formula: str) -> dict[int, int]:
     return {atomic_number: int(number) for atomic_number, number in counts.items()}
 
 
-def write(output: Path, generated: Sequence[AsymmetricUnit]) -> AsymmetricUnits:
-    """Write crystals as units.npz, crystals.extxyz and CIFs to the folder `output`."""
-    from symmcd.structures.write import write_cifs, write_extxyz  # pymatgen and ASE: not before they are needed
+def write(output: Path, generated: Sequence[AsymmetricUnit], log_probability: Sequence[float] = ()) -> None:
+    """Write crystals as units.npz, crystals.extxyz, crystals.csv and CIFs to the folder `output`."""
+    from symmcd.structures.write import write_crystals  # pymatgen and ASE: not before they are needed
 
     units = AsymmetricUnits.from_units(generated)
     crystals = replicate_flat(units)
-    write_units(output / "units.npz", units)
-    write_extxyz(output / "crystals.extxyz", crystals, units)
-    cifs = output / ("cif" if len(units) <= CIF_FOLDER_LIMIT else "cif.zip")
-    write_cifs(cifs, crystals, units)
-    for path in (output / "units.npz", output / "crystals.extxyz", cifs):
+    paths = write_crystals(output, crystals, units, CIF_FOLDER_LIMIT)
+    write_table(output / "crystals.csv", units, crystals, log_probability)
+    for path in (*paths, output / "crystals.csv"):
         print(f"wrote {path} ({len(units)} crystals)")
-    return units
 
 
-def write_candidates(path: Path, units: AsymmetricUnits, logs: Sequence[float]) -> None:
-    """One row a crystal: its group, what stands on which Wyckoff position, and how likely it is beside the others."""
-    from ase.data import chemical_symbols
+def write_table(path: Path, units: AsymmetricUnits, crystals: Crystals, log_probability: Sequence[float]) -> None:
+    """One row a crystal: what it is made of, what stands on which Wyckoff position, size and density.
 
-    table, largest = wyckoff_table(), max(logs)
-    share = [math.exp(log - largest) for log in logs]
+    With `log_probability` (B,), of its space group, positions and elements, also how likely that makes it beside the
+    others in the table (``share``).
+    """
+    from ase.data import atomic_masses, chemical_symbols
+    from ase.formula import Formula
+
+    table = wyckoff_table()
+    volume = np.abs(np.linalg.det(crystals.lattice))
+    share = np.exp(np.array(log_probability) - max(log_probability)) if log_probability else np.zeros(0)
     with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["id", "space_group", "symbol", "orbits", "log_probability", "share"])
+        more = ("log_probability", "share") if log_probability else ()
+        writer.writerow(("id", "formula", "space_group", "symbol", "atoms_primitive", "density", "orbits", *more))
         for index, (label, group) in enumerate(zip(units.label, units.space_group.tolist(), strict=True)):
             orbits = slice(units.start[index], units.start[index + 1])
+            atoms = crystals.element[crystals.start[index] : crystals.start[index + 1]]
             sites = [
                 f"{chemical_symbols[element]} {table.multiplicity[row]}{table.letter[row]}"
                 for element, row in zip(units.element[orbits].tolist(), units.wyckoff[orbits].tolist(), strict=True)
             ]
-            writer.writerow(
-                [
-                    label,
-                    group,
-                    symbol(group),
-                    "; ".join(sites),
-                    f"{logs[index]:.3f}",
-                    f"{share[index] / sum(share):.4f}",
-                ]
-            )
-    print(f"wrote {path} ({len(units)} rows)")
+            formula = Formula.from_list([chemical_symbols[number] for number in atoms]).reduce()[0].format("metal")
+            density = atomic_masses[atoms].sum() / volume[index] * GRAMS_PER_CM3
+            row = [label, formula, group, symbol(group), len(atoms) // lattice_points(group), f"{density:.3f}"]
+            row.append("; ".join(sites))
+            if more:
+                row += [f"{log_probability[index]:.3f}", f"{share[index] / share.sum():.4f}"]
+            writer.writerow(row)

@@ -20,7 +20,7 @@ from symmcd.crystallography.orbit import Crystals
 from symmcd.crystallography.space_group import symbol, triplets
 from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.errors import InputError
-from symmcd.storage import atomic_path
+from symmcd.storage import atomic_path, write_units
 from symmcd.structures.cif import RawCrystal
 
 SYMBOLS = np.array(chemical_symbols)
@@ -80,6 +80,27 @@ def extxyz_ids(path: Path) -> list[str]:
             for _ in range(int(line)):
                 next(lines, "")
     return names
+
+
+def write_crystals(folder: Path, crystals: Crystals, units: AsymmetricUnits, cif_folder_limit: int) -> list[Path]:
+    """Write units.npz, crystals.extxyz and CIFs to `folder`: in ``cif/``, more than the limit in ``cif.zip``.
+
+    CIFs that lie there in the other form are removed: they are of other crystals of the same names.
+
+    Raises:
+        InputError: see `write_cifs`.
+    """
+    write_units(folder / "units.npz", units)
+    write_extxyz(folder / "crystals.extxyz", crystals, units)
+    cifs, stale = folder / "cif", folder / "cif.zip"
+    if len(units) > cif_folder_limit:
+        cifs, stale = stale, cifs
+    write_cifs(cifs, crystals, units)
+    if stale.is_dir():
+        shutil.rmtree(stale)
+    else:
+        stale.unlink(missing_ok=True)
+    return [folder / "units.npz", folder / "crystals.extxyz", cifs]
 
 
 def write_cifs(target: Path, crystals: Crystals, units: AsymmetricUnits) -> None:
