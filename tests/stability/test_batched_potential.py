@@ -118,6 +118,21 @@ def test_kept_neighbour_list_changes_nothing(potential):
     assert 1 < kept.built < 9
 
 
+def test_angles_that_form_in_a_growing_cell_are_listed(potential):
+    """A pair listed as a bond comes within CHGNet's 3 Å for angles, while the cell around it grows by 6 %."""
+    start = Structure(np.diag([6.0, 6, 5.6]), ["Na", "Cl", "Mg"], [[0, 0, 0], [3.51 / 6, 0, 0], [0, 0, 0.5]])
+    kept = request(start).neighbours
+    potential.evaluate([Request(start.lattice.matrix, start.frac_coords, kept)])
+    lattice = start.lattice.matrix * 1.06
+    positions = start.frac_coords.copy()
+    positions[0, 0] += 0.43 / lattice[0, 0]
+    positions[1, 0] -= 0.43 / lattice[0, 0]
+    assert (positions[1] - positions[0])[0] * lattice[0, 0] == pytest.approx(2.86, abs=0.01)
+    old, new = potential.evaluate([Request(lattice, positions, kept), request(start, lattice, positions)])
+    assert old.energy == pytest.approx(new.energy, abs=1e-5)
+    assert old.forces == pytest.approx(new.forces, abs=1e-4)
+
+
 @pytest.mark.parametrize("name", CRYSTALS)
 def test_quotient_by_symmetry_is_the_whole_crystal(potential, name):
     """Energy, forces and virial from one atom, bond and angle of each kind; averaging leaves the whole as it is."""
