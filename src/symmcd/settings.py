@@ -214,7 +214,7 @@ class RelaxSettings:
     release_steps: int = 0  # symmetry: FIRE steps afterwards without the group, to see whether it held up a saddle
     fmax: float = 0.1  # eV/Å
     max_atoms: int = 200  # larger primitive cells get the status `too_large`
-    seconds: float = 600.0  # wall-clock limit a crystal, then the status `timed_out`
+    seconds: float = 600.0  # limit a crystal, of a batch its share of the time; then the status `timed_out`
 
     def __post_init__(self) -> None:
         if min(self.batch_size, self.release_steps) < 0:

@@ -29,11 +29,12 @@ class Relaxation:
     ========================  ====================================================================================
     ``converged``             largest force (cell included) below fmax
     ``step_limit``            not converged after so many steps; energy and structure are the last ones
-    ``timed_out``             wall-clock limit; energy and structure are those reached
+    ``timed_out``             limit of its time; energy and structure are those reached
     ``exploded``              volume, cell or energy ran out of what crystals have; no relaxed energy
     ``overlapping``           ended with atoms closer than 0.5 Å, where CHGNet was never trained; no relaxed energy
     ``too_large``             primitive cell above the limit of atoms; nothing computed
-    ``failed:<reason>``       CHGNet cannot take it: isolated_atoms, unknown_element:Po, not_finite, …
+    ``failed:<reason>``       CHGNet cannot take it: isolated_atoms, unknown_element:Po, not_finite, …; or an error
+                              that nobody foresaw, by its kind, with its message as `detail`
     ========================  ====================================================================================
     """
 
