@@ -5,6 +5,7 @@ import gzip
 import json
 import os
 import random
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -154,6 +155,31 @@ def test_truncated_gzip_and_missing_file(tmp_path):
     for name in ("t.csv.gz", "absent.csv"):
         with pytest.raises(InputError, match=f"{name}: cannot read it"):
             reference.table_entries(tmp_path / name)
+
+
+def test_damaged_gzip(tmp_path):
+    """A byte in the middle of the stream: zlib's own error, which is no OSError."""
+    for name, read in (
+        ("t.csv.gz", reference.table_entries),
+        ("t.json.gz", reference.elemental_reference_entries),
+        ("t.json.gz", reference.computed_entries),
+    ):
+        content = bytearray(gzip.compress("".join(f"{n},NaCl,-2.{n}\n" for n in range(500)).encode()))
+        content[20] ^= 0xFF
+        with pytest.raises(zlib.error):
+            gzip.decompress(content)
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InputError, match=f"{name}: cannot read it"):
+            read(tmp_path / name)
+
+
+def test_byte_order_mark_is_no_part_of_a_column(tmp_path):
+    """As Excel writes csv files."""
+    text = "formula,formation_energy_per_atom\nNaCl,-2\n".encode("utf-8-sig")
+    (tmp_path / "t.csv").write_bytes(text)
+    (tmp_path / "t.csv.gz").write_bytes(gzip.compress(text))
+    for name in ("t.csv", "t.csv.gz"):
+        assert [e.formula for e in reference.table_entries(tmp_path / name)] == ["NaCl"]
 
 
 def test_computed_entries_take_corrections_and_no_pickle(tmp_path):
