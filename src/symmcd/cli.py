@@ -146,7 +146,7 @@ def _sun(a: argparse.Namespace) -> None:
 
     sun.run(
         a.hull, a.crystals, a.relaxed, a.train, a.output, a.per_crystal, _settings(a, "sun"), known=a.known,
-        workers=a.workers,
+        workers=a.workers, scores=a.scores,
     )  # fmt: skip
 
 
@@ -432,6 +432,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--known", type=Path, action="append", default=[], metavar="FILE",
         help="crystals that were not trained on: S.U.N. is counted once more without these; may be repeated",
+    )  # fmt: skip
+    command.add_argument(
+        "--scores", type=Path, nargs="+", default=[], metavar="FILE",
+        help="csv files of `symmcd score`: S.U.N. is counted once more of the valid ones",
     )  # fmt: skip
     command.add_argument("--workers", type=int, default=0, metavar="N", help="processes (default: one a core)")
     command = commands.add(
