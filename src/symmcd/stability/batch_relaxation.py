@@ -232,7 +232,7 @@ def _failed(result: Relaxation, error: Exception, printed: set[str]) -> Relaxati
     if kind not in printed:
         printed.add(kind)
         print(
-            f"{result.formula or 'a crystal'}: failed:{kind}: {message} (further ones of this kind: in the column "
+            f"{result.formula}: failed:{kind}: {message} (further ones of this kind: in the column "
             "`detail`)",
             file=sys.stderr, flush=True,
         )  # fmt: skip
@@ -243,14 +243,13 @@ def _enter(
     index: int, crystal: Structure | AsymmetricUnit, method: Method, limits: Limits, printed: set[str]
 ) -> _Entry | Relaxation:
     """A crystal made ready, or the outcome of one that cannot be computed."""
-    result = Relaxation("", "", 0, method=method)
+    if isinstance(crystal, AsymmetricUnit):
+        counts = {chemical_symbols[z]: n for z, n in crystal.composition.items()}
+        formula, number = Composition(counts).reduced_formula, primitive_atoms(crystal)
+    else:
+        formula, number = crystal.composition.reduced_formula, len(crystal)
+    result = Relaxation("", formula, number, method=method)
     try:
-        if isinstance(crystal, AsymmetricUnit):
-            counts = {chemical_symbols[z]: n for z, n in crystal.composition.items()}
-            formula, number = Composition(counts).reduced_formula, primitive_atoms(crystal)
-        else:
-            formula, number = crystal.composition.reduced_formula, len(crystal)
-        result = dataclasses.replace(result, formula=formula, number_of_atoms=number)
         return _ready(index, crystal, result, limits)
     except UnusableCrystalError as reason:
         return dataclasses.replace(result, status=f"failed:{reason}")

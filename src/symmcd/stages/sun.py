@@ -40,8 +40,8 @@ def run(
 
     The denominator is every crystal drawn for relaxation, whatever became of it.  Uniqueness and novelty are those of
     the relaxed structures, by pymatgen's StructureMatcher with its defaults: uniqueness among the stable ones, novelty
-    against the training set.  Only crystals that some threshold calls stable are compared (``compared``); of the others,
-    and of those that could not be, nothing is said (``novel`` is blank).
+    against the training set.  Only crystals that some threshold calls stable are compared (``compared``); of the
+    others, and of those that could not be, nothing is said (``novel`` is blank).
     Where hull.csv has the column ``draw``, each draw is judged by itself, uniqueness included, and has rows of its own
     below those of all: there a crystal counts as in its draw, so that a rate of all is the mean of the draws, and
     ``*_sd`` is the standard deviation between them.
