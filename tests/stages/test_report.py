@@ -192,6 +192,20 @@ def test_draws_and_their_spread_are_shown(tmp_path):
     assert "threshold 0 eV/atom, all 3 draws" in html
 
 
+def test_valid_and_undoubted_crystals_stand_beside_sun(tmp_path):
+    results = make_results(tmp_path / "results")
+    table = pd.read_csv(results / "sun.csv")
+    for name, value in (("sun_valid", 6.54), ("sun_undoubted", 5.43)):
+        table = table.assign(**{name: value, f"{name}_low": value - 1, f"{name}_high": value + 1})
+    table.to_csv(results / "sun.csv", index=False)
+    text = terminal_summary(results)
+    assert re.search(r"S\.U\.N\. and valid +6\.5 % +5\.5 to 7\.5 +60\n +S\.U\.N\. without doubts +5\.4 %", text)
+    report.run(results, tmp_path / "page", ReportSettings(viewer_crystals=0), seed=0)
+    html = (tmp_path / "page/index.html").read_text()
+    assert "S.U.N. and valid" in html
+    assert "6.5 %<small>5.5 to 7.5" in html
+
+
 STAGES = {
     "raw/source.json": "download",
     "asymmetric_units/train.npz": "reduce",
