@@ -150,6 +150,12 @@ def _sun(a: argparse.Namespace) -> None:
     )  # fmt: skip
 
 
+def _candidates(a: argparse.Namespace) -> None:
+    from symmcd.stages import candidates
+
+    candidates.run(a.per_crystal, a.relaxed, a.table, a.archive)
+
+
 def _predictor(a: argparse.Namespace) -> None:
     from symmcd.stages import predictor
 
@@ -438,6 +444,18 @@ def _parser() -> argparse.ArgumentParser:
         help="csv files of `symmcd score`: S.U.N. is counted once more of the valid ones",
     )  # fmt: skip
     command.add_argument("--workers", type=int, default=0, metavar="N", help="processes (default: one a core)")
+    commands.add(
+        "candidates",
+        _candidates,
+        "stable, unique, novel crystals as a table and CIFs of the relaxed structures",
+        "results/sun_per_crystal.csv results/relaxed/relaxed.extxyz results/candidates.csv results/candidates.zip",
+        files={
+            "per_crystal": "sun_per_crystal.csv of `symmcd sun`",
+            "relaxed…": "extxyz files of `symmcd relax`",
+            "table": "one row a crystal, those without doubts first, then by energy, csv",
+            "archive": "one symmetrised CIF a crystal, zip",
+        },
+    )
     command = commands.add(
         "predictor",
         _predictor,

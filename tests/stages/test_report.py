@@ -134,12 +134,16 @@ def test_published_values_are_there_and_marked(html):
     ]
 
 
-def test_sun_crystals_are_listed_lowest_first(results, html):
+def test_sun_crystals_are_listed_lowest_first_and_doubtful_ones_last(results, html):
     table = pd.read_csv(results / "sun_per_crystal.csv", dtype={"id": str}, keep_default_na=False)
     found = table[table["sun_at_0.1"].astype(str) == "True"]
-    energies = sorted(found["e_above_hull_relaxed"].astype(float))[:8]
+    found = found.assign(energy=found["e_above_hull_relaxed"].astype(float)).sort_values(["doubts", "energy"])
+    energies = found["energy"][:8]
+    assert sorted(found["energy"])[:8] != energies.tolist()
     assert re.findall(r'"eV/atom, relaxed" class="number">([-.\d]+)<', html) == [f"{energy:.3f}" for energy in energies]
     assert f"of {len(found)} within 0.1 eV/atom" in html
+    assert f"those with a doubt ({(found['doubts'] != '').sum()}: more" in html
+    assert "candidates.csv, their relaxed structures as CIFs in candidates.zip" in html
 
 
 def test_the_page_says_how_far_it_compares(page):

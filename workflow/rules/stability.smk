@@ -111,3 +111,21 @@ rule sun:
         "symmcd sun {input.hull} {input.crystals} {input.relaxed} {input.train} {output.table} {output.per_crystal}"
         " --known {input.val} --known {input.test} --scores {input.scores} --workers {threads}"
         " --settings {params.settings:q} 2>&1 | tee {log}"
+
+
+rule candidates:
+    input:
+        per_crystal="<results>/sun_per_crystal.csv",
+        relaxed="<results>/relaxed/relaxed.extxyz",
+        code=sources("structures"),
+    output:
+        table=report("<results>/candidates.csv", category="Stability", labels={"table": "candidates"}),
+        cifs="<results>/candidates.zip",
+    log:
+        "<logs>/candidates/candidates.log",
+    benchmark:
+        "<benchmarks>/candidates/candidates.tsv"
+    conda:
+        "../envs/evaluation.yaml"
+    shell:
+        "symmcd candidates {input.per_crystal} {input.relaxed} {output.table} {output.cifs} 2>&1 | tee {log}"
