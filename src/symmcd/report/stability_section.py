@@ -124,8 +124,8 @@ def _candidates(results: Results, rows: int = 8) -> list[Table]:
 
     caption = Markup(
         "<b>The S.U.N. crystals lowest in energy</b>, {} of {} within {:g} eV/atom of the hull “{}”, by CHGNet; those"
-        " with a doubt ({:,}: more than 0.1 eV/atom below the hull, no known compound to decompose into, moved by more than"
-        " 0.5 Å, a radioactive element) come last. All are in candidates.csv, their relaxed structures as CIFs in"
+        " with a doubt ({:,}: more than 0.1 eV/atom below the hull, no known compound to decompose into, moved by more"
+        " than 0.5 Å, a radioactive element) come last. All are in candidates.csv, their relaxed structures as CIFs in"
         " candidates.zip; as generated they are in crystals/, named by id."
     ).format(min(rows, len(found)), len(found), threshold, hull, int(found["doubts"].notna().sum()))
     return [
