@@ -117,6 +117,18 @@ def test_columns_that_a_run_lacks_are_blank(tmp_path: Path) -> None:
     assert {row["valid"] for row in rows} == {""}
 
 
+def test_a_crystal_of_two_draws_is_there_once(tmp_path: Path) -> None:
+    """Each draw is judged by itself: rock salt is S.U.N. in both."""
+    content = table().assign(draw=[1, 1, 1, 1, 1, 1, 2, 2, 2, 2])
+    content.loc[(content["id"] == "00003") & (content["hull"] == "z"), ["e_above_hull_relaxed", "sun_at_0.1"]] = (
+        0.02,
+        True,
+    )
+    assert [row["id"] for row in run(tmp_path, content, frames())[0]] == ["00002", "00004", "00003", "00001"]
+    del content["draw"]
+    assert [row["id"] for row in run(tmp_path, content, frames())[0]] == ["00002", "00004", "00003", "00000", "00001"]
+
+
 def test_files_of_another_run_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"crystal 00000 is not in .*relaxed.extxyz; the files are of different runs"):
         run(tmp_path, table(), frames()[1:])

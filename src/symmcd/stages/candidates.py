@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ase import Atoms
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.errors import InputError
+from symmcd.metrics.uniqueness import first_matches, matching
 from symmcd.stability.outcome import SYMPREC
 from symmcd.storage import atomic_path
 from symmcd.structures.convert import from_atoms, to_structure
@@ -37,7 +39,8 @@ def run(per_crystal: Path, relaxed: list[Path], table: Path, archive: Path) -> N
     the one asked for, ``space_group_relaxed`` the one found after relaxation (0.1 Å); ``atoms`` in the primitive cell;
     ``e_above_hull`` and ``energy_per_atom`` (CHGNet's) in eV/atom, relaxed; ``rms_displacement`` in Å; ``file`` in the
     archive.  CIFs are conventional standard cells, idealised to the symmetry found within 0.1 Å; what cannot be is
-    written with all its atoms in P1, and ``detail`` says why.  No such crystal: a header and an empty archive.
+    written with all its atoms in P1, and ``detail`` says why.  No such crystal: a header and an empty archive.  Where
+    there were several draws, each judged by itself, a crystal that matches one of another draw is left out.
 
     Args:
         per_crystal: sun_per_crystal.csv of `symmcd sun`.
@@ -54,6 +57,8 @@ def run(per_crystal: Path, relaxed: list[Path], table: Path, archive: Path) -> N
     if missing:
         where = ", ".join(map(str, relaxed))
         raise InputError(f"{per_crystal}: crystal {missing[0]} is not in {where}; the files are of different runs")
+    if "draw" in found:
+        found = _without_duplicates(found, frames)
     units: list[AsymmetricUnit] = []
     names: list[str] = []  # of `units`
     detail, files = {}, {}
@@ -106,6 +111,13 @@ def _read(path: Path) -> pd.DataFrame:
         name = found["id"][energy.isna()].iloc[0]
         raise InputError(f"{path}: crystal {name} is S.U.N. without an energy above the hull; run `symmcd sun` again")
     return found.iloc[np.lexsort((energy, found["doubts"] != ""))]
+
+
+def _without_duplicates(found: pd.DataFrame, frames: Mapping[str, Atoms]) -> pd.DataFrame:
+    """Each crystal once, the first of those that match: every draw was judged by itself."""
+    same = matching([to_structure(from_atoms(frames[name])) for name in found["id"]])
+    first = first_matches(range(len(found)), same)
+    return found[[first[place] is None for place in range(len(found))]]
 
 
 def _row(row: dict[str, str], frame: Atoms) -> dict[str, Any]:
