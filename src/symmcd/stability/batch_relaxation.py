@@ -212,13 +212,13 @@ def _stop_if_all_fail_alike(told: Sequence[str | Exception | None]) -> None:
 
 def _outcome(entry: _Entry, status: str | Exception, printed: set[str]) -> Relaxation:
     """What became of a crystal whose relaxation is over."""
+    if isinstance(status, UnusableCrystalError):
+        status = f"failed:{status}"
     if isinstance(status, str):
         try:
             return entry.outcome(status)
         except Exception as error:  # noqa: BLE001  (the symmetry search or a distance, of a crystal like no other)
             return _failed(entry.result, error, printed)
-    if isinstance(status, UnusableCrystalError):
-        return entry.outcome(f"failed:{status}")
     failed = _failed(entry.result, status, printed)
     try:
         return entry.outcome(failed.status, failed.detail)
