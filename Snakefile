@@ -12,6 +12,7 @@
 #     hull/reference.csv                       reference   energies of the reference crystals
 #      └─ hull.csv                             hull        energy above the convex hull
 #          └─ sun.csv                          sun         stable, unique, novel
+#              ├─ candidates.{csv,zip}         candidates  those crystals, relaxed, as CIFs
 #              └─ report/index.html            report
 #     logs/{rule}/, benchmarks/{rule}/
 #
@@ -49,5 +50,6 @@ rule all:
     default_target: True
     input:
         "<results>/sun.csv",
+        "<results>/candidates.csv",
         "<results>/report/index.html",
         TABLE_5,

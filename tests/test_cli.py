@@ -28,6 +28,7 @@ ARGUMENTS = {
     "reference": ["a.npz", "b.npz", "out.csv"],
     "hull": ["a.csv", "b.csv", "reference.csv", "hull.csv"],
     "sun": ["hull.csv", "crystals.extxyz", "a.extxyz", "b.extxyz", "train.npz", "sun.csv", "per_crystal.csv"],
+    "candidates": ["sun_per_crystal.csv", "a.extxyz", "b.extxyz", "candidates.csv", "candidates.zip"],
     "report": ["results", "out"],
     "show": ["results"],
     "generate": ["--output", "crystals"],

@@ -146,8 +146,14 @@ def _sun(a: argparse.Namespace) -> None:
 
     sun.run(
         a.hull, a.crystals, a.relaxed, a.train, a.output, a.per_crystal, _settings(a, "sun"), known=a.known,
-        workers=a.workers,
+        workers=a.workers, scores=a.scores,
     )  # fmt: skip
+
+
+def _candidates(a: argparse.Namespace) -> None:
+    from symmcd.stages import candidates
+
+    candidates.run(a.per_crystal, a.relaxed, a.table, a.archive)
 
 
 def _predictor(a: argparse.Namespace) -> None:
@@ -434,7 +440,23 @@ def _parser() -> argparse.ArgumentParser:
         "--known", type=Path, action="append", default=[], metavar="FILE",
         help="crystals that were not trained on: S.U.N. is counted once more without these; may be repeated",
     )  # fmt: skip
+    command.add_argument(
+        "--scores", type=Path, nargs="+", default=[], metavar="FILE",
+        help="csv files of `symmcd score`: S.U.N. is counted once more of the valid ones",
+    )  # fmt: skip
     command.add_argument("--workers", type=int, default=0, metavar="N", help="processes (default: one a core)")
+    commands.add(
+        "candidates",
+        _candidates,
+        "stable, unique, novel crystals as a table and CIFs of the relaxed structures",
+        "results/sun_per_crystal.csv results/relaxed/relaxed.extxyz results/candidates.csv results/candidates.zip",
+        files={
+            "per_crystal": "sun_per_crystal.csv of `symmcd sun`",
+            "relaxed…": "extxyz files of `symmcd relax`",
+            "table": "one row a crystal, those without doubts first, then by energy, csv",
+            "archive": "one symmetrised CIF a crystal, zip",
+        },
+    )
     command = commands.add(
         "predictor",
         _predictor,

@@ -214,13 +214,17 @@ class RelaxSettings:
     release_steps: int = 0  # symmetry: FIRE steps afterwards without the group, to see whether it held up a saddle
     fmax: float = 0.1  # eV/Å
     max_atoms: int = 200  # larger primitive cells get the status `too_large`
-    seconds: float = 600.0  # wall-clock limit a crystal, then the status `timed_out`
+    seconds: float = 600.0  # limit a crystal, of a batch its share of the time; then the status `timed_out`
 
     def __post_init__(self) -> None:
         if min(self.batch_size, self.release_steps) < 0:
             raise InputError("relax.batch_size and relax.release_steps must be at least 0")
-        if self.draws < 1:
-            raise InputError(f"relax.draws = {self.draws}: at least 1")
+        for name in ("number", "draws", "steps", "max_atoms"):
+            if getattr(self, name) < 1:
+                raise InputError(f"relax.{name} = {getattr(self, name)}: at least 1")
+        for name in ("fmax", "seconds"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"relax.{name} = {getattr(self, name)}: above 0")
         if self.release_steps and self.method != "symmetry":
             raise InputError("relax.release_steps goes with relax.method = symmetry only")
 
@@ -235,6 +239,10 @@ class HullSettings:
     batch_size: int = 16  # chgnet: reference crystals computed at once
     url: str = "https://figshare.com/ndownloader/files/40344436"  # matbench-discovery, where `path` is empty
 
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise InputError(f"hull.batch_size = {self.batch_size}: at least 1")
+
 
 @dataclass(frozen=True)
 class SunSettings:
@@ -242,6 +250,11 @@ class SunSettings:
 
     thresholds: tuple[float, ...] = (0.0, 0.1)  # eV/atom above the hull
     min_elements: int = 2  # elements alone never count as stable (FlowMM's rule)
+
+    def __post_init__(self) -> None:
+        names = [f"{threshold:g}" for threshold in self.thresholds]  # as in the columns of sun_per_crystal.csv
+        if not names or len(set(names)) < len(names) or "nan" in names:
+            raise InputError(f"sun.thresholds = {list(self.thresholds)}: at least one number, each once")
 
 
 @dataclass(frozen=True)

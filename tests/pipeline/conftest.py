@@ -38,7 +38,8 @@ makes = {{
         for name in "per_crystal.csv per_crystal.parquet summary.csv table1.md table1.tex table2.md table2.tex".split()
     ],
     "relax": lambda: files[-2:],
-    "sun": lambda: files[-2:],
+    "sun": lambda: files[4:6],
+    "candidates": lambda: files[-2:],
     "predictor": lambda: [f"{{files[3]}}/{{options['--variant']}}.{{suffix}}" for suffix in ("safetensors", "json")]
     if "--variant" in options
     else [f"{{files[3]}}/table5.{{suffix}}" for suffix in ("csv", "md", "tex")],

@@ -52,7 +52,8 @@ def killed(tmp_path_factory, copy_workflow):
     done = workflow.run("--cores", "2", "--configfile", "config/test.yaml", "--retries", "1", timeout=1200)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
     stages = {path.read_text() for path in workflow.folder.glob("killed-*")}
-    assert {"download", "reduce", "train", "sample", "replicate", "score", "relax", "hull", "sun", "report"} <= stages
+    assert {"download", "reduce", "train", "sample", "replicate", "score", "relax", "hull", "sun"} <= stages
+    assert {"candidates", "report"} <= stages
     return workflow.folder / RESULTS
 
 
@@ -80,6 +81,8 @@ def test_every_file_of_the_contract_is_there(undisturbed):
         "hull.csv",
         "sun.csv",
         "sun_per_crystal.csv",
+        "candidates.csv",
+        "candidates.zip",
         "report/index.html",
         "logs/train/seed0.log",
         "benchmarks/train/seed0.tsv",

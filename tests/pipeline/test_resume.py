@@ -44,7 +44,7 @@ relax: {{number: 6, draws: 2, batch_size: 1, steps: 30, fmax: 0.02}}
 hull: {{source: table, path: table.csv, elemental_references: elements.json}}
 sun: {{thresholds: [0.0, 2.0]}}
 """
-STABILITY = ("relax", "gather_relaxed", "reference", "hull", "sun")
+STABILITY = ("relax", "gather_relaxed", "reference", "hull", "score", "sun")
 ENERGIES = {"Li": -1.9, "Na": -1.3, "K": -1.1, "F": -1.9, "Cl": -1.8, "Br": -1.6, "I": -1.5}  # eV/atom
 CRYSTALS = [  # lattice parameters in Å, some per cent too large
     ("Li", "F", 4.3), ("Li", "Cl", 5.4), ("Li", "Br", 5.8), ("Li", "I", 6.3), ("Na", "F", 4.9), ("Na", "Cl", 6.0),

@@ -10,7 +10,7 @@ import torch
 
 from symmcd.settings import SECTIONS
 
-AFTER_RELAX = {"gather_relaxed", "hull", "sun", "report"}
+AFTER_RELAX = {"gather_relaxed", "hull", "sun", "candidates", "report"}
 AFTER_REPLICATE = {"score", "fingerprint", "summarise", "relax"} | AFTER_RELAX
 AFTER_TRAIN = {"sample", "replicate"} | AFTER_REPLICATE
 PREDICTOR = {"predictor_variant", "predictor"}
@@ -24,14 +24,14 @@ RERUNS = {
     "training: {epochs: 1999}": {"train_part", "train_geometry", "train"} | AFTER_TRAIN,
     "sampling: {number: 9000}": AFTER_TRAIN,
     "replicate: {cif_folder_limit: 10}": {"replicate"} | AFTER_REPLICATE,
-    "score: {symprec: 0.05}": {"score", "summarise", "report"},
+    "score: {symprec: 0.05}": {"score", "summarise", "sun", "candidates", "report"},
     "relax: {fmax: 0.05}": {"relax"} | AFTER_RELAX,
-    "hull: {source: table}": {"reference", "hull", "sun", "report"},
-    "sun: {min_elements: 1}": {"sun", "report"},
+    "hull: {source: table}": {"reference", "hull", "sun", "candidates", "report"},
+    "sun: {min_elements: 1}": {"sun", "candidates", "report"},
     "predictor: {epochs: 7}": {"summarise", "report"} | PREDICTOR,
     "report: {title: again}": {"report"},
     "shards: {relax: 9}": {"relax"} | AFTER_RELAX,
-    "shards: {score: 3}": {"score", "summarise", "report"},
+    "shards: {score: 3}": {"score", "summarise", "sun", "candidates", "report"},
     "seed: 1": {"train_part", "train_geometry", "train", "summarise", "relax"} | PREDICTOR | AFTER_TRAIN,
     "{device: cuda}": set(),  # another machine computes nothing again
 }
@@ -50,7 +50,7 @@ def test_changed_code_reruns_the_cheap_stages_that_use_it(finished):
     code = finished.folder / "src" / "symmcd" / "stability" / "__init__.py"
     before = code.read_text()
     code.write_text(before + "# changed\n")
-    assert set(finished.planned(config="{device: cpu}")) == {"hull", "sun", "report"}
+    assert set(finished.planned(config="{device: cpu}")) == {"hull", "sun", "candidates", "report"}
     code.write_text(before)  # same content: Snakemake compares checksums
     assert finished.planned(config="{device: cpu}") == {}
 

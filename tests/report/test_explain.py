@@ -10,7 +10,9 @@ import pytest
 
 from symmcd.metrics.crystal_scores import COLUMNS
 from symmcd.metrics.set_summary import Reference, summarise_set
-from symmcd.report.explain import METRICS, verdict
+from symmcd.report import load
+from symmcd.report.explain import METRICS, SUN, verdict
+from symmcd.stability import sun
 
 VALID, DISTANCE = METRICS["structural_validity"], METRICS["space_group_jsd"]  # published: 94.32 % and 0.0899
 
@@ -36,6 +38,12 @@ def test_verdicts(metric, interval, said):
 def test_a_published_value_below_what_real_crystals_score_is_not_compared():
     assert verdict(DISTANCE, 0.13, 0.17, floor=0.127) == "published is below real crystals"
     assert verdict(DISTANCE, 0.13, 0.17, floor=0.05) == "worse"
+
+
+def test_every_rate_of_sun_has_words_and_is_shown():
+    counted = {*sun.RATES, *sun.MORE_RATES, "symmetry_kept"}
+    assert counted == SUN.keys() == {*load.ALL_RATES, *load.MORE_RATES}
+    assert all(metric.sentence.endswith(".") for metric in SUN.values())
 
 
 def test_every_metric_that_is_computed_has_a_label_and_a_sentence():

@@ -11,6 +11,7 @@ from tests.stability.prototypes import CRYSTALS, displaced
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
 from symmcd.crystallography.lattice import free_coefficients
 from symmcd.crystallography.wyckoff import wyckoff_table
+from symmcd.stability import batch_relaxation
 from symmcd.stability.batch_relaxation import Limits, relax_many
 from symmcd.stability.batched_potential import BatchedPotential, Request
 from symmcd.stability.constrained import SymmetricRelaxation
@@ -170,7 +171,7 @@ def test_statuses_end_only_their_own(potential):
     assert [result.status for result in results] == list(bad)
     assert all(result.energy_relaxed is None and result.structure is None for result in results)
     assert last.status in ("overlapping", "exploded")
-    assert last.energy_initial is not None
+    assert last.energy_initial is None
     assert last.energy_relaxed is None
     assert good.status == "converged"
 
@@ -212,6 +213,72 @@ def test_unforeseen_failure_is_a_status_of_its_crystal(potential, monkeypatch):
     results = run([CRYSTALS[name] for name in names], potential, "unconstrained")
     assert [result.status for result in results] == ["converged", "failed:RuntimeError", "converged", "converged"]
     assert results[1].detail == "no memory"
+
+
+class Clock:
+    """Stands in for the module `time`."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def monotonic(self):
+        self.now += 1e-6
+        return self.now
+
+
+def test_the_limit_of_time_is_of_the_crystals_share(potential, monkeypatch):
+    """Eleven calls of a second each for four crystals at once are 2.75 s a crystal, and 11 s for one alone."""
+    clock, evaluate = Clock(), BatchedPotential.evaluate
+
+    def slow(self, requests):
+        clock.now += 1
+        return evaluate(self, requests)
+
+    monkeypatch.setattr(BatchedPotential, "evaluate", slow)
+    monkeypatch.setattr("symmcd.stability.batch_relaxation.time", clock)
+    limits = {"steps": 10, "fmax": 1e-6, "seconds": 5, "rows": 1_000_000}
+    crystals = [displaced(CRYSTALS["tungsten"], 0.05, n) for n in range(4)]
+    results = run(crystals, potential, "unconstrained", **limits)
+    assert [result.status for result in results] == ["step_limit"] * 4
+    assert [result.seconds for result in results] == pytest.approx([2.75] * 4, abs=0.01)
+    [alone] = run(crystals[:1], potential, "unconstrained", **limits)
+    assert (alone.status, alone.energy_calls) == ("timed_out", 5)
+
+
+def test_what_fails_for_all_alike_is_raised(potential, monkeypatch):
+    """A device mismatch or a fault of ours: no table full of it, and no exit code 0."""
+
+    def broken(self, requests):
+        raise RuntimeError("Expected all tensors to be on the same device")
+
+    monkeypatch.setattr(BatchedPotential, "evaluate", broken)
+    with pytest.raises(RuntimeError, match="same device"):
+        run([CRYSTALS["rutile"], CRYSTALS["tungsten"]], potential, "unconstrained")
+    [alone] = run([CRYSTALS["rutile"]], potential, "unconstrained")  # it may be the crystal's fault
+    assert alone.status == "failed:RuntimeError"
+
+
+@pytest.mark.parametrize("where", ["primitive_cell", "_Entry.take", "_Entry.outcome"])
+def test_an_unforeseen_error_anywhere_is_a_status(potential, monkeypatch, capsys, where):
+    """Making ready, a step, the outcome: of sodium each fails, its message is printed once, the others go on."""
+    module, names = batch_relaxation, where.split(".")
+    owner = getattr(module, names[0]) if len(names) == 2 else module
+    original = getattr(owner, names[-1])
+
+    def dies_of_sodium(first, *rest):
+        formula = first.composition.reduced_formula if isinstance(first, Structure) else first.result.formula
+        if "Na" in formula:
+            raise np.linalg.LinAlgError("did not\nconverge")
+        return original(first, *rest)
+
+    monkeypatch.setattr(owner, names[-1], dies_of_sodium)
+    crystals = [CRYSTALS[name] for name in ("rock salt", "rutile", "rock salt")]
+    first, good, last = run(crystals, potential, "unconstrained", steps=3)
+    assert (first.status, first.detail, first.formula) == ("failed:LinAlgError", "did not converge", "NaCl")
+    assert last.status == first.status
+    assert first.energy_relaxed is None
+    assert good.status == "converged"
+    assert capsys.readouterr().err.count("failed:LinAlgError: did not converge") == 1
 
 
 def test_batches_are_bounded(potential, monkeypatch):
@@ -257,7 +324,7 @@ def test_atoms_nearly_in_one_place_end_without_an_energy(potential, method):
     )  # fmt: skip
     assert result.status in ("overlapping", "exploded")
     assert result.min_distance_initial == pytest.approx(0.08)
-    assert result.energy_initial is not None
+    assert result.energy_initial is None
     assert result.energy_relaxed is None
     assert result.structure is None
     assert good.status == "converged"

@@ -1,20 +1,45 @@
 """Energies, forces and stresses of a batch against CHGNet's own and against differences of energies."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
 from pymatgen.core import Lattice, Structure
 from tests.stability.prototypes import CRYSTALS, displaced
 
+from symmcd.errors import InputError
 from symmcd.stability.batched_potential import BatchedPotential, Point, Request
 from symmcd.stability.energies import energies
 from symmcd.stability.neighbours import NeighbourList
-from symmcd.stability.potential import load_chgnet, primitive_cell
+from symmcd.stability.potential import load_chgnet, primitive_cell, torch_device
 from symmcd.stability.quotient import quotient_topology
 from symmcd.stability.symmetric_cell import SymmetricCell
 from symmcd.structures.units import reduce
 
 GPA = 160.21766208  # in an eV/Å3
+
+
+def test_blas_has_one_thread_where_nothing_says_otherwise():
+    """As torch has; SciPy's has threads for the small matrices of FIRE, which then take a hundred times longer."""
+    code = (
+        "import threadpoolctl, torch; from symmcd.stability.potential import load_chgnet; load_chgnet('cpu')\n"
+        "import scipy.linalg, symmcd.stability.unconstrained\n"
+        "blas = [pool['num_threads'] for pool in threadpoolctl.threadpool_info() if pool['user_api'] == 'blas']\n"
+        "print(torch.get_num_threads(), len(blas) > 0, set(blas))"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    printed = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert printed.stdout.split("\n")[-2] == "1 True {1}"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA here")
+def test_cuda_that_is_not_there_is_said():
+    assert torch_device("auto") == torch_device("cpu") == "cpu"
+    with pytest.raises(InputError, match="torch sees no CUDA device; use --device cpu"):
+        torch_device("cuda")
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +75,7 @@ def test_batch_is_what_chgnet_predicts_one_by_one(model, potential):
         theirs = model.predict_structure(crystal, task="efs")
         assert point.energy / len(crystal) == pytest.approx(float(theirs["e"]), abs=1e-5)
         assert point.forces == pytest.approx(theirs["f"], abs=1e-4)
-        assert point.stress(crystal.lattice.matrix) == pytest.approx(theirs["s"] / GPA, abs=1e-5)
+        assert point.virial / crystal.volume == pytest.approx(theirs["s"] / GPA, abs=1e-5)
 
 
 def test_energies_in_the_asymmetric_unit_are_chgnets_own(model):
@@ -99,7 +124,7 @@ def test_forces_and_stress_are_slopes_of_the_energy(potential):
     up, down = np.array([p.energy for p in potential.evaluate(requests)]).reshape(2, 6)
     slope = (up - down) / (2 * h)
     assert -slope[:3] == pytest.approx([point.forces[0, 0], point.forces[3, 1], point.forces[5, 2]], abs=0.02)
-    stress = point.stress(lattice)
+    stress = point.virial / crystal.volume
     assert slope[3:] / crystal.volume == pytest.approx([stress[0, 0], stress[2, 2], stress[0, 1]], abs=1e-3)
 
 
@@ -116,6 +141,21 @@ def test_kept_neighbour_list_changes_nothing(potential):
         assert old.energy == pytest.approx(new.energy, abs=1e-4)
         assert old.forces == pytest.approx(new.forces, abs=2e-4)
     assert 1 < kept.built < 9
+
+
+def test_angles_that_form_in_a_growing_cell_are_listed(potential):
+    """A pair listed as a bond comes within CHGNet's 3 Å for angles, while the cell around it grows by 10 %."""
+    start = Structure(np.diag([6.0, 6, 4.8]), ["Na", "Cl", "Mg"], [[0, 0, 0], [3.51 / 6, 0, 0], [0, 0, 0.5]])
+    kept = request(start).neighbours
+    potential.evaluate([Request(start.lattice.matrix, start.frac_coords, kept)])
+    lattice = start.lattice.matrix * 1.1
+    positions = start.frac_coords.copy()
+    positions[0, 0] += 0.55 / lattice[0, 0]
+    positions[1, 0] -= 0.55 / lattice[0, 0]
+    assert (positions[1] - positions[0])[0] * lattice[0, 0] == pytest.approx(2.76, abs=0.01)
+    old, new = potential.evaluate([Request(lattice, positions, kept), request(start, lattice, positions)])
+    assert old.energy == pytest.approx(new.energy, abs=1e-5)
+    assert old.forces == pytest.approx(new.forces, abs=1e-4)
 
 
 @pytest.mark.parametrize("name", CRYSTALS)

@@ -5,6 +5,7 @@ import gzip
 import json
 import os
 import random
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,11 @@ HULL = os.environ.get("SYMMCD_HULL", "")
 NO_HULL = "SYMMCD_HULL is not set: no table of Materials Project formation energies here"
 
 
+def above(hull, formula, energy):
+    """eV/atom, negative below the hull."""
+    return energy - hull.at(formula).energy_per_atom
+
+
 def entry(formula, energy, kind="energy"):
     return ReferenceEntry(formula, energy, kind, "test")
 
@@ -33,8 +39,8 @@ def test_binary_by_hand():
     assert hull.at("NaCl").energy_per_atom == pytest.approx(-2.0)
     assert hull.at("Na3Cl").energy_per_atom == pytest.approx((-1.0 - 2.0) / 2)
     assert hull.at("Na3Cl").decomposition == "0.500 NaCl + 0.500 Na"
-    assert hull.energy_above("NaCl3", -1.0) == pytest.approx(1.0)  # it is no vertex: half NaCl, half Cl lie at -2
-    assert hull.energy_above("NaCl", -2.3) == pytest.approx(-0.3), "a crystal is not compared with itself"
+    assert above(hull, "NaCl3", -1.0) == pytest.approx(1.0)  # it is no vertex: half NaCl, half Cl lie at -2
+    assert above(hull, "NaCl", -2.3) == pytest.approx(-0.3), "a crystal is not compared with itself"
 
 
 def test_ternary_by_hand():
@@ -69,7 +75,7 @@ def test_formation_energies_give_the_same_distances():
         + [entry(f, v, "formation_energy") for f, v in formation.items()]
     )
     for formula in ("Li4TiO4", "LiTiO2", "Ti3O5", "O", "LiO"):
-        assert by_formation.energy_above(formula, -5.0) == pytest.approx(by_total.energy_above(formula, -5.0))
+        assert above(by_formation, formula, -5.0) == pytest.approx(above(by_total, formula, -5.0))
 
 
 def test_missing_terminal_is_named_even_where_a_compound_is_there():
@@ -156,6 +162,31 @@ def test_truncated_gzip_and_missing_file(tmp_path):
             reference.table_entries(tmp_path / name)
 
 
+def test_damaged_gzip(tmp_path):
+    """A byte in the middle of the stream: zlib's own error, which is no OSError."""
+    for name, read in (
+        ("t.csv.gz", reference.table_entries),
+        ("t.json.gz", reference.elemental_reference_entries),
+        ("t.json.gz", reference.computed_entries),
+    ):
+        content = bytearray(gzip.compress("".join(f"{n},NaCl,-2.{n}\n" for n in range(500)).encode()))
+        content[20] ^= 0xFF
+        with pytest.raises(zlib.error):
+            gzip.decompress(content)
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InputError, match=f"{name}: cannot read it"):
+            read(tmp_path / name)
+
+
+def test_byte_order_mark_is_no_part_of_a_column(tmp_path):
+    """As Excel writes csv files."""
+    text = "formula,formation_energy_per_atom\nNaCl,-2\n".encode("utf-8-sig")
+    (tmp_path / "t.csv").write_bytes(text)
+    (tmp_path / "t.csv.gz").write_bytes(gzip.compress(text))
+    for name in ("t.csv", "t.csv.gz"):
+        assert [e.formula for e in reference.table_entries(tmp_path / name)] == ["NaCl"]
+
+
 def test_computed_entries_take_corrections_and_no_pickle(tmp_path):
     """Entries as pymatgen writes them, with or without structure, alone or in a data frame."""
     plain = ComputedEntry("TiO", -10.0, correction=-1.0, entry_id="mp-1").as_dict()
@@ -185,6 +216,6 @@ def test_known_energies_above_hull():
     for row in random.Random(0).sample(rows, 300):
         fractions = Composition(row["formula"]).fractional_composition.get_el_amt_dict()
         total = float(row["formation_energy_per_atom"]) + sum(share * energies[e] for e, share in fractions.items())
-        errors.append(hull.energy_above(row["formula"], total) - float(row["e_above_hull"]))
+        errors.append(above(hull, row["formula"], total) - float(row["e_above_hull"]))
     assert np.abs(errors).mean() < 0.003
     assert np.mean(np.abs(errors) < 0.005) > 0.9

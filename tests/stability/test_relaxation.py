@@ -5,7 +5,7 @@ import pytest
 from pymatgen.core import Lattice, Structure
 
 from symmcd.stability.energies import energies
-from symmcd.stability.outcome import COLUMNS
+from symmcd.stability.outcome import COLUMNS, Relaxation, State, with_end, with_start
 from symmcd.stability.potential import (
     UnusableCrystalError,
     check_crystal,
@@ -118,7 +118,7 @@ def test_overlapping_atoms_end_without_an_energy(model, gap):
     result = relax(crystal(4, ["Na", "Cl"], [[0, 0, 0], [gap, 0, 0]]), model, steps=5)
     assert result.status in ("overlapping", "exploded")
     assert result.min_distance_initial == pytest.approx(4 * gap)
-    assert result.energy_initial is not None
+    assert result.energy_initial is None, "the same rule at the start and at the end"
     assert result.energy_relaxed is None
 
 
@@ -184,3 +184,13 @@ def test_check_names_the_reason():
     check_crystal(rutile())
     with pytest.raises(UnusableCrystalError, match="isolated_atoms"):
         check_crystal(crystal(7, ["Na"], [[0, 0, 0]]))
+
+
+@pytest.mark.parametrize(("energy", "gap", "there"), [(-4.0, 0.5, True), (-4.0, 0.1, False), (-17.0, 0.5, False)])
+def test_one_rule_says_whether_an_energy_means_something(energy, gap, there):
+    """Atoms far enough apart and a possible energy, at the start as at the end."""
+    state = State(crystal(4, ["Na", "Cl"], [[0, 0, 0], [gap, 0, 0]]), energy)
+    start = with_start(Relaxation("converged", "NaCl", 2), state)
+    end = with_end(Relaxation("converged", "NaCl", 2), state, state)
+    assert [start.energy_initial is not None, end.energy_relaxed is not None] == [there, there]
+    assert start.min_distance_initial == end.min_distance_relaxed == pytest.approx(4 * gap)

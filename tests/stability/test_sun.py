@@ -18,6 +18,7 @@ from symmcd.crystallography.orbit import replicate_flat
 from symmcd.errors import InputError
 from symmcd.metrics.intervals import wilson
 from symmcd.settings import SunSettings
+from symmcd.stability.doubts import doubts
 from symmcd.stability.sun import RATES, judge, rates, stable
 from symmcd.stages import sun
 from symmcd.storage import write_units
@@ -108,10 +109,10 @@ def files(tmp_path: Path) -> dict[str, Path]:
     return {name: tmp_path / f"{name}" for name in ("hull.csv", "crystals.extxyz", "relaxed.extxyz", "train.npz")}
 
 
-def run(files: dict[str, Path], folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+def run(files: dict[str, Path], folder: Path, scores: Sequence[Path] = ()) -> tuple[pd.DataFrame, pd.DataFrame]:
     sun.run(
         files["hull.csv"], files["crystals.extxyz"], [files["relaxed.extxyz"]], files["train.npz"],
-        folder / "sun.csv", folder / "sun_per_crystal.csv", SunSettings(),
+        folder / "sun.csv", folder / "sun_per_crystal.csv", SunSettings(), scores=scores,
     )  # fmt: skip
     return pd.read_csv(folder / "sun.csv"), pd.read_csv(folder / "sun_per_crystal.csv", dtype={"id": str})
 
@@ -122,7 +123,7 @@ def test_the_stage_counts_duplicates_once_and_known_crystals_never(files: dict[s
     first = table.iloc[0]
     assert (first["n"], first["relaxed_stable"], first["sun"]) == (4, 75, 25)
     assert crystals["sun_at_0"].tolist() == [True, False, False, False]
-    assert crystals["novel"].tolist() == [True, True, False, False]
+    assert crystals["novel"].fillna("not compared").tolist() == [True, True, False, "not compared"]
     assert crystals["outcome_at_0"].tolist() == [
         "sun", "duplicate_of:00000", "in_train:rutile", "no_energy:failed:isolated_atoms",
     ]  # fmt: skip
@@ -155,6 +156,60 @@ def test_what_was_held_out_and_found_again_is_counted_apart(files: dict[str, Pat
         assert (first["sun"], first["sun_elsewhere_new"]) == (25, expected)
         crystals = pd.read_csv(tmp_path / "per.csv", keep_default_na=False)
         assert crystals["known_elsewhere"].tolist() == [label, label, "", ""]
+
+
+def test_valid_ones_are_counted_apart(files: dict[str, Path], tmp_path: Path) -> None:
+    """Shards of `symmcd score`; a crystal that could not be scored (blank) is not valid."""
+    shards = tmp_path / "shard0.csv", tmp_path / "shard1.csv"
+    for first, expected in (("True", 25), ("False", 0), ("", 0)):
+        shards[0].write_text(f"id,status,valid\n00000,ok,{first}\n00002,ok,False\n")
+        shards[1].write_text("id,status,valid\n00001,ok,True\n00003,ok,True\n00004,ok,True\n")
+        table, crystals = run(files, tmp_path, scores=shards)
+        assert (table["sun"][0], table["sun_valid"][0]) == (25, expected)
+        assert table["sun_valid_low"][0] <= expected <= table["sun_valid_high"][0]
+        assert crystals["valid"].tolist() == [first == "True", True, False, True]
+    assert "sun_valid" not in run(files, tmp_path)[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("id,valid\n00000,True\n", "hull.csv: crystal 00001 is not in .*scores.csv"),
+        ("id,valid\n00000,True\n00000,True\n", "scores.csv, row 2: crystal 00000 is there twice"),
+        ("id,valid\n00000,1\n", "scores.csv, row 1: valid '1' is not True or False"),
+        ("id,status\n00000,ok\n", "scores.csv: not a table with id and valid"),
+    ],
+)
+def test_scores_of_another_run_are_named(files: dict[str, Path], tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "scores.csv").write_text(text)
+    with pytest.raises(InputError, match=message):
+        run(files, tmp_path, scores=[tmp_path / "scores.csv"])
+
+
+def test_words_of_doubt() -> None:
+    assert doubts("NaCl", -0.05, "1.000 NaCl", 0.1) == ()
+    assert doubts("NaCl", -0.11, "0.500 Na + 0.500 Cl", 0.51) == ("far_below_hull", "no_known_compound", "moved")
+    assert doubts("Na", 0.0, "1.000 Na", 0.0) == (), "an element is its own compound"
+    assert doubts("NaTc", 0.0, "0.600 NaTc3 + 0.400 Na", 0.0) == ("radioactive",)
+    assert doubts("BiPm", 0.0, "1.000 BiPm", 0.0) == ("radioactive",)
+    assert doubts("Bi2U", np.nan, "", np.nan) == ("radioactive",)
+    assert doubts("NaN", np.nan, "", np.nan) == (), "sodium nitride; what is unknown is no doubt"
+
+
+def test_those_without_doubts_are_counted_apart(files: dict[str, Path], tmp_path: Path) -> None:
+    table, crystals = run(files, tmp_path)
+    assert crystals["doubts"].isna().all()
+    assert (table["sun"][0], table["sun_undoubted"][0]) == (25, 25)
+    hull = pd.read_csv(files["hull.csv"], dtype={"id": str})
+    hull["decomposition"] = ["0.500 Na + 0.500 Cl"] * 2 + ["1.000 TiO2"] * 2
+    hull["rms_displacement"] = [0.6, 0.1, 0.1, np.nan]
+    hull["e_above_hull_relaxed"] = [-0.2, -0.05, -0.05, np.nan]
+    hull.to_csv(files["hull.csv"], index=False)
+    table, crystals = run(files, tmp_path)
+    assert crystals["doubts"].fillna("").tolist() == [
+        "far_below_hull;no_known_compound;moved", "no_known_compound", "", "",
+    ]  # fmt: skip
+    assert (table["sun"][0], table["sun_undoubted"][0]) == (25, 0)
 
 
 def test_what_relaxation_did_stands_beside_the_rates(files: dict[str, Path], tmp_path: Path) -> None:

@@ -246,6 +246,28 @@ def test_symmetry_needs_orbits(tmp_path):
     assert rows(run(path, "y")[0])[0]["method"] == "unconstrained"
 
 
+@pytest.mark.parametrize("method", ["unconstrained", "structure_optimizer"])
+def test_a_space_group_is_needed_only_to_be_kept(crystals, method):
+    """Crystals of somebody else's: blank in the table, absent from the structures, and all the rest as ever."""
+    crystals.write_text(crystals.read_text().replace("space_group=225 ", ""))
+    table, relaxed = run(crystals, "none", settings=dataclasses.replace(SETTINGS, method=method))
+    found = rows(table)
+    assert [row["space_group"] for row in found] == ["", "", "", "221"]
+    assert found[2]["status"] == "converged"
+    frames = read(relaxed, index=":")
+    assert frames[0].info["space_group_relaxed"] == 225
+    assert "space_group" not in frames[0].info
+    with pytest.raises(InputError, match=r"crystals.extxyz: frame 00000 has no space_group.*relax.method ="):
+        run(crystals, "kept", settings=dataclasses.replace(SETTINGS, method="symmetry"))
+
+
+@pytest.mark.parametrize("given", ['"Fm-3m"', "0", "231", "2.5"])
+def test_a_space_group_that_is_none_is_named(crystals, given):
+    crystals.write_text(crystals.read_text().replace("space_group=221", f"space_group={given}"))
+    with pytest.raises(InputError, match=r"frame 00003 has space_group=.*a number from 1 to 230, or nothing"):
+        run(crystals, "bad")
+
+
 def test_columns_say_how(crystals):
     settings = dataclasses.replace(SETTINGS, method="symmetry", release_steps=2)
     found = rows(run(crystals, "how", settings=settings)[0])[2]

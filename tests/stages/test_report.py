@@ -134,12 +134,16 @@ def test_published_values_are_there_and_marked(html):
     ]
 
 
-def test_sun_crystals_are_listed_lowest_first(results, html):
+def test_sun_crystals_are_listed_lowest_first_and_doubtful_ones_last(results, html):
     table = pd.read_csv(results / "sun_per_crystal.csv", dtype={"id": str}, keep_default_na=False)
     found = table[table["sun_at_0.1"].astype(str) == "True"]
-    energies = sorted(found["e_above_hull_relaxed"].astype(float))[:8]
+    found = found.assign(energy=found["e_above_hull_relaxed"].astype(float)).sort_values(["doubts", "energy"])
+    energies = found["energy"][:8]
+    assert sorted(found["energy"])[:8] != energies.tolist()
     assert re.findall(r'"eV/atom, relaxed" class="number">([-.\d]+)<', html) == [f"{energy:.3f}" for energy in energies]
     assert f"of {len(found)} within 0.1 eV/atom" in html
+    assert f"those with a doubt ({(found['doubts'] != '').sum()}: more" in html
+    assert "candidates.csv, their relaxed structures as CIFs in candidates.zip" in html
 
 
 def test_the_page_says_how_far_it_compares(page):
@@ -190,6 +194,20 @@ def test_draws_and_their_spread_are_shown(tmp_path):
     assert "metastable, draw 3" in html
     assert "4.7 to 11.8; sd 1.4" in html
     assert "threshold 0 eV/atom, all 3 draws" in html
+
+
+def test_valid_and_undoubted_crystals_stand_beside_sun(tmp_path):
+    results = make_results(tmp_path / "results")
+    table = pd.read_csv(results / "sun.csv")
+    for name, value in (("sun_valid", 6.54), ("sun_undoubted", 5.43)):
+        table = table.assign(**{name: value, f"{name}_low": value - 1, f"{name}_high": value + 1})
+    table.to_csv(results / "sun.csv", index=False)
+    text = terminal_summary(results)
+    assert re.search(r"S\.U\.N\. and valid +6\.5 % +5\.5 to 7\.5 +60\n +S\.U\.N\. without doubts +5\.4 %", text)
+    report.run(results, tmp_path / "page", ReportSettings(viewer_crystals=0), seed=0)
+    html = (tmp_path / "page/index.html").read_text()
+    assert "S.U.N. and valid" in html
+    assert "6.5 %<small>5.5 to 7.5" in html
 
 
 STAGES = {

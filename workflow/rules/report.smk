@@ -16,6 +16,7 @@ rule report:
         "<results>/hull.csv",
         "<results>/sun.csv",
         "<results>/sun_per_crystal.csv",
+        "<results>/candidates.csv",  # not read, but the page sends its readers there
         code=sources("report"),
     output:
         report("<results>/report/index.html", category="Report", labels={"page": "report"}),

@@ -93,6 +93,7 @@ rule sun:
         train="<results>/asymmetric_units/train.npz",
         val="<results>/asymmetric_units/val.npz",
         test="<results>/asymmetric_units/test.npz",
+        scores=shards("score", "<results>/metrics/shard{shard}.csv"),
         code=sources("stability", "metrics"),
     output:
         table=report("<results>/sun.csv", category="Stability", labels={"table": "stable, unique, novel"}),
@@ -108,4 +109,23 @@ rule sun:
         settings=settings("sun"),
     shell:
         "symmcd sun {input.hull} {input.crystals} {input.relaxed} {input.train} {output.table} {output.per_crystal}"
-        " --known {input.val} --known {input.test} --workers {threads} --settings {params.settings:q} 2>&1 | tee {log}"
+        " --known {input.val} --known {input.test} --scores {input.scores} --workers {threads}"
+        " --settings {params.settings:q} 2>&1 | tee {log}"
+
+
+rule candidates:
+    input:
+        per_crystal="<results>/sun_per_crystal.csv",
+        relaxed="<results>/relaxed/relaxed.extxyz",
+        code=sources("structures"),
+    output:
+        table=report("<results>/candidates.csv", category="Stability", labels={"table": "candidates"}),
+        cifs="<results>/candidates.zip",
+    log:
+        "<logs>/candidates/candidates.log",
+    benchmark:
+        "<benchmarks>/candidates/candidates.tsv"
+    conda:
+        "../envs/evaluation.yaml"
+    shell:
+        "symmcd candidates {input.per_crystal} {input.relaxed} {output.table} {output.cifs} 2>&1 | tee {log}"

@@ -171,10 +171,18 @@ SUN: dict[str, Metric] = {
     "stable_novel": Metric("stable, novel", "Stable after relaxation and unlike every training crystal.", "%"),
     "sun": Metric(
         "S.U.N.",
-        "Stable after relaxation, the first of its kind among the stable crystals, and unlike every training crystal.",
+        "Stable after relaxation, unlike every training crystal, and the first of its kind among the crystals that are "
+        "both.",
         "%",
         "7.0",
         "more",
+    ),
+    "sun_valid": Metric("S.U.N. and valid", "S.U.N., and as generated structurally and compositionally valid.", "%"),
+    "sun_undoubted": Metric(
+        "S.U.N. without doubts",
+        "S.U.N., and none of: more than 0.1 eV/atom below the hull, no known compound that it could decompose into, "
+        "moved by more than 0.5 Å in relaxation, a radioactive element.",
+        "%",
     ),
     "sun_elsewhere_new": Metric(
         "S.U.N., new to all splits",

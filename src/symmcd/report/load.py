@@ -15,7 +15,7 @@ from symmcd.storage import read_units
 
 SUN_RATES = ("initially_stable", "relaxed_stable", "sun")  # compared with the published ones
 ALL_RATES = ("initially_stable", "relaxed_stable", "stable_unique", "stable_novel", "sun")
-MORE_RATES = ("sun_elsewhere_new", "symmetry_kept")  # where the stage was told enough
+MORE_RATES = ("sun_valid", "sun_undoubted", "sun_elsewhere_new", "symmetry_kept")  # where the stage was told enough
 
 # file -> stage that writes it, columns that the report needs
 TABLES: dict[str, tuple[str, tuple[str, ...]]] = {

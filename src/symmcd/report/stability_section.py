@@ -101,7 +101,7 @@ def _status_table(results: Results) -> Table:
 
 
 def _candidates(results: Results, rows: int = 8) -> list[Table]:
-    """S.U.N. crystals, lowest first; no table where there is none."""
+    """S.U.N. crystals, those without doubts first, then the lowest; no table where there is none."""
     threshold = float(results.sun["threshold"].max())
     column = f"sun_at_{threshold:g}"
     table = results.sun_per_crystal
@@ -109,9 +109,13 @@ def _candidates(results: Results, rows: int = 8) -> list[Table]:
         path = results.folder / "sun_per_crystal.csv"
         raise InputError(f"{path}: lacks the column {column}; run `symmcd sun` again")
     hull = main_protocol(results)["hull"]
-    found = table[(table[column].astype(str) == "True") & (table["hull"] == hull)].sort_values("e_above_hull_relaxed")
+    found = table[(table[column].astype(str) == "True") & (table["hull"] == hull)]
     if not len(found):
         return []
+    if "doubts" not in found:
+        found = found.assign(doubts=np.nan)
+    # in the order of candidates.csv
+    found = found.iloc[np.lexsort((found["e_above_hull_relaxed"], found["doubts"].notna()))]
     relaxed_group = results.relaxed.set_index("id")["space_group_relaxed"]
     group = dict(zip(results.generated.label.tolist(), results.generated.space_group.tolist(), strict=True))
 
@@ -119,9 +123,11 @@ def _candidates(results: Results, rows: int = 8) -> list[Table]:
         return Markup("{} ({})").format(symbol_html(int(number)), int(number)) if np.isfinite(number) else "–"
 
     caption = Markup(
-        "<b>The S.U.N. crystals lowest in energy</b>, {} of {} within {:g} eV/atom of the hull “{}”, by CHGNet; their"
-        " CIFs are in crystals/, named by id."
-    ).format(min(rows, len(found)), len(found), threshold, hull)
+        "<b>The S.U.N. crystals lowest in energy</b>, {} of {} within {:g} eV/atom of the hull “{}”, by CHGNet; those"
+        " with a doubt ({:,}: more than 0.1 eV/atom below the hull, no known compound to decompose into, moved by more"
+        " than 0.5 Å, a radioactive element) come last. All are in candidates.csv, their relaxed structures as CIFs in"
+        " candidates.zip; as generated they are in crystals/, named by id."
+    ).format(min(rows, len(found)), len(found), threshold, hull, int(found["doubts"].notna().sum()))
     return [
         Table(
             caption=caption,

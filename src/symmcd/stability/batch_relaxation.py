@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -53,7 +54,7 @@ class Limits:
     steps: int = 500
     fmax: float = 0.1  # eV/Å
     max_atoms: int = 200  # of the primitive cell
-    seconds: float = 600  # wall clock since it entered the batch
+    seconds: float = 600  # of computing; of what a batch takes together, the crystal's share
     release_steps: int = 0  # of FIRE, after a symmetric relaxation
 
 
@@ -62,8 +63,7 @@ class _Entry:
 
     def __init__(self, index: int, relaxation: InProgress, result: Relaxation) -> None:
         self.index, self.relaxation, self.result = index, relaxation, result
-        self.entered = time.monotonic()
-        self.seconds = 0.0
+        self.seconds = 0.0  # its share of the time so far
         self.calls = 0
         self.steps_before = 0  # of symmetry's release
         self.first: State | None = None
@@ -91,15 +91,13 @@ class _Entry:
             relaxation.neighbours.element, steps=limits.release_steps, fmax=limits.fmax,
         )  # fmt: skip
 
-    def take(self, point: Point | UnusableCrystalError, limits: Limits) -> str | None:
+    def take(self, point: Point, limits: Limits) -> str | None:
         """Digest a computed point; the status if this was the last."""
-        if isinstance(point, UnusableCrystalError):
-            return f"failed:{point}"
         self.calls += 1
         status = self.relaxation.advance(self.request, point)
         if self.first is None:
             self.first, self.first_lattice = self.state(), self.request.lattice
-        late = time.monotonic() - self.entered > limits.seconds
+        late = self.seconds > limits.seconds
         symmetric = isinstance(self.relaxation, SymmetricRelaxation)
         if symmetric and status == "converged" and limits.release_steps and not late:
             self.release(limits)
@@ -148,14 +146,21 @@ def relax_many(
         limits: when each relaxation ends.
         rows: edges and angles in one CHGNet call, a bound of its memory.
 
-    A crystal that cannot be computed, or an unforeseen error with it, ends as a status and never ends the others.
+    A crystal that cannot be computed, or an unforeseen error with it, ends as a status and never ends the others; the
+    first error of each kind is printed.
+
+    Raises:
+        Exception: an unforeseen error that is the same for all crystals of the first call, if there are several: it is
+            no matter of one crystal.  An error in `crystals`, or a device that is lost, at any time.
     """
     waiting = enumerate(crystals)
     active: list[_Entry] = []
+    printed: set[str] = set()  # kinds of errors
+    first_call = True
     while True:
         while len(active) < batch_size and (drawn := next(waiting, None)) is not None:
             started = time.monotonic()
-            entered = _enter(*drawn, method, limits)
+            entered = _enter(*drawn, method, limits, printed)
             if isinstance(entered, Relaxation):
                 yield drawn[0], entered
             else:
@@ -167,38 +172,108 @@ def relax_many(
         for group in _groups(active, rows):
             started = time.monotonic()
             points = _compute(potential, group)
-            finished = []
-            for entry, (point, detail) in zip(group, points, strict=True):
-                status = entry.take(point, limits)
+            share = (time.monotonic() - started) / len(group)
+            told = []
+            for entry, point in zip(group, points, strict=True):
+                entry.seconds += share
+                started = time.monotonic()
+                told.append(_told(entry, point, limits))
+                entry.seconds += time.monotonic() - started
+            if first_call:
+                _stop_if_all_fail_alike(told)
+                first_call = False
+            for entry, status in zip(group, told, strict=True):
                 if status is None:
                     remaining.append(entry)
                 else:
-                    finished.append((entry, status, detail))
-            share = (time.monotonic() - started) / len(group)
-            for entry in group:
-                entry.seconds += share
-            for entry, status, detail in finished:
-                yield entry.index, entry.outcome(status, detail)
+                    yield entry.index, _outcome(entry, status, printed)
         active = remaining
 
 
-def _enter(index: int, crystal: Structure | AsymmetricUnit, method: Method, limits: Limits) -> _Entry | Relaxation:
+def _told(entry: _Entry, point: Point | Exception, limits: Limits) -> str | Exception | None:
+    """What a computed point says: the status, or the error, that a relaxation ends with; None where it goes on."""
+    if isinstance(point, Exception):
+        return point
+    try:
+        return entry.take(point, limits)
+    except Exception as error:  # as in `_compute`
+        if isinstance(error, torch.AcceleratorError):
+            raise
+        return error
+
+
+def _stop_if_all_fail_alike(told: Sequence[str | Exception | None]) -> None:
+    """Raise the error that several crystals have in common if no crystal was computed."""
+    errors = [error for error in told if isinstance(error, Exception) and not isinstance(error, UnusableCrystalError)]
+    computed = any(not isinstance(error, Exception) for error in told)
+    if not computed and len(errors) > 1 and len({(type(error), str(error)) for error in errors}) == 1:
+        raise errors[0]
+
+
+def _outcome(entry: _Entry, status: str | Exception, printed: set[str]) -> Relaxation:
+    """What became of a crystal whose relaxation is over."""
+    if isinstance(status, UnusableCrystalError):
+        status = f"failed:{status}"
+    if isinstance(status, str):
+        try:
+            return entry.outcome(status)
+        except Exception as error:  # noqa: BLE001  (the symmetry search or a distance, of a crystal like no other)
+            return _failed(entry.result, error, printed)
+    failed = _failed(entry.result, status, printed)
+    try:
+        return entry.outcome(failed.status, failed.detail)
+    except Exception:  # noqa: BLE001  (then without what is known of its start)
+        return failed
+
+
+def _failed(result: Relaxation, error: Exception, printed: set[str]) -> Relaxation:
+    """`result` of a crystal with an unforeseen error, which is printed if none of its kind was before."""
+    kind, message = type(error).__name__, str(error).replace("\n", " ")
+    if kind not in printed:
+        printed.add(kind)
+        print(
+            f"{result.formula}: failed:{kind}: {message} (further ones of this kind: in the column "
+            "`detail`)",
+            file=sys.stderr, flush=True,
+        )  # fmt: skip
+    return dataclasses.replace(result, status=f"failed:{kind}", detail=message)
+
+
+def _enter(
+    index: int, crystal: Structure | AsymmetricUnit, method: Method, limits: Limits, printed: set[str]
+) -> _Entry | Relaxation:
     """A crystal made ready, or the outcome of one that cannot be computed."""
     if isinstance(crystal, AsymmetricUnit):
         counts = {chemical_symbols[z]: n for z, n in crystal.composition.items()}
         formula, number = Composition(counts).reduced_formula, primitive_atoms(crystal)
-        lattice, positions = crystal.lattice, crystal.position
     else:
         formula, number = crystal.composition.reduced_formula, len(crystal)
-        lattice, positions = crystal.lattice.matrix, crystal.frac_coords
     result = Relaxation("", formula, number, method=method)
+    try:
+        return _ready(index, crystal, result, limits)
+    except UnusableCrystalError as reason:
+        return dataclasses.replace(result, status=f"failed:{reason}")
+    except Exception as error:  # noqa: BLE001  (as in `_compute`)
+        return _failed(result, error, printed)
+
+
+def _ready(index: int, crystal: Structure | AsymmetricUnit, result: Relaxation, limits: Limits) -> _Entry | Relaxation:
+    """See `_enter`.
+
+    Raises:
+        UnusableCrystalError: CHGNet cannot take it.
+    """
+    if isinstance(crystal, AsymmetricUnit):
+        lattice, positions = crystal.lattice, crystal.position
+    else:
+        lattice, positions = crystal.lattice.matrix, crystal.frac_coords
     if not (np.isfinite(lattice).all() and np.isfinite(positions).all()):
-        return dataclasses.replace(result, status="failed:not_finite")
+        raise UnusableCrystalError("not_finite")
     if np.linalg.det(lattice) == 0:
-        return dataclasses.replace(result, status="failed:flat_cell")
+        raise UnusableCrystalError("flat_cell")
     relaxation: InProgress
     if isinstance(crystal, AsymmetricUnit):
-        if number > limits.max_atoms:
+        if result.number_of_atoms > limits.max_atoms:
             return dataclasses.replace(result, status="too_large")
         relaxation = SymmetricRelaxation(crystal, steps=limits.steps, fmax=limits.fmax)
     else:
@@ -210,11 +285,8 @@ def _enter(index: int, crystal: Structure | AsymmetricUnit, method: Method, limi
     result = dataclasses.replace(result, number_of_atoms=relaxation.atoms)
     if relaxation.atoms > limits.max_atoms:
         return dataclasses.replace(result, status="too_large")
-    try:
-        check_elements(relaxation.neighbours.element)
-        relaxation.neighbours.topology(relaxation.lattice, relaxation.position)  # its size decides who shares a call
-    except UnusableCrystalError as reason:
-        return dataclasses.replace(result, status=f"failed:{reason}")
+    check_elements(relaxation.neighbours.element)
+    relaxation.neighbours.topology(relaxation.lattice, relaxation.position)  # its size decides who shares a call
     return _Entry(index, relaxation, result)
 
 
@@ -233,17 +305,17 @@ def _groups(entries: Sequence[_Entry], rows: int) -> Iterator[list[_Entry]]:
         yield group
 
 
-def _compute(potential: BatchedPotential, group: list[_Entry]) -> list[tuple[Point | UnusableCrystalError, str]]:
-    """Points of a group and, for an unforeseen failure, its message.
+def _compute(potential: BatchedPotential, group: list[_Entry]) -> list[Point | Exception]:
+    """Points of a group, or in place of one the error: UnusableCrystalError, or one that nobody foresaw.
 
     A call that fails as a whole (memory, a defect) is repeated in halves until it is known whom it fails for.
     """
     try:
-        return [(point, "") for point in potential.evaluate([entry.request for entry in group])]
+        return list(potential.evaluate([entry.request for entry in group]))
     except Exception as error:  # one broken crystal must not end a batch of thousands; the message goes to the table
         if isinstance(error, torch.AcceleratorError):
             raise  # the device is lost, and with it every crystal after this one
         if len(group) == 1:
-            return [(UnusableCrystalError(type(error).__name__), str(error))]
+            return [error]
     half = len(group) // 2
     return _compute(potential, group[:half]) + _compute(potential, group[half:])

@@ -23,14 +23,7 @@ class Point:
 
     energy: float  # eV, of the cell
     forces: np.ndarray  # (n, 3) eV/Å
-    virial: (
-        np.ndarray
-    )  # (3, 3) dE/dε in eV, for cell rows a(1 + ε); symmetric.  Stress (tension > 0) is virial / volume
-    shortest: float  # Å, shortest distance between two atoms; infinite if none within 6 Å
-
-    def stress(self, lattice: np.ndarray) -> np.ndarray:
-        """(3, 3) in eV/Å3, positive where the cell wants to shrink (as ASE and CHGNet have it)."""
-        return self.virial / abs(float(np.linalg.det(lattice)))
+    virial: np.ndarray  # (3, 3) dE/dε in eV, cell rows a(1 + ε); symmetric.  Stress (tension > 0) is virial / volume
 
 
 @dataclass(frozen=True)
@@ -108,8 +101,6 @@ def _evaluate(
     energy = np.bincount(batch.node_cell, site.detach().cpu().numpy().astype(float) * batch.node_weight, len(cells))
     forces = _summed(gradient, start, len(position)) - _summed(gradient, end, len(position))
     virial = _summed((vector[:, :, None] * gradient[:, None, :]).reshape(-1, 9), owner, len(cells)).reshape(-1, 3, 3)
-    shortest = np.full(len(cells), np.inf)
-    np.minimum.at(shortest, owner, length)
     finite = np.isfinite(energy) & np.isfinite(virial).all(axis=(1, 2))
     results: list[Point | UnusableCrystalError] = []
     for i in cells:
@@ -122,7 +113,7 @@ def _evaluate(
             results.append(UnusableCrystalError("nan_forces"))
         else:
             whole = (virial[i] + virial[i].T) / 2  # rounding alone makes it unsymmetric
-            results.append(Point(float(energy[i]), forces[own], whole, float(shortest[i])))
+            results.append(Point(float(energy[i]), forces[own], whole))
     return results
 
 

@@ -93,10 +93,6 @@ class ConvexHull:
         names = [f"{w:.3f} {Composition(formula).reduced_formula}" for w, formula in parts]
         return HullPoint(energy + self._baseline(fraction), " + ".join(names))
 
-    def energy_above(self, formula: str, energy_per_atom: float) -> float:
-        """Distance of a crystal of total energy `energy_per_atom` (eV/atom) to the hull; negative below it."""
-        return energy_per_atom - self.at(formula).energy_per_atom
-
     def _baseline(self, fraction: Mapping[str, float]) -> float:
         """Energy of the separate elements, eV/atom."""
         return sum(share * self._elemental[element] for element, share in fraction.items())

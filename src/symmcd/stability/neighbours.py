@@ -160,11 +160,12 @@ class NeighbourList:
         return self.latest
 
     def _still_holds(self, lattice: np.ndarray, position: np.ndarray) -> bool:
-        """Whether no pair not listed can be within a cutoff.
+        """Whether no pair not listed can be within a cutoff, of bonds or of angles.
 
         With F the deformation since and d the largest shift beyond it, a pair now closer than r was before closer
-        than (r + 2 d) / (smallest singular value of F).  (False where anything is not a number.)
+        than (r + 2 d) / (smallest singular value of F).  In a cell that grew, the shorter cutoff is the first to be
+        crossed, in one that shrank the longer.  (False where anything is not a number.)
         """
         smallest = np.linalg.svd(self._inverse @ lattice, compute_uv=False)[-1] if np.isfinite(lattice).all() else 0.0
         shift = np.linalg.norm((position - self._position) @ lattice, axis=1).max()
-        return bool((ATOM_CUTOFF + 2 * shift) <= smallest * (ATOM_CUTOFF + SKIN))
+        return all(cutoff + 2 * shift <= smallest * (cutoff + SKIN) for cutoff in (ANGLE_CUTOFF, ATOM_CUTOFF))

@@ -15,7 +15,7 @@ from symmcd.stability.potential import shortest_distance, space_group_number
 # 2; plutonium lies lowest at -14.3 eV/atom, and its compounds hardly lower.
 VOLUME_PER_ATOM = (1.0, 500.0)  # Å3
 LONGEST_CELL_LENGTH = 200.0  # Å
-ENERGY_PER_ATOM = (-16.0, 10.0)  # eV, for the energy at the end; a start may well lie higher
+ENERGY_PER_ATOM = (-16.0, 10.0)  # eV; outside, a start has no energy, and an end has exploded
 OVERLAP = 0.5  # Å, the paper's bound of structural validity
 SYMPREC = 0.1  # Å, for the space groups before and after
 
@@ -29,18 +29,19 @@ class Relaxation:
     ========================  ====================================================================================
     ``converged``             largest force (cell included) below fmax
     ``step_limit``            not converged after so many steps; energy and structure are the last ones
-    ``timed_out``             wall-clock limit; energy and structure are those reached
+    ``timed_out``             limit of its time; energy and structure are those reached
     ``exploded``              volume, cell or energy ran out of what crystals have; no relaxed energy
     ``overlapping``           ended with atoms closer than 0.5 Å, where CHGNet was never trained; no relaxed energy
     ``too_large``             primitive cell above the limit of atoms; nothing computed
-    ``failed:<reason>``       CHGNet cannot take it: isolated_atoms, unknown_element:Po, not_finite, …
+    ``failed:<reason>``       CHGNet cannot take it: isolated_atoms, unknown_element:Po, not_finite, …; or an error
+                              that nobody foresaw, by its kind, with its message as `detail`
     ========================  ====================================================================================
     """
 
     status: str
     formula: str
     number_of_atoms: int  # primitive cell
-    energy_initial: float | None = None
+    energy_initial: float | None = None  # None where it means nothing: atoms closer than 0.5 Å, or out of bounds
     energy_relaxed: float | None = None
     steps: int = 0
     fmax: float | None = None  # eV/Å, largest generalised force at the end, as FIRE judges it
@@ -90,14 +91,15 @@ def ran_away(lattice: np.ndarray, atoms: int, first: np.ndarray | None = None) -
 
 
 def with_start(result: Relaxation, first: State | None) -> Relaxation:
-    """`result` with what is known of the first point."""
+    """`result` with what is known of the first point; no energy where it means nothing, as at the end."""
     if first is None:
         return result
+    distance = shortest_distance(first.structure)
     return dataclasses.replace(
         result,
-        energy_initial=first.energy,
+        energy_initial=None if _nonsense(first, distance) else first.energy,
         space_group_initial=space_group_number(first.structure, SYMPREC),
-        min_distance_initial=shortest_distance(first.structure),
+        min_distance_initial=distance,
     )
 
 
@@ -107,10 +109,8 @@ def with_end(result: Relaxation, first: State | None, last: State | None) -> Rel
         return result
     distance = shortest_distance(last.structure)
     away = ran_away(last.structure.lattice.matrix, len(last.structure))
-    if away or not ENERGY_PER_ATOM[0] < last.energy < ENERGY_PER_ATOM[1]:
-        return dataclasses.replace(result, status="exploded", min_distance_relaxed=distance)
-    if distance < OVERLAP:
-        return dataclasses.replace(result, status="overlapping", min_distance_relaxed=distance)
+    if nonsense := "exploded" if away else _nonsense(last, distance):
+        return dataclasses.replace(result, status=nonsense, min_distance_relaxed=distance)
     return dataclasses.replace(
         result,
         energy_relaxed=last.energy,
@@ -120,6 +120,13 @@ def with_end(result: Relaxation, first: State | None, last: State | None) -> Rel
         min_distance_relaxed=distance,
         structure=last.structure,
     )
+
+
+def _nonsense(state: State, distance: float) -> str:
+    """Why the energy of a point, whose atoms come as near as `distance` Å, means nothing; empty where it does."""
+    if not ENERGY_PER_ATOM[0] < state.energy < ENERGY_PER_ATOM[1]:
+        return "exploded"
+    return "overlapping" if distance < OVERLAP else ""
 
 
 def _rms_displacement(first: Structure, last: Structure) -> float:

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from pymatgen.core import Structure
 
+from symmcd.errors import InputError
+
 VERSION = "0.3.0"
 # MPtrj, its training set, has 89 elements (Deng et al. 2023): the first 94 without Po, At, Rn, Fr and Ra, whose
 # embeddings were never trained although the network gives a number for them.
@@ -35,13 +37,18 @@ def load_chgnet(device: str) -> Any:
     CHGNet announces itself on standard output; that, and only that, is dropped.
     """
     import chgnet
+    import scipy.linalg  # noqa: F401
+    import threadpoolctl
     import torch
     from chgnet.model import CHGNet
 
-    # torch takes OMP_NUM_THREADS, which Snakemake sets to the threads of a rule.  Without it one thread: crystals of
-    # some 20 atoms gain nothing from a second, and lose where the cores are busy; shards use the cores better.
+    # torch and BLAS take OMP_NUM_THREADS, which Snakemake sets to the threads of a rule.  Without it one thread:
+    # crystals of some 20 atoms gain nothing from a second, and lose where the cores are busy; shards use the cores
+    # better.  SciPy's own BLAS takes threads even for FIRE's 6 x 6 matrices (milliseconds in place of 0.06), and must
+    # be loaded to be told.
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)
+        threadpoolctl.threadpool_limits(1, user_api="blas")
     # Every process would start its log with this remark of torch on a line of CHGNet's, which is right as it is.
     warnings.filterwarnings("ignore", "Converting a tensor with requires_grad=True to a scalar", UserWarning)
     weights = Path(chgnet.__file__).parent / "pretrained" / VERSION / f"chgnet_{VERSION}_e29f68s314m37.pth.tar"
@@ -53,9 +60,15 @@ def load_chgnet(device: str) -> Any:
 
 
 def torch_device(device: str) -> str:
-    """``auto`` as what this machine has."""
+    """``auto`` as what this machine has.
+
+    Raises:
+        InputError: CUDA was asked for and is not there.
+    """
     import torch
 
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("device = cuda, but torch sees no CUDA device; use --device cpu, or auto")
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return device

@@ -6,11 +6,12 @@ import csv
 import gzip
 import json
 import math
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TextIO, cast, get_args
 
 from pymatgen.core import Composition
 
@@ -93,7 +94,7 @@ def computed_entries(path: Path) -> list[ReferenceEntry]:
     other: InputError | None = None  # what is wrong with the first that is no entry, unless it is another column
     column: list[ReferenceEntry] | None = None
     try:
-        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
+        with _open(path) as file:
             reader = JsonReader(file)
             for key in reader.members():
                 if key == "entry":
@@ -105,7 +106,7 @@ def computed_entries(path: Path) -> list[ReferenceEntry]:
                         entries.append(_computed_entry(value, path, key))
                     except InputError as error:
                         other = error
-    except (OSError, EOFError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(f"{path}: cannot read it ({error}); give a json or json.gz") from None
     if column is not None:
         return column
@@ -178,26 +179,31 @@ def read_entries(path: Path) -> dict[str, list[ReferenceEntry]]:
     return hulls
 
 
+def _open(path: Path) -> TextIO:
+    """Text of a file, compressed or not; a byte order mark, as Excel writes it, is no part of it."""
+    if path.suffix == ".gz":
+        return cast("TextIO", gzip.open(path, "rt", newline="", encoding="utf-8-sig"))
+    return path.open(newline="", encoding="utf-8-sig")
+
+
 def _read_csv(path: Path, columns: Sequence[str]) -> Iterable[tuple[int, dict[str, str]]]:
     """Rows with their number, 1 = first after the header."""
     try:
-        with (
-            gzip.open(path, "rt", newline="") if path.suffix == ".gz" else path.open(newline="", encoding="utf-8")
-        ) as file:
+        with _open(path) as file:
             reader = csv.DictReader(file)
             missing = [name for name in columns if name not in (reader.fieldnames or ())]
             if missing:
                 raise InputError(f"{path}: lacks the column {', '.join(missing)}; it has {reader.fieldnames}")
             yield from enumerate(reader, 1)
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: cannot read it ({error}); give a csv or csv.gz") from None
 
 
 def _read_json(path: Path) -> Any:
     try:
-        with gzip.open(path, "rt") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
+        with _open(path) as file:
             return json.load(file)
-    except (OSError, EOFError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(f"{path}: cannot read it ({error}); give a json or json.gz") from None
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+MORE_RATES = ("sun_elsewhere_new", "sun_valid", "sun_undoubted")  # where the stage knows enough
 RATES = ("initially_stable", "relaxed_stable", "stable_unique", "stable_novel", "sun")
 FIRST_COLUMNS = ("id", "hull", "status", "formula", "elements", "e_above_hull_initial", "e_above_hull_relaxed")
 
@@ -91,7 +92,7 @@ def rates(
 
     Args:
         part: one row a crystal, of one hull.
-        flags: what `judge` says of them, perhaps with ``sun_elsewhere_new``.
+        flags: what `judge` says of them, perhaps with some of `MORE_RATES`.
         threshold: eV/atom.
         interval: of a share, from successes and total.
     """
@@ -103,7 +104,7 @@ def rates(
         "n": total,
         "n_with_energy": int(part["e_above_hull_relaxed"].notna().sum()),
     }
-    counts = {name: int(flags[name].sum()) for name in (*RATES, "sun_elsewhere_new") if name in flags}
+    counts = {name: int(flags[name].sum()) for name in (*RATES, *MORE_RATES) if name in flags}
     if "space_group_relaxed" in part:
         counts["symmetry_kept"] = int((part["space_group_relaxed"] == part["space_group_initial"]).sum())
     for name, count in counts.items():

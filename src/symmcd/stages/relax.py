@@ -38,7 +38,8 @@ def run(
     `settings.draws`, the column ``draw`` says in which one a crystal is, from 1; shards cut across draws.
 
     Raises:
-        InputError: unreadable crystals, too few for the draws, or an output that cannot be written.
+        InputError: unreadable crystals, too few for the draws, a space group that is none or is needed and missing, or
+            an output that cannot be written.
     """
     frames = read_extxyz(crystals)
     draw_of = draw(len(frames), settings.number, settings.draws, seed)
@@ -56,10 +57,11 @@ def run(
     journal = Journal(table, work)
     finished = {result["id"] for result in journal.done}
     left = [index for index in chosen if frames[index].info["id"] not in finished]
+    group = {i: _space_group(crystals, frames[i], needed=settings.method == "symmetry") for i in left}
     with Progress(len(chosen), len(finished), "crystals") as progress:
         for index, result in _relaxed(crystals, [frames[i] for i in left], settings, torch_device(device)):
-            info = frames[left[index]].info
-            journal.append({"id": info["id"], "space_group": int(info["space_group"]), **_as_json(result)})
+            name = frames[left[index]].info["id"]
+            journal.append({"id": name, "space_group": group[left[index]], **_as_json(result)})
             progress.advance(1, f"{result.formula} {result.status}")
     results = sorted(journal.done, key=lambda result: result["id"])
     if several:
@@ -129,6 +131,24 @@ def draw(total: int, number: int, draws: int, seed: int) -> dict[int, int]:
     return found
 
 
+def _space_group(source: Path, frame: Atoms, *, needed: bool) -> int | None:
+    """Space group that a frame was made in; None where it does not say, for the group is only passed on.
+
+    Raises:
+        InputError: it is no number from 1 to 230, or is missing where it is needed.
+    """
+    given = frame.info.get("space_group")
+    if given is None and not needed:
+        return None
+    if isinstance(given, int | np.integer) and 1 <= given <= 230:
+        return int(given)
+    is_there = "no space_group" if given is None else f"space_group={given!r}"
+    raise InputError(
+        f"{source}: frame {frame.info['id']} has {is_there}; expected a number from 1 to 230"
+        + (" (or set relax.method = unconstrained)" if needed else ", or nothing")
+    )
+
+
 def _structure(frame: Atoms) -> Structure:
     flat = frame.cell.volume == 0  # then there are no fractional positions; `relax` says what is wrong
     positions = frame.positions if flat else frame.get_scaled_positions()
@@ -189,9 +209,10 @@ def _write_structures(path: Path, results: list[dict[str, Any]]) -> None:
             "id": result["id"],
             "status": result["status"],
             "energy_per_atom": result["energy_relaxed"],
-            "space_group": result["space_group"],
             "space_group_relaxed": result["space_group_relaxed"] or 0,  # 0: spglib found none
         }
+        if result["space_group"] is not None:
+            frame.info["space_group"] = result["space_group"]
         frames.append(frame)
     with atomic_path(path) as temporary:
         temporary.touch()  # no frames make an empty file

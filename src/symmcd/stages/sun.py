@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from ase import Atoms
 
 from symmcd.errors import InputError
 from symmcd.metrics.intervals import wilson
@@ -15,6 +14,7 @@ from symmcd.metrics.lookup import look_up, same_crystals
 from symmcd.metrics.uniqueness import first_matches
 from symmcd.metrics.workers import cores
 from symmcd.settings import SunSettings
+from symmcd.stability.doubts import doubts
 from symmcd.stability.journal import Progress
 from symmcd.stability.sun import FIRST_COLUMNS, between_draws, judge, rates, stable
 from symmcd.storage import atomic_path, read_units
@@ -34,17 +34,22 @@ def run(
     settings: SunSettings,
     known: Sequence[Path] = (),
     workers: int = 0,
+    scores: Sequence[Path] = (),
 ) -> None:
     """Write the table of rates and the table of crystals.
 
     The denominator is every crystal drawn for relaxation, whatever became of it.  Uniqueness and novelty are those of
     the relaxed structures, by pymatgen's StructureMatcher with its defaults: uniqueness among the stable ones, novelty
-    against the training set.  Only crystals that some threshold calls stable are compared (``compared``).
+    against the training set.  Only crystals that some threshold calls stable are compared (``compared``); of the
+    others, and of those that could not be, nothing is said (``novel`` is blank).
     Where hull.csv has the column ``draw``, each draw is judged by itself, uniqueness included, and has rows of its own
     below those of all: there a crystal counts as in its draw, so that a rate of all is the mean of the draws, and
     ``*_sd`` is the standard deviation between them.
     S.U.N. crystals that match one of `known`, asymmetric units that were not trained on, are counted once more without
     those (``sun_elsewhere_new``; ``known_elsewhere`` of a crystal says which).
+    Where `scores`, tables of `symmcd score`, say which crystals are valid (structure and composition as generated), so
+    does ``valid``, and S.U.N. crystals are counted once more that are (``sun_valid``); and always those that nothing
+    makes doubtful (``sun_undoubted``; ``doubts`` of a crystal, joined by semicolons, are those of `stability.doubts`).
     Crystals are compared in `workers` processes, 0 = one a core.
 
     Raises:
@@ -56,6 +61,11 @@ def run(
     table["elements"] = [len(set(generated[name].numbers.tolist())) for name in table["id"]]
     if "formula" not in table:
         table["formula"] = [generated[name].get_chemical_formula(empirical=True) for name in table["id"]]
+    if scores:
+        valid = _read_valid(scores)
+        _all_there(table["id"], valid, hull, scores)
+        table["valid"] = table["id"].map(valid)
+    table["doubts"] = _doubts(table)
     table["compared"] = stable(
         table["e_above_hull_relaxed"].to_numpy(float), table["elements"].to_numpy(int), max(settings.thresholds),
         settings.min_elements,
@@ -80,7 +90,7 @@ def run(
         first = first_matches((index[name] for name in names), same)
         return {comparable[i]: None if j is None else comparable[j] for i, j in first.items()}
 
-    table["novel"] = [known_as.get(name, "") is None for name in table["id"]]
+    table["novel"] = [known_as[name] is None if name in known_as else np.nan for name in table["id"]]
     rows = []
     for threshold in settings.thresholds:
         parts = []
@@ -89,6 +99,9 @@ def run(
             judged = []
             for _, drawn in draws:
                 flags = judge(drawn, threshold, settings.min_elements, known_as, problem, duplicates)
+                if scores:
+                    flags["sun_valid"] = flags["sun"] & (drawn["valid"] == True)  # noqa: E712  (some are missing)
+                flags["sun_undoubted"] = flags["sun"] & (drawn["doubts"] == "")
                 if known:
                     flags["sun_elsewhere_new"] = flags["sun"] & (drawn["known_elsewhere"] == "")
                 judged.append(flags)
@@ -141,8 +154,40 @@ def _read_hull(path: Path) -> pd.DataFrame:
     return table.sort_values("id", kind="stable", ignore_index=True)
 
 
+def _read_valid(paths: Sequence[Path]) -> dict[str, bool]:
+    """Whether each crystal of the tables is valid; one that could not be scored is not, as in the metrics.
+
+    Raises:
+        InputError: an unreadable table, one without the columns, or a crystal that is there twice.
+    """
+    valid: dict[str, bool] = {}
+    for path in paths:
+        try:
+            table = pd.read_csv(path, usecols=["id", "valid"], dtype=str, keep_default_na=False)
+        except (OSError, ValueError) as error:  # pandas' errors are ValueErrors
+            raise InputError(f"{path}: not a table with id and valid ({error}); run `symmcd score` again") from None
+        for number, (name, value) in enumerate(zip(table["id"], table["valid"], strict=True), 1):
+            if value not in ("True", "False", ""):
+                raise InputError(
+                    f"{path}, row {number}: valid {value!r} is not True or False; run `symmcd score` again"
+                )
+            if name in valid:
+                raise InputError(f"{path}, row {number}: crystal {name} is there twice; give each shard once")
+            valid[name] = value == "True"
+    return valid
+
+
+def _doubts(table: pd.DataFrame) -> list[str]:
+    """`doubts` of each crystal, by what the table says of it."""
+    unknown = pd.Series(np.nan, index=table.index)
+    decomposition = table.get("decomposition", unknown).fillna("").astype(str)
+    moved = table.get("rms_displacement", unknown).astype(float)
+    columns = zip(table["formula"], table["e_above_hull_relaxed"].astype(float), decomposition, moved, strict=True)
+    return [";".join(doubts(*values)) for values in columns]
+
+
 def _all_there(
-    names: Sequence[str] | pd.Series, frames: Mapping[str, Atoms], hull: Path, paths: Sequence[Path]
+    names: Sequence[str] | pd.Series, frames: Mapping[str, object], hull: Path, paths: Sequence[Path]
 ) -> None:
     missing = [name for name in names if name not in frames]
     if missing:

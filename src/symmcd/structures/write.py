@@ -6,7 +6,7 @@ import functools
 import re
 import shutil
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -112,9 +112,7 @@ def write_cifs(target: Path, crystals: Crystals, units: AsymmetricUnits) -> None
         InputError: cannot be written, or the folder to be replaced holds other files than CIFs.
     """
     if target.suffix == ".zip":
-        with atomic_path(target) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, text in cifs(crystals, units):
-                archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), text, zipfile.ZIP_DEFLATED)
+        write_zip(target, cifs(crystals, units))
         return
     foreign = [path.name for path in target.glob("*") if path.suffix != ".cif"] if target.is_dir() else []
     if foreign:
@@ -134,6 +132,13 @@ def write_cifs(target: Path, crystals: Crystals, units: AsymmetricUnits) -> None
         raise InputError(f"{target}: cannot write here ({error.strerror}); choose another folder") from None
     finally:
         shutil.rmtree(building, ignore_errors=True)
+
+
+def write_zip(target: Path, files: Iterable[tuple[str, str]]) -> None:
+    """An archive of texts by their names, the same bytes for the same texts."""
+    with atomic_path(target) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in files:
+            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), text, zipfile.ZIP_DEFLATED)
 
 
 def cifs(crystals: Crystals, units: AsymmetricUnits) -> Iterator[tuple[str, str]]:

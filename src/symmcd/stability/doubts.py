@@ -1,0 +1,37 @@
+"""What makes it doubtful that a crystal which counts as stable is, in words."""
+
+from __future__ import annotations
+
+from pymatgen.core import Composition
+
+FAR_BELOW = -0.1  # eV/atom above the hull
+MOVED = 0.5  # Å, r.m.s. displacement
+# By atomic number.  Bismuth's 2·10¹⁹ years count as stable.
+RADIOACTIVE = frozenset({43, 61, *range(84, 119)})
+
+
+def doubts(formula: str, e_above_hull: float, decomposition: str, rms_displacement: float) -> tuple[str, ...]:
+    """Which of these words fit a crystal.
+
+    ======================  ==========================================================================================
+    ``far_below_hull``      more than 0.1 eV/atom below it: the hull lacks a competitor, or CHGNet is wrong
+    ``no_known_compound``   of two or more elements, and the hull at its composition consists of elements alone
+    ``moved``               r.m.s. displacement in relaxation above 0.5 Å: no longer the crystal that was generated
+    ``radioactive``         has an element without a stable isotope
+    ======================  ==========================================================================================
+
+    Args:
+        formula: of the crystal.
+        e_above_hull: relaxed, eV/atom; nan if unknown, like what follows.
+        decomposition: as in `HullPoint`; empty if unknown.
+        rms_displacement: Å.
+    """
+    elements = Composition(formula).elements
+    phases = [Composition(part.split()[-1]) for part in decomposition.split(" + ")] if decomposition else []
+    found = {
+        "far_below_hull": e_above_hull < FAR_BELOW,
+        "no_known_compound": len(elements) > 1 and bool(phases) and all(len(phase) == 1 for phase in phases),
+        "moved": rms_displacement > MOVED,
+        "radioactive": any(element.Z in RADIOACTIVE for element in elements),
+    }
+    return tuple(word for word, fits in found.items() if fits)
