@@ -31,7 +31,7 @@ class RunSettings:
 
     results: str = "results"  # folder that everything is written to
     seed: int = 0
-    device: Literal["auto", "cuda", "cpu"] = "auto"  # of train, sample, relax and reference
+    device: Literal["auto", "cuda", "cpu"] = "auto"  # of trainings, sample, relax and reference
 
 
 @dataclass(frozen=True)

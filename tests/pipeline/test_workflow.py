@@ -110,6 +110,23 @@ def test_snakemakes_own_report_has_both_pages(finished):
     assert {"index.html", "viewer.html", "summary.csv", "sun.csv", "train_rejects.csv"} <= names
 
 
+def test_what_trains_on_a_cluster_has_the_memory_and_time_for_it(workflow):
+    """`train` only joins the networks of a staged model; of a joint one, and of Table 5, it is a training itself."""
+    staged = workflow.resources("results/predictor/multigraph.json", "results/training/seed0/denoiser.safetensors")
+    assert set(staged) == {"download", "reduce", "train_part", "train_geometry", "train", "predictor_variant"}
+    for rule in ("train_part", "train_geometry", "predictor_variant"):
+        assert staged[rule]["gpu"] == "1"
+        assert int(staged[rule]["mem_mb"]) >= 16_000
+        assert int(staged[rule]["runtime"]) >= 720
+    assert "gpu" not in staged["train"] or staged["train"]["gpu"] == "0"
+    assert int(staged["train"]["mem_mb"]) <= 8_000
+    assert int(staged["train"]["runtime"]) <= 120
+    joint = workflow.resources("results/training/seed0/denoiser.safetensors", config="model: {kind: joint}")
+    assert joint["train"]["gpu"] == "1"
+    assert int(joint["train"]["mem_mb"]) >= 32_000
+    assert int(joint["train"]["runtime"]) >= 1440
+
+
 def test_gpu_jobs_say_so(workflow):
     gpu = workflow.run("-n", "results/sun.csv").stdout
     cpu = workflow.run("-n", "results/sun.csv", config="{device: cpu}").stdout
@@ -175,3 +192,11 @@ def test_results_that_cannot_be_written(workflow):
     done = workflow.run("--cores", "1", "--configfile", "config/test.yaml", "--config", "results=/proc/results")
     assert done.returncode != 0
     assert "/proc/results" in done.stderr
+
+
+def test_a_cluster_has_no_total_number_of_cores(workflow):
+    # `download` runs where Snakemake runs, so this needs no queue; a dry run would have the cores of this machine
+    profile = ("--workflow-profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "1")
+    done = workflow.run("results-test/raw/source.json", *profile, "--configfile", "config/test.yaml")
+    assert done.returncode == 0, done.stderr
+    assert workflow.calls() == ["download"]

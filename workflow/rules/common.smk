@@ -68,6 +68,14 @@ def shards(stage, pattern):
     return expand(pattern, shard=range(getattr(SHARDS, stage)))
 
 
+def threads_at_most(most, at_once=1):
+    """Threads of a job of which `at_once` run beside each other."""
+    try:
+        return max(1, min(most, workflow.cores // at_once))
+    except WorkflowError:  # on a cluster there is no total number of cores; jobs do not share a machine
+        return most
+
+
 def sources(*packages):
     """Our own code, as input where a rerun is cheap; Snakemake does not see what a shell command imports."""
     return sorted(str(path) for package in packages for path in Path("src/symmcd", package).glob("*.py"))

@@ -25,7 +25,7 @@ rule predictor_variant:
         "<benchmarks>/predictor_variant/{variant}.tsv"
     conda:
         "../envs/evaluation.yaml"
-    threads: max(1, min(8, workflow.cores // 2))
+    threads: threads_at_most(8, at_once=2)
     resources:
         gpu=GPUS,
     params:
