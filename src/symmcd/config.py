@@ -94,9 +94,10 @@ def parse_changes(changes: Sequence[str]) -> dict[str, Any]:
     return parsed
 
 
-def as_json(settings: Any) -> str:
-    """One section as the JSON that `read_section` reads."""
-    return json.dumps(dataclasses.asdict(settings), sort_keys=True)
+def as_json(settings: Any, only: Iterable[str] = ()) -> str:
+    """One section, or the settings `only` of it, as the JSON that `read_section` reads."""
+    values = dataclasses.asdict(settings)
+    return json.dumps({name: values[name] for name in only or values}, sort_keys=True)
 
 
 def as_values(config: Config) -> dict[str, Any]:

@@ -44,10 +44,10 @@ onstart:
     stop_without_gpu()
 
 
-def settings(section):
-    """The settings of one section as JSON, for `params`; a change reruns its stage and what follows."""
+def settings(section, *names):
+    """The settings of one section, or some of them, as JSON for `params`; a change reruns its stage and what follows."""
     # a function, as braces in a plain string pass for wildcards
-    return lambda wildcards: config_file.as_json(CONFIG[section])
+    return lambda wildcards: config_file.as_json(CONFIG[section], names)
 
 
 def settings_of_one_predictor(wildcards):
