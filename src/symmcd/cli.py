@@ -509,8 +509,8 @@ def _parser() -> argparse.ArgumentParser:
         {"structures": "a folder or zip of CIFs, a csv, an extxyz, or JSON of pymatgen structures"},
     )
     command.add_argument("--output", type=Path, required=True, metavar="DIR", help="gets per_crystal.csv, summary.csv")
-    command.add_argument("--reference", type=Path, metavar="FILE", help="crystals to compare with")
-    command.add_argument("--train", type=Path, metavar="FILE", help="training crystals (default: the reference)")
+    command.add_argument("--reference", type=Path, metavar="FILE", help="test crystals; without them neither coverage nor distances")
+    command.add_argument("--train", type=Path, metavar="FILE", help="training crystals; without them neither novelty nor new templates")
     command.add_argument(
         "--cache", type=Path, metavar="FILE", help="known fingerprints (default: fingerprints.sqlite in the output)"
     )

@@ -67,11 +67,19 @@ def test_broken_crystals_are_rows_and_count() -> None:
 
 def test_a_reference_gives_distances_and_novel_templates() -> None:
     units = AsymmetricUnits.from_units([reduce(prototype(name)) for name in NAMES])
-    result = symmcd.evaluate([prototype(name) for name in NAMES], reference=units)
+    result = symmcd.evaluate([prototype(name) for name in NAMES], reference=units, train=units.take([0]))
     assert value(result, "density_wasserstein", "strict") == pytest.approx(0, abs=1e-3)
     assert value(result, "space_group_jsd", "strict") == pytest.approx(0)
-    assert value(result, "templates_new") == 0
+    assert value(result, "templates_new") == 2
     assert "space_group_jsd" not in symmcd.evaluate([prototype("NaCl")]).summary["metric"].tolist()
+
+
+def test_a_reference_is_no_training_set() -> None:
+    """Templates of the test set must not be told as those in the training set."""
+    units = AsymmetricUnits.from_units([reduce(prototype(name)) for name in NAMES])
+    metrics = set(symmcd.evaluate([prototype("NaCl")], reference=units).summary["metric"])
+    assert {"templates_unique", "coverage_recall"} <= metrics
+    assert not {m for m in metrics if m.startswith("templates") and m.endswith(("_in_train", "_new"))}
 
 
 def test_nothing_to_evaluate_is_an_error() -> None:
@@ -100,6 +108,7 @@ def test_the_stage_takes_a_folder_of_cifs(tmp_path: Path) -> None:
     shares = summary[summary["protocol"] == "strict"].set_index("metric")["value"]
     assert (shares["coverage_recall"], shares["coverage_precision"]) == (100, 75)  # the broken one is a miss
     assert "this set, strict" in (tmp_path / "out/table2.md").read_text()
+    assert "for want of training crystals" in (tmp_path / "out/table1.md").read_text()
 
 
 def as_files(folder: Path, kind: str) -> Path:
