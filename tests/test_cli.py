@@ -81,9 +81,9 @@ def test_stages_get_what_was_said(calls):
     assert args[:3] == ([Path("a.csv"), Path("b.csv")], Path("reference.csv"), Path("hull.csv"))
 
     cli.main(["reduce", "raw.csv", "units.npz", "--workers", "3"])
-    (_, args, _) = calls.pop()
+    (_, args, kwargs) = calls.pop()
     assert args[2] == Path("units_rejects.csv")
-    assert args[3].workers == 3
+    assert kwargs == {"workers": 3}
 
 
 def test_settings_come_from_three_places(calls, tmp_path):

@@ -70,14 +70,10 @@ def _download(a: argparse.Namespace) -> None:
 
 
 def _reduce(a: argparse.Namespace) -> None:
-    import dataclasses
-
     from symmcd.stages import reduce
 
-    settings = _settings(a, "reduce")
-    if a.workers is not None:
-        settings = dataclasses.replace(settings, workers=a.workers)
-    reduce.run(a.raw, a.units, a.rejects or a.units.with_name(f"{a.units.stem}_rejects.csv"), settings)
+    rejects = a.rejects or a.units.with_name(f"{a.units.stem}_rejects.csv")
+    reduce.run(a.raw, a.units, rejects, _settings(a, "reduce"), workers=a.workers)
 
 
 def _train(a: argparse.Namespace) -> None:
@@ -301,7 +297,7 @@ def _parser() -> argparse.ArgumentParser:
         {"raw": "csv or csv.gz with a column cif", "units": "asymmetric units, npz"},
     )
     command.add_argument("--rejects", type=Path, metavar="CSV", help="rows not kept (default: beside the units)")
-    command.add_argument("--workers", type=int, metavar="N", help="processes (default: the setting reduce.workers)")
+    command.add_argument("--workers", type=int, default=0, metavar="N", help="processes (default: one a core)")
     command = commands.add(
         "train",
         _train,
@@ -509,8 +505,12 @@ def _parser() -> argparse.ArgumentParser:
         {"structures": "a folder or zip of CIFs, a csv, an extxyz, or JSON of pymatgen structures"},
     )
     command.add_argument("--output", type=Path, required=True, metavar="DIR", help="gets per_crystal.csv, summary.csv")
-    command.add_argument("--reference", type=Path, metavar="FILE", help="test crystals; without them neither coverage nor distances")
-    command.add_argument("--train", type=Path, metavar="FILE", help="training crystals; without them neither novelty nor new templates")
+    command.add_argument(
+        "--reference", type=Path, metavar="FILE", help="test crystals; without them neither coverage nor distances"
+    )
+    command.add_argument(
+        "--train", type=Path, metavar="FILE", help="training crystals; without them neither novelty nor new templates"
+    )
     command.add_argument(
         "--cache", type=Path, metavar="FILE", help="known fingerprints (default: fingerprints.sqlite in the output)"
     )

@@ -74,7 +74,6 @@ class ReduceSettings:
     max_orbits: int = 20  # MP-20 has at most 20; larger crystals are listed as rejects
     max_atoms: int = 400  # atoms of the conventional cell
     max_rejected_share: float = 0.02  # a larger share stops the run
-    workers: int = 0  # processes; 0 = one a core given by Snakemake
 
 
 @dataclass(frozen=True)
