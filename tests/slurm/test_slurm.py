@@ -73,7 +73,8 @@ def test_jobs_ran_in_the_queue(run):
     assert {state for _, state, _, _ in jobs} == {"COMPLETED"}
     # download and gather_relaxed run where Snakemake runs
     assert {rule for rule, *_ in jobs} == {
-        "reduce", "train_part", "train_geometry", "train", "sample", "replicate", "score", "fingerprint", "fingerprint_test", "summarise",
+        "reduce", "train_part", "train_geometry", "train", "sample", "replicate", "score", "fingerprint",
+        "fingerprint_test", "summarise",
         "relax", "reference", "hull", "sun", "report",
     }  # fmt: skip
 
