@@ -156,7 +156,7 @@ def _predictor(a: argparse.Namespace) -> None:
 def _report(a: argparse.Namespace) -> None:
     from symmcd.stages import report
 
-    report.run(a.results, a.output_dir, _settings(a, "report"), seed=a.seed)
+    report.run(a.results, a.output_dir, _settings(a, "report"), seed=a.seed, table_5=not a.no_table_5)
 
 
 def _generate(a: argparse.Namespace) -> None:
@@ -450,7 +450,7 @@ def _parser() -> argparse.ArgumentParser:
         choices=(*PREDICTOR_VARIANTS, "cdvae"),
         help="make this one alone (default: all of the settings, and Table 5)",
     )
-    commands.add(
+    command = commands.add(
         "report",
         _report,
         "tables and figures as one page",
@@ -458,6 +458,9 @@ def _parser() -> argparse.ArgumentParser:
         "report",
         {"results": "folder that the chain wrote", "output_dir": "gets index.html and figures/"},
         shared=("seed",),
+    )
+    command.add_argument(
+        "--no-table-5", action="store_true", help="the run has none (predictor.variants: []); remove an earlier one"
     )
     commands.add(
         "show",

@@ -127,6 +127,12 @@ def test_what_trains_on_a_cluster_has_the_memory_and_time_for_it(workflow):
     assert int(joint["train"]["runtime"]) >= 1440
 
 
+def test_the_report_is_told_where_there_is_no_table_5(workflow):
+    for variants, said in (("[]", True), ("[multigraph]", False)):
+        done = workflow.run("-n", "-p", "results/report/index.html", config=f"predictor: {{variants: {variants}}}")
+        assert ("--no-table-5" in done.stdout) == said
+
+
 def test_gpu_jobs_say_so(workflow):
     gpu = workflow.run("-n", "results/sun.csv").stdout
     cpu = workflow.run("-n", "results/sun.csv", config="{device: cpu}").stdout

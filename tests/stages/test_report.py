@@ -278,6 +278,19 @@ def test_a_run_with_given_weights_says_that_nothing_was_trained(tmp_path):
     assert "none in this run: its weights were given" in text
 
 
+def test_nothing_of_an_earlier_run_is_left(tmp_path):
+    """A Table 5 though there are no predictors any more, and crystals to turn that are no longer those of the run."""
+    results = make_results(tmp_path / "results")
+    (results / "predictor").mkdir()
+    (results / "predictor/table5.csv").write_text("variant,mae,n,train_crystals,note\nmultigraph,0.1,5,5,trained\n")
+    (results / "report").mkdir()
+    (results / "report/viewer.html").write_text("old")
+    report.run(results, results / "report", ReportSettings(viewer_crystals=0), seed=0, table_5=False)
+    assert "Table 5" not in (results / "report/index.html").read_text()
+    assert not (results / "report/viewer.html").exists()
+    assert not (results / "predictor/table5.csv").exists()
+
+
 def test_another_seed_has_no_losses(results):
     with pytest.raises(InputError, match=r"seed7.*symmcd train"):
         load(results, seed=7)

@@ -14,7 +14,7 @@ from symmcd.diffusion.samples import read_samples
 from symmcd.errors import InputError
 from symmcd.settings import ReplicateSettings
 from symmcd.storage import write_units
-from symmcd.structures.write import write_cifs, write_extxyz
+from symmcd.structures.write import write_cif_set, write_extxyz
 
 
 def run(samples: Sequence[Path], output_dir: Path, settings: ReplicateSettings) -> None:
@@ -33,8 +33,7 @@ def run(samples: Sequence[Path], output_dir: Path, settings: ReplicateSettings) 
     crystals = replicate_flat(units)
     write_units(output_dir / "units.npz", units)
     write_extxyz(output_dir / "crystals.extxyz", crystals, units)
-    cifs = output_dir / ("cif" if len(units) <= settings.cif_folder_limit else "cif.zip")
-    write_cifs(cifs, crystals, units)
+    cifs = write_cif_set(output_dir, crystals, units, settings.cif_folder_limit)
     for path in (output_dir / "units.npz", output_dir / "crystals.extxyz", cifs):
         print(f"wrote {path} ({len(units)} crystals)")
 

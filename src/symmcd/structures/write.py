@@ -95,11 +95,7 @@ def write_cifs(target: Path, crystals: Crystals, units: AsymmetricUnits) -> None
             for name, text in cifs(crystals, units):
                 archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), text, zipfile.ZIP_DEFLATED)
         return
-    foreign = [path.name for path in target.glob("*") if path.suffix != ".cif"] if target.is_dir() else []
-    if foreign:
-        raise InputError(
-            f"{target}: holds {foreign[0]}, which is no CIF of ours; choose another folder, or empty this one"
-        )
+    _only_cifs(target)
     building = target.with_name(f".{target.name}.tmp")
     try:
         shutil.rmtree(building, ignore_errors=True)
@@ -113,6 +109,33 @@ def write_cifs(target: Path, crystals: Crystals, units: AsymmetricUnits) -> None
         raise InputError(f"{target}: cannot write here ({error.strerror}); choose another folder") from None
     finally:
         shutil.rmtree(building, ignore_errors=True)
+
+
+def write_cif_set(folder: Path, crystals: Crystals, units: AsymmetricUnits, limit: int) -> Path:
+    """``cif/`` in `folder`, or beyond `limit` crystals ``cif.zip``, in place of either; its path.
+
+    Raises:
+        InputError: as `write_cifs`.
+    """
+    one, other = folder / "cif", folder / "cif.zip"
+    if len(units) > limit:
+        one, other = other, one
+        _only_cifs(other)
+    write_cifs(one, crystals, units)
+    if other.is_dir():
+        shutil.rmtree(other)
+    else:
+        other.unlink(missing_ok=True)
+    return one
+
+
+def _only_cifs(folder: Path) -> None:
+    """Raise where a folder that is to be replaced holds other files than CIFs."""
+    foreign = [path.name for path in folder.glob("*") if path.suffix != ".cif"] if folder.is_dir() else []
+    if foreign:
+        raise InputError(
+            f"{folder}: holds {foreign[0]}, which is no CIF of ours; choose another folder, or empty this one"
+        )
 
 
 def cifs(crystals: Crystals, units: AsymmetricUnits) -> Iterator[tuple[str, str]]:
