@@ -207,7 +207,9 @@ def _print_settings(a: argparse.Namespace) -> None:
 
         print(yaml.safe_dump(config.schema(), sort_keys=False, allow_unicode=True, width=120), end="")
     else:
-        print(config.describe(_config(a), only=a.section))
+        whole = _config(a)
+        config.check_together(whole)
+        print(config.describe(whole, only=a.section))
 
 
 # --- parser ----------------------------------------------------------------------------------------------------------

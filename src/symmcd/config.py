@@ -45,6 +45,27 @@ def read_config(values: Mapping[str, Any]) -> Config:
     return {"run": read_section("run", run)} | config
 
 
+def check_together(config: Config) -> None:
+    """Refuse settings of a whole run that do not go with those of another section.
+
+    Not of a single stage: what it works on was made with settings of its own.
+
+    Raises:
+        InputError: naming both settings.
+    """
+    model, sampling, shards = config["model"], config["sampling"], config["shards"]
+    if sampling.number < shards.sample:
+        raise InputError(f"sampling.number = {sampling.number}: less than shards.sample = {shards.sample}")
+    if config["training"].weights:
+        return  # these come with a model of their own
+    if sampling.steps > model.steps:
+        raise InputError(f"sampling.steps = {sampling.steps}: more than model.steps = {model.steps}")
+    if model.kind != "staged" and sampling.temperature != 1:
+        raise InputError(f"sampling.temperature = {sampling.temperature:g}: 1 with model.kind = {model.kind}")
+    if model.kind != "staged" and sampling.proposals > 1:
+        raise InputError(f"sampling.proposals = {sampling.proposals}: at most 1 with model.kind = {model.kind}")
+
+
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:
     """`values` with dotted keys put into their sections: ``{"a.b": 1}`` becomes ``{"a": {"b": 1}}``."""
     result = {key: dict(value) if isinstance(value, Mapping) else value for key, value in values.items()}

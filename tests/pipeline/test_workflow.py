@@ -162,9 +162,11 @@ def test_paper_scale_on_a_cpu_by_hand(workflow):
     [
         ("training: {epoch: 3}", "training.epoch is not a setting; did you mean 'epochs'?"),
         ("trainig: {epochs: 3}", "'trainig' is no section; did you mean 'training'?"),
+        ("results: my results", "results = 'my results': letters, digits and"),
+        ("{model: {steps: 9}, sampling: {steps: 10}}", "sampling.steps = 10: more than model.steps = 9"),
     ],
 )
-def test_a_typo_in_the_configuration(workflow, config, message):
+def test_an_error_in_the_configuration(workflow, config, message):
     done = workflow.run("-n", config=config)
     text = done.stdout + done.stderr
     assert done.returncode != 0

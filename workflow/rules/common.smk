@@ -11,6 +11,7 @@ from symmcd.errors import SymmcdError
 
 try:
     CONFIG = config_file.read_config(config)  # names the key and the nearest known one
+    config_file.check_together(CONFIG)
 except SymmcdError as error:
     raise WorkflowError(f"config: {error}") from None
 config = config_file.as_values(CONFIG)  # with all defaults, and numbers that --config hands over as text as numbers
