@@ -71,6 +71,32 @@ def test_given_weights_are_taken_without_training(workflow):
     assert planned["train"] == 1
 
 
+def test_changed_files_of_a_setting_rerun_their_rule(workflow):
+    """Crystals, weights and a predictor from files of the user's; names such as mp20 are no files."""
+    mine, theirs, weights = (workflow.folder / name for name in ("mine", "theirs", "w.safetensors"))
+    for path in (mine / "train.csv", mine / "more/a.cif", theirs / "a.ckpt", theirs / "prop_scaler.pt", weights):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("before")
+    config = (
+        f"{{data: {{source: {mine}}}, training: {{weights: {weights}}}, predictor: {{cdvae: {theirs}}}, device: cpu}}"
+    )
+    done = workflow.run("--cores", "2", config=config)
+    assert done.returncode == 0, done.stderr
+    assert workflow.planned(config=config) == {}
+    trains = {"train", *AFTER_TRAIN}
+    (mine / "notes.txt").write_text("none of these")
+    assert workflow.planned(config=config) == {}
+    for path, rules in (
+        (weights, trains),
+        (theirs / "a.ckpt", {"predictor_variant", "predictor", "summarise", "report"}),
+        (mine / "more/a.cif", {"download", *AFTER_REDUCE, "reduce"} - {"train_part", "train_geometry"}),
+    ):
+        path.write_text("after")
+        assert set(workflow.planned(config=config)) == rules, path
+        path.write_text("before")
+        assert workflow.planned(config=config) == {}, path
+
+
 def test_one_file_is_made_with_what_it_needs(workflow):
     done = workflow.run(
         "results/sun.csv", "--cores", "8", "--configfile", "config/test.yaml", "--config", "results=results"

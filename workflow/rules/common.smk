@@ -1,5 +1,6 @@
 # What all rules use: the checked configuration, its sections as parameters, shards.
 import dataclasses
+import os
 import sys
 from pathlib import Path
 
@@ -80,6 +81,19 @@ def threads_at_most(most, at_once=1):
 def sources(*packages):
     """Our own code, as input where a rerun is cheap; Snakemake does not see what a shell command imports."""
     return sorted(str(path) for package in packages for path in Path("src/symmcd", package).glob("*.py"))
+
+
+def files_at(place, *endings):
+    """The file, or the files of a folder, that a setting names, as input; nothing of a name such as `mp20`.
+
+    What is not there is left to the stage, which says so; what lies in this run's own results is no input of it.
+    """
+    path = Path(os.path.expandvars(place)).expanduser()
+    if not place or path.resolve().is_relative_to(Path(RUN.results).resolve()):
+        return []
+    if path.is_dir():
+        return sorted(str(file) for file in path.rglob("*") if file.is_file() and file.name.lower().endswith(endings))
+    return [str(path)] if path.is_file() else []
 
 
 def stop_without_gpu():

@@ -16,6 +16,7 @@ rule predictor_variant:
         train="<results>/asymmetric_units/train.npz",
         val="<results>/asymmetric_units/val.npz",
         test="<results>/asymmetric_units/test.npz",
+        theirs=lambda wildcards: files_at(PREDICTOR.cdvae, "") if wildcards.variant == "cdvae" else [],
     output:
         weights="<results>/predictor/{variant}.safetensors",
         about="<results>/predictor/{variant}.json",
