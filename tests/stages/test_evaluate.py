@@ -16,9 +16,11 @@ from tests.crystallography.prototypes import PROTOTYPES, prototype
 import symmcd
 from symmcd import InputError, reduce
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.crystallography.orbit import replicate_flat
 from symmcd.settings import ScoreSettings
 from symmcd.stages import evaluate
 from symmcd.storage import write_units
+from symmcd.structures.write import write_cifs, write_extxyz
 
 NAMES = ("NaCl", "TiO2 rutile", "SrTiO3")
 
@@ -154,6 +156,22 @@ def test_what_is_no_cif_in_a_folder_is_left_alone_and_said(tmp_path: Path, capsy
     assert pd.read_csv(tmp_path / "out/per_crystal.csv")["id"].tolist() == ["one"]
     assert "not read: 2 files" in (said := capsys.readouterr().out)
     assert "notes.txt, two.xyz" in said
+
+
+@pytest.mark.parametrize("kept", ["crystals.extxyz", "cif.zip"])
+def test_a_folder_of_many_generated_crystals(kept: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Beyond 300, `symmcd generate` and `replicate` write their CIFs into a zip, and crystals.extxyz beside it."""
+    folder = tmp_path / "crystals"
+    units = AsymmetricUnits.from_units([reduce(prototype(name)) for name in NAMES])
+    write_units(folder / "units.npz", units)
+    if kept == "cif.zip":
+        write_cifs(folder / kept, replicate_flat(units), units)
+    else:
+        write_extxyz(folder / kept, replicate_flat(units), units)
+    evaluate.run(folder, tmp_path / "out", None, ScoreSettings())
+    table = pd.read_csv(tmp_path / "out/per_crystal.csv", dtype=str)
+    assert sorted(table["space_group_found"]) == sorted(str(PROTOTYPES[name][0]) for name in NAMES)
+    assert f"no .cif in {folder}: {kept} in it is read" in capsys.readouterr().out
 
 
 def test_misses_of_coverage_stay_in_the_denominator() -> None:

@@ -82,7 +82,7 @@ def run(
     """Evaluate a file or folder of crystals; write per_crystal.csv, summary.csv and the paper's tables into `output`.
 
     Args:
-        path: whatever `read_structures` reads.
+        path: whatever `read_structures` reads, or a folder that `symmcd generate` wrote.
         output: folder.
         reference: asymmetric units to compare with.
         settings: tolerances and limits.
@@ -95,6 +95,7 @@ def run(
     """
     held_out = read_units(reference) if reference is not None else None
     known = read_units(train) if train is not None else None
+    path = _whole_set(path)
     crystals = [(name, c if isinstance(c, StructureError) else to_structure(c)) for name, c in read_structures(path)]
     _tell_of_others(path)
     cache = cache or output / "fingerprints.sqlite"
@@ -106,6 +107,16 @@ def run(
     for file in [*written, *write_tables(output, rows)]:
         print(f"wrote {file}")
     print(f"{len(result.table)} crystals, {len(result.summary)} metrics")
+
+
+def _whole_set(path: Path) -> Path:
+    """The file with the crystals of a folder without CIFs, such as `symmcd generate` writes of more than 300."""
+    if path.is_dir() and not any(p.suffix.lower() == ".cif" for p in path.rglob("*")):
+        for name in ("crystals.extxyz", "cif.zip"):
+            if (path / name).is_file():
+                print(f"no .cif in {path}: {name} in it is read")
+                return path / name
+    return path
 
 
 def _tell_of_others(path: Path) -> None:
