@@ -507,9 +507,7 @@ def _parser() -> argparse.ArgumentParser:
         "score crystals of your own",
         "my_cifs/ --output scored/ --reference results/asymmetric_units/test.npz",
         "score",
-        {
-            "structures": "a folder or zip of CIFs, a csv, an extxyz, JSON of pymatgen structures; or what `generate` wrote"
-        },
+        {"structures": "a folder or zip of CIFs, a csv, an extxyz, JSON of structures; or what `generate` wrote"},
     )
     command.add_argument("--output", type=Path, required=True, metavar="DIR", help="gets per_crystal.csv, summary.csv")
     command.add_argument(
