@@ -6,11 +6,13 @@ A stage and what it imports are loaded inside its subcommand, so that ``symmcd -
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from symmcd import __version__
 from symmcd.errors import InputError, SymmcdError
@@ -26,7 +28,12 @@ The stages above stand in the order of the chain; `generate` and `evaluate` are 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand and return the exit code: 0, 2 for input that cannot be used, 130 when interrupted."""
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    words = sys.argv[1:] if argv is None else argv
+    if not words:
+        parser.print_help()
+        return EXIT_INPUT
+    arguments = parser.parse_args(words)
     try:
         arguments.run(arguments)
         sys.stdout.flush()
@@ -234,6 +241,17 @@ SHARED: dict[str, dict[str, Any]] = {
 }
 
 
+class _Parser(argparse.ArgumentParser):
+    """Suggests the nearest word in place of all those that there are; subcommands are of this class too."""
+
+    def error(self, message: str) -> NoReturn:
+        found = re.fullmatch(r"(?P<said>.*invalid choice: '(?P<word>.*)') \(choose from (?P<choices>.*)\)", message)
+        if found:
+            near = difflib.get_close_matches(found["word"], re.findall(r"[\w-]+", found["choices"]), n=1)
+            message = f"{found['said']}; did you mean {near[0]!r}?" if near else message
+        super().error(message)
+
+
 class _Commands:
     """The subcommands, each added by one call."""
 
@@ -276,7 +294,7 @@ class _Commands:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="symmcd", description="Symmetry-preserving crystal generation, stage by stage.", epilog=EPILOG
     )
     parser.add_argument("--version", action="version", version=f"symmcd {__version__}")
@@ -484,13 +502,18 @@ def _parser() -> argparse.ArgumentParser:
         "generate",
         _generate,
         "make crystals from trained weights",
-        "--space-group 225 --number 100 --output crystals/ --checkpoint results/training/seed0/denoiser.safetensors",
+        "--space-group 225 --number 100 --output crystals/",
         shared=("seed", "device"),
     )
     command.add_argument("--number", type=int, default=10, metavar="N", help="crystals to make (default: 10)")
     command.add_argument("--space-group", type=int, metavar="G", help="1 to 230 (default: as in the training set)")
     command.add_argument("--output", type=Path, required=True, metavar="DIR", help="gets CIFs and crystals.extxyz")
-    command.add_argument("--checkpoint", type=Path, metavar="FILE", help="denoiser.safetensors of `symmcd train`")
+    command.add_argument(
+        "--checkpoint",
+        type=Path,
+        metavar="FILE",
+        help="denoiser.safetensors of `symmcd train` (default: the shipped weights)",
+    )
     command.add_argument(
         "--elements", type=lambda text: text.split(","), default=[], metavar="A,B,…", help="only these, as in Li,Fe,O"
     )

@@ -157,15 +157,25 @@ def describe(config: Config, only: Iterable[str] = ()) -> str:
     blocks = []
     for name in only or config:
         values, remarks = dataclasses.asdict(config[name]), comments(type(config[name]))
+        hints = typing.get_type_hints(type(config[name]))
         lines = [f"# {(inspect.getdoc(type(config[name])) or '').splitlines()[0]}"]
         indent = "" if name == "run" else "  "
         lines += [] if name == "run" else [f"{name}:"]
         for key, value in values.items():
             # JSON is YAML, but for 1e-05, which YAML 1.1 takes for a string
             text = json.dumps(value).replace("1e-", "1.0e-")
-            lines.append(f"{indent}{key}: {text}" + (f"  # {remarks[key]}" if remarks[key] else ""))
+            remark = "; ".join(filter(None, (_choices(hints[key]), remarks[key])))
+            lines.append(f"{indent}{key}: {text}" + (f"  # {remark}" if remark else ""))
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)
+
+
+def _choices(hint: Any) -> str:
+    """``one of: a, b`` of a setting with a few choices, ``of: a, b`` of a list of such; else nothing."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        return f"one of: {', '.join(map(str, arguments))}"
+    return _choices(arguments[0]).removeprefix("one ") if origin is tuple else ""
 
 
 def schema() -> dict[str, Any]:
