@@ -117,7 +117,7 @@ def test_any_mapping_is_read_or_refused_in_words(values):
         config.read_config(values)
 
 
-def test_paper_scale_is_the_default():
+def test_config_yaml_is_the_defaults():
     """config/config.yaml shows every setting, at the value that the code has without it."""
     path = ROOT / "config" / "config.yaml"
     values = config.read_config_file(path)
