@@ -39,9 +39,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for path in paths:
             out = Path(folder) / path.name.split(".")[0]
-            reduce.run(
-                path, out.with_suffix(".npz"), out.with_suffix(".csv"), ReduceSettings(workers=arguments.workers)
-            )
+            units, rejects = out.with_suffix(".npz"), out.with_suffix(".csv")
+            reduce.run(path, units, rejects, ReduceSettings(), workers=arguments.workers)
     print(f"all: {time.perf_counter() - start:.0f} s")
 
     marks = [time.perf_counter()]

@@ -82,9 +82,9 @@ def test_stages_get_what_was_said(calls):
     assert args[:3] == ([Path("a.csv"), Path("b.csv")], Path("reference.csv"), Path("hull.csv"))
 
     cli.main(["reduce", "raw.csv", "units.npz", "--workers", "3"])
-    (_, args, _) = calls.pop()
+    (_, args, kwargs) = calls.pop()
     assert args[2] == Path("units_rejects.csv")
-    assert args[3].workers == 3
+    assert kwargs == {"workers": 3}
 
 
 def test_settings_come_from_three_places(calls, tmp_path):
@@ -163,3 +163,41 @@ def test_a_closed_pipe_is_no_error():
 def test_results_that_are_not_there(tmp_path, capsys):
     assert cli.main(["show", str(tmp_path)]) == 2
     assert "run `symmcd summarise` first" in capsys.readouterr().err
+
+
+def test_without_a_stage_there_is_the_help(capsys):
+    assert cli.main([]) == 2
+    assert "print every setting with its meaning" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [(["trian"], "train"), (["evalute", "a"], "evaluate"), (["export", "u", "o", "--format", "matergen"], "mattergen")],
+)
+def test_the_nearest_word_is_suggested(words, meant, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(words)
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.endswith(f"; did you mean {meant!r}?\n")
+
+
+def test_a_word_like_no_stage_gets_the_list(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["xyzzy"])
+    assert "choose from" in capsys.readouterr().err
+
+
+def test_generate_needs_no_checkpoint(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["generate", "--help"])
+    text = capsys.readouterr().out
+    assert "--checkpoint" not in text.partition("example:")[2]
+    assert "default: the shipped weights" in " ".join(text.split())
+
+
+def test_settings_say_what_can_be_chosen(capsys):
+    assert cli.main(["settings", "model", "predictor"]) == 0
+    text = capsys.readouterr().out
+    assert 'kind: "staged"  # one of: staged, joint, unit_cell; ours' in text
+    assert 'd_e: "multigraph"  # one of: multigraph, multigraph_site_symmetry, ' in text
+    assert "]  # of: multigraph, " in text

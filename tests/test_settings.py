@@ -48,6 +48,18 @@ def test_defaults_survive_json(name):
         ("hull", {"batch_size": 0}, "hull.batch_size = 0: at least 1"),
         ("sun", {"thresholds": []}, "sun.thresholds = []: at least one number, each once"),
         ("sun", {"thresholds": [0.1, 0, 0.1000000001]}, "sun.thresholds = .*: at least one number, each once"),
+        ("run", {"results": "my results"}, "results = 'my results': letters, digits and"),
+        ("run", {"results": "it's"}, 'results = "it\'s": letters, digits and'),
+        ("run", {"results": "a;b"}, "results = 'a;b': letters, digits and"),
+        ("run", {"results": "{seed}"}, "results = '{seed}': letters, digits and"),
+        ("run", {"results": "-v"}, "results = '-v': letters, digits and"),
+        ("run", {"results": ""}, "results = '': letters, digits and"),
+        ("run", {"seed": -1}, "seed = -1: at least 0"),
+        ("sampling", {"space_groups": [225, 231]}, "sampling.space_groups: 231: space groups are 1 to 230"),
+        ("score", {"distribution_sample": -5}, "score.distribution_sample = -5: at least 0"),
+        ("score", {"fingerprint_seconds": 0}, "score.fingerprint_seconds = 0.0: above 0"),
+        ("score", {"symprec": -0.1}, "score.symprec = -0.1: above 0"),
+        ("report", {"viewer_crystals": -1}, "report.viewer_crystals = -1: at least 0"),
         ("sun", "{", "sun: settings are not valid JSON"),
         ("sun", "[1]", "sun: expected a mapping"),
     ],
@@ -73,6 +85,35 @@ def test_what_a_config_refuses(values, message):
     assert message in str(error.value)
 
 
+@pytest.mark.parametrize("results", ["results", "/scratch/me/run.2", "../café_1+2/a-b", "runs/lr=1e-3,seed=0"])
+def test_folders_that_a_shell_takes_for_one_word(results):
+    assert read_section("run", {"results": results}).results == results
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"model.steps": 100, "sampling.steps": 200}, "sampling.steps = 200: more than model.steps = 100"),
+        ({"model.kind": "joint", "sampling.temperature": 1.5}, "sampling.temperature = 1.5: 1 with model.kind = joint"),
+        (
+            {"model.kind": "unit_cell", "sampling.proposals": 2},
+            "sampling.proposals = 2: at most 1 with model.kind = unit",
+        ),
+        ({"sampling.number": 3}, "sampling.number = 3: less than shards.sample = 4"),
+    ],
+)
+def test_what_does_not_go_together(values, message):
+    with pytest.raises(InputError) as error:
+        config.check_together(config.read_config(values))
+    assert message in str(error.value)
+
+
+def test_given_weights_bring_their_own_model():
+    """The section `model` is not theirs, so nothing can be said against it."""
+    values = {"training.weights": "mp20", "model.kind": "joint", "sampling.temperature": 1.5, "sampling.steps": 2000}
+    config.check_together(config.read_config(values))
+
+
 def test_dotted_keys_and_empty_sections():
     read = config.read_config({"sampling.number": 7, "sampling": {"steps": 5}, "training": None})
     assert (read["sampling"].number, read["sampling"].steps) == (7, 5)
@@ -85,7 +126,7 @@ def test_any_mapping_is_read_or_refused_in_words(values):
         config.read_config(values)
 
 
-def test_paper_scale_is_the_default():
+def test_config_yaml_is_the_defaults():
     """config/config.yaml shows every setting, at the value that the code has without it."""
     path = ROOT / "config" / "config.yaml"
     values = config.read_config_file(path)
@@ -99,7 +140,7 @@ def test_paper_scale_is_the_default():
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
 def test_configurations_are_valid(path):
     values = config.read_config_file(path)
-    config.read_config(values)
+    config.check_together(config.read_config(values))
     jsonschema.validate(values, config.schema())
     assert values["results"].startswith("results")
     needs_gpu = config.needs_gpu(config.read_config(values)["model"], config.read_config(values)["training"])

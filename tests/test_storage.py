@@ -8,7 +8,8 @@ import stat
 import numpy as np
 import pytest
 
-from symmcd.storage import atomic_path, write_tensors
+from symmcd.errors import InputError
+from symmcd.storage import atomic_path, read_arrays, write_arrays, write_tensors
 
 
 @pytest.fixture
@@ -38,3 +39,32 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path):
         dies_half_way()
     assert [p.name for p in tmp_path.iterdir()] == ["table.csv"]
     assert path.read_text() == "old"
+
+
+def test_what_is_no_npz_is_said(tmp_path):
+    with (tmp_path / "array.npz").open("wb") as file:
+        np.save(file, np.zeros(3))  # a .npy by another name
+    with pytest.raises(InputError, match=r"array\.npz: not a readable npz file \(no zip archive"):
+        read_arrays(tmp_path / "array.npz")
+    (tmp_path / "text.npz").write_text("text")
+    with pytest.raises(InputError, match=r"text\.npz: not a readable npz file"):
+        read_arrays(tmp_path / "text.npz")
+    write_arrays(tmp_path / "cut.npz", {"a": np.arange(1000)})
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "cut.npz").read_bytes()[:-30])
+    with pytest.raises(InputError, match=r"cut\.npz: not a readable npz file .*delete it and rerun its stage"):
+        read_arrays(tmp_path / "cut.npz")
+
+
+@pytest.mark.parametrize("name", ["crystals.extxyz", "folder"])
+def test_what_is_something_else_is_not_to_be_deleted(tmp_path, name):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "crystals.extxyz").write_text("1\n")
+    path = tmp_path / name
+    with pytest.raises(InputError, match=r"expected an npz file, such as units\.npz") as error:
+        read_arrays(path)
+    assert "delete" not in str(error.value)
+    beside = path / "units.npz" if path.is_dir() else tmp_path / "units.npz"
+    beside.touch()
+    with pytest.raises(InputError) as error:
+        read_arrays(path)
+    assert str(error.value).endswith(f"; give {beside}")

@@ -6,11 +6,13 @@ A stage and what it imports are loaded inside its subcommand, so that ``symmcd -
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from symmcd import __version__
 from symmcd.errors import InputError, SymmcdError
@@ -26,7 +28,12 @@ The stages above stand in the order of the chain; `generate` and `evaluate` are 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand and return the exit code: 0, 2 for input that cannot be used, 130 when interrupted."""
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    words = sys.argv[1:] if argv is None else argv
+    if not words:
+        parser.print_help()
+        return EXIT_INPUT
+    arguments = parser.parse_args(words)
     try:
         arguments.run(arguments)
         sys.stdout.flush()
@@ -70,14 +77,10 @@ def _download(a: argparse.Namespace) -> None:
 
 
 def _reduce(a: argparse.Namespace) -> None:
-    import dataclasses
-
     from symmcd.stages import reduce
 
-    settings = _settings(a, "reduce")
-    if a.workers is not None:
-        settings = dataclasses.replace(settings, workers=a.workers)
-    reduce.run(a.raw, a.units, a.rejects or a.units.with_name(f"{a.units.stem}_rejects.csv"), settings)
+    rejects = a.rejects or a.units.with_name(f"{a.units.stem}_rejects.csv")
+    reduce.run(a.raw, a.units, rejects, _settings(a, "reduce"), workers=a.workers)
 
 
 def _train(a: argparse.Namespace) -> None:
@@ -166,7 +169,7 @@ def _predictor(a: argparse.Namespace) -> None:
 def _report(a: argparse.Namespace) -> None:
     from symmcd.stages import report
 
-    report.run(a.results, a.output_dir, _settings(a, "report"), seed=a.seed)
+    report.run(a.results, a.output_dir, _settings(a, "report"), seed=a.seed, table_5=not a.no_table_5)
 
 
 def _generate(a: argparse.Namespace) -> None:
@@ -218,7 +221,9 @@ def _print_settings(a: argparse.Namespace) -> None:
 
         print(yaml.safe_dump(config.schema(), sort_keys=False, allow_unicode=True, width=120), end="")
     else:
-        print(config.describe(_config(a), only=a.section))
+        whole = _config(a)
+        config.check_together(whole)
+        print(config.describe(whole, only=a.section))
 
 
 # --- parser ----------------------------------------------------------------------------------------------------------
@@ -241,6 +246,17 @@ SHARED: dict[str, dict[str, Any]] = {
         "help": "auto (default) takes CUDA where there is one",
     },
 }
+
+
+class _Parser(argparse.ArgumentParser):
+    """Suggests the nearest word in place of all those that there are; subcommands are of this class too."""
+
+    def error(self, message: str) -> NoReturn:
+        found = re.fullmatch(r"(?P<said>.*invalid choice: '(?P<word>.*)') \(choose from (?P<choices>.*)\)", message)
+        if found:
+            near = difflib.get_close_matches(found["word"], re.findall(r"[\w-]+", found["choices"]), n=1)
+            message = f"{found['said']}; did you mean {near[0]!r}?" if near else message
+        super().error(message)
 
 
 class _Commands:
@@ -285,7 +301,7 @@ class _Commands:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="symmcd", description="Symmetry-preserving crystal generation, stage by stage.", epilog=EPILOG
     )
     parser.add_argument("--version", action="version", version=f"symmcd {__version__}")
@@ -308,7 +324,7 @@ def _parser() -> argparse.ArgumentParser:
         {"raw": "csv or csv.gz with a column cif", "units": "asymmetric units, npz"},
     )
     command.add_argument("--rejects", type=Path, metavar="CSV", help="rows not kept (default: beside the units)")
-    command.add_argument("--workers", type=int, metavar="N", help="processes (default: the setting reduce.workers)")
+    command.add_argument("--workers", type=int, default=0, metavar="N", help="processes (default: one a core)")
     command = commands.add(
         "train",
         _train,
@@ -477,7 +493,7 @@ def _parser() -> argparse.ArgumentParser:
         choices=(*PREDICTOR_VARIANTS, "cdvae"),
         help="make this one alone (default: all of the settings, and Table 5)",
     )
-    commands.add(
+    command = commands.add(
         "report",
         _report,
         "tables and figures as one page",
@@ -485,6 +501,9 @@ def _parser() -> argparse.ArgumentParser:
         "report",
         {"results": "folder that the chain wrote", "output_dir": "gets index.html and figures/"},
         shared=("seed",),
+    )
+    command.add_argument(
+        "--no-table-5", action="store_true", help="the run has none (predictor.variants: []); remove an earlier one"
     )
     commands.add(
         "show",
@@ -506,13 +525,18 @@ def _parser() -> argparse.ArgumentParser:
         "generate",
         _generate,
         "make crystals from trained weights",
-        "--space-group 225 --number 100 --output crystals/ --checkpoint results/training/seed0/denoiser.safetensors",
+        "--space-group 225 --number 100 --output crystals/",
         shared=("seed", "device"),
     )
     command.add_argument("--number", type=int, default=10, metavar="N", help="crystals to make (default: 10)")
     command.add_argument("--space-group", type=int, metavar="G", help="1 to 230 (default: as in the training set)")
     command.add_argument("--output", type=Path, required=True, metavar="DIR", help="gets CIFs and crystals.extxyz")
-    command.add_argument("--checkpoint", type=Path, metavar="FILE", help="denoiser.safetensors of `symmcd train`")
+    command.add_argument(
+        "--checkpoint",
+        type=Path,
+        metavar="FILE",
+        help="denoiser.safetensors of `symmcd train` (default: the shipped weights)",
+    )
     for option, text in (("--elements", "only these, as in Li,Fe,O"), ("--exclude", "none of these, as in Tc,Pm,U")):
         command.add_argument(option, type=lambda a: a.split(","), default=[], metavar="A,B,…", help=text)
     command.add_argument(
@@ -532,11 +556,15 @@ def _parser() -> argparse.ArgumentParser:
         "score crystals of your own",
         "my_cifs/ --output scored/ --reference results/asymmetric_units/test.npz",
         "score",
-        {"structures": "a folder or zip of CIFs, a csv, an extxyz, or JSON of pymatgen structures"},
+        {"structures": "a folder or zip of CIFs, a csv, an extxyz, JSON of structures; or what `generate` wrote"},
     )
     command.add_argument("--output", type=Path, required=True, metavar="DIR", help="gets per_crystal.csv, summary.csv")
-    command.add_argument("--reference", type=Path, metavar="FILE", help="crystals to compare with")
-    command.add_argument("--train", type=Path, metavar="FILE", help="training crystals (default: the reference)")
+    command.add_argument(
+        "--reference", type=Path, metavar="FILE", help="test crystals; without them neither coverage nor distances"
+    )
+    command.add_argument(
+        "--train", type=Path, metavar="FILE", help="training crystals; without them neither novelty nor new templates"
+    )
     command.add_argument(
         "--cache", type=Path, metavar="FILE", help="known fingerprints (default: fingerprints.sqlite in the output)"
     )

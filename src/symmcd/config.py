@@ -45,6 +45,27 @@ def read_config(values: Mapping[str, Any]) -> Config:
     return {"run": read_section("run", run)} | config
 
 
+def check_together(config: Config) -> None:
+    """Refuse settings of a whole run that do not go with those of another section.
+
+    Not of a single stage: what it works on was made with settings of its own.
+
+    Raises:
+        InputError: naming both settings.
+    """
+    model, sampling, shards = config["model"], config["sampling"], config["shards"]
+    if sampling.number < shards.sample:
+        raise InputError(f"sampling.number = {sampling.number}: less than shards.sample = {shards.sample}")
+    if config["training"].weights:
+        return  # these come with a model of their own
+    if sampling.steps > model.steps:
+        raise InputError(f"sampling.steps = {sampling.steps}: more than model.steps = {model.steps}")
+    if model.kind != "staged" and sampling.temperature != 1:
+        raise InputError(f"sampling.temperature = {sampling.temperature:g}: 1 with model.kind = {model.kind}")
+    if model.kind != "staged" and sampling.proposals > 1:
+        raise InputError(f"sampling.proposals = {sampling.proposals}: at most 1 with model.kind = {model.kind}")
+
+
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:
     """`values` with dotted keys put into their sections: ``{"a.b": 1}`` becomes ``{"a": {"b": 1}}``."""
     result = {key: dict(value) if isinstance(value, Mapping) else value for key, value in values.items()}
@@ -94,9 +115,10 @@ def parse_changes(changes: Sequence[str]) -> dict[str, Any]:
     return parsed
 
 
-def as_json(settings: Any) -> str:
-    """One section as the JSON that `read_section` reads."""
-    return json.dumps(dataclasses.asdict(settings), sort_keys=True)
+def as_json(settings: Any, only: Iterable[str] = ()) -> str:
+    """One section, or the settings `only` of it, as the JSON that `read_section` reads."""
+    values = dataclasses.asdict(settings)
+    return json.dumps({name: values[name] for name in only or values}, sort_keys=True)
 
 
 def as_values(config: Config) -> dict[str, Any]:
@@ -135,15 +157,25 @@ def describe(config: Config, only: Iterable[str] = ()) -> str:
     blocks = []
     for name in only or config:
         values, remarks = dataclasses.asdict(config[name]), comments(type(config[name]))
+        hints = typing.get_type_hints(type(config[name]))
         lines = [f"# {(inspect.getdoc(type(config[name])) or '').splitlines()[0]}"]
         indent = "" if name == "run" else "  "
         lines += [] if name == "run" else [f"{name}:"]
         for key, value in values.items():
             # JSON is YAML, but for 1e-05, which YAML 1.1 takes for a string
             text = json.dumps(value).replace("1e-", "1.0e-")
-            lines.append(f"{indent}{key}: {text}" + (f"  # {remarks[key]}" if remarks[key] else ""))
+            remark = "; ".join(filter(None, (_choices(hints[key]), remarks[key])))
+            lines.append(f"{indent}{key}: {text}" + (f"  # {remark}" if remark else ""))
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)
+
+
+def _choices(hint: Any) -> str:
+    """``one of: a, b`` of a setting with a few choices, ``of: a, b`` of a list of such; else nothing."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        return f"one of: {', '.join(map(str, arguments))}"
+    return _choices(arguments[0]).removeprefix("one ") if origin is tuple else ""
 
 
 def schema() -> dict[str, Any]:

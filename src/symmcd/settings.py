@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import difflib
 import json
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -31,7 +32,17 @@ class RunSettings:
 
     results: str = "results"  # folder that everything is written to
     seed: int = 0
-    device: Literal["auto", "cuda", "cpu"] = "auto"  # of train, sample, relax and reference
+    device: Literal["auto", "cuda", "cpu"] = "auto"  # of trainings, sample, relax and reference
+
+    def __post_init__(self) -> None:
+        # stands unquoted in the shell commands of the rules
+        if not re.fullmatch(r"[\w./][\w./+=,@:-]*", self.results):
+            raise InputError(
+                f"results = {self.results!r}: letters, digits and . _ / + = , @ : - only, no blanks; choose another "
+                "folder"
+            )
+        if self.seed < 0:
+            raise InputError(f"seed = {self.seed}: at least 0")
 
 
 @dataclass(frozen=True)
@@ -74,7 +85,6 @@ class ReduceSettings:
     max_orbits: int = 20  # MP-20 has at most 20; larger crystals are listed as rejects
     max_atoms: int = 400  # atoms of the conventional cell
     max_rejected_share: float = 0.02  # a larger share stops the run
-    workers: int = 0  # processes; 0 = one a core given by Snakemake
 
 
 @dataclass(frozen=True)
@@ -169,7 +179,7 @@ class SamplingSettings:
     batch_size: int = 1024
     steps: int = 0  # reverse steps, spread evenly over T; 0 = all T of a joint model, 50 of a staged one
     proposals: int = 0  # geometries a crystal, the likeliest is kept; 0 = 4 of a staged model, 1 of a joint one
-    corrector: bool = True  # a Langevin step of the coordinates before each reverse step: twice the time
+    corrector: bool = True  # a Langevin step at each noise level: twice the time
     corrector_step: float = 1e-5  # its size in a joint model, at σ_1
     temperature: float = 1.0  # of Wyckoff positions and elements (model.kind: staged): above 1, more new templates
     precision: Precision = "auto"  # of matrix products, as in training
@@ -180,6 +190,9 @@ class SamplingSettings:
             raise InputError("sampling.number and .batch_size must be at least 1, .steps and .proposals at least 0")
         if not self.temperature > 0:
             raise InputError(f"sampling.temperature = {self.temperature}: above 0, 1 as trained")
+        wrong = [str(group) for group in self.space_groups if not 1 <= group <= 230]
+        if wrong:
+            raise InputError(f"sampling.space_groups: {', '.join(wrong)}: space groups are 1 to 230")
 
 
 @dataclass(frozen=True)
@@ -200,6 +213,14 @@ class ScoreSettings:
     composition_cutoff: float = 10.0  # coverage: distance of standardised Magpie fingerprints
     prototype_sample: int = 500  # random crystals whose prototype is looked up, a quarter of a second each; 0 = none
     fingerprint_seconds: float = 30.0  # wall-clock limit a crystal, then the outcome `timed_out`, a miss
+
+    def __post_init__(self) -> None:
+        for name in ("symprec", "smact_seconds", "fingerprint_seconds"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"score.{name} = {getattr(self, name)}: above 0")
+        for name in ("distribution_sample", "structure_cutoff", "composition_cutoff", "prototype_sample"):
+            if not getattr(self, name) >= 0:
+                raise InputError(f"score.{name} = {getattr(self, name)}: at least 0")
 
 
 @dataclass(frozen=True)
@@ -303,6 +324,11 @@ class ReportSettings:
     title: str = "symmcd report"
     drawn_crystals: int = 6
     viewer_crystals: int = 30  # of the page viewer.html, to turn and zoom; the drawn ones come first; 0 = no such page
+
+    def __post_init__(self) -> None:
+        for name in ("drawn_crystals", "viewer_crystals"):
+            if getattr(self, name) < 0:
+                raise InputError(f"report.{name} = {getattr(self, name)}: at least 0")
 
 
 SECTIONS: dict[str, type] = {

@@ -54,7 +54,15 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     Raises:
         InputError: the file is missing or is not such an archive.
     """
+    archived = path.is_file() and zipfile.is_zipfile(path)  # if not, numpy takes it for an array or a pickle
+    if path.is_dir() or (path.is_file() and not archived and path.suffix != ".npz"):
+        beside = (path if path.is_dir() else path.parent) / "units.npz"
+        known = f"; give {beside}" if beside.is_file() else ""
+        kind = "a folder" if path.is_dir() else f"a file {path.suffix}".rstrip()
+        raise InputError(f"{path}: {kind}, expected an npz file, such as units.npz of `symmcd replicate`{known}")
     try:
+        if path.is_file() and not archived:
+            raise zipfile.BadZipFile("no zip archive")
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except FileNotFoundError:

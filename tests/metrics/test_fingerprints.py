@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 import warnings
 from pathlib import Path
@@ -17,6 +18,7 @@ from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.metrics.coordination import FingerprintError
 from symmcd.metrics.fingerprints import (
     TOLERANCE,
+    Cache,
     Fingerprints,
     Sites,
     fingerprint_set,
@@ -26,7 +28,7 @@ from symmcd.metrics.fingerprints import (
     structure_fingerprint,
 )
 from symmcd.metrics.magpie import Scale, composition_fingerprints, element_counts
-from symmcd.metrics.workers import work
+from symmcd.metrics.workers import Outcome, work
 from tests.crystallography.prototypes import prototype
 from tests.metrics.mp20 import mp20_units
 
@@ -132,6 +134,40 @@ def test_files_come_back(tmp_path: Path) -> None:
         fingerprints_of_units(units_of(NAMES[:1]), tmp_path / "bad.sqlite", 1, 60)
 
 
+def test_jobs_that_share_a_cache_do_not_lock_each_other_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that has kept a result and computes on for long holds no lock on the others' results."""
+    monkeypatch.setattr(Cache, "PATIENCE", 0.2, raising=False)
+    path = tmp_path / "cache.sqlite"
+    with Cache(path) as slow, Cache(path) as other:
+        slow.put(b"a", Outcome("ok", np.ones(61)))
+        other.put(b"b", Outcome("ok", np.ones(61)))
+        other.__exit__()
+        with Cache(path) as third:
+            assert third.get(b"b") is not None
+    with Cache(path) as again:
+        assert again.get(b"a") is not None
+    assert capsys.readouterr().err == ""
+
+
+def test_a_cache_that_stays_locked_is_done_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Cache, "PATIENCE", 0.1)
+    monkeypatch.setattr(Cache, "SECONDS", 0.0)
+    path = tmp_path / "cache.sqlite"
+    Cache(path).__exit__()
+    locked = sqlite3.connect(path)
+    locked.execute("BEGIN EXCLUSIVE")
+    found = fingerprints_of_units(units_of(NAMES), path, 1, 60)
+    locked.close()
+    assert found.outcome.tolist() == ["ok"] * 5
+    said = capsys.readouterr().err.strip().splitlines()
+    assert len(said) == 1
+    assert "cache.sqlite: no cache any more (database is locked)" in said[0]
+
+
 def test_failures_are_outcomes_with_a_reason() -> None:
     """Atoms on top of each other, an element beyond Magpie, a flat cell, NaN; the good one among them is not hurt."""
     good = prototype("NaCl")
@@ -179,8 +215,6 @@ def test_a_time_limit_is_a_miss_that_is_not_remembered(tmp_path: Path) -> None:
     found = fingerprint_set(["big"], [sites_of_structure(big)], counts, cache, 1, 0.05)
     assert (found.outcome[0], found.ok[0]) == ("timed_out", False)
     assert np.isnan(found.structure).all()
-    import sqlite3
-
     assert sqlite3.connect(cache).execute("SELECT count(*) FROM fingerprint").fetchone() == (0,)
 
 

@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 
-from symmcd.metrics.published import PUBLISHED_1, PUBLISHED_2, TABLE_1, TABLE_2, table_1, table_2, write_tables
+from symmcd.metrics.published import (
+    PUBLISHED_1,
+    PUBLISHED_2,
+    TABLE_1,
+    TABLE_2,
+    latex_row,
+    table_1,
+    table_2,
+    write_tables,
+)
 
 ROWS: list[dict[str, Any]] = [
     {"metric": "structural_validity", "protocol": "paper", "value": 90.0, "low": 88.0, "high": 92.0, "n": 1000},
@@ -64,3 +73,10 @@ def test_files(tmp_path: Path) -> None:
         "table1.md", "table1.tex", "table2.md", "table2.tex"
     }  # fmt: skip
     assert (tmp_path / "table2.tex").read_text().startswith("\\begin{tabular}{lrrrrrrrr}")
+
+
+def test_names_with_characters_that_latex_reads() -> None:
+    assert latex_row(["run_2 & 50% #1", "$d_{elem}$", "–", "a{b}^c"]) == (
+        r"run\_2 \& 50\% \#1 & $d_{elem}$ & -- & a\{b\}\^{}c \\"
+    )
+    assert latex_row(["cost $5"]) == r"cost \$5 \\"

@@ -81,6 +81,13 @@ class Workflow:
         table = text.partition("Job stats:")[2].partition("total")[0]
         return {name: int(n) for name, n in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE) if name != "all"}
 
+    def resources(self, *words: str, config: str = "") -> dict[str, dict[str, str]]:
+        """What each rule asks of a cluster for one job, by a dry run with the profile for SLURM."""
+        done = self.run("-n", *words, "--workflow-profile", "profiles/slurm", config=config)
+        assert done.returncode == 0, done.stderr
+        jobs = re.findall(r"^(?:local)?rule (\w+):\n(?:    .*\n)*?    resources: (.*)$", done.stdout, re.MULTILINE)
+        return {rule: dict(pair.split("=", 1) for pair in asked.split(", ")) for rule, asked in jobs}
+
     def calls(self) -> list[str]:
         """Stages that the stand-in was called for."""
         path = self.folder / "calls.txt"

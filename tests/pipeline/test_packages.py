@@ -52,3 +52,9 @@ def test_lock_file_pins_what_the_project_asks_for():
     for text in [*PROJECT["dependencies"], *extras["dev"], *extras["slurm"]]:
         requirement = Requirement(text)
         assert requirement.specifier.contains(pins[requirement.name.lower()]), text
+
+
+def test_rules_pass_settings_without_yaml():
+    """PyYAML is only where Snakemake runs, so `--set` and `--config` would fail in an environment of conda's."""
+    for path in (ROOT / "workflow" / "rules").glob("*.smk"):
+        assert not re.findall(r"--set |--config \{", path.read_text(encoding="utf-8")), path.name

@@ -71,6 +71,32 @@ def test_given_weights_are_taken_without_training(workflow):
     assert planned["train"] == 1
 
 
+def test_changed_files_of_a_setting_rerun_their_rule(workflow):
+    """Crystals, weights and a predictor from files of the user's; names such as mp20 are no files."""
+    mine, theirs, weights = (workflow.folder / name for name in ("mine", "theirs", "w.safetensors"))
+    for path in (mine / "train.csv", mine / "more/a.cif", theirs / "a.ckpt", theirs / "prop_scaler.pt", weights):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("before")
+    config = (
+        f"{{data: {{source: {mine}}}, training: {{weights: {weights}}}, predictor: {{cdvae: {theirs}}}, device: cpu}}"
+    )
+    done = workflow.run("--cores", "2", config=config)
+    assert done.returncode == 0, done.stderr
+    assert workflow.planned(config=config) == {}
+    trains = {"train", *AFTER_TRAIN}
+    (mine / "notes.txt").write_text("none of these")
+    assert workflow.planned(config=config) == {}
+    for path, rules in (
+        (weights, trains),
+        (theirs / "a.ckpt", {"predictor_variant", "predictor", "summarise", "report"}),
+        (mine / "more/a.cif", {"download", *AFTER_REDUCE, "reduce"} - {"train_part", "train_geometry"}),
+    ):
+        path.write_text("after")
+        assert set(workflow.planned(config=config)) == rules, path
+        path.write_text("before")
+        assert workflow.planned(config=config) == {}, path
+
+
 def test_one_file_is_made_with_what_it_needs(workflow):
     done = workflow.run(
         "results/sun.csv", "--cores", "8", "--configfile", "config/test.yaml", "--config", "results=results"
@@ -110,6 +136,29 @@ def test_snakemakes_own_report_has_both_pages(finished):
     assert {"index.html", "viewer.html", "summary.csv", "sun.csv", "train_rejects.csv"} <= names
 
 
+def test_what_trains_on_a_cluster_has_the_memory_and_time_for_it(workflow):
+    """`train` only joins the networks of a staged model; of a joint one, and of Table 5, it is a training itself."""
+    staged = workflow.resources("results/predictor/multigraph.json", "results/training/seed0/denoiser.safetensors")
+    assert set(staged) == {"download", "reduce", "train_part", "train_geometry", "train", "predictor_variant"}
+    for rule in ("train_part", "train_geometry", "predictor_variant"):
+        assert staged[rule]["gpu"] == "1"
+        assert int(staged[rule]["mem_mb"]) >= 16_000
+        assert int(staged[rule]["runtime"]) >= 720
+    assert "gpu" not in staged["train"] or staged["train"]["gpu"] == "0"
+    assert int(staged["train"]["mem_mb"]) <= 8_000
+    assert int(staged["train"]["runtime"]) <= 120
+    joint = workflow.resources("results/training/seed0/denoiser.safetensors", config="model: {kind: joint}")
+    assert joint["train"]["gpu"] == "1"
+    assert int(joint["train"]["mem_mb"]) >= 32_000
+    assert int(joint["train"]["runtime"]) >= 1440
+
+
+def test_the_report_is_told_where_there_is_no_table_5(workflow):
+    for variants, said in (("[]", True), ("[multigraph]", False)):
+        done = workflow.run("-n", "-p", "results/report/index.html", config=f"predictor: {{variants: {variants}}}")
+        assert ("--no-table-5" in done.stdout) == said
+
+
 def test_gpu_jobs_say_so(workflow):
     gpu = workflow.run("-n", "results/sun.csv").stdout
     cpu = workflow.run("-n", "results/sun.csv", config="{device: cpu}").stdout
@@ -139,9 +188,11 @@ def test_paper_scale_on_a_cpu_by_hand(workflow):
     [
         ("training: {epoch: 3}", "training.epoch is not a setting; did you mean 'epochs'?"),
         ("trainig: {epochs: 3}", "'trainig' is no section; did you mean 'training'?"),
+        ("results: my results", "results = 'my results': letters, digits and"),
+        ("{model: {steps: 9}, sampling: {steps: 10}}", "sampling.steps = 10: more than model.steps = 9"),
     ],
 )
-def test_a_typo_in_the_configuration(workflow, config, message):
+def test_an_error_in_the_configuration(workflow, config, message):
     done = workflow.run("-n", config=config)
     text = done.stdout + done.stderr
     assert done.returncode != 0
@@ -175,3 +226,11 @@ def test_results_that_cannot_be_written(workflow):
     done = workflow.run("--cores", "1", "--configfile", "config/test.yaml", "--config", "results=/proc/results")
     assert done.returncode != 0
     assert "/proc/results" in done.stderr
+
+
+def test_a_cluster_has_no_total_number_of_cores(workflow):
+    # `download` runs where Snakemake runs, so this needs no queue; a dry run would have the cores of this machine
+    profile = ("--workflow-profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "1")
+    done = workflow.run("results-test/raw/source.json", *profile, "--configfile", "config/test.yaml")
+    assert done.returncode == 0, done.stderr
+    assert workflow.calls() == ["download"]

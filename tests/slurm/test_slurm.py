@@ -73,7 +73,8 @@ def test_jobs_ran_in_the_queue(run):
     assert {state for _, state, _, _ in jobs} == {"COMPLETED"}
     # download and gather_relaxed run where Snakemake runs
     assert {rule for rule, *_ in jobs} == {
-        "reduce", "train", "sample", "replicate", "score", "fingerprint", "fingerprint_test", "summarise",
+        "reduce", "train_part", "train_geometry", "train", "sample", "replicate", "score", "fingerprint",
+        "fingerprint_test", "summarise",
         "relax", "reference", "hull", "sun", "report",
     }  # fmt: skip
 
@@ -85,4 +86,4 @@ def test_shards_ran_on_both_nodes(run, rule):
 
 def test_gpu_jobs_asked_for_one(run):
     asked = {rule for rule, _, _, gpus in jobs_of(run) if "gpu:1" in gpus}
-    assert asked == {"train", "sample", "relax", "reference"}
+    assert asked == {"train_part", "train_geometry", "sample", "relax", "reference"}

@@ -35,6 +35,7 @@ def test_page_and_tables_have_every_run(runs, tmp_path, capsys):
     assert "| SymmCD (10 SGs) | 97.31 | 87.10 |" in text
     assert "scored: no sun.csv, run `symmcd sun`." in text
     assert "stability not judged" in html
+    assert "whole, chgnet: another hull than the published, not to be compared." in text
     assert re.search(r'valid both ways.*?<td data-label="scored" class="number">–</td>', html, re.DOTALL)
     assert not re.search(r"https?://(?!www\.w3\.org)|<script", html)
     assert "\\begin{tabular}" in output.with_suffix(".tex").read_text()

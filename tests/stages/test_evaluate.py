@@ -16,9 +16,11 @@ from tests.crystallography.prototypes import PROTOTYPES, prototype
 import symmcd
 from symmcd import InputError, reduce
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.crystallography.orbit import replicate_flat
 from symmcd.settings import ScoreSettings
 from symmcd.stages import evaluate
 from symmcd.storage import write_units
+from symmcd.structures.write import write_cifs, write_extxyz
 
 NAMES = ("NaCl", "TiO2 rutile", "SrTiO3")
 
@@ -67,11 +69,19 @@ def test_broken_crystals_are_rows_and_count() -> None:
 
 def test_a_reference_gives_distances_and_novel_templates() -> None:
     units = AsymmetricUnits.from_units([reduce(prototype(name)) for name in NAMES])
-    result = symmcd.evaluate([prototype(name) for name in NAMES], reference=units)
+    result = symmcd.evaluate([prototype(name) for name in NAMES], reference=units, train=units.take([0]))
     assert value(result, "density_wasserstein", "strict") == pytest.approx(0, abs=1e-3)
     assert value(result, "space_group_jsd", "strict") == pytest.approx(0)
-    assert value(result, "templates_new") == 0
+    assert value(result, "templates_new") == 2
     assert "space_group_jsd" not in symmcd.evaluate([prototype("NaCl")]).summary["metric"].tolist()
+
+
+def test_a_reference_is_no_training_set() -> None:
+    """Templates of the test set must not be told as those in the training set."""
+    units = AsymmetricUnits.from_units([reduce(prototype(name)) for name in NAMES])
+    metrics = set(symmcd.evaluate([prototype("NaCl")], reference=units).summary["metric"])
+    assert {"templates_unique", "coverage_recall"} <= metrics
+    assert not {m for m in metrics if m.startswith("templates") and m.endswith(("_in_train", "_new"))}
 
 
 def test_nothing_to_evaluate_is_an_error() -> None:
@@ -100,6 +110,7 @@ def test_the_stage_takes_a_folder_of_cifs(tmp_path: Path) -> None:
     shares = summary[summary["protocol"] == "strict"].set_index("metric")["value"]
     assert (shares["coverage_recall"], shares["coverage_precision"]) == (100, 75)  # the broken one is a miss
     assert "this set, strict" in (tmp_path / "out/table2.md").read_text()
+    assert "for want of training crystals" in (tmp_path / "out/table1.md").read_text()
 
 
 def as_files(folder: Path, kind: str) -> Path:
@@ -145,6 +156,22 @@ def test_what_is_no_cif_in_a_folder_is_left_alone_and_said(tmp_path: Path, capsy
     assert pd.read_csv(tmp_path / "out/per_crystal.csv")["id"].tolist() == ["one"]
     assert "not read: 2 files" in (said := capsys.readouterr().out)
     assert "notes.txt, two.xyz" in said
+
+
+@pytest.mark.parametrize("kept", ["crystals.extxyz", "cif.zip"])
+def test_a_folder_of_many_generated_crystals(kept: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Beyond 300, `symmcd generate` and `replicate` write their CIFs into a zip, and crystals.extxyz beside it."""
+    folder = tmp_path / "crystals"
+    units = AsymmetricUnits.from_units([reduce(prototype(name)) for name in NAMES])
+    write_units(folder / "units.npz", units)
+    if kept == "cif.zip":
+        write_cifs(folder / kept, replicate_flat(units), units)
+    else:
+        write_extxyz(folder / kept, replicate_flat(units), units)
+    evaluate.run(folder, tmp_path / "out", None, ScoreSettings())
+    table = pd.read_csv(tmp_path / "out/per_crystal.csv", dtype=str)
+    assert sorted(table["space_group_found"]) == sorted(str(PROTOTYPES[name][0]) for name in NAMES)
+    assert f"no .cif in {folder}: {kept} in it is read" in capsys.readouterr().out
 
 
 def test_misses_of_coverage_stay_in_the_denominator() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -176,6 +177,46 @@ def test_the_terminal_gets_the_same_numbers(tmp_path):
     assert max(map(len, text.splitlines())) <= 120
 
 
+def stability(folder: Path, **changes: object) -> Path:
+    """A run on MP-20, with other columns in sun.csv."""
+    results = make_results(folder)
+    source = results / "raw/source.json"
+    source.write_text(source.read_text().replace("prototypes", "mp20"))
+    pd.read_csv(results / "sun.csv").assign(**changes).to_csv(results / "sun.csv", index=False)
+    return results
+
+
+def rates_at_a_glance(results: Path, output: Path) -> list[tuple[str, str]]:
+    """Published value and what is said beside it, of the last three rows of the first table."""
+    report.run(results, output, ReportSettings(viewer_crystals=0, drawn_crystals=1), seed=0)
+    html = (output / "index.html").read_text()
+    glance = html.partition('id="glance"')[2].partition("</table>")[0]
+    return re.findall(r"<span class='published'>(.*?)</span><small>(.*?)</small>", glance)[-3:]
+
+
+def test_stability_is_judged_over_the_published_hull_only(tmp_path):
+    other = stability(tmp_path / "other")
+    assert "better" not in (said := terminal_summary(other).partition("hull chgnet")[2])
+    assert "worse" not in said
+    assert re.search(r"S\.U\.N\. +7\.9 % +4\.7 to 11\.8 +60 +7\.0 % +other hull\n", said)
+    assert rates_at_a_glance(other, tmp_path / "a") == [
+        ("5.0 %", "other hull"), ("9.4 %", "other hull"), ("7.0 %", "other hull")
+    ]  # fmt: skip
+    same = stability(tmp_path / "same", hull="matbench-discovery")
+    assert re.search(r"S\.U\.N\. +7\.9 % +4\.7 to 11\.8 +60 +7\.0 % +no difference shown\n", terminal_summary(same))
+    assert rates_at_a_glance(same, tmp_path / "b")[0] == ("5.0 %", "worse")
+
+
+def test_published_rates_stand_beside_threshold_0_wherever_it_is(tmp_path):
+    results = stability(tmp_path / "results", threshold=[0.1, 0.0], hull="matbench-discovery")
+    first, second = terminal_summary(results).split("hull matbench-discovery")[1:3]
+    assert "7.0 %" not in first
+    assert "7.0 %" in second
+    none = stability(tmp_path / "none", threshold=[0.05, 0.1], hull="matbench-discovery")
+    assert "7.0 %" not in terminal_summary(none).partition("hull matbench-discovery")[2].partition("published:")[0]
+    assert rates_at_a_glance(none, tmp_path / "page") == [("–", "")] * 3
+
+
 def test_draws_and_their_spread_are_shown(tmp_path):
     """Three draws: rows of their own in the report and on the terminal; the pooled row is still the one compared."""
     results = make_results(tmp_path / "results")
@@ -253,6 +294,19 @@ def test_a_run_with_given_weights_says_that_nothing_was_trained(tmp_path):
     text = (tmp_path / "report/index.html").read_text(encoding="utf-8")
     assert "Nothing was trained in this run" in text
     assert "none in this run: its weights were given" in text
+
+
+def test_nothing_of_an_earlier_run_is_left(tmp_path):
+    """A Table 5 though there are no predictors any more, and crystals to turn that are no longer those of the run."""
+    results = make_results(tmp_path / "results")
+    (results / "predictor").mkdir()
+    (results / "predictor/table5.csv").write_text("variant,mae,n,train_crystals,note\nmultigraph,0.1,5,5,trained\n")
+    (results / "report").mkdir()
+    (results / "report/viewer.html").write_text("old")
+    report.run(results, results / "report", ReportSettings(viewer_crystals=0), seed=0, table_5=False)
+    assert "Table 5" not in (results / "report/index.html").read_text()
+    assert not (results / "report/viewer.html").exists()
+    assert not (results / "predictor/table5.csv").exists()
 
 
 def test_another_seed_has_no_losses(results):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import ase.io
 import numpy as np
 import pandas as pd
 import pytest
@@ -143,6 +144,24 @@ def _failed(group):
     from symmcd.metrics.crystal_scores import unscored
 
     return unscored("failed:ZeroDivisionError", group, "SrTiO3", "division by zero")
+
+
+def test_a_flat_cell_is_a_row(folder: Path) -> None:
+    """It has no fractional coordinates; the others are scored all the same."""
+    crystals = folder / "crystals.extxyz"
+    frames = read_extxyz(crystals)
+    frames[1].cell[2] = frames[1].cell[1]
+    frames[2].cell[0] = np.nan
+    ase.io.write(crystals, frames, format="extxyz")
+    text = crystals.read_text()
+    for number in range(6):  # ASE writes id=00001 as a number
+        text = text.replace(f" id={number} ", f' id="{number:05d}" ')
+    crystals.write_text(text)
+    (path,) = run_shards(folder, 1)
+    table = pd.read_csv(path, dtype=str)
+    assert table["status"].tolist()[:4] == ["ok", "bad_cell", "bad_cell", "ok"]
+    assert table["formula"][1] == "CsCl"
+    assert table["valid"].tolist()[1:3] == ["False", "False"]
 
 
 def test_shards_of_another_run_are_refused(folder: Path) -> None:

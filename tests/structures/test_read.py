@@ -53,6 +53,24 @@ def test_without_ids_rows_are_numbered(tmp_path):
     assert [row.material_id for row in read_rows(path)] == ["row1", "row2"]
 
 
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
+def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path, name):
+    """Spreadsheets write one; the column after it would not be found, and the crystals would lose their names."""
+    content = table(tmp_path / "plain.csv", [("mp-1", rock_salt())], ("material_id", "cif")).read_bytes()
+    marked = b"\xef\xbb\xbf" + content
+    (tmp_path / name).write_bytes(gzip.compress(marked) if name.endswith(".gz") else marked)
+    assert [row.material_id for row in read_rows(tmp_path / name)] == ["mp-1"]
+
+
+def test_a_byte_order_mark_in_a_cif_or_json(tmp_path):
+    (tmp_path / "a.cif").write_bytes(b"\xef\xbb\xbf" + rock_salt().encode())
+    structure = {"salt": to_structure(SALT).as_dict()}
+    (tmp_path / "a.json").write_bytes(b"\xef\xbb\xbf" + json.dumps(structure).encode())
+    for name in ("a.cif", "a.json"):
+        ((_, crystal),) = read_structures(tmp_path / name)
+        assert isinstance(crystal, RawCrystal), crystal
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

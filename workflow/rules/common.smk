@@ -1,5 +1,6 @@
 # What all rules use: the checked configuration, its sections as parameters, shards.
 import dataclasses
+import os
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from symmcd.errors import SymmcdError
 
 try:
     CONFIG = config_file.read_config(config)  # names the key and the nearest known one
+    config_file.check_together(CONFIG)
 except SymmcdError as error:
     raise WorkflowError(f"config: {error}") from None
 config = config_file.as_values(CONFIG)  # with all defaults, and numbers that --config hands over as text as numbers
@@ -44,10 +46,10 @@ onstart:
     stop_without_gpu()
 
 
-def settings(section):
-    """The settings of one section as JSON, for `params`; a change reruns its stage and what follows."""
+def settings(section, *names):
+    """The settings of one section, or some of them, as JSON for `params`; a change reruns its stage and what follows."""
     # a function, as braces in a plain string pass for wildcards
-    return lambda wildcards: config_file.as_json(CONFIG[section])
+    return lambda wildcards: config_file.as_json(CONFIG[section], names)
 
 
 def settings_of_one_predictor(wildcards):
@@ -68,9 +70,30 @@ def shards(stage, pattern):
     return expand(pattern, shard=range(getattr(SHARDS, stage)))
 
 
+def threads_at_most(most, at_once=1):
+    """Threads of a job of which `at_once` run beside each other."""
+    try:
+        return max(1, min(most, workflow.cores // at_once))
+    except WorkflowError:  # on a cluster there is no total number of cores; jobs do not share a machine
+        return most
+
+
 def sources(*packages):
     """Our own code, as input where a rerun is cheap; Snakemake does not see what a shell command imports."""
     return sorted(str(path) for package in packages for path in Path("src/symmcd", package).glob("*.py"))
+
+
+def files_at(place, *endings):
+    """The file, or the files of a folder, that a setting names, as input; nothing of a name such as `mp20`.
+
+    What is not there is left to the stage, which says so; what lies in this run's own results is no input of it.
+    """
+    path = Path(os.path.expandvars(place)).expanduser()
+    if not place or path.resolve().is_relative_to(Path(RUN.results).resolve()):
+        return []
+    if path.is_dir():
+        return sorted(str(file) for file in path.rglob("*") if file.is_file() and file.name.lower().endswith(endings))
+    return [str(path)] if path.is_file() else []
 
 
 def stop_without_gpu():

@@ -2,6 +2,8 @@
 
 
 rule download:
+    input:
+        source=files_at(CONFIG["data"].source, ".csv", ".csv.gz", ".cif"),
     output:
         expand("<results>/raw/{split}.csv.gz", split=SPLITS),
         "<results>/raw/source.json",

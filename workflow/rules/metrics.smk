@@ -35,11 +35,11 @@ rule fingerprint:
         "../envs/evaluation.yaml"
     threads: 8
     params:
-        seconds=CONFIG["score"].fingerprint_seconds,  # the only setting of this section that it depends on
+        settings=settings("score", "fingerprint_seconds"),  # the only one of this section that it depends on
     shell:
         # cache.sqlite beside the output is no output: it outlives a rerun, and both rules add to it
         "symmcd fingerprint {input.units} {output} --workers {threads}"
-        " --set score.fingerprint_seconds={params.seconds} 2>&1 | tee {log}"
+        " --settings {params.settings:q} 2>&1 | tee {log}"
 
 
 use rule fingerprint as fingerprint_test with:

@@ -16,6 +16,7 @@ rule predictor_variant:
         train="<results>/asymmetric_units/train.npz",
         val="<results>/asymmetric_units/val.npz",
         test="<results>/asymmetric_units/test.npz",
+        theirs=lambda wildcards: files_at(PREDICTOR.cdvae, "") if wildcards.variant == "cdvae" else [],
     output:
         weights="<results>/predictor/{variant}.safetensors",
         about="<results>/predictor/{variant}.json",
@@ -25,7 +26,7 @@ rule predictor_variant:
         "<benchmarks>/predictor_variant/{variant}.tsv"
     conda:
         "../envs/evaluation.yaml"
-    threads: max(1, min(8, workflow.cores // 2))
+    threads: threads_at_most(8, at_once=2)
     resources:
         gpu=GPUS,
     params:

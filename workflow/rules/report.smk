@@ -33,7 +33,8 @@ rule report:
         directory=subpath(output[0], parent=True),
         results=subpath(output[0], ancestor=2),
         seed=RUN.seed,
+        table_5="" if TABLE_5 else "--no-table-5",  # what an earlier configuration made is not of this run
         settings=settings("report"),
     shell:
-        "symmcd report {params.results} {params.directory} --seed {params.seed} --settings {params.settings:q}"
-        " > {log} 2>&1"
+        "symmcd report {params.results} {params.directory} --seed {params.seed} {params.table_5}"
+        " --settings {params.settings:q} > {log} 2>&1"

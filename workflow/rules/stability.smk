@@ -104,7 +104,7 @@ rule sun:
         "<benchmarks>/sun/sun.tsv"
     conda:
         "../envs/evaluation.yaml"
-    threads: min(8, workflow.cores)
+    threads: threads_at_most(8)
     params:
         settings=settings("sun"),
     shell:

@@ -19,7 +19,7 @@ rule train_part:
         part=r"wyckoff(_\d+)?",
     conda:
         "../envs/torch.yaml"
-    threads: max(1, min(8, workflow.cores // 2))
+    threads: threads_at_most(8, at_once=2)
     resources:
         gpu=GPUS,
     params:
@@ -53,6 +53,7 @@ rule train:
             part=PARTS,
             file=["weights.safetensors", "losses.csv"],
         ),
+        weights=files_at(CONFIG["training"].weights),
     output:
         denoiser="<results>/training/seed{seed}/denoiser.safetensors",
         losses="<results>/training/seed{seed}/losses.csv",

@@ -7,9 +7,11 @@ different thousandths, and one order parameter that depends on the order of equa
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import itertools
 import sqlite3
+import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -207,34 +209,47 @@ def fingerprint_set(
 class Cache:
     """Fingerprints by content hash in an SQLite file, which several jobs may use at once; none without a path.
 
+    The file is locked for the moment of a write only: results wait in memory for the next one, a second later.  Where
+    it cannot be read or written any more, that is said once and the work goes on without it.
+
     Raises:
-        InputError: the file is damaged or cannot be written.
+        InputError: the file is no such cache or cannot be made.
     """
 
-    KEPT_EVERY = 50  # results lost at most by a kill
+    SECONDS = 1.0  # between two writes
+    PATIENCE = 60.0  # seconds to wait for another job's write
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._new = itertools.count(1)
+        self._waiting: list[tuple[bytes, str, str, bytes | None]] = []
+        self._written = time.monotonic()
+        self._connection: sqlite3.Connection | None = None
+        if path is None:
+            return
         try:
-            if path is not None:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(path if path is not None else ":memory:", timeout=60)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(path, timeout=self.PATIENCE)
             self._connection.execute(
                 "CREATE TABLE IF NOT EXISTS fingerprint"
                 " (key BLOB PRIMARY KEY, status TEXT NOT NULL, detail TEXT NOT NULL, value BLOB) WITHOUT ROWID"
             )
         except (OSError, sqlite3.Error) as error:
+            if getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                self._give_up(error)
+                return
             raise InputError(f"{path}: cannot be used as a cache ({error}); delete it or choose another") from None
 
     def get(self, key: bytes) -> Outcome | None:
         """What is known of a crystal."""
+        if self._connection is None:
+            return None
         try:
             found = self._connection.execute(
                 "SELECT status, detail, value FROM fingerprint WHERE key = ?", (key,)
             ).fetchone()
         except sqlite3.Error as error:
-            raise InputError(f"{self._path}: damaged ({error}); delete it") from None
+            self._give_up(error)
+            return None
         if found is None:
             return None
         status, detail, value = found
@@ -242,17 +257,35 @@ class Cache:
 
     def put(self, key: bytes, outcome: Outcome) -> None:
         """Keep an outcome; time limits and crashes depend on the machine and are not kept."""
-        if outcome.status in ("timed_out", "crashed"):
+        if self._connection is None or outcome.status in ("timed_out", "crashed"):
             return
         value = None if outcome.value is None else outcome.value.astype("<f8").tobytes()
-        row = (key, outcome.status, outcome.detail, value)
-        self._connection.execute("INSERT OR REPLACE INTO fingerprint VALUES (?, ?, ?, ?)", row)
-        if next(self._new) % self.KEPT_EVERY == 0:
-            self._connection.commit()
+        self._waiting.append((key, outcome.status, outcome.detail, value))
+        if time.monotonic() - self._written >= self.SECONDS:
+            self._write()
+
+    def _write(self) -> None:
+        if self._connection is None:
+            return
+        try:
+            with self._connection:  # a transaction
+                self._connection.executemany("INSERT OR REPLACE INTO fingerprint VALUES (?, ?, ?, ?)", self._waiting)
+        except sqlite3.Error as error:
+            self._give_up(error)
+        self._waiting, self._written = [], time.monotonic()
+
+    def _give_up(self, error: Exception) -> None:
+        print(f"{self._path}: no cache any more ({error}); fingerprints are computed without it", file=sys.stderr)
+        with contextlib.suppress(sqlite3.Error):
+            if self._connection is not None:
+                self._connection.close()
+        self._connection = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._connection.commit()
-        self._connection.close()
+        if self._connection is not None and self._waiting:
+            self._write()
+        if self._connection is not None:
+            self._connection.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +76,10 @@ TABLE_5 = (
 )
 PUBLISHED_5: dict[str, tuple[Value, ...]] = {"DimeNet++ (paper)": (0.0214, 0.0212, 0.0711, 0.0490)}
 PAPER_SAMPLE = 10_000
+LATEX = str.maketrans(
+    {c: f"\\{c}" for c in "_&%#${}"} | {"\\": "\\textbackslash{}", "^": "\\^{}", "~": "\\~{}", "–": "--"}
+)
+"""Characters with a meaning of their own in LaTeX, and what prints them."""
 
 
 def table_1(rows: Iterable[Mapping[str, Any]]) -> tuple[str, str]:
@@ -90,6 +95,8 @@ def table_1(rows: Iterable[Mapping[str, Any]]) -> tuple[str, str]:
         "Canonical: letters up to the choice of origin and axes (the group's normaliser). Counts grow with the number"
         f" of crystals; the paper's are of {PAPER_SAMPLE:,}."
     )
+    if ("templates_in_train", "paper") not in found:
+        note += " – : not computed, for want of training crystals."
     return _tables(TABLE_1, PUBLISHED_1, ours, note)
 
 
@@ -206,6 +213,10 @@ def markdown_row(cells: Sequence[str]) -> str:
 
 
 def latex_row(cells: Sequence[str]) -> str:
-    """A line of a LaTeX table."""
-    escaped = [cell.replace("%", "\\%").replace("#", "\\#").replace("–", "--") for cell in cells]
-    return f"{' & '.join(escaped)} \\\\"
+    """A line of a LaTeX table; what stands between two $ is mathematics, all else is text."""
+    return f"{' & '.join(map(_latex, cells))} \\\\"
+
+
+def _latex(cell: str) -> str:
+    parts = re.split(r"(\$[^$]*\$)", cell)
+    return "".join(part if i % 2 else part.translate(LATEX) for i, part in enumerate(parts))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,8 @@ from symmcd.report import content_figures, run_figures
 from symmcd.report.explain import METRICS, PUBLICATION, SUN, Metric, label_html, published, sentence, shown, verdict
 from symmcd.report.load import SUN_RATES, Results, draw_of
 from symmcd.report.page import Section, Table, Text, place
+from symmcd.report.published_hull import PUBLISHED_HULL, main_row
+from symmcd.report.published_hull import told as told_of_rate
 from symmcd.report.run_figures import Rate
 from symmcd.report.sections import sizes, told
 
@@ -47,15 +48,20 @@ def glance(results: Results) -> Section:
     for name in (*GLANCE, *([predicted] if (results.summary["metric"] == predicted).any() else [])):
         row = results.metric(name)
         how = f"protocol {row['protocol']}"
-        rows.append(_glance_row(METRICS[name], row, ("value", "low", "high"), how, results.floor(name)))
+        beside = published(METRICS[name]), verdict(METRICS[name], row["low"], row["high"], results.floor(name))
+        rows.append(_glance_row(METRICS[name], row, ("value", "low", "high"), how, beside))
     row = main_protocol(results)
-    rows += [_glance_row(SUN[name], row, (name, f"{name}_low", f"{name}_high"), describe(row)) for name in SUN_RATES]
+    for name in SUN_RATES:
+        columns = (name, f"{name}_low", f"{name}_high")
+        beside = told_of_rate(SUN[name], row, row[columns[1]], row[columns[2]])
+        rows.append(_glance_row(SUN[name], row, columns, describe(row), beside))
     table = Table(
         caption=Markup(
             "This run with 95 % intervals, beside the value <span class='published'>published for SymmCD</span>"
             " (Levy et al., ICLR 2025; MP-20, 10,000 crystals, 1,000 for stability). Under that: better or worse where"
             " this run's interval leaves it out, “no difference shown” where it does not; “published is below real"
-            " crystals” where as many test crystals score more against the test set, so that nothing can be compared."
+            " crystals” where as many test crystals score more against the test set, so that nothing can be compared;"
+            " “other hull” where stability is measured over another one than the published."
         ),
         head=("", "this run", "95 % interval", "n", Markup("<span class='published'>published</span>")),
         rows=rows,
@@ -66,22 +72,20 @@ def glance(results: Results) -> Section:
 
 
 def _glance_row(
-    metric: Metric, row: Any, columns: tuple[str, str, str], how: str, floor: float = math.nan
+    metric: Metric, row: Any, columns: tuple[str, str, str], how: str, beside: tuple[str, str]
 ) -> Sequence[Text]:
     at, low, high = (row[name] for name in columns)
     value, interval = shown(at, low, high, metric.unit)
     label = Markup("{}<small>{} <i>{}.</i></small>").format(
         label_html(metric), metric.sentence, how[0].upper() + how[1:]
     )
-    paper = Markup("<span class='published'>{}</span><small>{}</small>").format(
-        published(metric) or "–", verdict(metric, low, high, floor)
-    )
+    paper = Markup("<span class='published'>{}</span><small>{}</small>").format(beside[0] or "–", beside[1])
     return (label, value, interval, f"{int(row['n']):,}", paper)
 
 
 def main_protocol(results: Results) -> Any:
-    """The row of sun.csv that stands first: the one compared with the published rates."""
-    return results.sun.iloc[0]
+    """The row of sun.csv that is compared with the published rates."""
+    return main_row(results.sun)
 
 
 def describe(row: Any) -> str:
@@ -96,7 +100,7 @@ def comparability(results: Results) -> Text:
     points = [
         f"{len(results.generated):,} crystals were generated here, 10,000 there",
         f"{int(row['n']):,} were judged for stability here, 1,000 there",
-        f"the hull here is “{row['hull']}”, there that of the Materials Project from matbench-discovery{threshold}",
+        f"the hull here is “{row['hull']}”, there that of the Materials Project from {PUBLISHED_HULL}{threshold}",
         f"training crystals here are {len(results.train):,} of “{results.source['source']}”, there 27,136 of MP-20",
     ]
     return Markup(
@@ -140,9 +144,13 @@ def validity(results: Results, folder: Path) -> Section:
 
 
 def rate(metric: Metric, row: Any, columns: tuple[str, str, str]) -> Rate:
-    """A percentage, its interval and the published value, from the columns of a table's row."""
+    """A percentage, its interval and the published value, from the columns of a table's row.
+
+    None is published of stability at another threshold than 0.
+    """
     value, low, high = (float(row[name]) for name in columns)
-    return Rate(metric.label, value, low, high, float(metric.paper.replace(",", "")) if metric.paper else None)
+    paper = metric.paper.replace(",", "") if row.get("threshold", 0) == 0 else ""
+    return Rate(metric.label, value, low, high, float(paper) if paper else None)
 
 
 def _summary_row(row: Any) -> Sequence[Text]:

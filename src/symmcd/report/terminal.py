@@ -8,6 +8,8 @@ from pathlib import Path
 
 from symmcd.report.explain import METRICS, SUN, published, shown, verdict
 from symmcd.report.load import MORE_RATES, SUN_RATES, draw_of, floor_of, read_summary, read_sun
+from symmcd.report.published_hull import OTHER, PUBLISHED_HULL, main_row
+from symmcd.report.published_hull import told as told_of_rate
 
 DETAILS = ("agreement_", "resolvable_")  # metrics for the report only
 
@@ -34,13 +36,13 @@ def terminal_summary(results: Path) -> str:
             told = [published(metric), verdict(metric, row["low"], row["high"], floor)]
         told = told if compared else []
         rows.append([label, *shown(row["value"], row["low"], row["high"], unit), f"{int(row['n']):,}", *told])
-    for i, (_, row) in enumerate(sun.iterrows()):
+    main = main_row(sun)
+    for place, row in sun.iterrows():
         rows.append([""] * len(head))
         rows.append([f"hull {row['hull']}, {row['threshold']:g} eV/atom [{row['protocol']}]{draw_of(row)}"])
         for name in (*SUN_RATES, *(name for name in MORE_RATES if name in sun)):
             low, high = row[f"{name}_low"], row[f"{name}_high"]
-            # the published protocol stands first
-            told = [published(SUN[name]), verdict(SUN[name], low, high)] if i == 0 else ["", ""]
+            told = list(told_of_rate(SUN[name], row, low, high)) if place == main.name else ["", ""]
             told = told if compared else []
             spread = f" (sd of draws {row[f'{name}_sd']:.1f})" if row.get("draw") == "all" else ""
             label = f"  {SUN[name].label}{spread}"
@@ -53,6 +55,8 @@ def terminal_summary(results: Path) -> str:
     rows.append(
         ["beside it: whether the 95 % interval leaves the published value out, which comes without an interval"]
     )
+    if main["threshold"] == 0 and main["hull"] != PUBLISHED_HULL:
+        rows.append([f"{OTHER}: published rates are over that of {PUBLISHED_HULL}, and not judged beside these"])
     return columns(rows)
 
 

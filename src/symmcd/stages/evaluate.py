@@ -56,8 +56,8 @@ def evaluate(
     Args:
         structures: pymatgen structures, by name if a mapping.
         reference: set that distributions and coverage are measured against, for example the test set.
-        train: set that templates are compared with and composition fingerprints are scaled on (`reference` where not
-            given), and that novelty is measured against (left out where not given).
+        train: set that templates and novelty are measured against, both left out where it is not given, and that
+            composition fingerprints are scaled on (`reference` where not given).
         settings: tolerances and limits.
         seed: of the random sample of the distribution metrics.
         workers: processes for fingerprints, which are computed with a reference only; 0 = one a core.
@@ -82,7 +82,7 @@ def run(
     """Evaluate a file or folder of crystals; write per_crystal.csv, summary.csv and the paper's tables into `output`.
 
     Args:
-        path: whatever `read_structures` reads.
+        path: whatever `read_structures` reads, or a folder that `symmcd generate` wrote.
         output: folder.
         reference: asymmetric units to compare with.
         settings: tolerances and limits.
@@ -95,6 +95,7 @@ def run(
     """
     held_out = read_units(reference) if reference is not None else None
     known = read_units(train) if train is not None else None
+    path = _whole_set(path)
     crystals = [(name, c if isinstance(c, StructureError) else to_structure(c)) for name, c in read_structures(path)]
     _tell_of_others(path)
     cache = cache or output / "fingerprints.sqlite"
@@ -106,6 +107,16 @@ def run(
     for file in [*written, *write_tables(output, rows)]:
         print(f"wrote {file}")
     print(f"{len(result.table)} crystals, {len(result.summary)} metrics")
+
+
+def _whole_set(path: Path) -> Path:
+    """The file with the crystals of a folder without CIFs, such as `symmcd generate` writes of more than 300."""
+    if path.is_dir() and not any(p.suffix.lower() == ".cif" for p in path.rglob("*")):
+        for name in ("crystals.extxyz", "cif.zip"):
+            if (path / name).is_file():
+                print(f"no .cif in {path}: {name} in it is read")
+                return path / name
+    return path
 
 
 def _tell_of_others(path: Path) -> None:
@@ -139,14 +150,13 @@ def _evaluate(
             progress.advance(1)
     table = pd.DataFrame(rows, columns=[*COLUMNS, "template"]).astype(dict.fromkeys(WHOLE, "Int64"))
     table["template_canonical"] = [None if pd.isna(t) else canonical_template(t) for t in table["template"]]
-    known = train if train is not None else reference
     covered = None
-    if reference is not None and known is not None:
+    if reference is not None:
         workers = workers or cores()
         ours = _fingerprints(crystals, cache, workers, settings.fingerprint_seconds)
         with Progress(len(reference), 0, "fingerprints of the reference") as progress:
             theirs = fingerprints_of_units(reference, cache, workers, settings.fingerprint_seconds, progress.advance)
-        scale = Scale.of(composition_fingerprints(element_counts(known)))
+        scale = Scale.of(composition_fingerprints(element_counts(reference if train is None else train)))
         covered = coverage(ours, theirs, scale, settings.structure_cutoff, settings.composition_cutoff)
         add_coverage(table, ours, covered)
     own = None
@@ -154,7 +164,7 @@ def _evaluate(
         own = _originality(table, crystals, train, settings, seed, workers or cores())
     summary = summarise_set(
         table,
-        templates(known) if known is not None else None,
+        templates(train) if train is not None else None,
         Reference.of(reference) if reference is not None else None,
         settings.distribution_sample,
         seed,

@@ -26,6 +26,7 @@ from symmcd.structures.read import PROPERTIES, Row, read_rows
 from symmcd.structures.symmetry import StandardCell, SymmetryError, reduce_cells, standard_cell
 
 CHUNK = 250  # crystals a task: long enough for the vectorised part, short enough for an even load
+SHOWN = 10  # rejects in an error
 
 
 @dataclass(frozen=True)
@@ -38,28 +39,40 @@ class Reject:
     detail: str
 
 
-def run(raw: Path, units: Path, rejects: Path, settings: ReduceSettings) -> None:
+def run(raw: Path, units: Path, rejects: Path, settings: ReduceSettings, workers: int = 0) -> None:
     """Reduce every crystal of a table; write the units, and a csv of rejected rows with their reasons.
+
+    Args:
+        raw: csv with a column ``cif``.
+        units: asymmetric units, npz.
+        rejects: csv; where too many rows are rejected, ``…_too_many_rejects.csv`` beside it.
+        settings: tolerance and limits.
+        workers: processes; 0 = one a core.
 
     Raises:
         InputError: an unreadable or empty table, or more rejects than `settings.max_rejected_share`.
     """
+    # no output of the rule: those are deleted when it fails
+    too_many = rejects.with_name(f"{units.stem}_too_many_rejects.csv")
     parts, rejected, total = [], [], 0
-    for part, bad, count in _reduced(_chunked(read_rows(raw), CHUNK), settings):
+    for part, bad, count in _reduced(_chunked(read_rows(raw), CHUNK), settings, workers):
         parts.append(part)
         rejected.extend(bad)
         total += count
-    write_rejects(rejects, rejected)
     if total == 0:
         raise InputError(f"{raw}: no rows; expected a csv with the columns material_id and cif")
     reasons = ", ".join(f"{reason} {count}" for reason, count in Counter(r.reason for r in rejected).most_common())
     if len(rejected) > settings.max_rejected_share * total:
-        first = rejected[0]
+        write_rejects(too_many, rejected)
+        first = sorted(rejected, key=lambda r: r.row)[:SHOWN]
         raise InputError(
             f"{raw}: {len(rejected)} of {total} rows rejected ({reasons}), more than reduce.max_rejected_share = "
-            f"{settings.max_rejected_share:g}. First: row {first.row} ({first.material_id}): {first.detail}. "
-            f"All of them: {rejects}"
+            f"{settings.max_rejected_share:g}. "
+            + "".join(f"\n  row {r.row} ({r.material_id}): {r.reason}: {r.detail}" for r in first)
+            + f"\nAll of them: {too_many}"
         )
+    too_many.unlink(missing_ok=True)
+    write_rejects(rejects, rejected)
     result = AsymmetricUnits.concatenate(parts)
     write_units(units, result)
     groups = len(np.unique(result.space_group))
@@ -81,11 +94,11 @@ def _chunked(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
 
 
 def _reduced(
-    chunks: Iterator[list[Row]], settings: ReduceSettings
+    chunks: Iterator[list[Row]], settings: ReduceSettings, workers: int
 ) -> Iterator[tuple[AsymmetricUnits, list[Reject], int]]:
     """Chunks reduced in order, by as many processes as asked."""
     work = partial(reduce_chunk, symprec=settings.symprec, max_orbits=settings.max_orbits, max_atoms=settings.max_atoms)
-    workers = settings.workers or len(os.sched_getaffinity(0))
+    workers = workers or len(os.sched_getaffinity(0))
     if workers == 1:
         yield from map(work, chunks)
         return

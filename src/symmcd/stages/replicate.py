@@ -13,8 +13,7 @@ from symmcd.crystallography.orbit import replicate_flat
 from symmcd.diffusion.samples import read_samples
 from symmcd.errors import InputError
 from symmcd.settings import ReplicateSettings
-from symmcd.storage import write_units
-from symmcd.structures.write import write_cifs, write_extxyz
+from symmcd.structures.write import write_crystals
 
 
 def run(samples: Sequence[Path], output_dir: Path, settings: ReplicateSettings) -> None:
@@ -31,11 +30,7 @@ def run(samples: Sequence[Path], output_dir: Path, settings: ReplicateSettings) 
             f"{', '.join(map(str, samples)) or 'no shards given'}: no sampled crystals; sampling.number must be above 0"
         )
     crystals = replicate_flat(units)
-    write_units(output_dir / "units.npz", units)
-    write_extxyz(output_dir / "crystals.extxyz", crystals, units)
-    cifs = output_dir / ("cif" if len(units) <= settings.cif_folder_limit else "cif.zip")
-    write_cifs(cifs, crystals, units)
-    for path in (output_dir / "units.npz", output_dir / "crystals.extxyz", cifs):
+    for path in write_crystals(output_dir, crystals, units, settings.cif_folder_limit):
         print(f"wrote {path} ({len(units)} crystals)")
 
 

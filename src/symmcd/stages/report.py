@@ -15,7 +15,7 @@ from symmcd.report.terminal import terminal_summary
 from symmcd.settings import ReportSettings
 
 
-def run(results: Path, output_dir: Path, settings: ReportSettings, seed: int) -> None:
+def run(results: Path, output_dir: Path, settings: ReportSettings, seed: int, *, table_5: bool = True) -> None:
     """Write ``index.html`` and ``figures/`` into `output_dir`, and print the table of results.
 
     Args:
@@ -23,6 +23,8 @@ def run(results: Path, output_dir: Path, settings: ReportSettings, seed: int) ->
         output_dir: usually ``results/report``.
         settings: title, and how many crystals to draw.
         seed: of the training whose losses are shown, and of the choice of the drawn crystals.
+        table_5: False where this run has no Table 5: one of an earlier run is then removed, or `symmcd compare` and
+            the next report would show it.
 
     Raises:
         InputError: a file is missing or cannot be used; the message names the stage that writes it.
@@ -30,12 +32,15 @@ def run(results: Path, output_dir: Path, settings: ReportSettings, seed: int) ->
     run = load(results, seed)
     figures = output_dir / "figures"
     ours = Run("this run", run.summary.to_dict("records"), run.sun.to_dict("records"))
-    table_5 = read_table_5(results)
+    if not table_5:
+        for suffix in ("csv", "md", "tex"):
+            (results / f"predictor/table5.{suffix}").unlink(missing_ok=True)
+    predictors = read_table_5(results)
     drawn, turned = run_section.choose(run, settings.drawn_crystals, settings.viewer_crystals, seed)
     contents = [
         run_section.run(run),
         judgement.glance(run),
-        paper_section(paper_tables([ours], floors=True), [] if table_5 is None else [predictor_table(table_5)]),
+        paper_section(paper_tables([ours], floors=True), [] if predictors is None else [predictor_table(predictors)]),
         run_section.crystals(run, figures, drawn, seed, in_viewer=len(turned)),
         sections.symmetry(run, figures),
         sections.template_section(run, figures),
@@ -57,6 +62,8 @@ def run(results: Path, output_dir: Path, settings: ReportSettings, seed: int) ->
     pages = [output_dir / "index.html"]
     if settings.viewer_crystals:
         pages.append(run_section.viewer(run, output_dir, turned, seed))
+    else:
+        (output_dir / "viewer.html").unlink(missing_ok=True)  # of an earlier run
     print(terminal_summary(results))
     print()
     for page, number in zip(pages, (len(run.generated), len(turned)), strict=False):

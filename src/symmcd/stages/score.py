@@ -7,10 +7,13 @@ import dataclasses
 import hashlib
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
-from pymatgen.core import Structure
+import numpy as np
+from ase import Atoms
+from pymatgen.core import Composition, Structure
 
-from symmcd.metrics.crystal_scores import COLUMNS, score
+from symmcd.metrics.crystal_scores import COLUMNS, FLAT, score, unscored
 from symmcd.settings import ScoreSettings
 from symmcd.stability.journal import Journal, Progress
 from symmcd.storage import atomic_path
@@ -35,8 +38,7 @@ def run(crystals: Path, output: Path, shard: int, shards: int, settings: ScoreSe
         for frame in frames:
             if frame.info["id"] in finished:
                 continue
-            structure = Structure(frame.cell.array, frame.numbers.tolist(), frame.positions, coords_are_cartesian=True)
-            row = score(structure, int(frame.info["space_group"]), settings.symprec, settings.smact_seconds)
+            row = _row(frame, settings)
             journal.append({"id": frame.info["id"], **row})
             progress.advance(1, row["formula"])
     rows = sorted(journal.done, key=lambda row: row["id"])
@@ -47,3 +49,14 @@ def run(crystals: Path, output: Path, shard: int, shards: int, settings: ScoreSe
     journal.remove()
     statuses = ", ".join(f"{status} {count}" for status, count in Counter(row["status"] for row in rows).most_common())
     print(f"wrote {output} ({len(rows)} crystals: {statuses or 'none'})")
+
+
+def _row(frame: Atoms, settings: ScoreSettings) -> dict[str, Any]:
+    """Scores of a frame; a flat cell has no fractional coordinates to make a structure of."""
+    space_group = int(frame.info["space_group"])
+    volume = abs(np.linalg.det(frame.cell.array))
+    if not volume >= FLAT:  # nan is not above either
+        formula = Composition(frame.get_chemical_formula()).reduced_formula
+        return unscored("bad_cell", space_group, formula, f"volume {volume:.3g} Å³")
+    structure = Structure(frame.cell.array, frame.numbers.tolist(), frame.positions, coords_are_cartesian=True)
+    return score(structure, space_group, settings.symprec, settings.smact_seconds)

@@ -94,7 +94,7 @@ def cif_rows(folder: Path) -> Iterator[Row]:
 def _crystals(files: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, str]]:
     """Name and CIF text of each crystal of named CIF files."""
     for name, content in files:
-        text = content.decode("utf-8", errors="replace")  # in comments and names; no number has such a character
+        text = content.decode("utf-8-sig", errors="replace")  # in comments and names; no number has such a character
         try:
             blocks = split_crystals(text)
         except StructureError:
@@ -106,10 +106,10 @@ def _crystals(files: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, str]]:
 
 
 def open_text(path: Path) -> io.TextIOBase:
-    """A text file, unpacked if its name ends in .gz."""
+    """A text file, unpacked if its name ends in .gz, without a byte order mark."""
     if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8", newline="")
-    return path.open(encoding="utf-8", newline="")
+        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+    return path.open(encoding="utf-8-sig", newline="")
 
 
 def read_structures(path: Path) -> list[tuple[str, RawCrystal | StructureError]]:

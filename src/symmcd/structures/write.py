@@ -92,15 +92,7 @@ def write_crystals(folder: Path, crystals: Crystals, units: AsymmetricUnits, cif
     """
     write_units(folder / "units.npz", units)
     write_extxyz(folder / "crystals.extxyz", crystals, units)
-    cifs, stale = folder / "cif", folder / "cif.zip"
-    if len(units) > cif_folder_limit:
-        cifs, stale = stale, cifs
-    write_cifs(cifs, crystals, units)
-    if stale.is_dir():
-        shutil.rmtree(stale)
-    else:
-        stale.unlink(missing_ok=True)
-    return [folder / "units.npz", folder / "crystals.extxyz", cifs]
+    return [folder / "units.npz", folder / "crystals.extxyz", write_cif_set(folder, crystals, units, cif_folder_limit)]
 
 
 def write_cifs(target: Path, crystals: Crystals, units: AsymmetricUnits) -> None:
@@ -114,11 +106,7 @@ def write_cifs(target: Path, crystals: Crystals, units: AsymmetricUnits) -> None
     if target.suffix == ".zip":
         write_zip(target, cifs(crystals, units))
         return
-    foreign = [path.name for path in target.glob("*") if path.suffix != ".cif"] if target.is_dir() else []
-    if foreign:
-        raise InputError(
-            f"{target}: holds {foreign[0]}, which is no CIF of ours; choose another folder, or empty this one"
-        )
+    _only_cifs(target)
     building = target.with_name(f".{target.name}.tmp")
     try:
         shutil.rmtree(building, ignore_errors=True)
@@ -139,6 +127,33 @@ def write_zip(target: Path, files: Iterable[tuple[str, str]]) -> None:
     with atomic_path(target) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in files:
             archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), text, zipfile.ZIP_DEFLATED)
+
+
+def write_cif_set(folder: Path, crystals: Crystals, units: AsymmetricUnits, limit: int) -> Path:
+    """``cif/`` in `folder`, or beyond `limit` crystals ``cif.zip``, in place of either; its path.
+
+    Raises:
+        InputError: as `write_cifs`.
+    """
+    one, other = folder / "cif", folder / "cif.zip"
+    if len(units) > limit:
+        one, other = other, one
+        _only_cifs(other)
+    write_cifs(one, crystals, units)
+    if other.is_dir():
+        shutil.rmtree(other)
+    else:
+        other.unlink(missing_ok=True)
+    return one
+
+
+def _only_cifs(folder: Path) -> None:
+    """Raise where a folder that is to be replaced holds other files than CIFs."""
+    foreign = [path.name for path in folder.glob("*") if path.suffix != ".cif"] if folder.is_dir() else []
+    if foreign:
+        raise InputError(
+            f"{folder}: holds {foreign[0]}, which is no CIF of ours; choose another folder, or empty this one"
+        )
 
 
 def cifs(crystals: Crystals, units: AsymmetricUnits) -> Iterator[tuple[str, str]]:

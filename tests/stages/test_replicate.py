@@ -1,0 +1,43 @@
+"""The stage ``replicate``: what it leaves in its folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.structures.random_units import random_units
+
+from symmcd.crystallography.wyckoff import wyckoff_table
+from symmcd.diffusion.samples import Samples, write_samples
+from symmcd.errors import InputError
+from symmcd.settings import ReplicateSettings
+from symmcd.stages import replicate
+
+
+@pytest.fixture
+def shard(tmp_path: Path) -> Path:
+    units = random_units([1, 62, 225])
+    codes = wyckoff_table().site_symmetry[units.wyckoff]
+    samples = Samples(
+        np.arange(len(units)), units.space_group, units.lattice, units.start, units.element, units.position, codes
+    )
+    write_samples(tmp_path / "shard0.npz", samples)
+    return tmp_path / "shard0.npz"
+
+
+def test_one_form_of_the_cifs_takes_the_place_of_the_other(shard: Path, tmp_path: Path) -> None:
+    """A run of fewer or more crystals must not leave the CIFs of the one before beside its own."""
+    out = tmp_path / "crystals"
+    for limit, there in ((3, "cif"), (2, "cif.zip"), (3, "cif")):
+        replicate.run([shard], out, ReplicateSettings(cif_folder_limit=limit))
+        assert sorted(path.name for path in out.iterdir()) == sorted(["units.npz", "crystals.extxyz", there])
+    assert len(list((out / "cif").iterdir())) == 3
+
+
+def test_a_folder_with_other_files_is_not_removed(shard: Path, tmp_path: Path) -> None:
+    (tmp_path / "crystals/cif").mkdir(parents=True)
+    (tmp_path / "crystals/cif/notes.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"cif: holds notes\.txt, which is no CIF of ours"):
+        replicate.run([shard], tmp_path / "crystals", ReplicateSettings(cif_folder_limit=2))
+    assert (tmp_path / "crystals/cif/notes.txt").exists()
