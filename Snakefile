@@ -51,5 +51,6 @@ rule all:
     input:
         "<results>/sun.csv",
         "<results>/candidates.csv",
+        "<results>/candidates.zip",
         "<results>/report/index.html",
         TABLE_5,
