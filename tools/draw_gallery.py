@@ -1,4 +1,4 @@
-"""Draw README's picture: valid crystals of a finished run, lowest above the hull first.
+"""Draw README's picture: valid candidates without doubts of a finished run, relaxed, lowest above the hull first.
 
 python tools/draw_gallery.py results-cpu docs/images/generated.png
 """
@@ -6,24 +6,28 @@ python tools/draw_gallery.py results-cpu docs/images/generated.png
 from __future__ import annotations
 
 import sys
+import zipfile
 from pathlib import Path
 
 import pandas as pd
+from pymatgen.core import Structure
 
+import symmcd
 from symmcd.report.crystal_drawing import write_gallery
-from symmcd.storage import read_units
+
+NUMBER = 6
 
 
 def main() -> None:
     results, picture = Path(sys.argv[1]), Path(sys.argv[2])
-    units = read_units(results / "crystals/units.npz")
-    scores = pd.read_csv(results / "metrics/per_crystal.csv", dtype={"id": str})
-    hull = pd.read_csv(results / "hull.csv", dtype={"id": str}, keep_default_na=False, na_values=[""])
-    valid = set(scores["id"][scores["valid"]])
-    order = [name for name in hull.sort_values("e_above_hull_relaxed")["id"] if name in valid]
-    rows = {name: row for row, name in enumerate(units.label)}
-    write_gallery(picture, [units[rows[name]] for name in order[:6]], columns=6)
-    print(f"wrote {picture}: {', '.join(order[:6])}")
+    table = pd.read_csv(results / "candidates.csv", dtype=str, keep_default_na=False)
+    chosen = table[(table["doubts"] == "") & (table["valid"] == "True")][:NUMBER]
+    with zipfile.ZipFile(results / "candidates.zip") as archive:
+        structures = [Structure.from_str(archive.read(name).decode(), fmt="cif") for name in chosen["file"]]
+    write_gallery(picture, [symmcd.reduce(structure) for structure in structures], columns=NUMBER)
+    for row in chosen.to_dict("records"):
+        print(f"{row['id']} {row['formula']} {row['e_above_hull']} eV/atom {row['known_elsewhere']}")
+    print(f"wrote {picture}")
 
 
 if __name__ == "__main__":
