@@ -169,7 +169,9 @@ def _predictor(a: argparse.Namespace) -> None:
 def _report(a: argparse.Namespace) -> None:
     from symmcd.stages import report
 
-    report.run(a.results, a.output_dir, _settings(a, "report"), seed=a.seed, table_5=not a.no_table_5)
+    relax = read_section("relax", a.relax_settings) if a.relax_settings is not None else None
+    settings = _settings(a, "report")
+    report.run(a.results, a.output_dir, settings, seed=a.seed, table_5=not a.no_table_5, relax=relax)
 
 
 def _generate(a: argparse.Namespace) -> None:
@@ -502,6 +504,7 @@ def _parser() -> argparse.ArgumentParser:
         {"results": "folder that the chain wrote", "output_dir": "gets index.html and figures/"},
         shared=("seed",),
     )
+    command.add_argument("--relax-settings", metavar="JSON", help="the section `relax` as JSON, to be shown")
     command.add_argument(
         "--no-table-5", action="store_true", help="the run has none (predictor.variants: []); remove an earlier one"
     )

@@ -14,7 +14,7 @@ from tests.report.conftest import make_results
 from symmcd.errors import InputError
 from symmcd.report.load import load
 from symmcd.report.terminal import terminal_summary
-from symmcd.settings import ReportSettings
+from symmcd.settings import RelaxSettings, ReportSettings
 from symmcd.stages import report
 
 VOID = {"meta", "link", "br", "img"}
@@ -294,6 +294,14 @@ def test_a_run_with_given_weights_says_that_nothing_was_trained(tmp_path):
     text = (tmp_path / "report/index.html").read_text(encoding="utf-8")
     assert "Nothing was trained in this run" in text
     assert "none in this run: its weights were given" in text
+
+
+def test_the_page_says_whose_commit_it_is_and_how_it_was_relaxed(results, tmp_path, html):
+    assert "<dt>Weights made at commit</dt><dd>abc1234</dd>" in re.sub(r"\s*\n\s*", "", html)
+    assert "Relaxation" not in html.partition("</section>")[0]
+    relax = RelaxSettings(method="symmetry", steps=300, fmax=0.05)
+    report.run(results, tmp_path, ReportSettings(viewer_crystals=0, drawn_crystals=1), seed=0, relax=relax)
+    assert "symmetry, at most 300 steps, until forces are below 0.05 eV/Å" in (tmp_path / "index.html").read_text()
 
 
 def test_nothing_of_an_earlier_run_is_left(tmp_path):

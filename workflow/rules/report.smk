@@ -34,7 +34,8 @@ rule report:
         results=subpath(output[0], ancestor=2),
         seed=RUN.seed,
         table_5="" if TABLE_5 else "--no-table-5",  # what an earlier configuration made is not of this run
+        relax=settings("relax", "method", "steps", "fmax"),
         settings=settings("report"),
     shell:
         "symmcd report {params.results} {params.directory} --seed {params.seed} {params.table_5}"
-        " --settings {params.settings:q} > {log} 2>&1"
+        " --relax-settings {params.relax:q} --settings {params.settings:q} > {log} 2>&1"

@@ -29,8 +29,8 @@ def trained(results: Results) -> str:
     return f"{len(results.losses):,} epochs, {duration(float(results.losses['seconds'].sum()))}"
 
 
-def run(results: Results) -> Section:
-    """Data, sizes, seed, device, versions, and how long each stage took."""
+def run(results: Results, relaxation: str = "") -> Section:
+    """Data, sizes, seed, device, versions, and how long each stage took; how it was relaxed where that is known."""
     training = results.training
     model = f"{training['model'].get('kind', 'joint')}, " + ", ".join(
         f"{name} {training['model'][name]:,}" for name in ("width", "layers", "steps")
@@ -38,11 +38,13 @@ def run(results: Results) -> Section:
     facts: list[tuple[Text, Text]] = [
         ("Data", f"{results.source['source']}: {len(results.train):,} training, {len(results.test):,} test crystals"),
         ("Generated", f"{len(results.generated):,} crystals, of which {len(results.relaxed):,} relaxed with CHGNet"),
+        *([("Relaxation", relaxation)] if relaxation else []),
         ("Model", f"{training['parameters']:,} parameters ({model})"),
         ("Training", trained(results)),
         ("Seed", str(results.seed)),
     ]
-    facts += [(name.capitalize(), str(training[name])) for name in ("device", "commit") if training.get(name)]
+    of_weights = {"device": "Trained on", "commit": "Weights made at commit"}  # not of what made this page
+    facts += [(label, str(training[name])) for name, label in of_weights.items() if training.get(name)]
     facts.append(("Versions", f"{', '.join(versions())} (installed when this page was made)"))
     table = Table(
         caption=Markup(

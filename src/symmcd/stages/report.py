@@ -12,10 +12,18 @@ from symmcd.report.load import load, read_table_5
 from symmcd.report.page import write_page
 from symmcd.report.side_by_side import paper_section, predictor_table
 from symmcd.report.terminal import terminal_summary
-from symmcd.settings import ReportSettings
+from symmcd.settings import RelaxSettings, ReportSettings
 
 
-def run(results: Path, output_dir: Path, settings: ReportSettings, seed: int, *, table_5: bool = True) -> None:
+def run(
+    results: Path,
+    output_dir: Path,
+    settings: ReportSettings,
+    seed: int,
+    *,
+    table_5: bool = True,
+    relax: RelaxSettings | None = None,
+) -> None:
     """Write ``index.html`` and ``figures/`` into `output_dir`, and print the table of results.
 
     Args:
@@ -25,6 +33,7 @@ def run(results: Path, output_dir: Path, settings: ReportSettings, seed: int, *,
         seed: of the training whose losses are shown, and of the choice of the drawn crystals.
         table_5: False where this run has no Table 5: one of an earlier run is then removed, or `symmcd compare` and
             the next report would show it.
+        relax: settings of the relaxation, for the page, where they are known.
 
     Raises:
         InputError: a file is missing or cannot be used; the message names the stage that writes it.
@@ -38,7 +47,7 @@ def run(results: Path, output_dir: Path, settings: ReportSettings, seed: int, *,
     predictors = read_table_5(results)
     drawn, turned = run_section.choose(run, settings.drawn_crystals, settings.viewer_crystals, seed)
     contents = [
-        run_section.run(run),
+        run_section.run(run, "" if relax is None else _relaxation(relax)),
         judgement.glance(run),
         paper_section(paper_tables([ours], floors=True), [] if predictors is None else [predictor_table(predictors)]),
         run_section.crystals(run, figures, drawn, seed, in_viewer=len(turned)),
@@ -68,3 +77,7 @@ def run(results: Path, output_dir: Path, settings: ReportSettings, seed: int, *,
     print()
     for page, number in zip(pages, (len(run.generated), len(turned)), strict=False):
         print(f"wrote {page} ({number} crystals)")
+
+
+def _relaxation(settings: RelaxSettings) -> str:
+    return f"{settings.method}, at most {settings.steps:,} steps, until forces are below {settings.fmax:g} eV/Å"
