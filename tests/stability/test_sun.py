@@ -220,7 +220,7 @@ def test_what_relaxation_did_stands_beside_the_rates(files: dict[str, Path], tmp
     table.to_csv(files["hull.csv"], index=False)
     first = run(files, tmp_path)[0].iloc[0]
     assert first["symmetry_kept"] == 50  # the failed one has no symmetry to keep, and stays in the denominator
-    assert (first["rms_displacement_median"], first["volume_change_median"]) == (0.2, 0.0)
+    assert (first["rms_displacement_median"], first["volume_change_median"]) == (0.2, 0.01)
 
 
 def test_a_run_without_one_stable_crystal_is_a_row_of_zeros(files: dict[str, Path], tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def rates(
     """Row of sun.csv: percentages of all crystals of `part`, failed relaxations included, with 95 % intervals.
 
     Where `part` has what relaxation did: how many have the same space group before and after, and medians of the r.m.s.
-    displacement (Å) and of the relative change of volume.
+    displacement (Å) and of the amount of the relative change of volume.
 
     Args:
         part: one row a crystal, of one hull.
@@ -112,7 +112,7 @@ def rates(
         row |= {k: round(100 * v, 3) for k, v in ((name, count / total), (f"{name}_low", low), (f"{name}_high", high))}
     for name in ("rms_displacement", "volume_change"):
         if name in part:
-            row[f"{name}_median"] = round(float(part[name].astype(float).median()), 5)
+            row[f"{name}_median"] = round(float(part[name].astype(float).abs().median()), 5)
     return row
 
 
