@@ -506,7 +506,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--relax-settings", metavar="JSON", help="the section `relax` as JSON, to be shown")
     command.add_argument(
-        "--no-table-5", action="store_true", help="the run has none (predictor.variants: []); remove an earlier one"
+        "--no-table-5", action="store_true", help="the run has none (predictor.variants: []); show no earlier one"
     )
     commands.add(
         "show",

@@ -31,8 +31,7 @@ def run(
         output_dir: usually ``results/report``.
         settings: title, and how many crystals to draw.
         seed: of the training whose losses are shown, and of the choice of the drawn crystals.
-        table_5: False where this run has no Table 5: one of an earlier run is then removed, or `symmcd compare` and
-            the next report would show it.
+        table_5: False where this run has no Table 5: one of an earlier run that lies in `results` is not shown.
         relax: settings of the relaxation, for the page, where they are known.
 
     Raises:
@@ -41,10 +40,7 @@ def run(
     run = load(results, seed)
     figures = output_dir / "figures"
     ours = Run("this run", run.summary.to_dict("records"), run.sun.to_dict("records"))
-    if not table_5:
-        for suffix in ("csv", "md", "tex"):
-            (results / f"predictor/table5.{suffix}").unlink(missing_ok=True)
-    predictors = read_table_5(results)
+    predictors = read_table_5(results) if table_5 else None
     drawn, turned = run_section.choose(run, settings.drawn_crystals, settings.viewer_crystals, seed)
     contents = [
         run_section.run(run, "" if relax is None else _relaxation(relax)),
