@@ -1,8 +1,11 @@
 """What the stability protocol says of crystals whose answer is known.
 
     python bench/stability_controls.py --units results-cpu/asymmetric_units --number 200 --output controls \
-        --hull hull/mp_formation_energies.csv.gz --elemental-references hull/mp_elemental_reference_entries.json.gz
+        --hull hull/mp_formation_energies.csv.gz --elemental-references hull/mp_elemental_reference_entries.json.gz \
+        [--chgnet-hull reference.csv]
 
+With `--chgnet-hull`, the output of `symmcd reference {train,val,test}.npz reference.csv` (hull.source: chgnet), rates
+over that hull are printed too.
 Real crystals of the test set go through relax, hull and sun as generated ones do (settings of config/cpu.yaml); so do
 the same crystals with every element replaced by a random one, drawn as frequent as elements are on orbits of the test
 set.  Then CHGNet's energies of the real ones, as they are and relaxed, are compared with the known formation energies
@@ -14,6 +17,7 @@ from __future__ import annotations
 import argparse
 import csv
 import dataclasses
+import itertools
 import platform
 import time
 from collections import Counter
@@ -65,7 +69,7 @@ def through(units: AsymmetricUnits, train: Path, folder: Path, hull_file: Path, 
     for row in rows(folder / "sun.csv"):
         for name in ("initially_stable", "relaxed_stable", "sun"):
             for part in ("", "_low", "_high"):
-                found[f"{name}{part} {float(row['threshold']):g}"] = float(row[name + part])
+                found[f"{name}{part} {row['hull'].split()[0]} {float(row['threshold']):g}"] = float(row[name + part])
     return found
 
 
@@ -88,9 +92,9 @@ def error(found: Sequence[float], known: Sequence[float]) -> str:
 
 def bias(units: AsymmetricUnits, folder: Path, hull_file: Path) -> None:
     """CHGNet's formation energies and distances to the hull beside the known ones, and who is called stable."""
-    (entries,) = read_entries(hull_file).values()
+    entries = next(entries for name, entries in read_entries(hull_file).items() if name.startswith("table"))
     elemental = {e.formula: e.energy_per_atom for e in entries if e.kind == "elemental_reference"}
-    table = {row["id"]: row for row in rows(folder / "hull.csv")}
+    table = {row["id"]: row for row in rows(folder / "hull.csv") if row["hull"].startswith("table")}
     known = [
         (table[label], units.properties["formation_energy_per_atom"][i], units.properties["e_above_hull"][i])
         for i, label in enumerate(units.label)
@@ -118,6 +122,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--hull", type=Path, required=True)
     parser.add_argument("--elemental-references", type=Path, required=True)
+    parser.add_argument(
+        "--chgnet-hull", type=Path, help="output of `symmcd reference`, for its rates beside the others"
+    )
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
     rng = np.random.default_rng(SEED)
@@ -127,6 +134,14 @@ def main() -> None:
     hull_file = arguments.output / "reference.csv"
     settings = HullSettings("table", str(arguments.hull), str(arguments.elemental_references))
     reference.run([], hull_file, settings, "cpu")
+    hulls = ["table"]
+    if arguments.chgnet_hull:  # one table may hold several hulls
+        hulls.append("chgnet")
+        header, *lines = arguments.chgnet_hull.read_text(encoding="utf-8").splitlines(keepends=True)
+        own = hull_file.read_text(encoding="utf-8")
+        if not own.startswith(header):
+            parser.error(f"{arguments.chgnet_hull} is not of this version: its columns are {header.strip()}")
+        hull_file.write_text(own + "".join(lines), encoding="utf-8")
     print(f"torch {torch.__version__}, {platform.machine()}, {torch.get_num_threads()} threads")
     sets = {"real": real, "elements replaced": replaced(real, test.element, rng)}
     found = {}
@@ -134,14 +149,13 @@ def main() -> None:
         folder = arguments.output / name.replace(" ", "_")
         found[name] = through(units, arguments.units / "train.npz", folder, hull_file, arguments.steps)
         print(name, dict(Counter(row["status"] for row in rows(folder / "relaxed.csv"))))
-    print("| % | threshold, eV/atom | initially stable | relaxed stable | S.U.N. | n |\n|---|---|---|---|---|---|")
-    for name, values in found.items():
-        for threshold in ("0", "0.1"):
-            cells = []
-            for metric in ("initially_stable", "relaxed_stable", "sun"):
-                value, low, high = (values[f"{metric}{part} {threshold}"] for part in ("", "_low", "_high"))
-                cells.append(f"{value:.1f} [{low:.1f}, {high:.1f}]")
-            print(f"| {name} | {threshold} | {' | '.join(cells)} | {len(sets[name])} |")
+    print("| % | hull | threshold, eV/atom | initially stable | relaxed stable | S.U.N. | n |\n" + 7 * "|---" + "|")
+    for of_hull, (name, values), threshold in itertools.product(hulls, found.items(), ("0", "0.1")):
+        cells = []
+        for metric in ("initially_stable", "relaxed_stable", "sun"):
+            value, low, high = (values[f"{metric}{part} {of_hull} {threshold}"] for part in ("", "_low", "_high"))
+            cells.append(f"{value:.1f} [{low:.1f}, {high:.1f}]")
+        print(f"| {name} | {of_hull} | {threshold} | {' | '.join(cells)} | {len(sets[name])} |")
     print()
     bias(real, arguments.output / "real", hull_file)
 

@@ -21,7 +21,7 @@ from symmcd.diffusion.prior import draw_templates, orbit_probability, space_grou
 from symmcd.diffusion.random_streams import CrystalStreams
 from symmcd.diffusion.sampler import STAGED_STEPS, Sampler
 from symmcd.diffusion.samples import Samples
-from symmcd.diffusion.staged.arrangements import Arrangements, Composition, likeliest, with_composition
+from symmcd.diffusion.staged.arrangements import Arrangements, Composition, likeliest, likeliest_first, with_composition
 from symmcd.diffusion.staged.model import StagedModel, draw_positions
 from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
 from symmcd.errors import InputError, SymmcdError
@@ -233,9 +233,10 @@ class Generator:
             drawn.append(model.by_size(draw_positions, group, orbits, plan.padded.tolist(), streams, sampler))
         positions = WyckoffSequences.concatenate(drawn)
         statistics = self.checkpoint.statistics
-        prior = space_group_probability(statistics, groups)[:, None] * orbit_probability(statistics)
+        prior = (space_group_probability(statistics, groups)[:, None] * orbit_probability(statistics)).log()
+        positions = likeliest_first(model.wyckoff, positions, prior)
         return [
-            likeliest(model.wyckoff, with_composition(positions, composition), prior.log(), number)
+            likeliest(model.wyckoff, with_composition(positions, composition), prior, number)
             for composition in compositions
         ]
 

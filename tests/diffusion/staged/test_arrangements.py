@@ -19,10 +19,11 @@ from symmcd.diffusion.staged.arrangements import (
     fillings,
     from_templates,
     likeliest,
+    likeliest_first,
     templates,
     with_composition,
 )
-from symmcd.diffusion.staged.likelihood import log_probabilities
+from symmcd.diffusion.staged.likelihood import log_probabilities, position_log_probabilities
 from symmcd.diffusion.staged.objectives import negative_log_likelihood
 from symmcd.diffusion.staged.wyckoff_ensemble import WyckoffEnsemble
 from symmcd.diffusion.staged.wyckoff_network import WyckoffNetwork
@@ -114,13 +115,21 @@ def test_the_likeliest_come_first_and_descriptions_count_once(ensemble):
 
 def test_what_the_prior_forbids_is_not_among_them(ensemble):
     """Or a space group that was asked for had others behind it, once its own arrangements were used up."""
-    crystals = with_composition(SEQUENCES, Composition({8: 1, 38: 1}))
-    groups = set(crystals.space_group.tolist())
-    assert len(groups) > 1
     prior = torch.full((230, 6), -torch.inf)
-    prior[min(groups) - 1] = 0.0
-    found = likeliest(ensemble, crystals, prior, 100)
-    assert set(found.sequences.space_group.tolist()) == {min(groups)}
+    prior[62 - 1] = 0.0
+    found = likeliest_first(ensemble, SEQUENCES, prior)
+    assert len(found) == (SEQUENCES.space_group == 62).sum() > 3
+    said = log_probabilities(ensemble, found)[:, :, 0].sum(dim=1)
+    torch.testing.assert_close(position_log_probabilities(ensemble, found, batch_size=3), said)
+    assert said.tolist() == sorted(said.tolist(), reverse=True)
+
+
+def test_where_there_are_too_many_those_on_the_likeliest_positions_are_rated():
+    every = with_composition(SEQUENCES, Composition({8: 1, 38: 1}))
+    some = with_composition(SEQUENCES, Composition({8: 1, 38: 1}), most=5)
+    assert len(every) > len(some) == 5
+    assert torch.equal(some.wyckoff, every.wyckoff[:5])
+    assert torch.equal(some.element, every.element[:5])
 
 
 def test_atoms_of_the_primitive_cell_are_heeded():

@@ -19,13 +19,13 @@ from torch import Tensor
 
 from symmcd.crystallography.normaliser import canonical_arrangement
 from symmcd.crystallography.space_group import lattice_points
-from symmcd.diffusion.staged.likelihood import log_probabilities
+from symmcd.diffusion.staged.likelihood import log_probabilities, position_log_probabilities
 from symmcd.diffusion.staged.tables import symmetry_tables
 from symmcd.diffusion.staged.wyckoff_ensemble import WyckoffEnsemble
 from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
 from symmcd.errors import InputError
 
-MOST_FILLINGS = 1000  # of one set of positions: the first so many, in order of atomic numbers
+MOST_RATED = 4000  # crystals of a composition of which the network is asked; some have tens of thousands
 
 
 @dataclass(frozen=True)
@@ -105,11 +105,16 @@ def fillings(
     yield from walk(0, tuple(composition[number] * units for number in elements), 0)
 
 
-def with_composition(drawn: WyckoffSequences, composition: Composition) -> WyckoffSequences:
-    """All crystals of a composition on the positions of `drawn`, whose elements are not looked at; each once."""
+def with_composition(drawn: WyckoffSequences, composition: Composition, most: int = MOST_RATED) -> WyckoffSequences:
+    """Crystals of a composition on the positions of `drawn`, whose elements are not looked at; each once.
+
+    All of them where there are no more than `most`, else those on the first positions.
+    """
     tables = symmetry_tables(drawn.count.device)
     multiplicity = (tables.multiplicity[drawn.wyckoff] * drawn.mask).tolist()
-    rows, filled, seen = [], [], set()
+    rows: list[int] = []
+    filled: list[list[int]] = []
+    seen = set()
     for row, (group, count, wyckoff) in enumerate(
         zip(drawn.space_group.tolist(), drawn.count.tolist(), drawn.wyckoff.tolist(), strict=True)
     ):
@@ -118,9 +123,11 @@ def with_composition(drawn: WyckoffSequences, composition: Composition) -> Wycko
         if positions in seen or not wanted:
             continue
         seen.add(positions)
-        for elements in itertools.islice(fillings(positions, of_orbit, composition.formula_unit), MOST_FILLINGS):
+        for elements in itertools.islice(fillings(positions, of_orbit, composition.formula_unit), most - len(rows)):
             rows.append(row)
             filled.append([*elements, *[0] * (len(wyckoff) - count)])
+        if len(rows) == most:
+            break
     found = drawn.select(torch.tensor(rows, dtype=torch.int64, device=drawn.count.device))
     element = torch.tensor(filled, dtype=torch.int64, device=found.count.device).reshape(found.wyckoff.shape)
     return WyckoffSequences(found.space_group, found.count, found.wyckoff, element)
@@ -139,13 +146,19 @@ def from_templates(tensors: Mapping[str, Tensor]) -> WyckoffSequences:
     return WyckoffSequences(group, count, wyckoff, torch.zeros_like(wyckoff))
 
 
+def likeliest_first(network: WyckoffEnsemble, drawn: WyckoffSequences, log_prior: Tensor) -> WyckoffSequences:
+    """The positions of `drawn` by their probability, those that `log_prior` (see `likeliest`) forbids left out."""
+    prior = log_prior[drawn.space_group - 1, drawn.count]
+    drawn = drawn.select((prior > -torch.inf).nonzero()[:, 0])
+    said = position_log_probabilities(network, drawn) + log_prior[drawn.space_group - 1, drawn.count]
+    return drawn.select(said.argsort(descending=True, stable=True))
+
+
 def likeliest(network: WyckoffEnsemble, crystals: WyckoffSequences, log_prior: Tensor, number: int) -> Arrangements:
     """The `number` likeliest of `crystals`; of several descriptions of the same one, the likeliest.
 
-    `log_prior` (230, M + 1) is the logarithm of p(G) p(M | G); no crystal is kept whose group and size it forbids.
+    `log_prior` (230, M + 1) is the logarithm of p(G) p(M | G), -inf for groups that are not wanted.
     """
-    allowed = log_prior[crystals.space_group - 1, crystals.count] > -torch.inf
-    crystals = crystals.select(allowed.nonzero()[:, 0])
     if not len(crystals):
         return Arrangements(crystals, log_prior.new_zeros(0))
     said = log_probabilities(network, crystals).sum(dim=(1, 2))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
@@ -17,12 +19,37 @@ def log_probabilities(
 ) -> Tensor:
     """(B, N, 2) natural logarithms for each position and each element given what stands before it, 0 where padded."""
     found = torch.zeros(*crystals.wyckoff.shape, 2, device=crystals.count.device)
-    for rows in torch.argsort(crystals.count, stable=True).split(batch_size):
-        batch = crystals.select(rows, int(crystals.count[rows].max()))
-        logits, mask = network(batch), batch.mask
-        first = symmetry_tables(mask.device).group_start[batch.space_group - 1]
-        chosen = (batch.wyckoff - first[:, None]).clamp_min(0), (batch.element - 1).clamp_min(0)
-        for part, (of_part, choice) in enumerate(zip((logits.wyckoff, logits.element), chosen, strict=True)):
-            value = of_part.log_softmax(dim=-1).gather(2, choice[..., None])[..., 0]
-            found[rows, : mask.shape[1], part] = torch.where(mask, value, 0.0)
+    for rows, batch in _batches(crystals, batch_size):
+        logits, longest = network(batch), batch.wyckoff.shape[1]
+        found[rows, :longest, 0] = _chosen(logits.wyckoff, _letters(batch), batch.mask)
+        found[rows, :longest, 1] = _chosen(logits.element, batch.element - 1, batch.mask)
     return found
+
+
+@torch.no_grad()
+def position_log_probabilities(
+    network: WyckoffNetwork | WyckoffEnsemble, crystals: WyckoffSequences, batch_size: int = 256
+) -> Tensor:
+    """(B,) of all positions of each crystal, whose elements are not looked at."""
+    found = torch.zeros(len(crystals), device=crystals.count.device)
+    for rows, batch in _batches(crystals, batch_size):
+        found[rows] = _chosen(network.positions(batch), _letters(batch), batch.mask).sum(dim=1)
+    return found
+
+
+def _batches(crystals: WyckoffSequences, size: int) -> Iterator[tuple[Tensor, WyckoffSequences]]:
+    """Rows of crystals of about the same number of orbits, and these crystals, padded no more than they need."""
+    for rows in torch.argsort(crystals.count, stable=True).split(size):
+        yield rows, crystals.select(rows, int(crystals.count[rows].max()))
+
+
+def _letters(crystals: WyckoffSequences) -> Tensor:
+    """(B, N) positions counted within their group, a = 0."""
+    first = symmetry_tables(crystals.count.device).group_start[crystals.space_group - 1]
+    return crystals.wyckoff - first[:, None]
+
+
+def _chosen(logits: Tensor, choice: Tensor, mask: Tensor) -> Tensor:
+    """(B, N) logarithm of the probability of each `choice`, 0 where padded."""
+    value = logits.log_softmax(dim=-1).gather(2, choice.clamp_min(0)[..., None])[..., 0]
+    return torch.where(mask, value, 0.0)
