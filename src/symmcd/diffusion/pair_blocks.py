@@ -37,11 +37,6 @@ class Blocks:
         parts = flat.split([crystals * orbits**2 for crystals, orbits in self.shapes])
         return (part.unflatten(0, (b, n, n)) for part, (b, n) in zip(parts, self.shapes, strict=True))
 
-    @property
-    def number_of_pairs(self) -> int:
-        """Ordered pairs, an orbit with itself too."""
-        return sum(crystals * orbits**2 for crystals, orbits in self.shapes)
-
     def to_orbits(self, values: Tensor) -> Tensor:
         """Values of each crystal (ΣB, …), given to its orbits: (ΣBN, …)."""
         parts = zip(self.crystals(values), self.shapes, strict=True)
