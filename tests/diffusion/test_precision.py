@@ -34,7 +34,8 @@ def relative(found: torch.Tensor, expected: torch.Tensor) -> float:
 @pytest.mark.parametrize(
     ("name", "device", "instructions", "width", "expected"),
     [
-        ("auto", CUDA, False, 32, torch.bfloat16),
+        ("auto", CUDA, True, 32, torch.bfloat16),
+        ("auto", CUDA, False, 1024, torch.float32),
         ("auto", CPU, True, 256, torch.bfloat16),
         ("auto", CPU, True, 255, torch.float32),
         ("auto", CPU, False, 1024, torch.float32),
@@ -43,13 +44,13 @@ def relative(found: torch.Tensor, expected: torch.Tensor) -> float:
     ],
 )
 def test_auto_takes_what_the_device_is_made_for(monkeypatch, name, device, instructions, width, expected):
-    monkeypatch.setattr(precision, "multiplies_bfloat16", lambda: instructions)
+    monkeypatch.setattr(precision, "multiplies_bfloat16", lambda _: instructions)
     assert choose_precision(name, device, width) is expected
 
 
 def test_a_torch_that_cannot_tell_has_no_instructions(monkeypatch):
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
-    assert not precision.multiplies_bfloat16()
+    assert not precision.multiplies_bfloat16(CPU)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,12 @@ def test_a_torch_that_cannot_tell_has_no_instructions(monkeypatch):
 )
 def test_either_set_of_instructions_will_do(monkeypatch, capabilities, expected):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
-    assert precision.multiplies_bfloat16() is expected
+    assert precision.multiplies_bfloat16(CPU) is expected
+
+
+def test_a_gpu_that_would_only_emulate_them_has_none(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *, including_emulation=True: including_emulation)
+    assert not precision.multiplies_bfloat16(CUDA)
 
 
 def trained_heads(network: torch.nn.Module) -> torch.nn.Module:

@@ -21,16 +21,15 @@ INSTRUCTIONS = ("amx_bf16", "avx512_bf16")  # either makes products of bfloat16 
 def choose_precision(name: Precision, device: torch.device, width: int) -> torch.dtype:
     """The precision of the products of a network of `width` on `device`; ``auto`` takes the faster one."""
     if name == "auto":
-        if device.type == "cuda":  # not where torch emulates it (before Ampere)
-            lower = torch.cuda.is_bf16_supported(including_emulation=False)
-        else:
-            lower = multiplies_bfloat16() and width >= NARROWEST
-        return torch.bfloat16 if lower else torch.float32
+        wide = device.type == "cuda" or width >= NARROWEST
+        return torch.bfloat16 if wide and multiplies_bfloat16(device) else torch.float32
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
 
 
-def multiplies_bfloat16() -> bool:
-    """Whether this processor has instructions for products of bfloat16; False where torch is too old to tell."""
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether `device` has instructions for products of bfloat16; False where torch is too old to tell."""
+    if device.type == "cuda":  # before Ampere torch emulates them, slowly
+        return torch.cuda.is_bf16_supported(including_emulation=False)
     capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(capabilities.get(name) for name in INSTRUCTIONS)
 
