@@ -17,12 +17,13 @@ from symmcd.diffusion.generator import Generator
 from symmcd.errors import InputError
 from symmcd.storage import atomic_path
 
+SHIPPED = "mp20"  # weights that come with the package
 JOINT_STEPS = 250  # reverse steps of a joint model; a quarter of the training's, for a quarter of the time
 GRAMS_PER_CM3 = 1.66053907  # of one atomic mass unit a cubic ångström
 CIF_FOLDER_LIMIT = 300  # more crystals than this go into one zip, as in the stage replicate
 
 
-def load_pretrained(name: str = "mp20", device: str = "auto") -> Generator:
+def load_pretrained(name: str = SHIPPED, device: str = "auto") -> Generator:
     """A generator from weights shipped with the package, or from a file.
 
     Args:
@@ -57,7 +58,7 @@ def run(
         InputError: no weights, a number below 1, no such space group, an unknown element, or none left to choose from.
     """
     allowed, refused = atomic_numbers_of("--elements", elements), atomic_numbers_of("--exclude", exclude)
-    generator = load_pretrained(device=device) if checkpoint is None else Generator.load(checkpoint, device)
+    generator = Generator.load(checkpoint or weights_path(SHIPPED), device)
     if generator.settings.kind != "staged":
         steps = steps or min(JOINT_STEPS, generator.settings.steps)
     if refused:
@@ -91,7 +92,7 @@ def predict(
         InputError: as `run`, no formula, or nothing found.
     """
     unit = formula_unit(formula)
-    generator = load_pretrained(device=device) if checkpoint is None else Generator.load(checkpoint, device)
+    generator = Generator.load(checkpoint or weights_path(SHIPPED), device)
     candidates = generator.predict(unit, number, space_group, atoms=atoms, seed=seed, steps=steps, proposals=proposals)
     write(output, [c.unit for c in candidates], [c.log_probability for c in candidates])
     if len(candidates) < number:

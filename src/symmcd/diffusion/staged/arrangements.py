@@ -163,8 +163,7 @@ def likeliest(network: WyckoffEnsemble, crystals: WyckoffSequences, log_prior: T
         return Arrangements(crystals, log_prior.new_zeros(0))
     said = log_probabilities(network, crystals).sum(dim=(1, 2))
     said = said + log_prior[crystals.space_group - 1, crystals.count]
-    first = symmetry_tables(said.device).group_start[crystals.space_group - 1]
-    letters, elements = (crystals.wyckoff - first[:, None]).tolist(), crystals.element.tolist()
+    letters, elements = crystals.letter.tolist(), crystals.element.tolist()
     groups, counts = crystals.space_group.tolist(), crystals.count.tolist()
     seen: set[tuple[int, ...]] = set()
     kept: list[int] = []

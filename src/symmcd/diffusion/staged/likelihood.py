@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from symmcd.diffusion.staged.tables import symmetry_tables
 from symmcd.diffusion.staged.wyckoff_ensemble import WyckoffEnsemble
 from symmcd.diffusion.staged.wyckoff_network import WyckoffNetwork
 from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
@@ -21,7 +20,7 @@ def log_probabilities(
     found = torch.zeros(*crystals.wyckoff.shape, 2, device=crystals.count.device)
     for rows, batch in _batches(crystals, batch_size):
         logits, longest = network(batch), batch.wyckoff.shape[1]
-        found[rows, :longest, 0] = _chosen(logits.wyckoff, _letters(batch), batch.mask)
+        found[rows, :longest, 0] = _chosen(logits.wyckoff, batch.letter, batch.mask)
         found[rows, :longest, 1] = _chosen(logits.element, batch.element - 1, batch.mask)
     return found
 
@@ -33,7 +32,7 @@ def position_log_probabilities(
     """(B,) of all positions of each crystal, whose elements are not looked at."""
     found = torch.zeros(len(crystals), device=crystals.count.device)
     for rows, batch in _batches(crystals, batch_size):
-        found[rows] = _chosen(network.positions(batch), _letters(batch), batch.mask).sum(dim=1)
+        found[rows] = _chosen(network.positions(batch), batch.letter, batch.mask).sum(dim=1)
     return found
 
 
@@ -41,12 +40,6 @@ def _batches(crystals: WyckoffSequences, size: int) -> Iterator[tuple[Tensor, Wy
     """Rows of crystals of about the same number of orbits, and these crystals, padded no more than they need."""
     for rows in torch.argsort(crystals.count, stable=True).split(size):
         yield rows, crystals.select(rows, int(crystals.count[rows].max()))
-
-
-def _letters(crystals: WyckoffSequences) -> Tensor:
-    """(B, N) positions counted within their group, a = 0."""
-    first = symmetry_tables(crystals.count.device).group_start[crystals.space_group - 1]
-    return crystals.wyckoff - first[:, None]
 
 
 def _chosen(logits: Tensor, choice: Tensor, mask: Tensor) -> Tensor:

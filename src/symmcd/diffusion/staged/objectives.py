@@ -18,7 +18,6 @@ from symmcd.diffusion.staged.flat_crystals import FlatCrystals
 from symmcd.diffusion.staged.geometry_network import GeometryNetwork
 from symmcd.diffusion.staged.geometry_process import GeometryProcess, corrupt, geometry_losses
 from symmcd.diffusion.staged.lattice_scale import LatticeScale
-from symmcd.diffusion.staged.tables import symmetry_tables
 from symmcd.diffusion.staged.wyckoff_network import WyckoffNetwork
 from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
 from symmcd.errors import InputError
@@ -112,8 +111,7 @@ def likely_at_all(crystals: WyckoffSequences, seen: Tensor) -> WyckoffSequences:
 def negative_log_likelihood(network: nn.Module, crystals: WyckoffSequences) -> Tensor:
     """-log p of all positions and of all elements of `crystals`, summed, (2,)."""
     logits, mask = network(crystals), crystals.mask
-    first = symmetry_tables(mask.device).group_start[crystals.space_group - 1]
-    positions = cross_entropy(logits.wyckoff[mask], (crystals.wyckoff - first[:, None])[mask], reduction="sum")
+    positions = cross_entropy(logits.wyckoff[mask], crystals.letter[mask], reduction="sum")
     elements = cross_entropy(logits.element[mask], crystals.element[mask] - 1, reduction="sum")
     return torch.stack([positions, elements])
 

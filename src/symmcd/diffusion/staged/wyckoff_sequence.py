@@ -43,6 +43,12 @@ class WyckoffSequences(CrystalRows):
         """(B, N) True where there is an orbit."""
         return torch.arange(self.wyckoff.shape[1], device=self.count.device) < self.count[:, None]
 
+    @property
+    def letter(self) -> Tensor:
+        """(B, N) positions counted within their group, a = 0; means nothing where padded."""
+        first = symmetry_tables(self.count.device).group_start[self.space_group - 1]
+        return self.wyckoff - first[:, None]
+
     @classmethod
     def from_units(cls, units: AsymmetricUnits) -> WyckoffSequences:
         """Sequences of flat units, on the CPU.
