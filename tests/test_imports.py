@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "symmcd"
-EVERYWHERE = {"errors"}
+EVERYWHERE = {"errors", "provenance"}
 ARRAYS = {"numpy", "torch"}
 CRYSTALS = {"numpy", "pymatgen", "ase", "spglib", "moyopy", "gemmi"}
 
@@ -41,6 +41,7 @@ TABLE: dict[str, tuple[set[str], set[str] | None]] = {
         None,
     ),
     "errors": (set(), set()),
+    "provenance": (set(), set()),
     "settings": (set(), set()),
     "config": ({"settings"}, {"yaml"}),
     "cli": ({"settings", "config", "stages"}, {"yaml"}),

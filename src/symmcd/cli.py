@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from symmcd import __version__
 from symmcd.errors import InputError, SymmcdError
+from symmcd.provenance import version
 from symmcd.settings import PREDICTOR_VARIANTS, SECTIONS, read_section
 
 EXIT_INPUT = 2  # what the user gave cannot be used; argparse says the same of its own complaints
@@ -250,6 +250,14 @@ SHARED: dict[str, dict[str, Any]] = {
 }
 
 
+class _Version(argparse.Action):
+    """Asks git only where somebody wants to know."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        print(version())
+        parser.exit()
+
+
 class _Parser(argparse.ArgumentParser):
     """Suggests the nearest word in place of all those that there are; subcommands are of this class too."""
 
@@ -306,7 +314,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="symmcd", description="Symmetry-preserving crystal generation, stage by stage.", epilog=EPILOG
     )
-    parser.add_argument("--version", action="version", version=f"symmcd {__version__}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show version and commit, and exit")
     commands = _Commands(parser)
 
     commands.add(

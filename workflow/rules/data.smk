@@ -17,7 +17,7 @@ rule download:
         directory=subpath(output[0], parent=True),
         settings=settings("data"),
     shell:
-        "symmcd download {params.directory} --settings {params.settings:q} 2>&1 | tee {log}"
+        "symmcd download {params.directory} --settings {params.settings:q} 2>&1 | keep {log}"
 
 
 rule reduce:
@@ -41,4 +41,4 @@ rule reduce:
         settings=settings("reduce"),
     shell:
         "symmcd reduce {input} {output.units} --rejects {output.rejects}"
-        " --workers {threads} --settings {params.settings:q} 2>&1 | tee {log}"
+        " --workers {threads} --settings {params.settings:q} 2>&1 | keep {log}"

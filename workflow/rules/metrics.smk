@@ -18,7 +18,7 @@ rule score:
         settings=settings("score"),
     shell:
         "symmcd score {input.crystals} {output} --shard {wildcards.shard}/{params.shards}"
-        " --settings {params.settings:q} 2>&1 | tee {log}"
+        " --settings {params.settings:q} 2>&1 | keep {log}"
 
 
 rule fingerprint:
@@ -39,7 +39,7 @@ rule fingerprint:
     shell:
         # cache.sqlite beside the output is no output: it outlives a rerun, and both rules add to it
         "symmcd fingerprint {input.units} {output} --workers {threads}"
-        " --settings {params.settings:q} 2>&1 | tee {log}"
+        " --settings {params.settings:q} 2>&1 | keep {log}"
 
 
 use rule fingerprint as fingerprint_test with:
@@ -94,4 +94,4 @@ rule summarise:
         "symmcd summarise {input.shards} --units {input.units} --train {input.train} --reference {input.reference}"
         " --fingerprints {input.fingerprints} --reference-fingerprints {input.reference_fingerprints}"
         " {params.predictor} --output-dir {params.directory} --seed {params.seed} --workers {threads}"
-        " --settings {params.settings:q} 2>&1 | tee {log}"
+        " --settings {params.settings:q} 2>&1 | keep {log}"

@@ -36,7 +36,7 @@ rule predictor_variant:
         settings=settings_of_one_predictor,
     shell:
         "symmcd predictor {input.train} {input.val} {input.test} {params.directory} --variant {wildcards.variant}"
-        " --seed {params.seed} --device {params.device} --settings {params.settings:q} 2>&1 | tee {log}"
+        " --seed {params.seed} --device {params.device} --settings {params.settings:q} 2>&1 | keep {log}"
 
 
 rule predictor:
@@ -61,4 +61,4 @@ rule predictor:
     shell:
         # all are trained by now: this only joins them
         "symmcd predictor {input.train} {input.val} {input.test} {params.directory}"
-        " --seed {params.seed} --device cpu --settings {params.settings:q} 2>&1 | tee {log}"
+        " --seed {params.seed} --device cpu --settings {params.settings:q} 2>&1 | keep {log}"

@@ -38,4 +38,4 @@ rule report:
         settings=settings("report"),
     shell:
         "symmcd report {params.results} {params.directory} --seed {params.seed} {params.table_5}"
-        " --relax-settings {params.relax:q} --settings {params.settings:q} > {log} 2>&1"
+        " --relax-settings {params.relax:q} --settings {params.settings:q} 2>&1 | keep {log} > /dev/null"

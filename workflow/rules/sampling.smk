@@ -21,7 +21,7 @@ rule sample:
         settings=settings("sampling"),
     shell:
         "symmcd sample {input} {output} --shard {wildcards.shard}/{params.shards} --seed {params.seed}"
-        " --device {params.device} --settings {params.settings:q} 2>&1 | tee {log}"
+        " --device {params.device} --settings {params.settings:q} 2>&1 | keep {log}"
 
 
 rule replicate:
@@ -42,4 +42,4 @@ rule replicate:
         settings=settings("replicate"),
     shell:
         "symmcd replicate {input.samples} --output-dir {params.directory} --settings {params.settings:q}"
-        " 2>&1 | tee {log}"
+        " 2>&1 | keep {log}"

@@ -22,7 +22,7 @@ rule relax:
         settings=settings("relax"),
     shell:
         "symmcd relax {input} {output.table} {output.crystals} --shard {wildcards.shard}/{params.shards}"
-        " --seed {params.seed} --device {params.device} --settings {params.settings:q} 2>&1 | tee {log}"
+        " --seed {params.seed} --device {params.device} --settings {params.settings:q} 2>&1 | keep {log}"
 
 
 rule gather_relaxed:
@@ -63,7 +63,7 @@ rule reference:
         device=device,
         settings=settings("hull"),
     shell:
-        "symmcd reference {input.units} {output} --device {params.device} --settings {params.settings:q} 2>&1 | tee {log}"
+        "symmcd reference {input.units} {output} --device {params.device} --settings {params.settings:q} 2>&1 | keep {log}"
 
 
 rule hull:
@@ -82,7 +82,7 @@ rule hull:
     params:
         settings=settings("hull"),
     shell:
-        "symmcd hull {input.relaxed} {input.reference} {output} --settings {params.settings:q} 2>&1 | tee {log}"
+        "symmcd hull {input.relaxed} {input.reference} {output} --settings {params.settings:q} 2>&1 | keep {log}"
 
 
 rule sun:
@@ -110,7 +110,7 @@ rule sun:
     shell:
         "symmcd sun {input.hull} {input.crystals} {input.relaxed} {input.train} {output.table} {output.per_crystal}"
         " --known {input.val} --known {input.test} --scores {input.scores} --workers {threads}"
-        " --settings {params.settings:q} 2>&1 | tee {log}"
+        " --settings {params.settings:q} 2>&1 | keep {log}"
 
 
 rule candidates:
@@ -128,4 +128,4 @@ rule candidates:
     conda:
         "../envs/evaluation.yaml"
     shell:
-        "symmcd candidates {input.per_crystal} {input.relaxed} {output.table} {output.cifs} 2>&1 | tee {log}"
+        "symmcd candidates {input.per_crystal} {input.relaxed} {output.table} {output.cifs} 2>&1 | keep {log}"

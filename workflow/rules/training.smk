@@ -30,7 +30,7 @@ rule train_part:
         settings=settings("training"),
     shell:
         "symmcd train {input.train} {input.val} {params.directory} --part {params.part} --seed {wildcards.seed}"
-        " --device {params.device} --model-settings {params.model:q} --settings {params.settings:q} 2>&1 | tee {log}"
+        " --device {params.device} --model-settings {params.model:q} --settings {params.settings:q} 2>&1 | keep {log}"
 
 
 use rule train_part as train_geometry with:
@@ -73,4 +73,4 @@ rule train:
         settings=settings("training"),
     shell:
         "symmcd train {input.train} {input.val} {params.directory} --seed {wildcards.seed} --device {params.device}"
-        " --model-settings {params.model:q} --settings {params.settings:q} 2>&1 | tee {log}"
+        " --model-settings {params.model:q} --settings {params.settings:q} 2>&1 | keep {log}"

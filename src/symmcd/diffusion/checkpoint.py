@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import json
 import platform
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -21,6 +20,7 @@ from symmcd import __version__
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.diffusion.data_statistics import DataStatistics
 from symmcd.errors import InputError
+from symmcd.provenance import git_commit
 from symmcd.settings import ModelSettings, read_section
 from symmcd.storage import read_tensors, write_tensors
 
@@ -163,19 +163,3 @@ def data_sha256(units: AsymmetricUnits) -> str:
         kind = "<i8" if np.issubdtype(values.dtype, np.integer) else "<f8"
         digest.update(np.ascontiguousarray(values.astype(kind)).tobytes())
     return digest.hexdigest()
-
-
-def git_commit() -> str | None:
-    """Commit of the working tree this code runs from, with ``+`` if it has changes; None outside of one."""
-    folder = Path(__file__).resolve().parent
-    try:
-        head = _git(folder, "rev-parse", "HEAD")
-        tracked = _git(folder, "ls-files", "--error-unmatch", Path(__file__).name)
-        return head + ("+" if _git(folder, "status", "--porcelain", "--", ".") else "") if tracked else None
-    except (OSError, subprocess.SubprocessError):
-        return None  # installed from a wheel, no git here, or a file system too slow for it
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    command = ["git", "-C", str(folder), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()

@@ -11,6 +11,7 @@ from typing import Any
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.errors import InputError
+from symmcd.provenance import maker
 from symmcd.storage import read_units
 
 SUN_RATES = ("initially_stable", "relaxed_stable", "sun")  # compared with the published ones
@@ -43,6 +44,7 @@ class Stage:
     jobs: int
     seconds: float  # wall-clock time, added up over jobs
     memory: float | None  # MB, largest resident set of a job; None where the jobs were too short to measure
+    makers: tuple[str, ...] = ()  # short commits that its jobs ran at, as its logs say
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +118,7 @@ def load(folder: Path, seed: int) -> Results:
         hull=_table(folder / "hull.csv", *TABLES["hull.csv"]),
         sun=_table(folder / "sun.csv", *TABLES["sun.csv"]),
         sun_per_crystal=_table(folder / "sun_per_crystal.csv", *TABLES["sun_per_crystal.csv"]),
-        stages=_benchmarks(folder / "benchmarks"),
+        stages=_stages(folder / "benchmarks", folder / "logs"),
     )
 
 
@@ -212,17 +214,32 @@ def _checkpoint(path: Path) -> dict[str, Any]:
     return {**metadata, "parameters": sum(math.prod(shape) for shape in shapes)}
 
 
-def _benchmarks(folder: Path) -> list[Stage]:
+def _stages(benchmarks: Path, logs: Path) -> list[Stage]:
     """Snakemake's benchmark of each rule, in the order in which rules ended; empty where the chain ran without it."""
     import pandas as pd
 
     stages = []
-    for rule in sorted((p for p in folder.glob("*") if p.is_dir()), key=lambda p: p.name):
+    for rule in sorted((p for p in benchmarks.glob("*") if p.is_dir()), key=lambda p: p.name):
         files = sorted(rule.glob("*.tsv"))
         if files:
             rows = pd.concat([pd.read_csv(file, sep="\t", na_values=["-", "NA"]) for file in files])
             memory = rows["max_rss"].max()
             ended = max(file.stat().st_mtime for file in files)
-            stage = Stage(rule.name, len(files), float(rows["s"].sum()), None if pd.isna(memory) else float(memory))
+            stage = Stage(
+                rule.name,
+                len(files),
+                float(rows["s"].sum()),
+                None if pd.isna(memory) else float(memory),
+                _makers(logs / rule.name),
+            )
             stages.append((ended, stage))
     return [stage for _, stage in sorted(stages, key=lambda pair: pair[0])]
+
+
+def _makers(logs: Path) -> tuple[str, ...]:
+    """Commits, or versions, that the logs of a rule begin with, each once."""
+    found = set()
+    for path in logs.glob("*.log"):
+        with path.open(encoding="utf-8", errors="replace") as log:
+            found.add(maker(log.readline()))
+    return tuple(sorted(name for name in found if name is not None))

@@ -48,11 +48,18 @@ def run(results: Results, relaxation: str = "") -> Section:
     facts.append(("Versions", f"{', '.join(versions())} (installed when this page was made)"))
     table = Table(
         caption=Markup(
-            "<b>Time</b> of each stage: wall-clock time added up over its jobs, and the largest memory of a job."
+            "<b>Time</b> of each stage: wall-clock time added up over its jobs, and the largest memory of a job;"
+            " commit of symmcd that its jobs ran at, with + where files had been changed since."
         ),
-        head=("stage", "jobs", "time", "memory"),
+        head=("stage", "jobs", "time", "memory", "commit"),
         rows=[
-            (s.name, f"{s.jobs}", duration(s.seconds), "–" if s.memory is None else f"{s.memory / 1024:.1f} GB")
+            (
+                s.name,
+                f"{s.jobs}",
+                duration(s.seconds),
+                "–" if s.memory is None else f"{s.memory / 1024:.1f} GB",
+                ", ".join(s.makers) or "–",
+            )
             for s in results.stages
         ],
         numbers=frozenset({1, 2, 3}),

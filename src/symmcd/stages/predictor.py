@@ -16,7 +16,7 @@ import torch_geometric
 
 from symmcd import __version__
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
-from symmcd.diffusion.checkpoint import data_sha256, git_commit
+from symmcd.diffusion.checkpoint import data_sha256
 from symmcd.diffusion.device import choose_device
 from symmcd.diffusion.distributed import Process
 from symmcd.diffusion.random_streams import mixed_seed
@@ -29,6 +29,7 @@ from symmcd.formation_energy.objective import EnergyObjective, energies
 from symmcd.formation_energy.predictor import BATCH, Predictor, predict, read_metadata, write_predictor
 from symmcd.metrics.intervals import bootstrap
 from symmcd.metrics.published import PUBLISHED_5, table_5
+from symmcd.provenance import git_commit
 from symmcd.settings import PREDICTOR_VARIANTS, PredictorSettings, TrainingSettings
 from symmcd.stability.journal import Progress
 from symmcd.storage import atomic_path, read_units

@@ -1,0 +1,42 @@
+"""Which symmcd made a file: version, and commit of the working tree it ran from.  Standard library only."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+from symmcd import __version__
+
+SAID = re.compile(r"symmcd (?P<version>\d\S*)(?: \(commit (?P<commit>[0-9a-f]{7,}\+?)\))?")
+
+
+def git_commit() -> str | None:
+    """Commit of the working tree this code runs from, with ``+`` if it has changes; None outside of one."""
+    folder = Path(__file__).resolve().parent
+    try:
+        head = _git(folder, "rev-parse", "HEAD")
+        tracked = _git(folder, "ls-files", "--error-unmatch", Path(__file__).name)
+        return head + ("+" if _git(folder, "status", "--porcelain", "--", ".") else "") if tracked else None
+    except (OSError, subprocess.SubprocessError):
+        return None  # installed from a wheel, no git here, or a file system too slow for it
+
+
+def version() -> str:
+    """What ``symmcd --version`` says, and the log of every rule begins with; `maker` reads it."""
+    commit = git_commit()
+    return f"symmcd {__version__}" + (f" (commit {commit})" if commit else "")
+
+
+def maker(line: str) -> str | None:
+    """Short commit, or version where none is known, of what `version` said; None of other lines."""
+    found = SAID.fullmatch(line.strip())
+    if not found:
+        return None
+    commit = found["commit"]
+    return f"{commit[:7]}{'+' if commit.endswith('+') else ''}" if commit else found["version"]
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
