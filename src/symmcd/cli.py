@@ -182,10 +182,13 @@ def _generate(a: argparse.Namespace) -> None:
     if a.formula is None:
         if a.atoms is not None:
             raise InputError("--atoms goes with --formula")
-        generate.run(a.output, *common, **geometry, temperature=a.temperature, elements=a.elements, exclude=a.exclude)
+        generate.run(
+            a.output, *common, **geometry, temperature=a.temperature, elements=a.elements, exclude=a.exclude,
+            chemical_system=a.chemical_system,
+        )  # fmt: skip
     else:
-        if a.elements or a.exclude or a.temperature != 1:
-            raise InputError("--formula goes without --elements, --exclude and --temperature")
+        if a.elements or a.exclude or a.chemical_system or a.temperature != 1:
+            raise InputError("--formula goes without --elements, --exclude, --chemical-system and --temperature")
         generate.predict(a.output, a.formula, *common, **geometry, atoms=a.atoms)
 
 
@@ -550,6 +553,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     for option, text in (("--elements", "only these, as in Li,Fe,O"), ("--exclude", "none of these, as in Tc,Pm,U")):
         command.add_argument(option, type=lambda a: a.split(","), default=[], metavar="A,B,…", help=text)
+    command.add_argument(
+        "--chemical-system", type=lambda a: a.split("-"), default=[], metavar="A-B-…",
+        help="all of these and no others, as in Li-Fe-P-O",
+    )  # fmt: skip
     command.add_argument(
         "--temperature", type=float, default=1.0, metavar="T", help="above 1: more new templates, fewer valid crystals"
     )

@@ -316,6 +316,25 @@ def test_only_the_elements_asked_for(trained, tmp_path):
         generate.run(tmp_path, 9, elements=("O",), exclude=("O",), **few)
 
 
+def test_a_chemical_system_has_each_of_its_elements(trained, tmp_path, monkeypatch):
+    few = {"checkpoint": trained / "denoiser.safetensors", "device": "cpu", "steps": 2, "proposals": 1}
+    generate.run(tmp_path / "12", 12, chemical_system=("O", "Ti", "Fe"), **few)
+    generate.run(tmp_path / "30", 30, chemical_system=("Fe", "O", "Ti", "O"), **few)
+    fewer, more = (read_units(tmp_path / number / "units.npz") for number in ("12", "30"))
+    assert all(set(unit.element.tolist()) == {8, 22, 26} for unit in (more[i] for i in range(30)))
+    for index in range(12):
+        np.testing.assert_array_equal(fewer[index].element, more[index].element)
+        assert fewer[index].letter == more[index].letter
+    generator = Generator.load(trained / "denoiser.safetensors", "cpu")
+    monkeypatch.setattr("symmcd.diffusion.generator.ATTEMPTS", 2)
+    with pytest.raises(InputError, match=r"\d+ of 30 crystals: none of 64 drawn ones has every one"):
+        generator.generate(30, 221, elements=generator.elements, every_element=True, steps=2)
+    with pytest.raises(InputError, match="every one of no elements"):
+        generator.generate(3, every_element=True)
+    with pytest.raises(InputError, match="leave out --elements"):
+        generate.run(tmp_path, 3, chemical_system=("O", "Ti"), exclude=("Fe",), **few)
+
+
 def test_a_formula_makes_a_ranked_table_and_crystals_of_it(trained, tmp_path, capsys):
     generate.predict(tmp_path, "Ti2O4", 400, atoms=6, checkpoint=trained / "denoiser.safetensors", device="cpu")
     with (tmp_path / "crystals.csv").open() as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +23,15 @@ from symmcd.diffusion.random_streams import CrystalStreams
 from symmcd.diffusion.sampler import STAGED_STEPS, Sampler
 from symmcd.diffusion.samples import Samples
 from symmcd.diffusion.staged.arrangements import Arrangements, Composition, likeliest, likeliest_first, with_composition
-from symmcd.diffusion.staged.model import StagedModel, draw_positions
+from symmcd.diffusion.staged.drawing import draw_positions, draw_sequences, resampled
+from symmcd.diffusion.staged.model import StagedModel
 from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
 from symmcd.errors import InputError, SymmcdError
 from symmcd.settings import Precision
 
 POSITIONS_AT_ONCE = 2048
+PROPOSED, ATTEMPTS = 32, 64  # proposals of positions and elements that a crystal of given elements is kept from
+KEPT = 4  # draw of random numbers beside those of templates, sequences and geometries
 POOL = 2000  # sets of Wyckoff positions drawn beside those of the training set, for a composition to fit
 PAD_TO = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20)  # orbits; beyond the last, multiples of 8
 
@@ -87,6 +91,7 @@ class Generator:
         proposals: int | None = None,
         temperature: float = 1.0,
         elements: Sequence[int] = (),
+        every_element: bool = False,
         batch_size: int = 256,
     ) -> list[AsymmetricUnit]:
         """New crystals, decoded: every orbit lies exactly on a Wyckoff position of its group.
@@ -101,11 +106,14 @@ class Generator:
             proposals: geometries of each crystal, of which the model keeps the one that it finds likeliest; the time
                 grows with them. None takes 4 of a staged model; a joint model makes 1.
             temperature: of Wyckoff positions and elements; above 1 there are more new templates, fewer valid crystals.
-            elements: atomic numbers to choose from; none: all elements of the training set.
+            elements: atomic numbers to choose from; none: all elements of the training set.  Crystals follow the
+                model's distribution given that they have no others, as far as `PROPOSED` proposals each can tell.
+            every_element: each crystal has all of `elements`: those of a chemical system.
             batch_size: crystals at once.
 
         Raises:
-            InputError: a number below 1, no such space group, or what the model cannot do: see `sample`.
+            InputError: a number below 1, no such space group, what the model cannot do (see `sample`), or no crystal
+                found that has every element.
         """
         if number < 1:
             raise InputError(f"{number=}: at least 1")
@@ -115,9 +123,12 @@ class Generator:
             corrector=corrector,
             batch_size=batch_size,
             temperature=temperature,
-            elements=tuple(elements),
+            elements=tuple(sorted(set(elements))),
+            every_element=every_element,
         )
         groups = () if space_group is None else (space_group,)
+        if sampler.elements:
+            return self.with_geometries(self._of_elements(number, sampler, seed, groups), sampler, seed)
         parts = [self.sample(plan, sampler, seed) for plan in self.plan(np.arange(number), sampler, seed, groups)]
         return _decoded(parts)
 
@@ -130,8 +141,12 @@ class Generator:
         """
         return sorted(self._staged.elements)
 
-    def plan(self, number: np.ndarray, sampler: Sampler, seed: int, space_groups: Sequence[int] = ()) -> Iterator[Plan]:
+    def plan(
+        self, number: np.ndarray, sampler: Sampler, seed: int, space_groups: Sequence[int] = (), *, apart: bool = False
+    ) -> Iterator[Plan]:
         """Space group and number of orbits of the crystals `number` (B,), put into batches, small crystals first.
+
+        Batches are of one padded size each if they are to be `apart`, as those of a joint model always are.
 
         How far a crystal is padded depends on its own number of orbits alone, so that it comes out the same
         (up to the rounding of matrix products) whatever it is sampled together with.
@@ -140,9 +155,9 @@ class Generator:
         uniform = streams.uniform(reverse_process.TEMPLATE, (2,))
         group, orbits = (a.numpy() for a in draw_templates(self.checkpoint.statistics.to("cpu"), uniform, space_groups))
         padded = np.array([next((p for p in PAD_TO if p >= m), -(-m // 8) * 8) for m in orbits.tolist()])
-        apart = np.unique(padded)[1:] if isinstance(self._model, JointModel) else ()
+        sizes = np.unique(padded)[1:] if apart or isinstance(self._model, JointModel) else ()
         order = np.argsort(padded, kind="stable")
-        for rows in np.split(order, np.searchsorted(padded[order], apart)):
+        for rows in np.split(order, np.searchsorted(padded[order], sizes)):
             for first in range(0, len(rows), sampler.batch_size):
                 part = rows[first : first + sampler.batch_size]
                 yield Plan(number[part], group[part], orbits[part], padded[part])
@@ -193,6 +208,7 @@ class Generator:
                 such space group, a number below 1, or a model that is not of kind ``staged``.
         """
         sampler = Sampler(steps=steps, proposals=proposals, corrector=corrector, batch_size=batch_size)
+        self._times(sampler)  # before the search, which takes longer than to refuse
         composition = Composition(formula_unit, atoms)
         found = self.arrangements([composition], number, space_group, pool=pool, seed=seed)[0]
         if not len(found):
@@ -227,10 +243,8 @@ class Generator:
         groups = () if space_group is None else (space_group,)
         sampler = Sampler(batch_size=POSITIONS_AT_ONCE)
         drawn = [model.templates] if model.templates is not None else []
-        for plan in self.plan(np.arange(pool), sampler, seed, groups):
-            group, orbits = self._whole(plan.space_group), self._whole(plan.orbits)
-            streams = CrystalStreams(seed, self._whole(plan.number))
-            drawn.append(model.by_size(draw_positions, group, orbits, plan.padded.tolist(), streams, sampler))
+        plans = self.plan(np.arange(pool), sampler, seed, groups, apart=True)
+        drawn += [draw_positions(model.wyckoff, *self._to_draw(plan, seed), sampler) for plan in plans]
         positions = WyckoffSequences.concatenate(drawn)
         statistics = self.checkpoint.statistics
         prior = (space_group_probability(statistics, groups)[:, None] * orbit_probability(statistics)).log()
@@ -255,6 +269,51 @@ class Generator:
             group, count = batch.space_group.cpu().numpy(), batch.count.cpu().numpy()
             parts.append(_samples(rows.cpu().numpy(), group, count, *made))
         return _decoded(parts)
+
+    @torch.inference_mode()
+    def _of_elements(self, number: int, sampler: Sampler, seed: int, groups: Sequence[int]) -> WyckoffSequences:
+        """Positions and elements of `number` crystals, given the elements that `sampler` allows or demands.
+
+        Raises:
+            InputError: as `generate`.
+        """
+        self._times(sampler)
+        at_once = dataclasses.replace(sampler, batch_size=POSITIONS_AT_ONCE)
+        missing = torch.arange(number, device=self.device)
+        found, order = [], []
+        for attempt in range(ATTEMPTS):
+            first = (missing * ATTEMPTS + attempt) * PROPOSED  # the same for a crystal however many there are
+            names = (first[:, None] + torch.arange(PROPOSED, device=self.device)).flatten()
+            proposals, log_weight = self._proposed(names.cpu().numpy(), at_once, seed, groups)
+            kept = resampled(log_weight.view(-1, PROPOSED), CrystalStreams(seed, first).uniform(KEPT))
+            rows = (kept >= 0).nonzero()[:, 0]
+            found.append(proposals.select(rows * PROPOSED + kept[rows]))
+            order.append(missing[rows])
+            missing = missing[kept < 0]
+            if not len(missing):
+                return WyckoffSequences.concatenate(found).select(torch.cat(order).argsort())
+        raise InputError(
+            f"{len(missing)} of {number} crystals: none of {ATTEMPTS * PROPOSED} drawn ones has every one of the "
+            "elements asked for; ask for fewer elements, or give a composition"
+        )
+
+    def _proposed(
+        self, names: np.ndarray, sampler: Sampler, seed: int, groups: Sequence[int]
+    ) -> tuple[WyckoffSequences, Tensor]:
+        """Positions and elements drawn for the crystals `names`, in their order, and their weights (see `drawing`)."""
+        sequences, weights, order = [], [], []
+        for plan in self.plan(names, sampler, seed, groups, apart=True):
+            drawn, weight = draw_sequences(self._staged.wyckoff, *self._to_draw(plan, seed), sampler)
+            sequences.append(drawn)
+            weights.append(weight)
+            order.append(plan.number)
+        back = self._whole(np.argsort(np.concatenate(order)))
+        return WyckoffSequences.concatenate(sequences).select(back), torch.cat(weights)[back]
+
+    def _to_draw(self, plan: Plan, seed: int) -> tuple[Tensor, Tensor, int, CrystalStreams]:
+        """Groups, numbers of orbits, what all are padded to and streams of a plan of one padded size."""
+        group, orbits = self._whole(plan.space_group), self._whole(plan.orbits)
+        return group, orbits, int(plan.padded[0]), CrystalStreams(seed, self._whole(plan.number))
 
     @property
     def _staged(self) -> StagedModel:

@@ -21,6 +21,7 @@ class Sampler:
     batch_size: int = 256  # crystals at once: a matter of memory and speed only
     temperature: float = 1.0  # of a staged model's Wyckoff positions and elements
     elements: tuple[int, ...] = ()  # atomic numbers a staged model chooses from; () = all of the training set
+    every_element: bool = False  # each of `elements` must be in every crystal
 
     def __post_init__(self) -> None:
         """Raise InputError for what no model can do."""
@@ -28,6 +29,8 @@ class Sampler:
             raise InputError(
                 f"batch_size = {self.batch_size}, steps = {self.steps}, proposals = {self.proposals}: at least 1"
             )
+        if self.every_element and not self.elements:
+            raise InputError("every one of no elements: name those that each crystal is to have")
         if not LEAST_TEMPERATURE <= self.temperature <= 1 / LEAST_TEMPERATURE:
             raise InputError(
                 f"temperature {self.temperature}: it lies between {LEAST_TEMPERATURE} and {1 / LEAST_TEMPERATURE:g}"

@@ -49,15 +49,21 @@ def run(
     temperature: float = 1.0,
     elements: Sequence[str] = (),
     exclude: Sequence[str] = (),
+    chemical_system: Sequence[str] = (),
 ) -> None:
     """Generate crystals; write units.npz, crystals.extxyz, crystals.csv, one CIF a crystal to the folder `output`.
 
-    `elements` are symbols to choose from, `exclude` those not to take; see `Generator.generate` for the rest.
+    `elements` are symbols to choose from, `exclude` those not to take, `chemical_system` those that every crystal has
+    and no others; see `Generator.generate` for the rest.
 
     Raises:
-        InputError: no weights, a number below 1, no such space group, an unknown element, or none left to choose from.
+        InputError: no weights, a number below 1, no such space group, an unknown element, none left to choose from, or
+            a chemical system beside other choices of elements.
     """
+    if chemical_system and (elements or exclude):
+        raise InputError("--chemical-system names all elements; leave out --elements and --exclude")
     allowed, refused = atomic_numbers_of("--elements", elements), atomic_numbers_of("--exclude", exclude)
+    allowed = allowed or atomic_numbers_of("--chemical-system", chemical_system)
     generator = Generator.load(checkpoint or weights_path(SHIPPED), device)
     if generator.settings.kind != "staged":
         steps = steps or min(JOINT_STEPS, generator.settings.steps)
@@ -66,8 +72,9 @@ def run(
         if not allowed:
             raise InputError(f"--exclude {','.join(exclude)}: no element is left")
     units = generator.generate(
-        number, space_group, seed=seed, steps=steps, proposals=proposals, temperature=temperature, elements=allowed
-    )
+        number, space_group, seed=seed, steps=steps, proposals=proposals, temperature=temperature, elements=allowed,
+        every_element=bool(chemical_system),
+    )  # fmt: skip
     write(output, units)
 
 

@@ -13,7 +13,7 @@ import torch
 from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.diffusion.random_streams import CrystalStreams
 from symmcd.diffusion.sampler import Sampler
-from symmcd.diffusion.staged.model import draw_sequences
+from symmcd.diffusion.staged.drawing import draw_sequences, resampled
 from symmcd.diffusion.staged.objectives import WyckoffObjective, negative_log_likelihood
 from symmcd.diffusion.staged.wyckoff_ensemble import WyckoffEnsemble
 from symmcd.diffusion.staged.wyckoff_network import WyckoffNetwork
@@ -118,8 +118,10 @@ def test_drawn_crystals_are_legal_and_follow_the_likelihood(network):
     group = torch.tensor([2, 62, 225, 47] * 50)
     orbits = torch.randint(1, 12, (200,), generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        drawn = draw_sequences(network, group, orbits, 12, CrystalStreams(3, torch.arange(200)), Sampler())
-        again = draw_sequences(network, group[:9], orbits[:9], 16, CrystalStreams(3, torch.arange(9)), Sampler())
+        one = WyckoffEnsemble([network])
+        drawn, weight = draw_sequences(one, group, orbits, 12, CrystalStreams(3, torch.arange(200)), Sampler())
+        again, _ = draw_sequences(one, group[:9], orbits[:9], 16, CrystalStreams(3, torch.arange(9)), Sampler())
+    assert not weight.any()
     assert torch.equal(again.wyckoff[:, :12], drawn.wyckoff[:9])
     assert torch.equal(again.element[:, :12], drawn.element[:9])
     for g, n, rows, elements in zip(group, orbits, drawn.wyckoff.numpy(), drawn.element.numpy(), strict=True):
@@ -134,11 +136,75 @@ def test_drawn_crystals_are_legal_and_follow_the_likelihood(network):
     # frequencies of the first position of group 2, one orbit, against its probabilities
     many = torch.full((4000,), 2), torch.ones(4000, dtype=torch.int64)
     with torch.inference_mode():
-        first = draw_sequences(network, *many, 1, CrystalStreams(5, torch.arange(4000)), Sampler()).wyckoff[:, 0]
+        first = draw_sequences(WyckoffEnsemble([network]), *many, 1, CrystalStreams(5, torch.arange(4000)), Sampler())[
+            0
+        ].wyckoff[:, 0]
         one = WyckoffSequences(many[0][:1], many[1][:1], first[:1, None] * 0, first[:1, None] * 0)
         expected = torch.softmax(network(one).wyckoff[0, 0], dim=-1)
     count = torch.bincount(first - int(TABLE.start[1]), minlength=len(expected))[: len(expected)]
     torch.testing.assert_close(count / 4000, expected, atol=0.03, rtol=0)
+
+
+@pytest.mark.parametrize("members", [1, 2])
+def test_place_by_place_a_network_says_what_it_says_at_once(network, members):
+    torch.manual_seed(6)
+    ensemble = WyckoffEnsemble([network, WyckoffNetwork(SMALL_STAGED).eval()][:members])
+    sequences = WyckoffSequences.from_units(random_units(40, seed=6))
+    whole, memory = ensemble(sequences), ensemble.begin()
+    longest, mask = sequences.wyckoff.shape[1], sequences.mask
+    begun = dataclasses.replace(
+        sequences, wyckoff=torch.zeros_like(sequences.wyckoff), element=torch.zeros_like(sequences.element)
+    )
+    for place in range(longest):
+        found = ensemble.next_position(begun, place, memory)
+        torch.testing.assert_close(found[mask[:, place]], whole.wyckoff[mask[:, place], place])
+        begun.wyckoff[:, place] = sequences.wyckoff[:, place]
+    for place in range(longest):
+        found = ensemble.next_element(begun, place, memory)
+        torch.testing.assert_close(found[mask[:, place]], whole.element[mask[:, place], place])
+        begun.element[:, place] = sequences.element[:, place]
+
+
+def test_crystals_of_given_elements_follow_the_model_given_these():
+    """Against drawing freely and keeping crystals that have no others, and against ones that have them all."""
+    torch.manual_seed(4)
+    network = WyckoffNetwork(SMALL_STAGED).eval()
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.15)
+    network.seen.fill_(value=False)
+    network.seen[[7, 10, 21, 25, 37, 56]] = True
+    ensemble, number = WyckoffEnsemble([network]), 24_000
+    group = torch.tensor([2, 62, 225, 47]).repeat(number // 4)
+    orbits = 1 + torch.arange(number) // 4 % 3
+    streams = CrystalStreams(1, torch.arange(number))
+    with torch.inference_mode():
+        free, _ = draw_sequences(ensemble, group, orbits, 3, streams, Sampler())
+    for every, elements in ((False, (8, 22, 26)), (True, (8, 26))):
+        sampler, numbers = Sampler(elements=elements, every_element=every), torch.tensor(elements)
+        with torch.inference_mode():
+            proposed, weight = draw_sequences(ensemble, group, orbits, 3, streams, sampler)
+        pools = torch.randperm(number, generator=torch.Generator().manual_seed(2)).view(-1, 40)
+        kept = resampled(weight[pools], CrystalStreams(2, torch.arange(len(pools))).uniform(0))
+        drawn = proposed.select(pools[torch.arange(len(kept)), kept][kept >= 0])
+
+        def wanted(crystals, every=every, numbers=numbers):
+            there = (crystals.element[:, :, None] == numbers).any(dim=1)
+            others = (crystals.element[:, :, None] != torch.cat([numbers, numbers[:1] * 0])).all(dim=2).any(dim=1)
+            return (there.all(dim=1) | (not every)) & ~others
+
+        truth = free.select(wanted(free).nonzero()[:, 0])
+        assert wanted(drawn).all()
+        assert len(truth) > 200
+        for name, few in (("count", 4), ("space_group", 231)):
+            found, expected = (torch.bincount(getattr(s, name), minlength=few) / len(s) for s in (drawn, truth))
+            torch.testing.assert_close(found, expected, atol=0.09, rtol=0)
+        unweighted = torch.bincount(proposed.count, minlength=4) / number
+        assert every or (unweighted - torch.bincount(truth.count, minlength=4) / len(truth)).abs().max() > 0.2
+
+
+def test_no_proposal_that_may_be_kept():
+    weight = torch.tensor([[-torch.inf, -torch.inf], [-torch.inf, -500.0]])
+    assert resampled(weight, torch.tensor([0.3, 0.3])).tolist() == [-1, 1]
 
 
 def test_reduced_multiplicities():

@@ -8,12 +8,12 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from symmcd.diffusion.categorical import draw
 from symmcd.diffusion.checkpoint import Checkpoint, MisfitError, load_weights, under
 from symmcd.diffusion.precision import choose_precision, lowered
 from symmcd.diffusion.random_streams import CrystalStreams
 from symmcd.diffusion.sampler import STAGED_PROPOSALS, Sampler
 from symmcd.diffusion.staged.arrangements import from_templates
+from symmcd.diffusion.staged.drawing import draw_sequences
 from symmcd.diffusion.staged.flat_crystals import FlatCrystals
 from symmcd.diffusion.staged.geometry_network import GeometryNetwork
 from symmcd.diffusion.staged.geometry_process import GeometryProcess
@@ -22,11 +22,8 @@ from symmcd.diffusion.staged.proposals import likeliest_geometry
 from symmcd.diffusion.staged.tables import symmetry_tables
 from symmcd.diffusion.staged.wyckoff_ensemble import WyckoffEnsemble
 from symmcd.diffusion.staged.wyckoff_network import WyckoffNetwork
-from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences, candidates
+from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
 from symmcd.settings import Precision
-
-WYCKOFF, ELEMENT = 2, 3  # draws of random numbers; the geometry's are in `geometry_process`, the template's is 5
-
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -65,7 +62,7 @@ class StagedModel:
         on_step: Callable[[int], None],
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """k (B, 6), and of the orbits laid flat: elements, coordinates (A, 3), site-symmetry classes (A, 15)."""
-        sequences = self.by_size(draw_sequences, space_group, orbits, padded, streams, sampler)
+        sequences = self._drawn(space_group, orbits, padded, streams, sampler)
         return self.geometries(sequences, times, streams, sampler, on_step)
 
     def geometries(
@@ -91,24 +88,21 @@ class StagedModel:
         position = tables.positions(crystals.u, crystals.wyckoff) % 1.0
         return crystals.k, crystals.element, position, tables.site_symmetry[crystals.wyckoff]
 
-    def by_size(
+    def _drawn(
         self,
-        draw: Callable[..., WyckoffSequences],
         space_group: Tensor,
         orbits: Tensor,
         padded: Sequence[int],
         streams: CrystalStreams,
         sampler: Sampler,
     ) -> WyckoffSequences:
-        """What `draw_positions` or `draw_sequences` draws of crystals that are each padded to so many orbits, in which
-        the others have no say.
-        """
+        """Positions and elements of crystals that are each padded to so many orbits, in which others have no say."""
         sizes = torch.tensor(padded)
         wyckoff = torch.zeros(len(orbits), max(padded), dtype=torch.int64, device=orbits.device)
         element = wyckoff.clone()
         for size in sizes.unique().tolist():
             rows = (sizes == size).nonzero()[:, 0].to(orbits.device)
-            drawn = draw(self.wyckoff, space_group[rows], orbits[rows], size, streams.take(rows), sampler)
+            drawn, _ = draw_sequences(self.wyckoff, space_group[rows], orbits[rows], size, streams.take(rows), sampler)
             wyckoff[rows, :size], element[rows, :size] = drawn.wyckoff, drawn.element
         return WyckoffSequences(space_group, orbits, wyckoff, element)
 
@@ -117,53 +111,6 @@ def trained(network: Network, checkpoint: Checkpoint, part: str) -> Network:
     """`network` with the weights of `part`, ready to be asked."""
     load_weights(network, under(f"{part}.", checkpoint.weights))
     return network.to(checkpoint.statistics.lattice_mean.device).eval().requires_grad_(requires_grad=False)
-
-
-def draw_sequences(
-    network: WyckoffNetwork | WyckoffEnsemble,
-    space_group: Tensor,
-    orbits: Tensor,
-    padded: int,
-    streams: CrystalStreams,
-    sampler: Sampler,
-) -> WyckoffSequences:
-    """Wyckoff positions, then elements, one after the other; always legal ones.
-
-    Each is drawn from p^(1/temperature), normalised: 1 is the model, below 1 more of what is frequent, above 1 more
-    of what is rare.  With ``sampler.elements``, each element is drawn from these, given what was drawn before it.
-    """
-    sequences = draw_positions(network, space_group, orbits, padded, streams, sampler)
-    allowed = None
-    if sampler.elements:
-        allowed = torch.zeros_like(network.seen)
-        allowed[torch.tensor(sampler.elements, device=allowed.device) - 1] = True
-    uniform = streams.uniform(ELEMENT, (padded,))
-    for place in range(padded):
-        logits = network(sequences, allowed).element[:, place]
-        chosen = draw(torch.softmax(logits / sampler.temperature, dim=-1), uniform[:, place]) + 1
-        sequences.element[:, place] = torch.where(place < orbits, chosen, 0)
-    return sequences
-
-
-def draw_positions(
-    network: WyckoffNetwork | WyckoffEnsemble,
-    space_group: Tensor,
-    orbits: Tensor,
-    padded: int,
-    streams: CrystalStreams,
-    sampler: Sampler,
-) -> WyckoffSequences:
-    """The positions of `draw_sequences`; elements are 0."""
-    wyckoff = torch.zeros(len(orbits), padded, dtype=torch.int64, device=orbits.device)
-    element = wyckoff.clone()
-    rows, _ = candidates(space_group)
-    crystal = torch.arange(len(orbits), device=orbits.device)
-    uniform = streams.uniform(WYCKOFF, (padded,))
-    for place in range(padded):
-        begun = WyckoffSequences(space_group, orbits, wyckoff[:, : place + 1], element[:, : place + 1])
-        probability = torch.softmax(network.positions(begun)[:, place] / sampler.temperature, dim=-1)
-        wyckoff[:, place] = torch.where(place < orbits, rows[crystal, draw(probability, uniform[:, place])], 0)
-    return WyckoffSequences(space_group, orbits, wyckoff, element)
 
 
 def flat(sequences: WyckoffSequences) -> FlatCrystals:

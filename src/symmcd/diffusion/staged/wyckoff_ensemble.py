@@ -8,13 +8,13 @@ no better, though (docs/model-study.md).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from symmcd.diffusion.staged.wyckoff_network import Logits, WyckoffNetwork
+from symmcd.diffusion.staged.wyckoff_network import Logits, Memory, WyckoffNetwork
 from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
 
 
@@ -30,9 +30,9 @@ class WyckoffEnsemble(nn.Module):
         """(118,) elements of the training set."""
         return cast("Tensor", self.members[0].seen)
 
-    def forward(self, crystals: WyckoffSequences, allowed: Tensor | None = None) -> Logits:
+    def forward(self, crystals: WyckoffSequences) -> Logits:
         """As `WyckoffNetwork.forward`; of several members, logarithms of probabilities."""
-        said: list[Logits] = [member(crystals, allowed) for member in self.members]
+        said: list[Logits] = [member(crystals) for member in self.members]
         if len(said) == 1:
             return said[0]
         return Logits(
@@ -42,8 +42,31 @@ class WyckoffEnsemble(nn.Module):
 
     def positions(self, crystals: WyckoffSequences) -> Tensor:
         """As `WyckoffNetwork.positions`; of several members, logarithms of probabilities."""
-        said = [cast("WyckoffNetwork", member).positions(crystals) for member in self.members]
-        return said[0] if len(said) == 1 else _log_mean(torch.stack(said))
+        return self._mean(member.positions(crystals) for member in self._networks)
+
+    def begin(self) -> list[Memory]:
+        """What `next_position` and `next_element` remember of some crystals, all positions before all elements."""
+        return [Memory() for _ in self.members]
+
+    def next_position(self, crystals: WyckoffSequences, place: int, memory: Sequence[Memory]) -> Tensor:
+        """As `WyckoffNetwork.next_position`; of several members, logarithms of probabilities."""
+        members = zip(self._networks, memory, strict=True)
+        return self._mean(member.next_position(crystals, place, of_it) for member, of_it in members)
+
+    def next_element(self, crystals: WyckoffSequences, place: int, memory: Sequence[Memory]) -> Tensor:
+        """As `WyckoffNetwork.next_element`; of several members, logarithms of probabilities."""
+        members = zip(self._networks, memory, strict=True)
+        return self._mean(member.next_element(crystals, place, of_it) for member, of_it in members)
+
+    @property
+    def _networks(self) -> list[WyckoffNetwork]:
+        return [cast("WyckoffNetwork", member) for member in self.members]
+
+    @staticmethod
+    def _mean(said: Iterable[Tensor]) -> Tensor:
+        """Logits of one member as they are."""
+        logits = list(said)
+        return logits[0] if len(logits) == 1 else _log_mean(torch.stack(logits))
 
 
 def _log_mean(logits: Tensor) -> Tensor:

@@ -44,6 +44,20 @@ class Logits:
     element: Tensor  # (B, N, 118)
 
 
+class Memory:
+    """Keys and values of the places that a network has read, so that the next one is all it has to read."""
+
+    def __init__(self) -> None:
+        self.read: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def with_more(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Those of all places so far, (B, heads, places, width of a head) each, with new ones."""
+        if layer in self.read:
+            k, v = (torch.cat(pair, dim=2) for pair in zip(self.read[layer], (k, v), strict=True))
+        self.read[layer] = k, v
+        return k, v
+
+
 class WyckoffNetwork(nn.Module):
     """Autoregressive transformer over Wyckoff positions, then elements."""
 
@@ -77,16 +91,42 @@ class WyckoffNetwork(nn.Module):
             if isinstance(module, nn.Embedding):
                 nn.init.normal_(module.weight, std=SPREAD)
 
-    def forward(self, crystals: WyckoffSequences, allowed: Tensor | None = None) -> Logits:
-        """Logits of every place given what stands before it; places beyond a crystal's count mean nothing.
-
-        `allowed` (118,) bool are the elements to choose from, those of the training set where it is None.
-        """
-        wyckoff, element, mask = crystals.wyckoff, crystals.element, crystals.mask
-        table = self.embedded_positions()
+    def forward(self, crystals: WyckoffSequences) -> Logits:
+        """Logits of every place given what stands before it; places beyond a crystal's count mean nothing."""
+        table, mask = self.embedded_positions(), crystals.mask
         common = self._before_positions(crystals, table)
+        x = torch.cat([common + self.which_half.weight[0], self._before_elements(crystals, table, common)], dim=1)
+        x, x_of_elements = self._attended(x, torch.cat([mask, mask], dim=1)).chunk(2, dim=1)
+        places = slice(None)
+        return Logits(
+            self._position_logits(crystals, places, x, table),
+            self._element_logits(crystals, places, x_of_elements),
+        )
 
-        multiplicity = symmetry_tables(wyckoff.device).multiplicity[wyckoff] * mask
+    def positions(self, crystals: WyckoffSequences) -> Tensor:
+        """The logits of positions of `forward` alone, which elements have no part in: half the work."""
+        table = self.embedded_positions()
+        x = self._attended(self._before_positions(crystals, table) + self.which_half.weight[0], crystals.mask)
+        return self._position_logits(crystals, slice(None), x, table)
+
+    def next_position(self, crystals: WyckoffSequences, place: int, memory: Memory) -> Tensor:
+        """(B, R) the logits of positions of `forward` at `place` alone; asked of one place after the other."""
+        table, here = self.embedded_positions(), slice(place, place + 1)
+        x = self._before_positions(crystals, table)[:, here] + self.which_half.weight[0]
+        x = self._attended_next(x, crystals.mask[:, :place], memory)
+        return self._position_logits(crystals, here, x, table)[:, 0]
+
+    def next_element(self, crystals: WyckoffSequences, place: int, memory: Memory) -> Tensor:
+        """(B, 118) the same of elements; `memory` has been shown all positions."""
+        table, here, mask = self.embedded_positions(), slice(place, place + 1), crystals.mask
+        x = self._before_elements(crystals, table, self._before_positions(crystals, table))[:, here]
+        x = self._attended_next(x, torch.cat([mask, mask[:, :place]], dim=1), memory)
+        return self._element_logits(crystals, here, x)[:, 0]
+
+    def _before_elements(self, crystals: WyckoffSequences, table: Tensor, common: Tensor) -> Tensor:
+        """(B, N, width) what `_before_positions` says, all multiplicities, and the elements before each place."""
+        wyckoff, element = crystals.wyckoff, crystals.element
+        multiplicity = symmetry_tables(wyckoff.device).multiplicity[wyckoff] * crystals.mask
         share = multiplicity / multiplicity.sum(dim=1, keepdim=True)
         assigned = share.cumsum(dim=1) - share  # of the atoms, to orbits before this one
         sizes = torch.stack([multiplicity.clamp_min(1).log(), share.clamp_min(1e-6).log(), assigned], dim=-1)
@@ -95,24 +135,7 @@ class WyckoffNetwork(nn.Module):
         elements = self.element()
         composition = (share[:, :-1, None] * elements[element[:, :-1]]).cumsum(dim=1)
         before = elements[element[:, :-1]] + self.composition(composition)
-        of_element = of_element + pad(before, (0, 0, 1, 0))
-
-        x = torch.cat([common + self.which_half.weight[0], of_element + self.which_half.weight[1]], dim=1)
-        x, x_of_elements = self._attended(x, torch.cat([mask, mask], dim=1)).chunk(2, dim=1)
-        alike = self.element_query(x_of_elements) @ elements[1:].T / math.sqrt(x.shape[2])  # as an element's kin
-        of_elements = (self.element_head(x_of_elements) + alike).float()
-        return Logits(
-            self._position_logits(crystals, x, table),
-            of_elements.masked_fill(
-                ~legal_elements(wyckoff, element, self.seen if allowed is None else allowed), -torch.inf
-            ),
-        )
-
-    def positions(self, crystals: WyckoffSequences) -> Tensor:
-        """The logits of positions of `forward` alone, which elements have no part in: half the work."""
-        table = self.embedded_positions()
-        x = self._attended(self._before_positions(crystals, table) + self.which_half.weight[0], crystals.mask)
-        return self._position_logits(crystals, x, table)
+        return of_element + pad(before, (0, 0, 1, 0)) + self.which_half.weight[1]
 
     def _before_positions(self, crystals: WyckoffSequences, table: Tensor) -> Tensor:
         """(B, N, width) the crystal's group and size, the place, and the position before it."""
@@ -133,12 +156,25 @@ class WyckoffNetwork(nn.Module):
             x = block(x, visible[:, None])
         return self.norm(x)
 
-    def _position_logits(self, crystals: WyckoffSequences, x: Tensor, table: Tensor) -> Tensor:
-        """(B, N, R) of the candidates, illegal ones at -inf."""
+    def _attended_next(self, x: Tensor, exists: Tensor, memory: Memory) -> Tensor:
+        """`_attended` at one place more, x (B, 1, width), beside those in `memory` that exist, (B, S)."""
+        visible = pad(exists, (0, 1), value=True)[:, None, None]
+        for layer, block in enumerate(self.blocks):
+            x = block(x, visible, memory, layer)
+        return self.norm(x)
+
+    def _position_logits(self, crystals: WyckoffSequences, places: slice, x: Tensor, table: Tensor) -> Tensor:
+        """(B, N, R) of the candidates at `places`, illegal ones at -inf."""
         rows, exist = candidates(crystals.space_group)
         scores = torch.einsum("bnd,brd->bnr", x, self.key(table)[rows]) / math.sqrt(x.shape[2])
-        legal = legal_positions(rows, exist, shifted(crystals.wyckoff, -1))
+        legal = legal_positions(rows, exist, shifted(crystals.wyckoff, -1)[:, places])
         return scores.float().masked_fill(~legal, -torch.inf)
+
+    def _element_logits(self, crystals: WyckoffSequences, places: slice, x: Tensor) -> Tensor:
+        """(B, N, 118) at `places`, illegal ones at -inf."""
+        alike = self.element_query(x) @ self.element()[1:].T / math.sqrt(x.shape[2])  # as an element's kin
+        legal = legal_elements(crystals.wyckoff, crystals.element, self.seen)
+        return (self.element_head(x) + alike).float().masked_fill(~legal[:, places], -torch.inf)
 
     def embedded_positions(self) -> Tensor:
         """(1731, width) vectors of all Wyckoff positions."""
@@ -159,10 +195,12 @@ class Block(nn.Module):
         self.wide, self.narrow = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, visible: Tensor) -> Tensor:
-        """x (B, S, width), visible (B, 1, S, S) bool."""
+    def forward(self, x: Tensor, visible: Tensor, memory: Memory | None = None, layer: int = 0) -> Tensor:
+        """x (B, S, width), visible (B, 1, S, S) bool; S by those remembered and S more with a memory."""
         batch, length, width = x.shape
         q, k, v = self.qkv(self.norm(x)).view(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        if memory is not None:
+            k, v = memory.with_more(layer, k, v)
         attended = scaled_dot_product_attention(q, k, v, attn_mask=visible)
         x = x + self.dropout(self.out(attended.transpose(1, 2).reshape(batch, length, width)))
         return x + self.dropout(self.narrow(gelu(self.wide(self.norm_mlp(x)))))
