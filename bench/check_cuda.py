@@ -4,7 +4,8 @@
 
 Made-up crystals and random weights, both from a seed; needs torch and numpy only.  Prints the largest difference of
 every output over its largest value, and exits with 1 where one is above 1e-4 or classes drawn with the same random
-numbers differ in more than 1 of 1,000, or in two (a rounding error flips a draw now and then).
+numbers differ in more than 1 of 1,000, or in two (a rounding error flips a draw now and then), or where the staged
+networks say something else, in any bit, when they are asked again on the device.
 """
 
 from __future__ import annotations
@@ -68,6 +69,10 @@ def main(arguments: list[str] | None = None) -> int:
         difference, limit = disagreement(output, found[output], expected)
         good &= difference <= limit
         print(f"{output:28} {difference:.2e}{'' if difference <= limit else f'  above {limit:g}'}")
+    once_more = staged_outputs(*staged, units, given.time, given.device)
+    same = all(torch.equal(found[output], value) for output, value in once_more.items())
+    print(f"{'staged, once more':28} {'the same bits' if same else 'OTHER BITS: a seed will not give the same crystals'}")
+    good &= same
     print("the devices agree" if good else "the devices DISAGREE")
     return 0 if good else 1
 

@@ -99,8 +99,8 @@ class Generator:
         Args:
             number: how many.
             space_group: 1 to 230, for all of them; None draws groups as frequent as in the training set.
-            seed: the same seed gives the same crystals, and more of them the same first ones.  On CUDA, which adds
-                up in no fixed order, a last digit may now and then make another one.
+            seed: the same seed gives the same crystals, and more of them the same first ones.  On CUDA, for the same
+                batches: there a last digit may depend on what is computed together.
             steps: reverse steps, at most the T of training; None takes all, or 50 of a staged model.
             corrector: a Langevin step at each noise level, which doubles the time.
             proposals: geometries of each crystal, of which the model keeps the one that it finds likeliest; the time

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from symmcd.diffusion.staged.flat_crystals import FlatCrystals, ranges
+from symmcd.diffusion.staged.row_sums import RowSums
 from symmcd.diffusion.staged.tables import constant, symmetry_tables
 
 SQUARES = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))  # axes of xx, yy, zz, xy, xz, yz
@@ -112,12 +113,13 @@ def environment(crystals: FlatCrystals, pairs: OrbitPairs, k: Tensor, u: Tensor)
     square_parts = direction.index_select(1, one) * direction.index_select(1, other)
     angular = torch.cat([torch.ones_like(distance), direction, square_parts], dim=1)
     terms = (angular[:, :, None] * radial[:, None]).flatten(1)  # the longer row innermost: twice as fast on a CPU
-    moments = torch.zeros(len(pairs.i), terms.shape[1], device=k.device).index_add_(0, pairs.pair[member_index], terms)
+    of_pair = RowSums.of(pairs.pair[member_index], len(pairs.i))
+    moments = of_pair.of_rows(terms)
 
     turn = inverse[crystal] @ rotation.transpose(1, 2) @ cell[crystal]
     centres = constant(WINDOWS, k.device)
     relative = distance / spacing[crystal[member_index], None]
     window = torch.exp(-(((relative - centres) / WINDOW_WIDTH) ** 2)) * envelope
     terms = (turn.flatten(1)[member_index][:, :, None] * window[:, None]).flatten(1)
-    turns = torch.zeros(len(pairs.i), terms.shape[1], device=k.device).index_add_(0, pairs.pair[member_index], terms)
+    turns = of_pair.of_rows(terms)
     return Environment(moments.view(-1, COMPONENTS, RADIAL), turns.view(-1, 3, 3, len(WINDOWS)), cell, inverse, spacing)

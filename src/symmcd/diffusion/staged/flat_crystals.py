@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.diffusion.staged.row_sums import RowSums
 from symmcd.diffusion.staged.tables import symmetry_tables
 from symmcd.errors import InputError
 
@@ -51,6 +52,11 @@ class FlatCrystals:
         return torch.repeat_interleave(torch.arange(len(self), device=self.start.device), self.count)
 
     @functools.cached_property
+    def sums(self) -> RowSums:
+        """Of what belongs to orbits, over each crystal."""
+        return RowSums.of(self.crystal, len(self))
+
+    @functools.cached_property
     def longest(self) -> int:
         """Orbits of the crystal with most."""
         return int(self.count.max())
@@ -68,7 +74,7 @@ class FlatCrystals:
     def atoms(self) -> Tensor:
         """(B,) atoms of the conventional cell, float."""
         multiplicity = symmetry_tables(self.start.device).multiplicity[self.wyckoff].to(self.k.dtype)
-        return torch.zeros_like(self.k[:, 0]).index_add_(0, self.crystal, multiplicity)
+        return self.sums.of_rows(multiplicity)
 
     def to(self, device: torch.device | str) -> FlatCrystals:
         """The same on `device`."""

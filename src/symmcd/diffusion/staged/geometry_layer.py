@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad, silu
 
 from symmcd.diffusion.staged.environment import RADIAL, WINDOWS, Environment, OrbitPairs
+from symmcd.diffusion.staged.row_sums import RowSums
 from symmcd.diffusion.staged.tables import constant
 
 CHANNELS = 16  # vectors and tensors of an orbit
@@ -34,6 +35,7 @@ class Surroundings:
     """
 
     i: Tensor  # (P',) orbit that receives
+    to_receivers: RowSums  # of what belongs to pairs
     j: Tensor  # (P',) orbit that sends
     reverse: Tensor  # (P',) row of the pair (j, i)
     orbits: int  # A', one more than A at least
@@ -45,15 +47,17 @@ class Surroundings:
     @classmethod
     def of(cls, pairs: OrbitPairs, around: Environment, orbits: int) -> Surroundings:
         """Of all pairs of `orbits` orbits."""
-        added = -len(pairs.i) % PAIRS_TO
+        added, padded_orbits = -len(pairs.i) % PAIRS_TO, orbits + ORBITS_TO - orbits % ORBITS_TO
         last = len(pairs.i) + torch.arange(added, device=pairs.i.device)
         moments = pad(around.moments, (0, 0, 0, 0, 0, added))
         scalar, direct, tensor = (moments[:, part].contiguous() for part in (0, DIRECT, TENSOR))
+        i = pad(pairs.i, (0, added), value=orbits)
         return cls(
-            i=pad(pairs.i, (0, added), value=orbits),
+            i=i,
+            to_receivers=RowSums.of(i, padded_orbits),
             j=pad(pairs.j, (0, added), value=orbits),
             reverse=torch.cat([pairs.reverse, last]),
-            orbits=orbits + ORBITS_TO - orbits % ORBITS_TO,
+            orbits=padded_orbits,
             scalar=scalar,
             direct=direct,
             tensor=tensor,
@@ -138,8 +142,9 @@ class GeometryLayer(nn.Module):
         gathered, tensor = direct * vector_gate, tensor * tensor_gate  # (P', 3, CHANNELS), (P', 6, CHANNELS)
         if turned is not None:
             gathered = gathered + turned * self.turn_gate(message).float()[:, None]
-        received = torch.zeros_like(known.h, dtype=message.dtype).index_add(0, i, message) * NEIGHBOURS
-        v, t = known.vectors.index_add(0, i, gathered), known.tensors.index_add(0, i, tensor)
+        received = around.to_receivers.of_rows(message) * NEIGHBOURS
+        v = around.to_receivers.of_rows(gathered, onto=known.vectors)
+        t = around.to_receivers.of_rows(tensor, onto=known.tensors)
         tv = applied(t, v)
         invariants = tamed(torch.cat([(v**2).sum(1), contracted(t, t), (tv**2).sum(1), (tv * v).sum(1)], dim=1))
         update = silu(self.update(torch.cat([n, received, invariants.to(n.dtype)], dim=1)))

@@ -29,6 +29,7 @@ from symmcd.diffusion.staged.geometry_layer import (
     Surroundings,
     applied,
 )
+from symmcd.diffusion.staged.row_sums import RowSums
 from symmcd.diffusion.staged.tables import constant, symmetry_tables
 from symmcd.settings import ModelSettings
 
@@ -93,12 +94,13 @@ class GeometryNetwork(nn.Module):
         direct, factor = _rows(self.lattice, self.norm(pooled)).float().chunk(2, dim=1)
         push, pull = _rows(self.displacement, message).float(), _rows(self.virial, message).float()
         steer, stretch = STEER * _rows(self.steer, h).float(), STEER * _rows(self.stretch, h).float()
+        to_receivers = RowSums.of(pairs.i, len(h))
         with torch.autocast(z.device.type, enabled=False):
             vectors, tensors = known.vectors[: len(h)], known.tensors[: len(h)]
             own = (steer[:, None] * torch.cat([vectors, applied(tensors, vectors)], dim=2)).sum(dim=2)
-            force = own.index_add(0, pairs.i, (push[:, None] * surroundings.direct[: len(push)]).sum(dim=2))
+            force = to_receivers.of_rows((push[:, None] * surroundings.direct[: len(push)]).sum(dim=2), onto=own)
             own = (stretch[:, None] * tensors).sum(dim=2)
-            stress = own.index_add(0, pairs.i, (pull[:, None] * surroundings.tensor[: len(pull)]).sum(dim=2))
+            stress = to_receivers.of_rows((pull[:, None] * surroundings.tensor[: len(pull)]).sum(dim=2), onto=own)
             virial = _in_basis(_mean_over_atoms(stress, share, crystals))
             score = _fractional(force, around, crystals)
         return GeometryPrediction(direct + (1 + factor) * virial, torch.where(tables.free[wyckoff], score, 0.0))
@@ -116,7 +118,7 @@ def _rows(module: nn.Module, rows: Tensor) -> Tensor:
 
 def _mean_over_atoms(values: Tensor, share: Tensor, crystals: FlatCrystals) -> Tensor:
     """(B, F) means of (A, F), orbits counted with their `share` (A, 1) of the atoms."""
-    return values.new_zeros(len(crystals), values.shape[1]).index_add(0, crystals.crystal, values * share)
+    return crystals.sums.of_rows(values * share)
 
 
 def _fractional(force: Tensor, around: Environment, crystals: FlatCrystals) -> Tensor:

@@ -72,9 +72,7 @@ class LatticeScale:
         """(B,) log(volume)/3 that composition and number of atoms suggest."""
         multiplicity = symmetry_tables(crystals.k.device).multiplicity[crystals.wyckoff]
         atoms = crystals.atoms
-        summed = torch.zeros_like(atoms).index_add_(
-            0, crystals.crystal, self.log_volume[crystals.element] * multiplicity
-        )
+        summed = crystals.sums.of_rows(self.log_volume[crystals.element] * multiplicity)
         return (summed / atoms + self.mean_log_volume + atoms.log()) / 3
 
     def standardise(self, crystals: FlatCrystals) -> Tensor:

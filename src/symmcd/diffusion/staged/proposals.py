@@ -80,5 +80,5 @@ def denoising_error(
         time = torch.full_like(crystals.space_group, max(1, round(fraction * process.steps)))
         noisy = noised(process, crystals, time, lattice_normal[:, index], position_normal[:, index])
         lattice, position = squared_errors(process, network, crystals, pairs, noisy)
-        total = (total + lattice.sum(dim=1)).index_add(0, crystals.crystal, position.sum(dim=1))
+        total = crystals.sums.of_rows(position.sum(dim=1), onto=total + lattice.sum(dim=1))
     return total
