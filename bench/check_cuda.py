@@ -71,7 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{output:28} {difference:.2e}{'' if difference <= limit else f'  above {limit:g}'}")
     once_more = staged_outputs(*staged, units, given.time, given.device)
     same = all(torch.equal(found[output], value) for output, value in once_more.items())
-    print(f"{'staged, once more':28} {'the same bits' if same else 'OTHER BITS: a seed will not give the same crystals'}")
+    print(f"{'staged, once more':28} {'the same bits' if same else 'OTHER BITS, so a seed is no promise'}")
     good &= same
     print("the devices agree" if good else "the devices DISAGREE")
     return 0 if good else 1

@@ -331,7 +331,7 @@ def staged_speed(given: argparse.Namespace) -> None:
     """Seconds of an epoch and memory of both networks of the staged model, by batch size."""
     import torch
 
-    from symmcd.diffusion.device import choose_device
+    from symmcd.device import choose_device
     from symmcd.diffusion.staged.objectives import GeometryObjective, WyckoffObjective
     from symmcd.settings import ModelSettings
     from symmcd.storage import read_units
@@ -360,8 +360,8 @@ def constants(given: argparse.Namespace) -> None:
     """Epoch of the joint model at other values of what was chosen without a GPU (see `diffusion.loss`)."""
     import torch
 
+    from symmcd.device import choose_device
     from symmcd.diffusion import loss
-    from symmcd.diffusion.device import choose_device
     from symmcd.diffusion.objective import JointObjective
     from symmcd.settings import ModelSettings, TrainingSettings
     from symmcd.storage import read_units

@@ -19,7 +19,8 @@ TABLE: dict[str, tuple[set[str], set[str] | None]] = {
     "crystallography": ({"crystallography"}, ARRAYS),
     "batch": ({"crystallography"}, ARRAYS),
     "storage": ({"crystallography", "batch"}, {"numpy", "safetensors"}),
-    "diffusion": ({"diffusion", "batch", "crystallography", "storage", "settings"}, ARRAYS),
+    "device": (set(), {"torch"}),
+    "diffusion": ({"diffusion", "device", "batch", "crystallography", "storage", "settings"}, ARRAYS),
     "structures": ({"structures", "crystallography", "storage"}, CRYSTALS),
     "metrics": ({"metrics", "structures", "crystallography", "storage"}, None),
     "stability": ({"stability", "metrics", "structures", "crystallography", "storage"}, None),
@@ -28,6 +29,7 @@ TABLE: dict[str, tuple[set[str], set[str] | None]] = {
     "stages": (
         {
             "settings",
+            "device",
             "storage",
             "batch",
             "crystallography",

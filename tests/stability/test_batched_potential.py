@@ -10,11 +10,10 @@ import torch
 from pymatgen.core import Lattice, Structure
 from tests.stability.prototypes import CRYSTALS, displaced
 
-from symmcd.errors import InputError
 from symmcd.stability.batched_potential import BatchedPotential, Point, Request
 from symmcd.stability.energies import energies
 from symmcd.stability.neighbours import NeighbourList
-from symmcd.stability.potential import load_chgnet, primitive_cell, torch_device
+from symmcd.stability.potential import load_chgnet, primitive_cell
 from symmcd.stability.quotient import quotient_topology
 from symmcd.stability.symmetric_cell import SymmetricCell
 from symmcd.structures.units import reduce
@@ -33,13 +32,6 @@ def test_blas_has_one_thread_where_nothing_says_otherwise():
     environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
     printed = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert printed.stdout.split("\n")[-2] == "1 True {1}"
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA here")
-def test_cuda_that_is_not_there_is_said():
-    assert torch_device("auto") == torch_device("cpu") == "cpu"
-    with pytest.raises(InputError, match="torch sees no CUDA device; use --device cpu"):
-        torch_device("cuda")
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
 from symmcd.crystallography.decode import decode
+from symmcd.device import choose_device
 from symmcd.diffusion import reverse_process
 from symmcd.diffusion.checkpoint import Checkpoint, MisfitError, read_checkpoint
-from symmcd.diffusion.device import choose_device
 from symmcd.diffusion.joint_model import JointModel
 from symmcd.diffusion.noise_schedule import reverse_times
 from symmcd.diffusion.prior import draw_templates, orbit_probability, space_group_probability

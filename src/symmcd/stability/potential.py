@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 from pymatgen.core import Structure
 
-from symmcd.errors import InputError
-
 VERSION = "0.3.0"
 # MPtrj, its training set, has 89 elements (Deng et al. 2023): the first 94 without Po, At, Rn, Fr and Ra, whose
 # embeddings were never trained although the network gives a number for them.
@@ -57,21 +55,6 @@ def load_chgnet(device: str) -> Any:
         model = CHGNet.from_dict(state, mlp_out_bias=False, version=VERSION)
     model.graph_converter.set_isolated_atom_response("error")
     return model.to(device).eval()
-
-
-def torch_device(device: str) -> str:
-    """``auto`` as what this machine has.
-
-    Raises:
-        InputError: CUDA was asked for and is not there.
-    """
-    import torch
-
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InputError("device = cuda, but torch sees no CUDA device; use --device cpu, or auto")
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return device
 
 
 def is_finite(structure: Structure) -> bool:

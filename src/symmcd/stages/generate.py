@@ -12,6 +12,7 @@ from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUni
 from symmcd.crystallography.orbit import Crystals, replicate_flat
 from symmcd.crystallography.space_group import lattice_points, symbol
 from symmcd.crystallography.wyckoff import wyckoff_table
+from symmcd.device import hold_gpu
 from symmcd.diffusion.checkpoint import weights_path
 from symmcd.diffusion.generator import Generator
 from symmcd.errors import InputError
@@ -64,6 +65,7 @@ def run(
         raise InputError("--chemical-system names all elements; leave out --elements and --exclude")
     allowed, refused = atomic_numbers_of("--elements", elements), atomic_numbers_of("--exclude", exclude)
     allowed = allowed or atomic_numbers_of("--chemical-system", chemical_system)
+    hold_gpu(device)
     generator = Generator.load(checkpoint or weights_path(SHIPPED), device)
     if generator.settings.kind != "staged":
         steps = steps or min(JOINT_STEPS, generator.settings.steps)
@@ -99,6 +101,7 @@ def predict(
         InputError: as `run`, no formula, or nothing found.
     """
     unit = formula_unit(formula)
+    hold_gpu(device)
     generator = Generator.load(checkpoint or weights_path(SHIPPED), device)
     candidates = generator.predict(unit, number, space_group, atoms=atoms, seed=seed, steps=steps, proposals=proposals)
     write(output, [c.unit for c in candidates], [c.log_probability for c in candidates])

@@ -16,8 +16,8 @@ import torch_geometric
 
 from symmcd import __version__
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.device import choose_device, hold_gpu
 from symmcd.diffusion.checkpoint import data_sha256
-from symmcd.diffusion.device import choose_device
 from symmcd.diffusion.distributed import Process
 from symmcd.diffusion.random_streams import mixed_seed
 from symmcd.diffusion.training import minimise
@@ -70,6 +70,7 @@ def run(
     if variant is not None and variant not in (*PREDICTOR_VARIANTS, "cdvae"):
         raise InputError(f"--variant {variant}: one of {', '.join(PREDICTOR_VARIANTS)}, or cdvae")
     sets = {"train": read_units(train), "val": read_units(val), "test": read_units(test)}
+    hold_gpu(device)
     where = choose_device(device)
     every = (*settings.variants, *(["cdvae"] if settings.cdvae else []))
     for name in every if variant is None else (variant,):

@@ -70,15 +70,17 @@ def run(units: list[Path], output: Path, settings: HullSettings, device: str) ->
 
 def _chgnet_energies(paths: list[Path], output: Path, batch_size: int, device: str) -> Journal:
     """CHGNet energies of all crystals of the files, one row each, in their order."""
+    from symmcd.device import choose_device, hold_gpu
     from symmcd.stability.energies import energies
-    from symmcd.stability.potential import VERSION, load_chgnet, torch_device
+    from symmcd.stability.potential import VERSION, load_chgnet
 
     files = [(path.stem, read_units(path)) for path in paths]
     journal = Journal(output, {"units": [hashlib.sha256(p.read_bytes()).hexdigest() for p in paths], "model": VERSION})
     total, skip = sum(len(units) for _, units in files), len(journal.done)
     if skip == total:
         return journal
-    model = load_chgnet(torch_device(device))
+    hold_gpu(device)
+    model = load_chgnet(choose_device(device).type)
     with Progress(total, skip, "reference crystals") as progress:
         for origin, units in files:
             for start in range(min(skip, len(units)), len(units), batch_size):

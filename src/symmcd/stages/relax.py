@@ -16,13 +16,14 @@ from ase.io import write
 from pymatgen.core import Structure
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
+from symmcd.device import choose_device, hold_gpu
 from symmcd.errors import InputError
 from symmcd.settings import RelaxSettings
 from symmcd.stability.batch_relaxation import BATCH_ROWS, BATCH_SIZE, Limits, relax_many
 from symmcd.stability.batched_potential import BatchedPotential
 from symmcd.stability.journal import Journal, Progress
 from symmcd.stability.outcome import COLUMNS, Relaxation
-from symmcd.stability.potential import load_chgnet, torch_device
+from symmcd.stability.potential import load_chgnet
 from symmcd.stability.relaxation import relax
 from symmcd.storage import atomic_path
 from symmcd.structures.write import read_extxyz
@@ -54,12 +55,13 @@ def run(
         "seed": seed,
         "shard": [shard, shards],
     }
+    hold_gpu(device)
     journal = Journal(table, work)
     finished = {result["id"] for result in journal.done}
     left = [index for index in chosen if frames[index].info["id"] not in finished]
     group = {i: _space_group(crystals, frames[i], needed=settings.method == "symmetry") for i in left}
     with Progress(len(chosen), len(finished), "crystals") as progress:
-        for index, result in _relaxed(crystals, [frames[i] for i in left], settings, torch_device(device)):
+        for index, result in _relaxed(crystals, [frames[i] for i in left], settings, choose_device(device).type):
             name = frames[left[index]].info["id"]
             journal.append({"id": name, "space_group": group[left[index]], **_as_json(result)})
             progress.advance(1, f"{result.formula} {result.status}")

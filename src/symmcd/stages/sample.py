@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from symmcd.device import hold_gpu
 from symmcd.diffusion.generator import Generator
 from symmcd.diffusion.progress import Progress
 from symmcd.diffusion.sampler import Sampler
@@ -36,6 +37,7 @@ def run(
     Raises:
         InputError: no such denoiser, more steps than it was trained with, or an illegal space group.
     """
+    hold_gpu(device)
     generator = Generator.load(denoiser, device, settings.precision)
     sampler = Sampler(
         steps=settings.steps,

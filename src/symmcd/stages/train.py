@@ -22,6 +22,7 @@ from torch import Tensor
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.crystallography.orbit import in_unit_cell
+from symmcd.device import choose_device, hold_gpu
 from symmcd.diffusion.checkpoint import (
     data_sha256,
     read_checkpoint,
@@ -31,7 +32,6 @@ from symmcd.diffusion.checkpoint import (
     write_part,
 )
 from symmcd.diffusion.data_statistics import DataStatistics
-from symmcd.diffusion.device import choose_device
 from symmcd.diffusion.distributed import Process, process_group
 from symmcd.diffusion.objective import JointObjective, Objective
 from symmcd.diffusion.random_streams import mixed_seed
@@ -97,6 +97,7 @@ def run(
     if settings.weights:
         adopt(settings.weights, output_dir)
         return
+    hold_gpu(device)
     where = choose_device(device)
     with process_group(where) as process:
         hashes = {"data_sha256": data_sha256(units), "validation_sha256": data_sha256(validation)}
