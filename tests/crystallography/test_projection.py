@@ -68,6 +68,35 @@ def test_strongly_skewed_triclinic_cells() -> None:
         assert squared[0] == pytest.approx(exhaustive(point, row, cell @ cell.T, reach=12), abs=1e-9)
 
 
+@pytest.mark.parametrize("edges", [(1.0, 1.3, 14.0), (1.0, 12.0, 13.0), (14.0, 1.1, 12.0), (2.0, 30.0, 2.2)])
+def test_needles_and_plates(edges: tuple[float, float, float]) -> None:
+    """Where the bound reaches over many cells along the short edges, and the neighbours are not enough."""
+    rng = np.random.default_rng(7)
+    for letter in "aei":
+        row = TABLE.row(2, letter)
+        image = np.array([TABLE.image_start[row]])
+        for _ in range(4):
+            cell = np.diag(edges) @ (np.eye(3) + np.triu(rng.normal(0, 0.4, (3, 3)), 1))
+            point = rng.random(3)
+            _, squared = nearest_on_images(point[None], image, (cell @ cell.T)[None])
+            assert squared[0] == pytest.approx(exhaustive(point, row, cell @ cell.T, reach=15), abs=1e-9)
+
+
+@given(st.integers(0, 10_000), st.floats(0, 5))
+@settings(max_examples=60, deadline=None)
+def test_cells_of_any_shape_take_no_longer(seed: int, decades: float) -> None:
+    """A model that has learnt little makes cells hundreds of times as long as wide: as boxes, whose answer is known."""
+    rng = np.random.default_rng(seed)
+    edges = 10 ** rng.uniform(-decades / 2, decades / 2, 3)
+    skew = np.eye(3) + np.tril(rng.integers(-3, 4, (3, 3)), -1)  # another basis of the same lattice
+    row = TABLE.row(2, "a")
+    point = rng.random(3)
+    cell = skew @ np.diag(edges)
+    _, squared = nearest_on_images(point[None], np.array([TABLE.image_start[row]]), (cell @ cell.T)[None])
+    in_box = point @ skew
+    assert squared[0] == pytest.approx((((in_box - np.rint(in_box)) * edges) ** 2).sum(), rel=1e-6)
+
+
 @given(st.integers(0, 10_000))
 @settings(max_examples=60, deadline=None)
 def test_generator_form_is_an_equivalent_point(seed: int) -> None:

@@ -3,7 +3,8 @@
 An image of a position is an affine subspace; averaging a point over the operations that fix the image gives the
 nearest point of it in *any* metric the group allows.  Only the choice between lattice translates (and between images)
 needs the metric, and that is a closest-vector problem in the lattice that remains when the directions along the
-subspace are projected out.  It is solved exactly: Babai rounding, neighbours, and a bound that says how far to look.
+subspace are projected out.  It is solved exactly: Babai rounding, neighbours, and where a bound says that these may not
+be enough, as in a cell that is all needle or plate, enumeration of what lies within it (Fincke & Pohst 1985).
 """
 
 from __future__ import annotations
@@ -43,22 +44,17 @@ def nearest_on_images(point: np.ndarray, image: np.ndarray, metric: np.ndarray) 
 
 def _shortest(residual: np.ndarray, basis: np.ndarray, metric: np.ndarray) -> np.ndarray:
     """Shortest vector of residual + basis·Zʳ in the metric, for (n, 3), (n, 3, r), (n, 3, 3)."""
-    rank = basis.shape[2]
     basis = _pair_reduced(basis, metric)
     weighted = np.swapaxes(basis, 1, 2) @ metric
     inverse = np.linalg.inv(weighted @ basis)
     coefficient = (inverse @ (weighted @ residual[:, :, None]))[..., 0]
     start = residual - (basis @ np.rint(coefficient)[..., None])[..., 0]
     reach = np.sqrt(np.diagonal(inverse, axis1=1, axis2=2)).max(axis=1)  # 1 / Å
-    best, squared = _search(start, basis, metric, 1)
+    best, squared = _neighbours(start, basis, metric)
     # |m_i - x_i| <= R sqrt(inverse_ii) for any vector shorter than R, and |x_i| <= 1/2 after rounding
-    width = np.floor(np.sqrt(squared) * reach + 0.5).astype(int)
-    for wider in np.unique(width[width > 1]):
-        rows = np.flatnonzero(width == wider)
-        chunk = max(1, 2_000_000 // (2 * int(wider) + 1) ** rank)
-        for i in range(0, len(rows), chunk):
-            part = rows[i : i + chunk]
-            best[part], _ = _search(start[part], basis[part], metric[part], int(wider))
+    rows = np.flatnonzero(np.floor(np.sqrt(squared) * reach + 0.5) > 1)
+    if len(rows):
+        best[rows] = _enumerated(best[rows], basis[rows], metric[rows], squared[rows])
     return best
 
 
@@ -85,14 +81,51 @@ def _pair_reduced(basis: np.ndarray, metric: np.ndarray) -> np.ndarray:
     return basis
 
 
-def _search(start: np.ndarray, basis: np.ndarray, metric: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Shortest of start + basis·m over all |m_i| <= width."""
-    steps = np.array(list(itertools.product(range(-width, width + 1), repeat=basis.shape[2])), float)
+def _neighbours(start: np.ndarray, basis: np.ndarray, metric: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Shortest of start + basis·m over all |m_i| <= 1, and the squares of their lengths."""
+    steps = np.array(list(itertools.product((-1, 0, 1), repeat=basis.shape[2])), float)
     candidate = start[:, None, :] + np.einsum("nir,mr->nmi", basis, steps)
     squared = ((candidate @ metric) * candidate).sum(axis=2)
     best = squared.argmin(axis=1)
     rows = np.arange(len(start))
     return candidate[rows, best], squared[rows, best]
+
+
+def _enumerated(start: np.ndarray, basis: np.ndarray, metric: np.ndarray, squared: np.ndarray) -> np.ndarray:
+    """Shortest of start + basis·m over all m, given the squares of the lengths of `start`.
+
+    With R the Cholesky factor of the basis' Gram matrix, and x what `start` is in the basis, the length is that of
+    R (m + x): a sum of squares of which the last has m_r alone in it, the one before m_{r-1} and m_r.  One m_i after
+    the other is chosen so that what is left of `squared` is enough, the longest vector's first: it leaves few choices.
+    """
+    rank = basis.shape[2]
+    length = np.einsum("nji,njk,nki->ni", basis, metric, basis)
+    basis = np.take_along_axis(basis, np.argsort(length, axis=1)[:, None], axis=2)
+    weighted = np.swapaxes(basis, 1, 2) @ metric
+    gram = weighted @ basis
+    factor = np.swapaxes(np.linalg.cholesky(gram), 1, 2)
+    x = np.linalg.solve(gram, weighted @ start[:, :, None])[..., 0]
+    owner, step, spent = np.arange(len(start)), np.zeros((len(start), rank)), np.zeros(len(start))
+    for i in reversed(range(rank)):
+        row = factor[owner, i]
+        centre = -x[owner, i] - ((step + x[owner]) * row)[:, i + 1 :].sum(axis=1) / row[:, i]
+        half = np.sqrt(np.maximum(squared[owner] * (1 + 1e-9) - spent, 0)) / row[:, i]
+        first = np.ceil(centre - half)
+        count = np.maximum(np.floor(centre + half) - first + 1, 0).astype(int)
+        parent = np.repeat(np.arange(len(owner)), count)
+        place = np.arange(len(parent)) - np.repeat(np.cumsum(count) - count, count)
+        step = step[parent]
+        step[:, i] = first[parent] + place
+        spent = spent[parent] + (row[parent, i] * (step[:, i] - centre[parent])) ** 2
+        owner = owner[parent]
+    candidate = start[owner] + (basis[owner] @ step[:, :, None])[..., 0]
+    found = np.einsum("ni,nij,nj->n", candidate, metric[owner], candidate)
+    order = np.lexsort((found, owner))
+    shortest = order[np.unique(owner[order], return_index=True)[1]]
+    better = shortest[found[shortest] < squared[owner[shortest]] * (1 - 1e-9)]
+    best = start.copy()
+    best[owner[better]] = candidate[better]
+    return best
 
 
 @functools.cache
