@@ -15,13 +15,19 @@ class Progress:
 
     def __init__(self, label: str, total: int, done: int = 0, *, quiet: bool = False) -> None:
         self.label, self.total, self.quiet = label, total, quiet
-        self._first, self._start = done, time.monotonic()
+        self._first, self._start = done / max(total, 1), time.monotonic()
         self._terminal = sys.stderr.isatty()
         self._last = self._start if not self._terminal else 0.0
         self._width = 0
 
-    def update(self, done: int, note: str = "", most_left: float = math.inf) -> None:
-        """Say that `done` of `total` are finished, if it is time to say so; `most_left` seconds at most remain."""
+    def update(
+        self, done: int, note: str = "", most_left: float = math.inf, work: tuple[float, float] | None = None
+    ) -> None:
+        """Say that `done` of `total` are finished, if it is time to say so; `most_left` seconds at most remain.
+
+        Where things differ in the work they make, `work` is what has been done of it here, and all that there was to do
+        here; else all count alike.
+        """
         if self.quiet:
             return
         now = time.monotonic()
@@ -30,7 +36,8 @@ class Progress:
             return
         self._last = now
         share = done / max(self.total, 1)
-        left = min(most_left, (now - self._start) / max(done - self._first, 1) * (self.total - done))
+        here, rest = (share - self._first, 1 - share) if work is None else (work[0], work[1] - work[0])
+        left = min(most_left, (now - self._start) / here * rest) if here > 0 else most_left
         text = f"{self.label} {done}/{self.total}, {_duration(left)} left" + (f", {note}" if note else "")
         if self._terminal:
             filled = round(20 * share)
@@ -58,6 +65,8 @@ class Progress:
 
 
 def _duration(seconds: float) -> str:
+    if math.isinf(seconds):
+        return "?"
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {seconds:02d} s"

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from symmcd.device import hold_gpu
-from symmcd.diffusion.generator import Generator
+from symmcd.diffusion.generator import Generator, Plan
 from symmcd.diffusion.progress import Progress
 from symmcd.diffusion.sampler import Sampler
 from symmcd.diffusion.samples import Samples, read_samples, write_samples
@@ -53,25 +53,35 @@ def run(
     partial = output.with_name(f"{output.name}.partial")
     prefix = fingerprint(denoiser, settings, shard, shards, seed)
     progress = Progress(f"sampling shard {shard}/{shards}, crystal", len(numbers))
-    steps, done, parts = generator.steps(sampler), 0, []
-    for index, plan in enumerate(generator.plan(numbers, sampler, seed, settings.space_groups)):
-        path = partial / f"{prefix}-{index}.npz"
-        part = read_samples(path) if path.exists() else None
-        if part is None or not np.array_equal(part.number, plan.number):  # another version may batch otherwise
-            before, size = done, len(plan.number)
-            part = generator.sample(
-                plan,
-                sampler,
-                seed,
-                lambda step: progress.update(before + size * step // steps),  # noqa: B023
-            )
+    steps, plans = generator.steps(sampler), list(generator.plan(numbers, sampler, seed, settings.space_groups))
+    paths = [partial / f"{prefix}-{index}.npz" for index in range(len(plans))]
+    kept = [_finished(path, plan) for path, plan in zip(paths, plans, strict=True)]
+    work = [
+        0.0 if part is not None else float((plan.orbits**2).sum()) for part, plan in zip(kept, plans, strict=True)
+    ]  # pairs
+    parts, done, spent = [], 0, 0.0
+    for plan, path, part, pairs in zip(plans, paths, kept, work, strict=True):
+        if part is None:
+
+            def said(
+                step: int, size: int = len(plan.number), d: int = done, s: float = spent, p: float = pairs
+            ) -> None:
+                progress.update(d + size * step // steps, work=(s + p * step / steps, sum(work)))
+
+            part = generator.sample(plan, sampler, seed, said)  # noqa: PLW2901
             write_samples(path, part)
         parts.append(part)
-        done += len(part)
+        done, spent = done + len(part), spent + pairs
     progress.close()
     write_samples(output, Samples.concatenate(parts))
     shutil.rmtree(partial)
     print(f"wrote {output} ({done} crystals)")
+
+
+def _finished(path: Path, plan: Plan) -> Samples | None:
+    """The samples of a batch that an earlier run finished; None where there are none, or another version's."""
+    part = read_samples(path) if path.exists() else None
+    return part if part is not None and np.array_equal(part.number, plan.number) else None
 
 
 def fingerprint(denoiser: Path, settings: SamplingSettings, shard: int, shards: int, seed: int) -> str:
