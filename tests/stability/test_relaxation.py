@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
 
+from symmcd.errors import SymmcdError
 from symmcd.stability.energies import energies
 from symmcd.stability.outcome import COLUMNS, Relaxation, State, with_end, with_start
 from symmcd.stability.potential import (
@@ -14,7 +15,7 @@ from symmcd.stability.potential import (
     shortest_distance,
 )
 from symmcd.stability.reference import elemental_energies
-from symmcd.stability.relaxation import relax
+from symmcd.stability.relaxation import relax, relax_each
 from symmcd.structures.units import reduce
 
 
@@ -139,6 +140,26 @@ def test_unforeseen_failure_is_a_status(model, monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore:logm result")
+def test_an_error_common_to_the_first_crystals_is_raised(monkeypatch):
+    """As in a batch: a broken installation must not become a table of failures with exit 0, nor a journal of them."""
+    kinds = iter("BBBB" + "BBAB" + "ABBBB" + "BB")
+
+    def fails(_structure, _model, **_limits):
+        kind = next(kinds)
+        return Relaxation(
+            "converged" if kind == "A" else "failed:OSError", "NaCl", 2, detail="" if kind == "A" else "no"
+        )
+
+    monkeypatch.setattr("symmcd.stability.relaxation.relax", fails)
+    given_out = []
+    with pytest.raises(SymmcdError, match="the first 4 crystals all end with failed:OSError: no"):
+        given_out.extend(relax_each([rutile()] * 9, None, steps=3))
+    assert not given_out
+    for number in (4, 5, 2):
+        found = list(relax_each([rutile()] * number, None, steps=3))
+        assert [index for index, _ in found] == list(range(number))
+
+
 def test_runaway_cell_is_stopped(model, monkeypatch):
     """Stress that tears the cell apart ends the relaxation, not the process."""
     from chgnet.model.dynamics import CHGNetCalculator

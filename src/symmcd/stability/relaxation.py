@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import io
 import time
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,11 @@ from ase.optimize import FIRE
 from chgnet.model.dynamics import CHGNetCalculator, StructOptimizer
 from pymatgen.core import Structure
 
+from symmcd.errors import SymmcdError
 from symmcd.stability.outcome import Relaxation, State, ran_away, with_end, with_start
 from symmcd.stability.potential import UnusableCrystalError, check_crystal, is_finite, primitive_cell
+
+ALIKE = 4  # crystals in a row from the start whose common error is taken for one of the program
 
 
 class _StoppedError(Exception):
@@ -113,3 +117,25 @@ def relax(
     if status in ("converged", "step_limit", "timed_out"):
         result = with_end(result, calculator.first, calculator.last)
     return dataclasses.replace(result, seconds=round(time.monotonic() - started, 3))
+
+
+def relax_each(structures: Iterable[Structure], model: Any, **limits: Any) -> Iterator[tuple[int, Relaxation]]:
+    """(index, what became of it) of one crystal after the other; `limits` are those of `relax`.
+
+    Raises:
+        SymmcdError: each of the first `ALIKE` crystals ends with the same unforeseen error: it is no matter of one.
+    """
+    held: list[tuple[int, Relaxation]] | None = []  # not given out, and so in no journal, until one is another
+    for index, structure in enumerate(structures):
+        result = relax(structure, model, **limits)
+        if held is None:
+            yield index, result
+            continue
+        held.append((index, result))
+        alike = bool(result.detail) and {other.status for _, other in held} == {result.status}
+        if alike and len(held) == ALIKE:
+            raise SymmcdError(f"the first {ALIKE} crystals all end with {result.status}: {result.detail}")
+        if not alike:
+            yield from held
+            held = None
+    yield from held or ()

@@ -24,7 +24,7 @@ from symmcd.stability.batched_potential import BatchedPotential
 from symmcd.stability.journal import Journal, Progress
 from symmcd.stability.outcome import COLUMNS, Relaxation
 from symmcd.stability.potential import load_chgnet
-from symmcd.stability.relaxation import relax
+from symmcd.stability.relaxation import relax_each
 from symmcd.storage import atomic_path
 from symmcd.structures.write import read_extxyz
 
@@ -88,14 +88,10 @@ def _relaxed(
         settings.steps, settings.fmax, settings.max_atoms, settings.seconds, release_steps=settings.release_steps
     )
     if settings.method == "structure_optimizer":
-        for index, frame in enumerate(frames):
-            yield (
-                index,
-                relax(
-                    _structure(frame), model, steps=limits.steps, fmax=limits.fmax, max_atoms=limits.max_atoms,
-                    seconds=limits.seconds,
-                ),
-            )  # fmt: skip
+        yield from relax_each(
+            (_structure(frame) for frame in frames), model, steps=limits.steps, fmax=limits.fmax,
+            max_atoms=limits.max_atoms, seconds=limits.seconds,
+        )  # fmt: skip
         return
     symmetric = settings.method == "symmetry"
     crystals = (_unit(source, frame) if symmetric else _structure(frame) for frame in frames)
