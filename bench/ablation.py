@@ -2,9 +2,10 @@
 
     python bench/ablation.py --units results-cpu/asymmetric_units --epochs 8
     python bench/ablation.py --units results-cpu/asymmetric_units --epochs 8 --set environment.CUTOFF=1.8
-    python bench/ablation.py --units results-cpu/asymmetric_units --epochs 8 --part wyckoff
+    python bench/ablation.py --units results-cpu/asymmetric_units --epochs 8 --part wyckoff --training ema_decay=0
 
-`--set` changes a constant of a module of `symmcd.diffusion.staged` before the network is made.  The losses of the
+`--set` changes a constant of a module of `symmcd.diffusion.staged` before the network is made, `--training` a number of
+that section of the settings.  The losses of the
 geometry network are means over all validation crystals at fixed times and noise, those of the Wyckoff network nats a
 crystal.
 """
@@ -35,6 +36,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=1.5e-3, help="learning rate")
     parser.add_argument("--dropout", type=float, default=0.3, help="of the Wyckoff network")
     parser.add_argument("--set", action="append", default=[], dest="changes", metavar="MODULE.NAME=NUMBER")
+    parser.add_argument("--training", action="append", default=[], metavar="KEY=NUMBER", help="of the section training")
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--width", type=int, default=128)
     arguments = parser.parse_args()
@@ -50,6 +52,7 @@ def main() -> None:
     settings = TrainingSettings(
         epochs=arguments.epochs, wyckoff_epochs=arguments.epochs, validate_every=arguments.epochs,
         batch_size=128, learning_rate=arguments.rate,
+        **{key: float(number) for key, number in (change.split("=") for change in arguments.training)},
     )  # fmt: skip
     files, began = (arguments.units / "train.npz", arguments.units / "val.npz"), time.process_time()
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
@@ -59,7 +62,7 @@ def main() -> None:
     losses = [f"{name.removeprefix('val_')} {float(last[name]):.4f}" for name in last if name.startswith("val_")]
     print(
         f"{arguments.part}, {arguments.layers} layers, width {arguments.width}, rate {arguments.rate:g}, "
-        f"{', '.join(arguments.changes) or 'no change'}: {', '.join(losses)} "
+        f"{', '.join(arguments.changes + arguments.training) or 'no change'}: {', '.join(losses)} "
         f"after {arguments.epochs} epochs, {(time.process_time() - began) / 60:.1f} CPU minutes "
         f"(torch {torch.__version__}, {platform.machine()})",
         flush=True,

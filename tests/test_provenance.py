@@ -45,9 +45,10 @@ def test_other_first_lines_name_nobody(line):
 
 def test_every_rule_keeps_its_log_with_the_commit():
     """A rule that calls `symmcd` and writes its log in another way would leave the report without its commit."""
+    kept = 0
     for path in sorted((ROOT / "workflow/rules").glob("*.smk")):
-        text = path.read_text(encoding="utf-8")
-        commands = re.findall(r"shell:\n((?:        .*\n)+)", text)
-        for command in commands:
-            if '"symmcd ' in command or "torchrun" in command:
+        for command in re.findall(r"shell:\n((?:        .*\n)+)", path.read_text(encoding="utf-8")):
+            if '"symmcd ' in command:
                 assert "2>&1 | keep {log}" in command, f"{path.name}: {command}"
+                kept += 1
+    assert kept >= 15
