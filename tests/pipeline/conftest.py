@@ -21,6 +21,9 @@ import sys
 from pathlib import Path
 
 stage, *words = sys.argv[1:]
+if stage == "--version":  # what logs begin with
+    print("symmcd 0.0.0 (commit 0123456)")
+    sys.exit()
 with open("calls.txt", "a") as file:
     print(stage, file=file)
 options = {{word: words[i + 1] for i, word in enumerate(words) if word.startswith("--")}}
