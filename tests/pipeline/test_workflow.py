@@ -128,6 +128,13 @@ def test_gathered_tables_have_every_row_once_in_order(workflow):
     assert (relaxed / "relaxed.extxyz").read_text().split() == [str(shard) for shard in range(8)]
 
 
+def test_logs_begin_with_the_version_that_wrote_them(finished):
+    logs = sorted((finished.folder / "results" / "logs").glob("*/*.log"))
+    begin = {log: log.read_text().partition("\n")[0] for log in logs if log.parent.name != "gather_relaxed"}
+    assert len(begin) > 20
+    assert set(begin.values()) == {"symmcd 0.0.0 (commit 0123456)"}
+
+
 def test_snakemakes_own_report_has_both_pages(finished):
     done = finished.run("--report", "own.zip", config="{device: cpu}")
     assert done.returncode == 0, done.stderr
