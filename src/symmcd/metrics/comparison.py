@@ -163,7 +163,8 @@ def _table_2(runs: Sequence[Run], *, floors: bool) -> PaperTable:
     notes = [
         "Strict: self-images count, every crystal is in every column, one crystal must be near in both fingerprints;"
         " a column without a strict variant repeats the paper's.",
-        f"Distances by the paper's protocol are of 1,000 random valid crystals (means of draws where there are twice as many), strict ones of all; {_sizes(runs)}.",
+        "Distances by the paper's protocol are of 1,000 random valid crystals (means of draws where there are twice as"
+        f" many), strict ones of all; {_sizes(runs)}.",
         "Published figures come without intervals.",
     ]
     if floors:
