@@ -168,6 +168,8 @@ class Generator:
     ) -> Samples:
         """Sample the crystals of `plan`.
 
+        With elements given, positions and elements are proposals, which `generate` weighs and this does not.
+
         Raises:
             InputError: more steps than the training had, or proposals, temperature or elements that the model has not.
         """
