@@ -5,9 +5,8 @@
     python bench/ablation.py --units results-cpu/asymmetric_units --epochs 8 --part wyckoff --training ema_decay=0
 
 `--set` changes a constant of a module of `symmcd.diffusion.staged` before the network is made, `--training` a number of
-that section of the settings.  The losses of the
-geometry network are means over all validation crystals at fixed times and noise, those of the Wyckoff network nats a
-crystal.
+that section of the settings.  The losses of the geometry network are means over all validation crystals at fixed times
+and noise, those of the Wyckoff network nats a crystal.
 """
 
 from __future__ import annotations

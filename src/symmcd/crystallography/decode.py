@@ -11,7 +11,7 @@ from symmcd.crystallography.assignment import assign
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits, numbered_labels
 from symmcd.crystallography.lattice import constrain, lattice_from_k
 from symmcd.crystallography.orbit import wrap
-from symmcd.crystallography.projection import nearest_on_images
+from symmcd.crystallography.projection import nearest_on_images, ranges
 from symmcd.crystallography.wyckoff import wyckoff_table
 
 CODE_WEIGHT = 1e6
@@ -51,7 +51,7 @@ def decode(
     first = table.start[space_group[crystal] - 1]
     count = table.start[space_group[crystal]] - first
 
-    orbit, row = _pairs(first, count)
+    orbit, row = ranges(first, count)
     difference = (table.site_symmetry[row] != site_symmetry[orbit]).sum(axis=1)
     offset = np.concatenate([[0], np.cumsum(count)])
     fewest = np.minimum.reduceat(difference, offset[:-1]) if len(element) else difference
@@ -97,13 +97,6 @@ def to_generator_form(point: np.ndarray, image: np.ndarray, wyckoff: np.ndarray)
     return wrap((template[:, :, :3] @ moved[:, :, None])[..., 0] + template[:, :, 3])
 
 
-def _pairs(first: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Every (owner, row) with row in first[owner] … first[owner] + count[owner] - 1, owner by owner."""
-    owner = np.repeat(np.arange(len(first)), count)
-    offset = np.cumsum(count) - count
-    return owner, np.arange(len(owner)) - offset[owner] + first[owner]
-
-
 def _nearest(point: np.ndarray, row: np.ndarray, metric: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Nearest point on a position, over all its images: squared distance (n,), image (n,), point (n, 3)."""
     table = wyckoff_table()
@@ -111,7 +104,7 @@ def _nearest(point: np.ndarray, row: np.ndarray, metric: np.ndarray) -> tuple[np
     squared, image, nearest = np.empty(len(row)), np.empty(len(row), int), np.empty((len(row), 3))
     ends = np.cumsum(count)
     for begin, end in _chunks(ends, 200_000):
-        owner, candidate = _pairs(first[begin:end], count[begin:end])
+        owner, candidate = ranges(first[begin:end], count[begin:end])
         points, distances = nearest_on_images(point[begin:end][owner], candidate, metric[begin:end][owner])
         best = _first_smallest(owner, distances, end - begin)
         squared[begin:end], image[begin:end], nearest[begin:end] = distances[best], candidate[best], points[best]

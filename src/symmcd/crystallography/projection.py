@@ -112,10 +112,9 @@ def _enumerated(start: np.ndarray, basis: np.ndarray, metric: np.ndarray, square
         half = np.sqrt(np.maximum(squared[owner] * (1 + 1e-9) - spent, 0)) / row[:, i]
         first = np.ceil(centre - half)
         count = np.maximum(np.floor(centre + half) - first + 1, 0).astype(int)
-        parent = np.repeat(np.arange(len(owner)), count)
-        place = np.arange(len(parent)) - np.repeat(np.cumsum(count) - count, count)
+        parent, choice = ranges(first, count)
         step = step[parent]
-        step[:, i] = first[parent] + place
+        step[:, i] = choice
         spent = spent[parent] + (row[parent, i] * (step[:, i] - centre[parent])) ** 2
         owner = owner[parent]
     candidate = start[owner] + (basis[owner] @ step[:, :, None])[..., 0]
@@ -126,6 +125,13 @@ def _enumerated(start: np.ndarray, basis: np.ndarray, metric: np.ndarray, square
     best = start.copy()
     best[owner[better]] = candidate[better]
     return best
+
+
+def ranges(first: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Every (owner, row) with row in first[owner] … first[owner] + count[owner] - 1, owner by owner."""
+    owner = np.repeat(np.arange(len(first)), count)
+    offset = np.cumsum(count) - count
+    return owner, np.arange(len(owner)) - offset[owner] + first[owner]
 
 
 @functools.cache

@@ -46,7 +46,7 @@ class WyckoffEnsemble(nn.Module):
 
     def begin(self) -> list[Memory]:
         """What `next_position` and `next_element` remember of some crystals, all positions before all elements."""
-        return [Memory() for _ in self.members]
+        return [Memory(member.embedded_positions()) for member in self._networks]
 
     def next_position(self, crystals: WyckoffSequences, place: int, memory: Sequence[Memory]) -> Tensor:
         """As `WyckoffNetwork.next_position`; of several members, logarithms of probabilities."""

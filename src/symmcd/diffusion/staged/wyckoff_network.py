@@ -45,9 +45,13 @@ class Logits:
 
 
 class Memory:
-    """Keys and values of the places that a network has read, so that the next one is all it has to read."""
+    """Keys and values of the places that a network has read, so that the next one is all it has to read.
 
-    def __init__(self) -> None:
+    `table` are its `embedded_positions`, the same at every place.
+    """
+
+    def __init__(self, table: Tensor) -> None:
+        self.table = table
         self.read: dict[int, tuple[Tensor, Tensor]] = {}
 
     def with_more(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
@@ -111,14 +115,14 @@ class WyckoffNetwork(nn.Module):
 
     def next_position(self, crystals: WyckoffSequences, place: int, memory: Memory) -> Tensor:
         """(B, R) the logits of positions of `forward` at `place` alone; asked of one place after the other."""
-        table, here = self.embedded_positions(), slice(place, place + 1)
+        table, here = memory.table, slice(place, place + 1)
         x = self._before_positions(crystals, table)[:, here] + self.which_half.weight[0]
         x = self._attended_next(x, crystals.mask[:, :place], memory)
         return self._position_logits(crystals, here, x, table)[:, 0]
 
     def next_element(self, crystals: WyckoffSequences, place: int, memory: Memory) -> Tensor:
         """(B, 118) the same of elements; `memory` has been shown all positions."""
-        table, here, mask = self.embedded_positions(), slice(place, place + 1), crystals.mask
+        table, here, mask = memory.table, slice(place, place + 1), crystals.mask
         x = self._before_elements(crystals, table, self._before_positions(crystals, table))[:, here]
         x = self._attended_next(x, torch.cat([mask, mask[:, :place]], dim=1), memory)
         return self._element_logits(crystals, here, x)[:, 0]
