@@ -35,10 +35,9 @@ class Surroundings:
     """
 
     i: Tensor  # (P',) orbit that receives
-    to_receivers: RowSums  # of what belongs to pairs
+    to_receivers: RowSums  # of what belongs to pairs, to A' orbits, one more than A at least
     j: Tensor  # (P',) orbit that sends
     reverse: Tensor  # (P',) row of the pair (j, i)
-    orbits: int  # A', one more than A at least
     scalar: Tensor  # (P', RADIAL)
     direct: Tensor  # (P', 3, RADIAL)
     tensor: Tensor  # (P', 6, RADIAL)
@@ -47,17 +46,16 @@ class Surroundings:
     @classmethod
     def of(cls, pairs: OrbitPairs, around: Environment, orbits: int) -> Surroundings:
         """Of all pairs of `orbits` orbits."""
-        added, padded_orbits = -len(pairs.i) % PAIRS_TO, orbits + ORBITS_TO - orbits % ORBITS_TO
+        added = -len(pairs.i) % PAIRS_TO
         last = len(pairs.i) + torch.arange(added, device=pairs.i.device)
         moments = pad(around.moments, (0, 0, 0, 0, 0, added))
         scalar, direct, tensor = (moments[:, part].contiguous() for part in (0, DIRECT, TENSOR))
         i = pad(pairs.i, (0, added), value=orbits)
         return cls(
             i=i,
-            to_receivers=RowSums.of(i, padded_orbits),
+            to_receivers=RowSums.of(i, orbits + ORBITS_TO - orbits % ORBITS_TO),
             j=pad(pairs.j, (0, added), value=orbits),
             reverse=torch.cat([pairs.reverse, last]),
-            orbits=padded_orbits,
             scalar=scalar,
             direct=direct,
             tensor=tensor,

@@ -84,7 +84,7 @@ class GeometryNetwork(nn.Module):
         whole = whole + _rows(self.composition, _mean_over_atoms(element, share, crystals))
         h = element + _rows(self.site, site) + whole[crystal]
         surroundings = Surroundings.of(pairs, around, len(h))
-        known = OrbitFeatures.first(h, surroundings.orbits)
+        known = OrbitFeatures.first(h, surroundings.to_receivers.size)
         message = h
         for layer in self.layers:
             known, message = layer(known, surroundings)
