@@ -155,6 +155,7 @@ class TrainingSettings:
     validate_every: int = 10  # epochs
     keep: Literal["best", "last"] = "best"  # averaged weights: of the epoch with the lowest validation loss, of the end
     patience: int = 0  # epochs without a lower validation loss after which a training ends; 0 = it does not
+    calibration_rounds: int = 4  # after the training, until drawn crystals have its elements' shares (staged); 0 = none
     checkpoint_minutes: float = 2.0  # between two states that a killed training goes on from
     tensorboard: bool = False  # curves for TensorBoard beside losses.csv; needs the package
     weights: str = ""  # no training: `mp20`, the shipped ones, or the denoiser.safetensors of another run
@@ -163,8 +164,11 @@ class TrainingSettings:
     def __post_init__(self) -> None:
         if min(self.epochs, self.wyckoff_epochs, self.batch_size, self.validate_every) < 1:
             raise InputError("training.epochs, .wyckoff_epochs, .batch_size and .validate_every must be at least 1")
-        if self.patience < 0:
-            raise InputError(f"training.patience = {self.patience}: a number of epochs, or 0 for none")
+        if min(self.patience, self.calibration_rounds) < 0:
+            raise InputError(
+                f"training.patience = {self.patience}, .calibration_rounds = {self.calibration_rounds}: "
+                "a number, or 0 for none"
+            )
         if set(self.loss_weights) != {"lattice", "position", "element", "site_symmetry"}:
             raise InputError(
                 f"training.loss_weights = {dict(self.loss_weights)}: lattice, position, element and site_symmetry"
@@ -300,6 +304,7 @@ class PredictorSettings:
     learning_rate: float = 1e-3  # of AdamW, falling along a cosine
     gradient_norm: float = 1.0  # clip by global norm
     ema_decay: float = 0.999
+    calibration_rounds: int = 4  # after the training, until drawn crystals have its elements' shares (staged); 0 = none
     checkpoint_minutes: float = 2.0  # between two states that a killed training goes on from
 
     def __post_init__(self) -> None:

@@ -33,9 +33,10 @@ from symmcd.diffusion.checkpoint import (
 )
 from symmcd.diffusion.data_statistics import DataStatistics
 from symmcd.diffusion.distributed import Process, process_group
-from symmcd.diffusion.objective import JointObjective, Objective
+from symmcd.diffusion.objective import JointObjective
 from symmcd.diffusion.random_streams import mixed_seed
 from symmcd.diffusion.staged.arrangements import templates
+from symmcd.diffusion.staged.calibration import calibrate_elements
 from symmcd.diffusion.staged.flat_crystals import FlatCrystals
 from symmcd.diffusion.staged.lattice_scale import LatticeScale
 from symmcd.diffusion.staged.objectives import GeometryObjective, WyckoffObjective
@@ -45,6 +46,7 @@ from symmcd.errors import InputError
 from symmcd.settings import ModelSettings, TrainingSettings, read_section
 from symmcd.storage import atomic_path, read_units
 
+CALIBRATION = 1000  # mixed into the seed; smaller numbers are those of networks and epochs
 CPU_FLOPS = 1e11  # a generous guess of what two cores do in a second
 SURROUNDINGS = 4.0  # what a staged model spends on distances to images and its second network, over its matrix products
 NEITHER = ("wyckoff_networks", "frequencies", "aggregation", "standardise_lattice")
@@ -55,7 +57,7 @@ NOT_OF: dict[str, dict[str, tuple[str, ...]]] = {  # settings that do not matter
     },
     "geometry": {
         "model": ("wyckoff_width", "wyckoff_layers", "wyckoff_heads", "dropout", *NEITHER),
-        "training": ("wyckoff_epochs", "loss_weights"),
+        "training": ("wyckoff_epochs", "calibration_rounds", "loss_weights"),
     },
 }
 
@@ -209,19 +211,38 @@ def train_part(task: Task, folder: Path, name: str) -> tuple[dict[str, Tensor], 
     if number > 1:  # another start, another order of the crystals
         seed = mixed_seed(task.seed, number)
     torch.manual_seed(mixed_seed(seed, int(name == "geometry")))
-    objective: Objective
-    if number:
-        objective = WyckoffObjective(task.model, task.units, task.validation, task.where, task.settings.precision)
-        epochs = task.settings.wyckoff_epochs
-    else:
-        objective = GeometryObjective(task.model, task.units, task.validation, task.where, task.settings.precision)
-        epochs = task.settings.epochs
+    kind = WyckoffObjective if number else GeometryObjective
+    objective = kind(task.model, task.units, task.validation, task.where, task.settings.precision)
+    epochs = task.settings.wyckoff_epochs if number else task.settings.epochs
     finished = minimise(objective, folder, task.settings, epochs, seed, print_, task.process)
     if task.process.writes:
+        if isinstance(objective, WyckoffObjective) and task.settings.calibration_rounds:
+            finished = calibrated(objective, *finished, task.settings, seed)
         write_part(path, *finished, print_)
         (folder / STATE).unlink(missing_ok=True)
         print(f"wrote {path}")
     return finished
+
+
+def calibrated(
+    objective: WyckoffObjective,
+    weights: Mapping[str, Tensor],
+    done: Mapping[str, Any],
+    settings: TrainingSettings,
+    seed: int,
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """A trained Wyckoff network that draws elements as often as the training set has them."""
+    network = objective.network
+    network.load_state_dict(dict(weights))
+    network.eval()
+    rounds = settings.calibration_rounds
+    shift = calibrate_elements(network, objective.data, rounds, mixed_seed(seed, CALIBRATION))[network.seen]
+    loss = objective.validation_losses(network, settings.batch_size)["total"]
+    print(
+        f"logits of elements shifted until drawn crystals have their shares of the training set: by {shift.std():.3f} "
+        f"(standard deviation) in {rounds} rounds, validation loss now {loss:.4f}"
+    )
+    return network.state_dict(), {**done, "calibration_rounds": rounds}
 
 
 def member(part: str) -> int:

@@ -1,0 +1,52 @@
+"""Calibrate the Wyckoff networks of a checkpoint that was trained before trainings did so at their end.
+
+    python tools/calibrate_checkpoint.py src/symmcd/weights/mp20.safetensors results-cpu/asymmetric_units/train.npz 4
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from symmcd.diffusion.checkpoint import data_sha256, read_checkpoint, write_checkpoint
+from symmcd.diffusion.random_streams import mixed_seed
+from symmcd.diffusion.staged.calibration import calibrate_elements
+from symmcd.diffusion.staged.model import trained
+from symmcd.diffusion.staged.wyckoff_network import WyckoffNetwork
+from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
+from symmcd.stages.train import CALIBRATION, member
+from symmcd.storage import read_units
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoint", type=Path, help="denoiser.safetensors of a staged model; is changed")
+    parser.add_argument("train", type=Path, help="asymmetric units it was trained on, npz")
+    parser.add_argument("rounds", type=int)
+    a = parser.parse_args()
+    checkpoint = read_checkpoint(a.checkpoint)
+    units, metadata = read_units(a.train), checkpoint.metadata
+    if data_sha256(units) != metadata["data_sha256"]:
+        raise SystemExit(f"{a.train}: not the crystals that {a.checkpoint} was trained on")
+    data = WyckoffSequences.from_units(units)
+    weights = dict(checkpoint.weights)
+    for part in checkpoint.settings.parts:
+        number = member(part)
+        if not number:
+            continue
+        if "calibration_rounds" in metadata[part]:
+            raise SystemExit(f"{a.checkpoint}: {part} is calibrated already")
+        network = trained(WyckoffNetwork(checkpoint.settings), checkpoint, part)
+        seed = metadata["seed"] if number == 1 else mixed_seed(metadata["seed"], number)
+        shift = calibrate_elements(network, data, a.rounds, mixed_seed(seed, CALIBRATION))[network.seen]
+        weights[f"{part}.element_head.bias"] = network.element_head.bias.detach()
+        metadata[part]["calibration_rounds"] = a.rounds
+        print(f"{part}: logits of elements shifted by {shift.std():.3f} (standard deviation)")
+    statistics = checkpoint.statistics.tensors() | checkpoint.tensors
+    write_checkpoint(a.checkpoint, weights, statistics, checkpoint.settings, metadata)
+
+
+if __name__ == "__main__":
+    main()
