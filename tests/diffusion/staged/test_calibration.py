@@ -1,4 +1,4 @@
-"""After calibration a network draws each element as often as the training set has it, and is changed in nothing else."""
+"""A calibrated network draws each element as often as the training set has it, and is changed in nothing else."""
 
 from __future__ import annotations
 
