@@ -1,14 +1,14 @@
 """Calibrate the Wyckoff networks of a checkpoint that was trained before trainings did so at their end.
 
     python tools/calibrate_checkpoint.py src/symmcd/weights/mp20.safetensors results-cpu/asymmetric_units/train.npz 4
+
+The last is the number of rounds.  The seed is that of the training, as if it had been calibrated then.
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-
-import torch
 
 from symmcd.diffusion.checkpoint import data_sha256, read_checkpoint, write_checkpoint
 from symmcd.diffusion.random_streams import mixed_seed

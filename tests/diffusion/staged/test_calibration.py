@@ -1,4 +1,4 @@
-"""A calibrated network draws each element as often as the training set has it, and is changed in nothing else."""
+"""A calibrated network draws elements as often as the training set has them, and is changed in nothing else."""
 
 from __future__ import annotations
 
