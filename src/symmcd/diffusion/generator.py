@@ -23,13 +23,12 @@ from symmcd.diffusion.random_streams import CrystalStreams
 from symmcd.diffusion.sampler import STAGED_STEPS, Sampler
 from symmcd.diffusion.samples import Samples
 from symmcd.diffusion.staged.arrangements import Arrangements, Composition, likeliest, likeliest_first, with_composition
-from symmcd.diffusion.staged.drawing import draw_positions, draw_sequences, resampled
+from symmcd.diffusion.staged.drawing import AT_ONCE, draw_crystals, draw_positions, resampled
 from symmcd.diffusion.staged.model import StagedModel
 from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
 from symmcd.errors import InputError, SymmcdError
 from symmcd.settings import Precision
 
-POSITIONS_AT_ONCE = 2048
 PROPOSED, ATTEMPTS = 32, 64  # proposals of positions and elements that a crystal of given elements is kept from
 KEPT = 4  # draw of random numbers beside those of templates, sequences and geometries
 POOL = 2000  # sets of Wyckoff positions drawn beside those of the training set, for a composition to fit
@@ -243,7 +242,7 @@ class Generator:
         for composition in compositions:
             self._refuse(Sampler(elements=tuple(composition.formula_unit)))
         groups = () if space_group is None else (space_group,)
-        sampler = Sampler(batch_size=POSITIONS_AT_ONCE)
+        sampler = Sampler(batch_size=AT_ONCE)
         drawn = [model.templates] if model.templates is not None else []
         plans = self.plan(np.arange(pool), sampler, seed, groups, apart=True)
         drawn += [draw_positions(model.wyckoff, *self._to_draw(plan, seed), sampler) for plan in plans]
@@ -280,13 +279,12 @@ class Generator:
             InputError: as `generate`.
         """
         self._times(sampler)
-        at_once = dataclasses.replace(sampler, batch_size=POSITIONS_AT_ONCE)
         missing = torch.arange(number, device=self.device)
         found, order = [], []
         for attempt in range(ATTEMPTS):
             first = (missing * ATTEMPTS + attempt) * PROPOSED  # the same for a crystal however many there are
             names = (first[:, None] + torch.arange(PROPOSED, device=self.device)).flatten()
-            proposals, log_weight = self._proposed(names.cpu().numpy(), at_once, seed, groups)
+            proposals, log_weight = self._proposed(names.cpu().numpy(), sampler, seed, groups)
             kept = resampled(log_weight.view(-1, PROPOSED), CrystalStreams(seed, first).uniform(KEPT))
             rows = (kept >= 0).nonzero()[:, 0]
             found.append(proposals.select(rows * PROPOSED + kept[rows]))
@@ -303,14 +301,12 @@ class Generator:
         self, names: np.ndarray, sampler: Sampler, seed: int, groups: Sequence[int]
     ) -> tuple[WyckoffSequences, Tensor]:
         """Positions and elements drawn for the crystals `names`, in their order, and their weights (see `drawing`)."""
-        sequences, weights, order = [], [], []
-        for plan in self.plan(names, sampler, seed, groups, apart=True):
-            drawn, weight = draw_sequences(self._staged.wyckoff, *self._to_draw(plan, seed), sampler)
-            sequences.append(drawn)
-            weights.append(weight)
-            order.append(plan.number)
-        back = self._whole(np.argsort(np.concatenate(order)))
-        return WyckoffSequences.concatenate(sequences).select(back), torch.cat(weights)[back]
+        (plan,) = self.plan(names, dataclasses.replace(sampler, batch_size=len(names)), seed, groups)
+        group, orbits, padded, number = map(self._whole, (plan.space_group, plan.orbits, plan.padded, plan.number))
+        streams = CrystalStreams(seed, number)
+        sequences, weights = draw_crystals(self._staged.wyckoff, group, orbits, padded, streams, sampler)
+        back = number.argsort()
+        return sequences.select(back), weights[back]
 
     def _to_draw(self, plan: Plan, seed: int) -> tuple[Tensor, Tensor, int, CrystalStreams]:
         """Groups, numbers of orbits, what all are padded to and streams of a plan of one padded size."""

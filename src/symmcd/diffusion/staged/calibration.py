@@ -15,12 +15,11 @@ from torch import Tensor
 from symmcd.diffusion.data_statistics import ELEMENTS
 from symmcd.diffusion.random_streams import CrystalStreams, mixed_seed
 from symmcd.diffusion.sampler import Sampler
-from symmcd.diffusion.staged.drawing import draw_sequences
+from symmcd.diffusion.staged.drawing import AT_ONCE, draw_crystals
 from symmcd.diffusion.staged.wyckoff_ensemble import WyckoffEnsemble
 from symmcd.diffusion.staged.wyckoff_network import WyckoffNetwork
 from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
 
-AT_ONCE = 2048  # crystals
 UNSURE = 20.0  # orbits, drawn and real ones alike, that keep a rare element from being shifted by chance
 
 
@@ -52,11 +51,11 @@ def calibrate_elements(network: WyckoffNetwork, crystals: WyckoffSequences, roun
 
 def expected_elements(network: WyckoffNetwork, like: WyckoffSequences, seed: int) -> Tensor:
     """(118,) orbits of each element that crystals drawn with the groups and numbers of orbits of `like` have."""
+    streams = CrystalStreams(seed, torch.arange(len(like), device=like.count.device))
     members, sampler = WyckoffEnsemble([network]), Sampler()
+    drawn, _ = draw_crystals(members, like.space_group, like.count, like.count, streams, sampler)
     expected = torch.zeros(ELEMENTS, dtype=torch.float64, device=like.count.device)
-    for count in like.count.unique().tolist():
-        for rows in (like.count == count).nonzero()[:, 0].split(AT_ONCE):
-            streams = CrystalStreams(seed, rows)
-            drawn, _ = draw_sequences(members, like.space_group[rows], like.count[rows], count, streams, sampler)
-            expected += network(drawn).element.softmax(dim=-1).sum(dim=(0, 1))
+    for rows in like.count.argsort().split(AT_ONCE):
+        some = drawn.select(rows, int(like.count[rows].max()))
+        expected += network(some).element[some.mask].softmax(dim=-1).sum(dim=0)
     return expected

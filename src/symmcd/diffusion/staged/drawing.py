@@ -21,7 +21,32 @@ from symmcd.diffusion.staged.wyckoff_ensemble import WyckoffEnsemble
 from symmcd.diffusion.staged.wyckoff_network import Memory
 from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences, candidates
 
+AT_ONCE = 2048  # crystals
 WYCKOFF, ELEMENT = 2, 3  # draws of random numbers; the geometry's are in `geometry_process`, the template's is 5
+
+
+def draw_crystals(
+    network: WyckoffEnsemble,
+    space_group: Tensor,
+    orbits: Tensor,
+    padded: Tensor,
+    streams: CrystalStreams,
+    sampler: Sampler,
+) -> tuple[WyckoffSequences, Tensor]:
+    """`draw_sequences` of crystals that are each padded to a number of orbits of their own, `padded` (B,).
+
+    Those of one number are drawn together, `AT_ONCE` at most.  What a crystal is drawn with has no say in it, up to the
+    rounding of matrix products.
+    """
+    wyckoff = torch.zeros(len(orbits), int(padded.max()), dtype=torch.int64, device=orbits.device)
+    element = wyckoff.clone()
+    log_weight = torch.zeros(len(orbits), device=orbits.device)
+    for size in padded.unique().tolist():
+        for rows in (padded == size).nonzero()[:, 0].split(AT_ONCE):
+            of_rows = space_group[rows], orbits[rows], size, streams.take(rows)
+            drawn, log_weight[rows] = draw_sequences(network, *of_rows, sampler)
+            wyckoff[rows, :size], element[rows, :size] = drawn.wyckoff, drawn.element
+    return WyckoffSequences(space_group, orbits, wyckoff, element), log_weight
 
 
 def draw_sequences(

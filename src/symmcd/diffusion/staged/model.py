@@ -13,7 +13,7 @@ from symmcd.diffusion.precision import choose_precision, lowered
 from symmcd.diffusion.random_streams import CrystalStreams
 from symmcd.diffusion.sampler import STAGED_PROPOSALS, Sampler
 from symmcd.diffusion.staged.arrangements import from_templates
-from symmcd.diffusion.staged.drawing import draw_sequences
+from symmcd.diffusion.staged.drawing import draw_crystals
 from symmcd.diffusion.staged.flat_crystals import FlatCrystals
 from symmcd.diffusion.staged.geometry_network import GeometryNetwork
 from symmcd.diffusion.staged.geometry_process import GeometryProcess
@@ -62,7 +62,8 @@ class StagedModel:
         on_step: Callable[[int], None],
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """k (B, 6), and of the orbits laid flat: elements, coordinates (A, 3), site-symmetry classes (A, 15)."""
-        sequences = self._drawn(space_group, orbits, padded, streams, sampler)
+        sizes = torch.tensor(padded, device=orbits.device)
+        sequences, _ = draw_crystals(self.wyckoff, space_group, orbits, sizes, streams, sampler)
         return self.geometries(sequences, times, streams, sampler, on_step)
 
     def geometries(
@@ -87,24 +88,6 @@ class StagedModel:
         tables = symmetry_tables(crystals.k.device)
         position = tables.positions(crystals.u, crystals.wyckoff) % 1.0
         return crystals.k, crystals.element, position, tables.site_symmetry[crystals.wyckoff]
-
-    def _drawn(
-        self,
-        space_group: Tensor,
-        orbits: Tensor,
-        padded: Sequence[int],
-        streams: CrystalStreams,
-        sampler: Sampler,
-    ) -> WyckoffSequences:
-        """Positions and elements of crystals that are each padded to so many orbits, in which others have no say."""
-        sizes = torch.tensor(padded)
-        wyckoff = torch.zeros(len(orbits), max(padded), dtype=torch.int64, device=orbits.device)
-        element = wyckoff.clone()
-        for size in sizes.unique().tolist():
-            rows = (sizes == size).nonzero()[:, 0].to(orbits.device)
-            drawn, _ = draw_sequences(self.wyckoff, space_group[rows], orbits[rows], size, streams.take(rows), sampler)
-            wyckoff[rows, :size], element[rows, :size] = drawn.wyckoff, drawn.element
-        return WyckoffSequences(space_group, orbits, wyckoff, element)
 
 
 def trained(network: Network, checkpoint: Checkpoint, part: str) -> Network:
