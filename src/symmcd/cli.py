@@ -184,11 +184,14 @@ def _generate(a: argparse.Namespace) -> None:
             raise InputError("--atoms goes with --formula")
         generate.run(
             a.output, *common, **geometry, temperature=a.temperature, elements=a.elements, exclude=a.exclude,
-            chemical_system=a.chemical_system,
+            chemical_system=a.chemical_system, max_atoms=a.max_atoms,
         )  # fmt: skip
     else:
-        if a.elements or a.exclude or a.chemical_system or a.temperature != 1:
-            raise InputError("--formula goes without --elements, --exclude, --chemical-system and --temperature")
+        if a.elements or a.exclude or a.chemical_system or a.temperature != 1 or a.max_atoms is not None:
+            raise InputError(
+                "--formula goes without --elements, --exclude, --chemical-system, --max-atoms and --temperature; "
+                "--atoms says how many"
+            )
         generate.predict(a.output, a.formula, *common, **geometry, atoms=a.atoms)
 
 
@@ -557,6 +560,7 @@ def _parser() -> argparse.ArgumentParser:
         "--chemical-system", type=lambda a: a.split("-"), default=[], metavar="A-B-…",
         help="all of these and no others, as in Li-Fe-P-O",
     )  # fmt: skip
+    command.add_argument("--max-atoms", type=int, metavar="N", help="of a primitive cell (default: as it comes)")
     command.add_argument(
         "--temperature", type=float, default=1.0, metavar="T", help="above 1: more new templates, fewer valid crystals"
     )

@@ -25,6 +25,7 @@ from tests.diffusion.crystals import SMALL_STAGED, random_units
 
 import symmcd
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.crystallography.space_group import lattice_points
 from symmcd.diffusion import training
 from symmcd.diffusion.checkpoint import weights_path
 from symmcd.diffusion.generator import Generator
@@ -333,6 +334,33 @@ def test_a_chemical_system_has_each_of_its_elements(trained, tmp_path, monkeypat
         generator.generate(3, every_element=True)
     with pytest.raises(InputError, match="leave out --elements"):
         generate.run(tmp_path, 3, chemical_system=("O", "Ti"), exclude=("Fe",), **few)
+
+
+def test_no_more_atoms_than_asked_for(trained, tmp_path, monkeypatch):
+    """What is left is as frequent as it was: shares of groups are those of crystals drawn freely and thrown away."""
+    generator = Generator.load(trained / "denoiser.safetensors", "cpu")
+    few = {"checkpoint": trained / "denoiser.safetensors", "device": "cpu", "steps": 2, "proposals": 1}
+    generate.run(tmp_path, 25, max_atoms=8, elements=("O", "Fe"), **few)
+    with (tmp_path / "crystals.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 25
+    assert max(int(row["atoms_primitive"]) for row in rows) <= 8
+    for unit in generator.generate(20, seed=1, steps=2, proposals=1, max_atoms=6):
+        assert len(symmcd.replicate(unit).get_primitive_structure()) <= 6
+    free, limited = (generator.generate(600, steps=1, proposals=1, max_atoms=n) for n in (10_000, 12))
+    atoms = [len(symmcd.replicate(unit)) // lattice_points(unit.space_group) for unit in free]
+    kept = Counter(unit.space_group for unit, n in zip(free, atoms, strict=True) if n <= 12)
+    assert 50 < kept.total() < 500
+    found = Counter(unit.space_group for unit in limited)
+    for group in kept | found:
+        shares = kept[group] / kept.total(), found[group] / 600
+        error = (shares[0] * (1 - shares[0]) / kept.total() + shares[1] * (1 - shares[1]) / 600) ** 0.5
+        assert abs(shares[0] - shares[1]) < 5 * error + 0.01
+    monkeypatch.setattr("symmcd.diffusion.generator.ATTEMPTS", 2)
+    with pytest.raises(InputError, match="none of 64 drawn ones has at most 1 atoms in its primitive cell"):
+        generator.generate(30, 14, max_atoms=1, steps=2)  # its smallest orbits have two
+    with pytest.raises(InputError, match="at least 1"):
+        generator.generate(3, max_atoms=0)
 
 
 def test_a_formula_makes_a_ranked_table_and_crystals_of_it(trained, tmp_path, capsys):

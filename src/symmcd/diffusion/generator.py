@@ -91,6 +91,7 @@ class Generator:
         temperature: float = 1.0,
         elements: Sequence[int] = (),
         every_element: bool = False,
+        max_atoms: int | None = None,
         batch_size: int = 256,
     ) -> list[AsymmetricUnit]:
         """New crystals, decoded: every orbit lies exactly on a Wyckoff position of its group.
@@ -108,11 +109,12 @@ class Generator:
             elements: atomic numbers to choose from; none: all elements of the training set.  Crystals follow the
                 model's distribution given that they have no others, as far as `PROPOSED` proposals each can tell.
             every_element: each crystal has all of `elements`: those of a chemical system.
+            max_atoms: the most in a primitive cell; the rest of the model's crystals is as frequent as it was.
             batch_size: crystals at once.
 
         Raises:
             InputError: a number below 1, no such space group, what the model cannot do (see `sample`), or no crystal
-                found that has every element.
+                found that has every element, or so few atoms.
         """
         if number < 1:
             raise InputError(f"{number=}: at least 1")
@@ -124,10 +126,11 @@ class Generator:
             temperature=temperature,
             elements=tuple(sorted(set(elements))),
             every_element=every_element,
+            most_atoms=max_atoms,
         )
         groups = () if space_group is None else (space_group,)
-        if sampler.elements:
-            return self.with_geometries(self._of_elements(number, sampler, seed, groups), sampler, seed)
+        if sampler.chooses:
+            return self.with_geometries(self._chosen(number, sampler, seed, groups), sampler, seed)
         parts = [self.sample(plan, sampler, seed) for plan in self.plan(np.arange(number), sampler, seed, groups)]
         return _decoded(parts)
 
@@ -167,7 +170,8 @@ class Generator:
     ) -> Samples:
         """Sample the crystals of `plan`.
 
-        With elements given, positions and elements are proposals, which `generate` weighs and this does not.
+        With elements given, positions and elements are proposals, which `generate` weighs and this does not; nor does
+        it look at atoms.
 
         Raises:
             InputError: more steps than the training had, or proposals, temperature or elements that the model has not.
@@ -272,8 +276,8 @@ class Generator:
         return _decoded(parts)
 
     @torch.inference_mode()
-    def _of_elements(self, number: int, sampler: Sampler, seed: int, groups: Sequence[int]) -> WyckoffSequences:
-        """Positions and elements of `number` crystals, given the elements that `sampler` allows or demands.
+    def _chosen(self, number: int, sampler: Sampler, seed: int, groups: Sequence[int]) -> WyckoffSequences:
+        """Positions and elements of `number` crystals, given what `sampler` allows or demands.
 
         Raises:
             InputError: as `generate`.
@@ -292,9 +296,12 @@ class Generator:
             missing = missing[kept < 0]
             if not len(missing):
                 return WyckoffSequences.concatenate(found).select(torch.cat(order).argsort())
+        wanted = ["every one of the elements asked for"] if sampler.every_element else []
+        wanted += [f"at most {sampler.most_atoms} atoms in its primitive cell"] if sampler.most_atoms else []
         raise InputError(
-            f"{len(missing)} of {number} crystals: none of {ATTEMPTS * PROPOSED} drawn ones has every one of the "
-            "elements asked for; ask for fewer elements, or give a composition"
+            f"{len(missing)} of {number} crystals: none of {ATTEMPTS * PROPOSED} drawn ones has "
+            + " and ".join(wanted)
+            + "; ask for less, or give a composition"
         )
 
     def _proposed(
@@ -322,7 +329,7 @@ class Generator:
         """
         if not isinstance(self._model, StagedModel):
             raise InputError(
-                f"a model of kind {self.settings.kind!r} cannot be told elements or a composition; 'staged' can"
+                f"a model of kind {self.settings.kind!r} cannot be told elements, atoms or a composition; 'staged' can"
             )
         return self._model
 

@@ -22,6 +22,12 @@ class Sampler:
     temperature: float = 1.0  # of a staged model's Wyckoff positions and elements
     elements: tuple[int, ...] = ()  # atomic numbers a staged model chooses from; () = all of the training set
     every_element: bool = False  # each of `elements` must be in every crystal
+    most_atoms: int | None = None  # of a crystal's primitive cell; None: as many as the model likes
+
+    @property
+    def chooses(self) -> bool:
+        """Whether crystals must be of a kind, so that some that are drawn are not wanted."""
+        return bool(self.elements) or self.most_atoms is not None
 
     def __post_init__(self) -> None:
         """Raise InputError for what no model can do."""
@@ -31,6 +37,8 @@ class Sampler:
             )
         if self.every_element and not self.elements:
             raise InputError("every one of no elements: name those that each crystal is to have")
+        if self.most_atoms is not None and self.most_atoms < 1:
+            raise InputError(f"at most {self.most_atoms} atoms: a crystal has at least 1")
         if not LEAST_TEMPERATURE <= self.temperature <= 1 / LEAST_TEMPERATURE:
             raise InputError(
                 f"temperature {self.temperature}: it lies between {LEAST_TEMPERATURE} and {1 / LEAST_TEMPERATURE:g}"

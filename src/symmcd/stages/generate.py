@@ -51,6 +51,7 @@ def run(
     elements: Sequence[str] = (),
     exclude: Sequence[str] = (),
     chemical_system: Sequence[str] = (),
+    max_atoms: int | None = None,
 ) -> None:
     """Generate crystals; write units.npz, crystals.extxyz, crystals.csv, one CIF a crystal to the folder `output`.
 
@@ -75,7 +76,7 @@ def run(
             raise InputError(f"--exclude {','.join(exclude)}: no element is left")
     units = generator.generate(
         number, space_group, seed=seed, steps=steps, proposals=proposals, temperature=temperature, elements=allowed,
-        every_element=bool(chemical_system),
+        every_element=bool(chemical_system), max_atoms=max_atoms,
     )  # fmt: skip
     write(output, units)
 

@@ -19,7 +19,7 @@ from symmcd.diffusion.random_streams import CrystalStreams
 from symmcd.diffusion.sampler import Sampler
 from symmcd.diffusion.staged.wyckoff_ensemble import WyckoffEnsemble
 from symmcd.diffusion.staged.wyckoff_network import Memory
-from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences, candidates
+from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences, candidates, primitive_atoms
 
 AT_ONCE = 2048  # crystals
 WYCKOFF, ELEMENT = 2, 3  # draws of random numbers; the geometry's are in `geometry_process`, the template's is 5
@@ -64,7 +64,8 @@ def draw_sequences(
 
     Returns:
         The crystals, and (B,) log p(crystal) - log q(crystal), where q is what they were drawn from and p the model:
-        0 where all elements are allowed, -inf for those that lack one where ``sampler.every_element``.
+        0 where all elements are allowed, -inf for those that lack one where ``sampler.every_element``, and for those of
+        more than ``sampler.most_atoms``.
     """
     memory = network.begin()
     sequences = draw_positions(network, space_group, orbits, padded, streams, sampler, memory)
@@ -84,6 +85,8 @@ def draw_sequences(
     if sampler.every_element:
         has = (sequences.element[:, :, None] == numbers).any(dim=1)
         log_weight = log_weight.masked_fill(~has.all(dim=1), -torch.inf)
+    if sampler.most_atoms is not None:
+        log_weight = log_weight.masked_fill(primitive_atoms(sequences) > sampler.most_atoms, -torch.inf)
     return sequences, log_weight
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from symmcd.crystallography.lattice import BASIS, fixed_coefficients, free_coefficients
-from symmcd.crystallography.space_group import family_index, space_group_codes
+from symmcd.crystallography.space_group import family_index, lattice_points, space_group_codes
 from symmcd.crystallography.wyckoff import wyckoff_table
 
 
@@ -30,6 +30,7 @@ class SymmetryTables:
     translation: Tensor  # (O, 3)
     codes: Tensor  # (230, 397) space-group codes
     family: Tensor  # (230,) index of the crystal family
+    lattice_points: Tensor  # (230,) primitive cells in the conventional one
     lattice_free: Tensor  # (230, 6) bool
     lattice_fixed: Tensor  # (230, 6) value of each coefficient of k that is not free
     basis: Tensor  # (6, 3, 3) of the symmetric matrices that k stands for
@@ -80,6 +81,7 @@ def symmetry_tables(device: torch.device | str = "cpu") -> SymmetryTables:
             translation=real(t.operations[:, :, 3]),
             codes=real(space_group_codes()),
             family=whole([family_index(number) for number in range(1, 231)]),
+            lattice_points=whole([lattice_points(number) for number in range(1, 231)]),
             lattice_free=torch.tensor(free_coefficients().copy(), device=device),
             lattice_fixed=real(fixed_coefficients()),
             basis=real(BASIS),

@@ -103,6 +103,13 @@ def reduced_multiplicity(sequences: WyckoffSequences) -> Tensor:
     return multiplicity // divisor.clamp_min(1)[:, None]
 
 
+def primitive_atoms(sequences: WyckoffSequences) -> Tensor:
+    """(B,) atoms of the primitive cells."""
+    tables = symmetry_tables(sequences.count.device)
+    atoms = (tables.multiplicity[sequences.wyckoff] * sequences.mask).sum(dim=1)
+    return atoms // tables.lattice_points[sequences.space_group - 1]
+
+
 def candidates(space_group: Tensor) -> tuple[Tensor, Tensor]:
     """Rows of the Wyckoff table of each group, (B, R), and which of them exist, as the groups have 1 to 27."""
     tables = symmetry_tables(space_group.device)
