@@ -2,7 +2,7 @@
 
     python tools/calibrate_checkpoint.py src/symmcd/weights/mp20.safetensors results-cpu/asymmetric_units/train.npz 4
 
-The last is the number of rounds.  The seed is that of the training, as if it had been calibrated then.
+The last is the number of rounds (`training.calibration_rounds`).
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ import argparse
 from pathlib import Path
 
 from symmcd.diffusion.checkpoint import data_sha256, read_checkpoint, write_checkpoint
-from symmcd.diffusion.random_streams import mixed_seed
 from symmcd.diffusion.staged.calibration import calibrate_elements
 from symmcd.diffusion.staged.model import trained
 from symmcd.diffusion.staged.wyckoff_network import WyckoffNetwork
 from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
-from symmcd.stages.train import CALIBRATION, member
+from symmcd.stages.train import member
 from symmcd.storage import read_units
 
 
@@ -33,14 +32,12 @@ def main() -> None:
     data = WyckoffSequences.from_units(units)
     weights = dict(checkpoint.weights)
     for part in checkpoint.settings.parts:
-        number = member(part)
-        if not number:
+        if not member(part):
             continue
         if "calibration_rounds" in metadata[part]:
             raise SystemExit(f"{a.checkpoint}: {part} is calibrated already")
         network = trained(WyckoffNetwork(checkpoint.settings), checkpoint, part)
-        seed = metadata["seed"] if number == 1 else mixed_seed(metadata["seed"], number)
-        shift = calibrate_elements(network, data, a.rounds, mixed_seed(seed, CALIBRATION))[network.seen]
+        shift = calibrate_elements(network, data, a.rounds)[network.seen]
         weights[f"{part}.element_head.bias"] = network.element_head.bias.detach()
         metadata[part]["calibration_rounds"] = a.rounds
         print(f"{part}: logits of elements shifted by {shift.std():.3f} (standard deviation)")

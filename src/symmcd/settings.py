@@ -155,7 +155,7 @@ class TrainingSettings:
     validate_every: int = 10  # epochs
     keep: Literal["best", "last"] = "best"  # averaged weights: of the epoch with the lowest validation loss, of the end
     patience: int = 0  # epochs without a lower validation loss after which a training ends; 0 = it does not
-    calibration_rounds: int = 4  # after the training, until drawn crystals have its elements' shares (staged); 0 = none
+    calibration_rounds: int = 4  # passes afterwards that make elements as frequent as they are (staged); 0 = none
     checkpoint_minutes: float = 2.0  # between two states that a killed training goes on from
     tensorboard: bool = False  # curves for TensorBoard beside losses.csv; needs the package
     weights: str = ""  # no training: `mp20`, the shipped ones, or the denoiser.safetensors of another run
@@ -304,7 +304,6 @@ class PredictorSettings:
     learning_rate: float = 1e-3  # of AdamW, falling along a cosine
     gradient_norm: float = 1.0  # clip by global norm
     ema_decay: float = 0.999
-    calibration_rounds: int = 4  # after the training, until drawn crystals have its elements' shares (staged); 0 = none
     checkpoint_minutes: float = 2.0  # between two states that a killed training goes on from
 
     def __post_init__(self) -> None:

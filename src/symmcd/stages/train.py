@@ -46,7 +46,6 @@ from symmcd.errors import InputError
 from symmcd.settings import ModelSettings, TrainingSettings, read_section
 from symmcd.storage import atomic_path, read_units
 
-CALIBRATION = 1000  # mixed into the seed; smaller numbers are those of networks and epochs
 CPU_FLOPS = 1e11  # a generous guess of what two cores do in a second
 SURROUNDINGS = 4.0  # what a staged model spends on distances to images and its second network, over its matrix products
 NEITHER = ("wyckoff_networks", "frequencies", "aggregation", "standardise_lattice")
@@ -217,7 +216,7 @@ def train_part(task: Task, folder: Path, name: str) -> tuple[dict[str, Tensor], 
     finished = minimise(objective, folder, task.settings, epochs, seed, print_, task.process)
     if task.process.writes:
         if isinstance(objective, WyckoffObjective) and task.settings.calibration_rounds:
-            finished = calibrated(objective, *finished, task.settings, seed)
+            finished = calibrated(objective, *finished, task.settings)
         write_part(path, *finished, print_)
         (folder / STATE).unlink(missing_ok=True)
         print(f"wrote {path}")
@@ -225,22 +224,17 @@ def train_part(task: Task, folder: Path, name: str) -> tuple[dict[str, Tensor], 
 
 
 def calibrated(
-    objective: WyckoffObjective,
-    weights: Mapping[str, Tensor],
-    done: Mapping[str, Any],
-    settings: TrainingSettings,
-    seed: int,
+    objective: WyckoffObjective, weights: Mapping[str, Tensor], done: Mapping[str, Any], settings: TrainingSettings
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """A trained Wyckoff network that draws elements as often as the training set has them."""
-    network = objective.network
+    """A trained Wyckoff network that expects each element as often as the training set has it."""
+    network, rounds = objective.network, settings.calibration_rounds
     network.load_state_dict(dict(weights))
     network.eval()
-    rounds = settings.calibration_rounds
-    shift = calibrate_elements(network, objective.data, rounds, mixed_seed(seed, CALIBRATION))[network.seen]
+    shift = calibrate_elements(network, objective.data, rounds)[network.seen]
     loss = objective.validation_losses(network, settings.batch_size)["total"]
     print(
-        f"logits of elements shifted until drawn crystals have their shares of the training set: by {shift.std():.3f} "
-        f"(standard deviation) in {rounds} rounds, validation loss now {loss:.4f}"
+        "logits of elements shifted until each is expected as often as the training set has it: by "
+        f"{shift.std():.3f} (standard deviation) in {rounds} rounds, validation loss now {loss:.4f}"
     )
     return network.state_dict(), {**done, "calibration_rounds": rounds}
 
