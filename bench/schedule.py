@@ -7,7 +7,7 @@ The bound is a sum over steps, each of which costs what the denoiser errs at its
 the first crystals of `--learn-from`), weighed by what the step removes of the noise.  So the best N steps follow
 exactly by dynamic programming (Watson et al. 2021, *Learning to efficiently sample from diffusion probabilistic
 models*), of the lattice, of the coordinates or of both.  Each schedule then makes geometries of the positions and
-elements of `--units`, as `bench/oracle.py` does, beside steps spread evenly and by powers of an even spread.
+elements of `--units`, as `bench/oracle.py` does, beside steps spread evenly.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ from symmcd.diffusion.staged.tables import symmetry_tables
 from symmcd.storage import read_units
 
 ASKED = 50  # times at which the denoiser's error is measured
-POWERS = (0.7, 0.85, 1.2, 1.5)
 
 
 def errors(model: StagedModel, crystals: FlatCrystals, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -110,9 +109,6 @@ def main() -> None:
     schedules = {"evenly": reverse_times(whole, steps)}
     for name, cost in (("lattice", lattice), ("coordinates", position), ("both", lattice + position)):
         schedules[f"least cost, {name}"] = [*cheapest(cost, steps)[:-1], 0]  # the last step goes on to 0
-    for power in POWERS:
-        spread = np.round(whole * np.linspace(1, 0, steps + 1) ** power).astype(int)
-        schedules[f"power {power:g}"] = sorted(set(spread.tolist()), reverse=True)
     print(f"torch {torch.__version__}, {platform.machine()}, {torch.get_num_threads()} threads; {steps} steps, "
           f"{arguments.proposals} proposals, corrector: {arguments.corrector}")  # fmt: skip
     print("| schedule | times at a quarter, half, three quarters | lattice, coordinates: nats | found again | tight |")

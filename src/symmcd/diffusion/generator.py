@@ -309,9 +309,10 @@ class Generator:
     ) -> tuple[WyckoffSequences, Tensor]:
         """Positions and elements drawn for the crystals `names`, in their order, and their weights (see `drawing`)."""
         (plan,) = self.plan(names, dataclasses.replace(sampler, batch_size=len(names)), seed, groups)
-        group, orbits, padded, number = map(self._whole, (plan.space_group, plan.orbits, plan.padded, plan.number))
-        streams = CrystalStreams(seed, number)
-        sequences, weights = draw_crystals(self._staged.wyckoff, group, orbits, padded, streams, sampler)
+        group, orbits, number = map(self._whole, (plan.space_group, plan.orbits, plan.number))
+        sequences, weights = draw_crystals(
+            self._staged.wyckoff, group, orbits, plan.padded.tolist(), CrystalStreams(seed, number), sampler
+        )
         back = number.argsort()
         return sequences.select(back), weights[back]
 

@@ -29,20 +29,21 @@ def draw_crystals(
     network: WyckoffEnsemble,
     space_group: Tensor,
     orbits: Tensor,
-    padded: Tensor,
+    padded: Sequence[int],
     streams: CrystalStreams,
     sampler: Sampler,
 ) -> tuple[WyckoffSequences, Tensor]:
-    """`draw_sequences` of crystals that are each padded to a number of orbits of their own, `padded` (B,).
+    """`draw_sequences` of crystals that are each padded to a number of orbits of their own.
 
     Those of one number are drawn together, `AT_ONCE` at most.  What a crystal is drawn with has no say in it, up to the
     rounding of matrix products.
     """
-    wyckoff = torch.zeros(len(orbits), int(padded.max()), dtype=torch.int64, device=orbits.device)
+    sizes = torch.tensor(padded)  # on the CPU, so that a GPU need not say which there are
+    wyckoff = torch.zeros(len(orbits), max(padded), dtype=torch.int64, device=orbits.device)
     element = wyckoff.clone()
     log_weight = torch.zeros(len(orbits), device=orbits.device)
-    for size in padded.unique().tolist():
-        for rows in (padded == size).nonzero()[:, 0].split(AT_ONCE):
+    for size in sizes.unique().tolist():
+        for rows in (sizes == size).nonzero()[:, 0].to(orbits.device).split(AT_ONCE):
             of_rows = space_group[rows], orbits[rows], size, streams.take(rows)
             drawn, log_weight[rows] = draw_sequences(network, *of_rows, sampler)
             wyckoff[rows, :size], element[rows, :size] = drawn.wyckoff, drawn.element

@@ -62,8 +62,7 @@ class StagedModel:
         on_step: Callable[[int], None],
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """k (B, 6), and of the orbits laid flat: elements, coordinates (A, 3), site-symmetry classes (A, 15)."""
-        sizes = torch.tensor(padded, device=orbits.device)
-        sequences, _ = draw_crystals(self.wyckoff, space_group, orbits, sizes, streams, sampler)
+        sequences, _ = draw_crystals(self.wyckoff, space_group, orbits, padded, streams, sampler)
         return self.geometries(sequences, times, streams, sampler, on_step)
 
     def geometries(
