@@ -153,7 +153,9 @@ def test_other_settings_of_one_network_leave_the_other_alone(data, trained, tmp_
 def test_the_weights_with_the_lowest_validation_loss_are_kept(data, tmp_path, capsys, monkeypatch):
     """A network that learns noise by heart gets worse at what it has not seen; killed on the way, it stays so."""
     model = dataclasses.replace(SMALL_STAGED, dropout=0.0)
-    settings = dataclasses.replace(TRAINING, wyckoff_epochs=30, validate_every=3, learning_rate=2e-2, ema_decay=0.5)
+    settings = dataclasses.replace(
+        TRAINING, wyckoff_epochs=30, validate_every=3, learning_rate=2e-2, ema_decay=0.5, calibration_rounds=0
+    )
     files, kept = (data / "train.npz", data / "val.npz"), {}
     for keep in ("best", "last"):
         of_keep = dataclasses.replace(settings, keep=keep)
