@@ -18,11 +18,10 @@ import torch
 from torch import Tensor
 
 from symmcd.crystallography.normaliser import canonical_arrangement
-from symmcd.crystallography.space_group import lattice_points
 from symmcd.diffusion.staged.likelihood import log_probabilities, position_log_probabilities
 from symmcd.diffusion.staged.tables import symmetry_tables
 from symmcd.diffusion.staged.wyckoff_ensemble import WyckoffEnsemble
-from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
+from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences, primitive_atoms
 from symmcd.errors import InputError
 
 MOST_RATED = 4000  # crystals of a composition of which the network is asked; some have tens of thousands
@@ -112,14 +111,13 @@ def with_composition(drawn: WyckoffSequences, composition: Composition, most: in
     """
     tables = symmetry_tables(drawn.count.device)
     multiplicity = (tables.multiplicity[drawn.wyckoff] * drawn.mask).tolist()
+    atoms = primitive_atoms(drawn).tolist()
     rows: list[int] = []
     filled: list[list[int]] = []
     seen = set()
-    for row, (group, count, wyckoff) in enumerate(
-        zip(drawn.space_group.tolist(), drawn.count.tolist(), drawn.wyckoff.tolist(), strict=True)
-    ):
+    for row, (count, wyckoff) in enumerate(zip(drawn.count.tolist(), drawn.wyckoff.tolist(), strict=True)):
         positions, of_orbit = tuple(wyckoff[:count]), multiplicity[row][:count]
-        wanted = not composition.atoms or sum(of_orbit) == composition.atoms * lattice_points(group)
+        wanted = not composition.atoms or atoms[row] == composition.atoms
         if positions in seen or not wanted:
             continue
         seen.add(positions)
