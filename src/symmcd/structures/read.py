@@ -217,7 +217,7 @@ def _checked(convert: Callable[[Any], RawCrystal], thing: Any) -> RawCrystal | S
             return StructureError("unknown_element", f"atomic numbers {np.unique(crystal.element).tolist()}")
         if not np.isfinite(crystal.position).all():
             return StructureError("bad_position", "an atom has no position")
-        check_ordered(crystal.lattice, crystal.position, [f"atom {i}" for i in range(len(crystal.element))])
+        check_ordered(crystal, [f"atom {i}" for i in range(len(crystal.element))])
     except StructureError as error:
         return error
     return crystal
