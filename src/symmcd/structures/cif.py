@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import gemmi
 import numpy as np
 
-from symmcd.crystallography.orbit import wrap
 from symmcd.crystallography.space_group import parse_triplet
+from symmcd.crystallography.wyckoff import wrap
 from symmcd.errors import InputError
 
 SAME_SITE = 0.1
