@@ -172,7 +172,7 @@ class AsymmetricUnits:
         """
         k, position = settled(
             self.space_group, self.lattice, self.start, self.element, self.wyckoff, self.position,
-            lambda i: f"crystal {self.label[i]}: ",
+            lambda i: f"crystal {str(self.label[i])[:80]!r}: ",
         )  # fmt: skip
         return replace(self, lattice=k, position=position)
 

@@ -80,17 +80,8 @@ def settled(
     Raises:
         InputError: the first thing that makes them no asymmetric units.
     """
-    check_start(start, len(space_group), len(element))
-    crystal = np.repeat(np.arange(len(space_group)), np.diff(start))
+    crystal = check_contents(space_group, start, element, name)
     table = wyckoff_table()
-
-    if (i := _first((space_group < 1) | (space_group > 230))) is not None:
-        raise InputError(f"{name(i)}space group {space_group[i]}: expected a number from 1 to 230")
-    if (a := _first((element < 1) | (element > HEAVIEST))) is not None:
-        i = int(crystal[a])
-        raise InputError(
-            f"{name(i)}orbit {a - start[i]}: element {element[a]}, expected an atomic number from 1 to {HEAVIEST}"
-        )
     group = space_group[crystal]
     if (a := _first((wyckoff < table.start[group - 1]) | (wyckoff >= table.start[group]))) is not None:
         i = int(crystal[a])
@@ -104,19 +95,34 @@ def settled(
     return k, position
 
 
-def check_start(start: np.ndarray, crystals: int, orbits: int) -> None:
-    """See that `start` (B + 1,) gives each crystal its orbits.
+def check_contents(
+    space_group: np.ndarray, start: np.ndarray, element: np.ndarray, name: Callable[[int], str]
+) -> np.ndarray:
+    """See that crystals have groups, orbits and elements that there are; arguments as of `settled`.
+
+    Returns:
+        The crystal (A,) of each orbit.
 
     Raises:
-        InputError: it does not begin at 0, gives a crystal no orbits, or does not end at their number.
+        InputError: `start` is not from 0 up to the number of orbits, or a group or element is none.
     """
-    if len(start) != crystals + 1 or start[0] != 0 or start[-1] != orbits:
-        ends = f"{start[0]} … {start[-1]}" if len(start) else "nothing"
+    if len(start) != len(space_group) + 1 or start[0] != 0 or start[-1] != len(element):
+        ends = f"{start[0]} … {start[-1]}" if len(start) else "none"
         raise InputError(
-            f"start has {len(start)} numbers, {ends}; expected {crystals + 1}, from 0 to the number of orbits {orbits}"
+            f"start has {len(start)} numbers ({ends}), expected {len(space_group) + 1}, from 0 to the number of orbits "
+            f"{len(element)}"
         )
     if (i := _first(start[1:] <= start[:-1])) is not None:
-        raise InputError(f"start goes from {start[i]} to {start[i + 1]} at crystal {i}: it has no orbits")
+        raise InputError(f"{name(i)}start goes from {start[i]} to {start[i + 1]}, which leaves it no orbits")
+    crystal = np.repeat(np.arange(len(space_group)), np.diff(start))
+    if (i := _first((space_group < 1) | (space_group > 230))) is not None:
+        raise InputError(f"{name(i)}space group {space_group[i]}: expected a number from 1 to 230")
+    if (a := _first((element < 1) | (element > HEAVIEST))) is not None:
+        i = int(crystal[a])
+        raise InputError(
+            f"{name(i)}orbit {a - start[i]}: element {element[a]}, expected an atomic number from 1 to {HEAVIEST}"
+        )
+    return crystal
 
 
 def family_lattices(k: np.ndarray, space_group: np.ndarray, name: Callable[[int], str] = lambda _: "") -> np.ndarray:
