@@ -18,13 +18,17 @@ CRYSTALS = {"numpy", "pymatgen", "ase", "spglib", "moyopy", "gemmi"}
 TABLE: dict[str, tuple[set[str], set[str] | None]] = {
     "crystallography": ({"crystallography"}, ARRAYS),
     "batch": ({"crystallography"}, ARRAYS),
-    "storage": ({"crystallography", "batch"}, {"numpy", "safetensors"}),
+    "npz": (set(), {"numpy"}),
+    "storage": ({"crystallography", "batch", "npz"}, {"numpy", "safetensors"}),
     "device": (set(), {"torch"}),
-    "diffusion": ({"diffusion", "device", "batch", "crystallography", "storage", "settings"}, ARRAYS),
+    "diffusion": ({"diffusion", "device", "batch", "crystallography", "storage", "npz", "settings"}, ARRAYS),
     "structures": ({"structures", "crystallography", "storage"}, CRYSTALS),
-    "metrics": ({"metrics", "structures", "crystallography", "storage"}, None),
+    "metrics": ({"metrics", "structures", "crystallography", "storage", "npz"}, None),
     "stability": ({"stability", "metrics", "structures", "crystallography", "storage"}, None),
-    "formation_energy": ({"formation_energy", "metrics", "crystallography", "storage"}, ARRAYS | {"torch_geometric"}),
+    "formation_energy": (
+        {"formation_energy", "metrics", "crystallography", "storage", "npz"},
+        ARRAYS | {"torch_geometric"},
+    ),
     "report": ({"report", "structures", "crystallography", "storage"}, None),
     "stages": (
         {

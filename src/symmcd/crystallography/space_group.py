@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import functools
 import itertools
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -64,9 +65,13 @@ def check_number(number: int) -> int:
     Raises:
         InputError: it is not 1..230.
     """
-    if not 1 <= number <= 230:
+    try:
+        index = operator.index(number)
+    except TypeError:  # text, or a fraction
+        index = 0
+    if not 1 <= index <= 230:
         raise InputError(f"space group {number!r}: expected a number from 1 to 230")
-    return int(number)
+    return index
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from symmcd.metrics.coordination import SEARCH, FingerprintError, site_fingerpri
 from symmcd.metrics.magpie import WIDTH, composition_fingerprints, element_counts, in_tables
 from symmcd.metrics.order_parameters import LABELS
 from symmcd.metrics.workers import Outcome, work
+from symmcd.npz import Expected, fitted
 from symmcd.storage import read_arrays, write_arrays
 
 TOLERANCE = 2e-3
@@ -134,12 +135,22 @@ class Fingerprints:
         """Read what `write` wrote.
 
         Raises:
-            InputError: missing, unreadable, or another kind of file.
+            InputError: missing, unreadable, another kind of file, or fingerprints that are lacking.
         """
-        arrays = read_arrays(path)
-        if lacking := [name for name in cls.__dataclass_fields__ if name not in arrays]:
-            raise InputError(f"{path}: lacks {', '.join(lacking)}; it is not a file of `symmcd fingerprint`")
-        return cls(**{name: arrays[name] for name in cls.__dataclass_fields__})
+        texts = Expected("texts", ("B",))
+        fields = {
+            "label": texts,
+            "structure": Expected("numbers", ("B", len(LABELS)), finite=False),
+            "composition": Expected("numbers", ("B", WIDTH), finite=False),
+            "outcome": texts,
+            "detail": texts,
+        }
+        read = cls(**fitted(path, read_arrays(path), fields, "`symmcd fingerprint`"))
+        broken = read.ok & ~(np.isfinite(read.structure).all(axis=1) & np.isfinite(read.composition).all(axis=1))
+        if broken.any():
+            label = read.label[broken.argmax()]
+            raise InputError(f"{path}: crystal {label} is ok without a fingerprint; delete it and rerun its stage")
+        return read
 
 
 def fingerprints_of_units(

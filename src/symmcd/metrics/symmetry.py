@@ -10,8 +10,8 @@ from pymatgen.core import Structure
 from scipy.spatial import KDTree
 from scipy.spatial.distance import jensenshannon
 
-from symmcd.crystallography.orbit import wrap
 from symmcd.crystallography.space_group import operations
+from symmcd.crystallography.wyckoff import wrap
 
 
 @dataclass(frozen=True)

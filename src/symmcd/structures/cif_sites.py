@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from symmcd.crystallography.orbit import wrap
+from symmcd.crystallography.wyckoff import wrap
 from symmcd.structures.crystal import SAME_SITE, RawCrystal, StructureError, check_ordered, distances, near_pairs
 from symmcd.structures.symmetry_operations import Operations
 

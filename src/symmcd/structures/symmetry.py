@@ -10,12 +10,10 @@ import numpy as np
 import spglib
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
-from symmcd.crystallography.decode import to_generator_form
 from symmcd.crystallography.lattice import constrain, k_from_lattice
-from symmcd.crystallography.orbit import wrap
-from symmcd.crystallography.projection import nearest_on_images
+from symmcd.crystallography.projection import nearest_on_images, to_generator_form
 from symmcd.crystallography.space_group import operations
-from symmcd.crystallography.wyckoff import wyckoff_table
+from symmcd.crystallography.wyckoff import wrap, wyckoff_table
 from symmcd.errors import InputError
 
 EXACT = 1e-6
