@@ -8,22 +8,17 @@ from __future__ import annotations
 
 import functools
 import re
-from dataclasses import dataclass
 
 import gemmi
 import numpy as np
 
 from symmcd.crystallography.orbit import wrap
 from symmcd.crystallography.space_group import parse_triplet
-from symmcd.errors import InputError
+from symmcd.structures.crystal import HEAVIEST, SAME_SITE, RawCrystal, StructureError, check_ordered, distances
 
-SAME_SITE = 0.1
-"""Å: images of an atom this close are one atom, on a special position that the file gives rounded; two different atoms
-this close are disorder.  No two atoms of an ordered crystal are nearer than 0.7 Å (H₂)."""
+__all__ = ["HEAVIEST", "RawCrystal", "StructureError", "atomic_number", "check_ordered", "parse_cif", "split_crystals"]
 
-HEAVIEST = 118
 _AMBIGUOUS = {"CN", "CO", "HO", "NH", "NO", "PO"}  # groups of light elements, or Cn, Co, Ho, Nh, No, Po in capitals
-_PAIR_ROWS = 256  # atoms whose distances to all others are computed at once, to bound the memory
 
 _OPERATIONS = (
     "_symmetry_equiv_pos_as_xyz", "_space_group_symop_operation_xyz",
@@ -33,28 +28,6 @@ _HALL = ("_space_group_name_Hall", "_symmetry_space_group_name_Hall")
 _HERMANN_MAUGUIN = ("_symmetry_space_group_name_H-M", "_space_group_name_H-M_alt", "_space_group_name_H-M_ref")
 _NUMBER = ("_symmetry_Int_Tables_number", "_space_group_IT_number")
 _CELL = tuple(f"_cell_length_{n}" for n in "abc") + tuple(f"_cell_angle_{n}" for n in ("alpha", "beta", "gamma"))
-
-
-class StructureError(InputError):
-    """A crystal that cannot be used; `reason` is short and fixed, `detail` says what was found.
-
-    Reasons: unparseable, several_crystals, no_atoms, bad_cell, bad_position, disordered, unknown_element,
-    unknown_space_group.
-    """
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
-
-
-@dataclass(frozen=True, eq=False)
-class RawCrystal:
-    """A crystal as its file gives it, all atoms of the cell."""
-
-    lattice: np.ndarray  # (3, 3) rows a, b, c, Å
-    element: np.ndarray  # (N,) atomic numbers
-    position: np.ndarray  # (N, 3) fractional
 
 
 def parse_cif(text: str) -> RawCrystal:
@@ -77,8 +50,9 @@ def parse_cif(text: str) -> RawCrystal:
     if len(operations) > 1:
         position, site = _expanded(position, operations, lattice, names)
         element, names = element[site], [names[i] for i in site]
-    check_ordered(lattice, position, names)
-    return RawCrystal(lattice, element, position)
+    crystal = RawCrystal(lattice, element, position)
+    check_ordered(crystal, names)
+    return crystal
 
 
 def split_crystals(text: str) -> list[tuple[str, str]]:
@@ -88,22 +62,6 @@ def split_crystals(text: str) -> list[tuple[str, str]]:
         StructureError: unparseable, or no_atoms.
     """
     return [(block.name, block.as_string()) for block in _blocks(text)]
-
-
-def check_ordered(lattice: np.ndarray, position: np.ndarray, names: list[str]) -> None:
-    """Refuse two atoms on one site.
-
-    Raises:
-        StructureError: disordered.
-    """
-    for first in range(0, len(position), _PAIR_ROWS):
-        distance = _distances(position[first : first + _PAIR_ROWS], position, lattice)
-        near = np.argwhere(distance < SAME_SITE)
-        near = near[near[:, 0] + first < near[:, 1]]
-        if len(near):
-            i, j = near[0] + [first, 0]
-            gap = distance[i - first, j]
-            raise StructureError("disordered", f"{names[i]} and {names[j]} are on one site ({gap:.3f} Å apart)")
 
 
 @functools.cache
@@ -240,7 +198,7 @@ def _expanded(
         here = np.linalg.norm(shift @ lattice, axis=1) < SAME_SITE  # operations that keep the atom where it is
         centred = site + shift[here].mean(axis=0)
         images = wrap(operations[:, :, :3] @ centred + operations[:, :, 3])
-        first = (_distances(images, images, lattice) < SAME_SITE).argmax(axis=1)
+        first = (distances(images, images, lattice) < SAME_SITE).argmax(axis=1)
         distinct = images[first == np.arange(len(images))]
         if len(distinct) * here.sum() != len(operations):
             raise StructureError(
@@ -249,10 +207,3 @@ def _expanded(
             )  # fmt: skip
         parts.append(distinct)
     return np.concatenate(parts), np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-
-
-def _distances(a: np.ndarray, b: np.ndarray, lattice: np.ndarray) -> np.ndarray:
-    """(n, m) distances in Å between points (n, 3) and (m, 3); right where small, as rounding finds the near image."""
-    difference = a[:, None] - b
-    difference -= np.rint(difference)
-    return np.sqrt(((difference @ lattice) ** 2).sum(axis=2))
