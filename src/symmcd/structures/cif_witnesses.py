@@ -8,6 +8,7 @@ refused and what it says is named.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 from collections import Counter
@@ -26,10 +27,10 @@ from symmcd.structures.symmetry_operations import (
     by_symbol,
     completed,
     fits_cell,
-    group_found,
     listed,
     of_setting,
 )
+from symmcd.structures.symmetry_search import SymmetryError, find_symmetry
 
 _OPERATIONS = (
     "_symmetry_equiv_pos_as_xyz", "_space_group_symop_operation_xyz",
@@ -235,7 +236,11 @@ def _reading(
 
 def _groups_found(crystal: RawCrystal) -> set[int]:
     """Space groups of a crystal, whatever its file lists, such as all atoms of a primitive cell beside the symbol."""
-    return {group_found(crystal, tolerance) for tolerance in FOUND_AT}
+    found = set()
+    for tolerance in FOUND_AT:
+        with contextlib.suppress(SymmetryError):  # then it has none that could agree
+            found.add(int(find_symmetry(crystal.lattice, crystal.position, crystal.element, tolerance).number))
+    return found
 
 
 def _multiplicities(sites: Sites, images: np.ndarray, order: int) -> str:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import gemmi
 import numpy as np
-import spglib
 
 from symmcd.crystallography.space_group import format_triplet, parse_triplet
-from symmcd.structures.crystal import RawCrystal, StructureError
+from symmcd.structures.crystal import StructureError
+from symmcd.structures.symmetry_search import group_of_operations
 
 MOST = 768
 """Operations that a file may list: 192 of an F-centred cubic group, four times for cells larger than the conventional
@@ -79,7 +79,9 @@ def _described(matrices: np.ndarray) -> Operations:
     matrices = np.concatenate([identity[None], np.unique(matrices[others], axis=0)])
     matrices.setflags(write=False)
     missing = _missing(matrices)
-    return Operations(matrices, missing, 0 if missing else _type_number(matrices))
+    rotation, translation = np.rint(matrices[:, :, :3]), matrices[:, :, 3]
+    number = 0 if missing else group_of_operations(rotation, translation, SAME_TRANSLATION)
+    return Operations(matrices, missing, number)
 
 
 def _missing(matrices: np.ndarray) -> str:
@@ -108,14 +110,6 @@ def _missing(matrices: np.ndarray) -> str:
 def _codes(rotation: np.ndarray) -> np.ndarray:
     """One number for each of (n, 3, 3) integer rotations with entries of at most `LARGEST`."""
     return (rotation.reshape(-1, 9) + LARGEST) @ (2 * LARGEST + 1) ** np.arange(9)
-
-
-def _type_number(matrices: np.ndarray) -> int:
-    """Space-group type of a group of operations, in any setting; 0 where spglib knows none."""
-    kind = spglib.get_spacegroup_type_from_symmetry(
-        np.rint(matrices[:, :, :3]).astype("intc"), np.ascontiguousarray(matrices[:, :, 3]), symprec=SAME_TRANSLATION
-    )
-    return 0 if kind is None else int(kind.number)
 
 
 def completed(operations: Operations) -> Operations | None:
@@ -153,15 +147,6 @@ def fits_cell(operations: Operations, lattice: np.ndarray) -> bool:
     moved = rotation.transpose(0, 2, 1) @ metric @ rotation
     length = np.sqrt(np.diagonal(metric))
     return bool((np.abs(moved - metric) <= STRAIN * np.outer(length, length)).all())
-
-
-def group_found(crystal: RawCrystal, tolerance: float) -> int:
-    """Space group of a crystal at a tolerance in Å; 0 where spglib finds none."""
-    try:
-        found = spglib.get_symmetry_dataset((crystal.lattice, crystal.position, crystal.element), symprec=tolerance)
-    except spglib.SpglibError:
-        return 0
-    return 0 if found is None else int(found.number)
 
 
 @functools.lru_cache(maxsize=1024)
