@@ -17,11 +17,11 @@ from pathlib import Path
 
 from symmcd.errors import InputError
 
-NO_ROOM = {
-    errno.ENOSPC: "disk full",
-    errno.EDQUOT: "your quota of the disk is used up",
-    errno.EFBIG: "file larger than is allowed here (ulimit -f)",
-    errno.EIO: "the disk reports an error",
+NO_ROOM = {  # what went wrong, and what to do before the same command is run again
+    errno.ENOSPC: "disk full while writing it; make room",
+    errno.EDQUOT: "quota of the disk used up while writing it; make room",
+    errno.EFBIG: "larger than files may be here (ulimit -f); raise that limit",
+    errno.EIO: "the disk reports an error; check it",
 }
 OLD = 86_400.0
 """Seconds after which a temporary file is nobody's, whatever process or machine its name says."""
@@ -154,10 +154,11 @@ def flush_to_disk(path: Path) -> None:
         os.close(handle)
 
 
-def failed_write(error: BaseException, written: Path) -> OSError | None:
+def failed_write(error: BaseException, written: Path | None = None) -> OSError | None:
     """The failed write below an error that arose while `written` (a file, or something in that folder) was written.
 
-    None where it is something else: an error of a computation, or of another file that was read meanwhile.  Libraries
+    None where it is something else: an error of a computation, or of another file that was read meanwhile.  Without
+    `written` only what cannot be anything else: a full or broken disk.  Libraries
     wrap a full disk in errors of their own or stumble over it a second time when they close the file, so what the error
     arose from is looked at too.
     """
@@ -165,7 +166,8 @@ def failed_write(error: BaseException, written: Path) -> OSError | None:
     while link is not None:
         if isinstance(link, OSError) and link.errno is not None and not isinstance(link, ConnectionError):
             named = link.filename if isinstance(link.filename, str | os.PathLike) else None
-            if named is None or link.errno in NO_ROOM or Path(named).is_relative_to(written):
+            of_it = written is not None and (named is None or Path(named).is_relative_to(written))
+            if link.errno in NO_ROOM or of_it:
                 return link
         link = link.__cause__ or link.__context__
     return None
@@ -175,7 +177,6 @@ def cannot_write(path: Path, error: OSError, then: str = "") -> InputError:
     """The line that a user gets where `path` could not be written; `then` is what the next run goes on from."""
     if error.errno in NO_ROOM:
         return InputError(
-            f"{path}: {NO_ROOM[error.errno]} while writing it; make room and run the same command again"
-            + (f", {then}" if then else "")
+            f"{path}: {NO_ROOM[error.errno]} and run the same command again" + (f", {then}" if then else "")
         )
     return InputError(f"{path}: cannot write here ({error.strerror or error}); choose another folder")
