@@ -33,7 +33,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="trials at once (default: 2)")
     parser.add_argument("--kinds", nargs="+", choices=[*ONE_STAGE, "snakemake"], default=[*ONE_STAGE, "snakemake"])
     parser.add_argument("--stages", nargs="+", help="only these, as `relax 0`")
-    parser.add_argument("--prepared", type=Path, metavar="DIR", help="keep the undisturbed chain in this new folder")
+    parser.add_argument("--prepared", type=Path, metavar="DIR", help="keep the undisturbed chain here")
     a = parser.parse_args()
 
     scratch = Path(tempfile.mkdtemp(prefix="symmcd-faults-"))

@@ -52,7 +52,9 @@ def content(path: Path) -> Any:
 
         return pd.read_parquet(path).to_csv()
     if path.suffix == ".html":
-        return re.sub(r"\d+(\.\d+)? (s|seconds|min|minutes)\b", "", path.read_text(encoding="utf-8"))
+        return re.sub(
+            r"\d+(\.\d+)? (s|seconds|min|minutes)\b|\d{4}-\d\d-\d\d \d\d:\d\d", "", path.read_text(encoding="utf-8")
+        )
     return path.read_bytes()
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.faults.chain import Prepared, Stage, files
-from tests.faults.contents import differences
+from tests.faults.contents import CACHES, differences
 from tests.faults.processes import Done, Running, start
 
 PAGE = 4096
@@ -38,8 +38,12 @@ def finished(prepared: Prepared, stage: Stage, folder: Path) -> list[str]:
 
 
 def left_over(stage: Stage, folder: Path) -> list[str]:
-    """Files that are neither inputs nor outputs."""
-    return [f"{name} is left over" for name in sorted({*files(folder)} - {*stage.inputs, *stage.outputs})]
+    """Files that are neither inputs nor outputs nor a cache."""
+    return [
+        f"{name} is left over"
+        for name in sorted({*files(folder)} - {*stage.inputs, *stage.outputs})
+        if not name.endswith(CACHES)
+    ]
 
 
 def processes_left(running: Running) -> list[str]:
