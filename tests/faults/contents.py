@@ -1,4 +1,4 @@
-"""Whether two files say the same: arrays, weights, rows and texts, without what a clock wrote."""
+"""Whether two files say the same: arrays, weights, rows and texts, without what a clock wrote, or git."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from safetensors import safe_open
 
-CLOCK = {"seconds", "minutes"}
+CLOCK = {"seconds", "minutes", "commit"}
 CACHES = (".sqlite",)  # may hold more than a run needs
 
 
