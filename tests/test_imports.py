@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "symmcd"
-EVERYWHERE = {"errors", "provenance"}
+EVERYWHERE = {"errors", "provenance", "writing", "one_writer"}
 ARRAYS = {"numpy", "torch"}
 CRYSTALS = {"numpy", "pymatgen", "ase", "spglib", "moyopy", "gemmi"}
 
@@ -47,10 +47,13 @@ TABLE: dict[str, tuple[set[str], set[str] | None]] = {
         None,
     ),
     "errors": (set(), set()),
+    "writing": (set(), set()),
+    "one_writer": (set(), set()),
+    "endings": (set(), set()),
     "provenance": (set(), set()),
     "settings": (set(), set()),
     "config": ({"settings"}, {"yaml"}),
-    "cli": ({"settings", "config", "stages"}, {"yaml"}),
+    "cli": ({"endings", "settings", "config", "stages"}, {"yaml"}),
     "__init__": (set(), set()),
     "__main__": ({"cli"}, set()),
 }

@@ -1,11 +1,11 @@
-"""Our files: atomic writes, and arrays of asymmetric units.  Numpy only, so that it runs on a bare CUDA machine."""
+"""Our files: arrays and asymmetric units.  Numpy only, so that it runs on a bare CUDA machine."""
 
 from __future__ import annotations
 
-import contextlib
 import os
+import re
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,34 +13,20 @@ import numpy as np
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.errors import InputError
 from symmcd.npz import DAMAGED, Expected, fitted, read_npz
+from symmcd.writing import atomic_folder, atomic_path, temporary_name
 
-
-@contextlib.contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path`, renamed to it when the block ends well and removed when it does not.
-
-    The suffix is kept, because writers choose a format by it.
-    """
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{os.getpid()}.tmp.{path.name}")
-        temporary.unlink(missing_ok=True)
-        temporary.touch()
-        mode = temporary.stat().st_mode  # as the user's umask has it; safetensors makes its files 0600
-        temporary.unlink()
-    except OSError as error:
-        raise InputError(f"{path}: cannot write here ({error.strerror}); choose another folder") from None
-    try:
-        yield temporary
-        temporary.chmod(mode)
-        os.replace(temporary, path)
-    except OSError as error:
-        if error.filename is not None and Path(error.filename).name == temporary.name:
-            raise InputError(f"{path}: cannot write here ({error.strerror}); choose another folder") from error
-        raise
-    finally:
-        temporary.unlink(missing_ok=True)
+__all__ = [
+    "UNIT_FIELDS",
+    "atomic_folder",
+    "atomic_path",
+    "read_arrays",
+    "read_tensors",
+    "read_units",
+    "temporary_name",
+    "write_arrays",
+    "write_tensors",
+    "write_units",
+]
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
@@ -115,11 +101,21 @@ def read_units(path: Path) -> AsymmetricUnits:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
-    """Write named arrays and text metadata as a safetensors file."""
+    """Write named arrays and text metadata as a safetensors file.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     with atomic_path(path) as temporary:
-        save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, temporary, metadata=dict(metadata))
+        try:
+            save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, temporary, metadata=dict(metadata))
+        except SafetensorError as error:  # no OSError, but its text tells the number of one
+            if (number := re.search(r"\(os error (\d+)\)", str(error))) is None:
+                raise
+            raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
 
 
 def read_tensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
