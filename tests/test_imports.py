@@ -44,9 +44,10 @@ TABLE: dict[str, tuple[set[str], set[str] | None]] = {
     ),
     "errors": (set(), set()),
     "provenance": (set(), set()),
-    "settings": (set(), set()),
-    "config": ({"settings"}, {"yaml"}),
-    "cli": ({"settings", "config", "stages"}, {"yaml"}),
+    "bounds": (set(), set()),
+    "settings": ({"bounds"}, set()),
+    "config": ({"settings", "bounds"}, {"yaml"}),
+    "cli": ({"settings", "bounds", "config", "stages"}, {"yaml"}),
     "__init__": (set(), set()),
     "__main__": ({"cli"}, set()),
 }
