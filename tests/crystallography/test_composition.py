@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pymatgen.core import Composition
 
-from symmcd.crystallography.composition import SYMBOLS, atomic_numbers_of, parse_formula
+from symmcd.crystallography.composition import SYMBOLS, atomic_numbers_of, formula_unit_of, parse_formula
 from symmcd.errors import InputError
 
 units = st.lists(st.tuples(st.sampled_from(SYMBOLS), st.integers(1, 12)), min_size=1, max_size=4)
@@ -134,3 +134,25 @@ def test_elements_by_symbol_or_number(elements, numbers):
 def test_no_elements(elements, words):
     with pytest.raises(InputError, match=words):
         atomic_numbers_of(elements)
+
+
+@pytest.mark.parametrize(
+    ("formula", "unit"),
+    [
+        ("Ti2O4", {22: 1, 8: 2}),
+        ({22: 1, 8: 2}, {22: 1, 8: 2}),
+        ({22: 2, 8: 4}, {22: 2, 8: 4}),  # as it stands
+        ({"Ti": np.int64(1), "O": 2}, {22: 1, 8: 2}),
+        ({"D": 1, "H": 1, "O": 1}, {1: 2, 8: 1}),
+    ],
+)
+def test_formula_units(formula, unit):
+    assert formula_unit_of(formula) == unit
+
+
+@pytest.mark.parametrize(
+    "formula", [3, None, ["Ti", "O2"], {}, {"Ti": 0}, {"Ti": 1.5}, {"Ti": "2"}, {"Xx": 1}, {0: 1}, {22: -1}]
+)
+def test_no_formula_unit(formula):
+    with pytest.raises(InputError, match=r"expected|no such element"):
+        formula_unit_of(formula)

@@ -6,7 +6,7 @@ import difflib
 import math
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from numbers import Integral
 
 from symmcd.errors import InputError
@@ -81,6 +81,28 @@ def parse_formula(text: str) -> dict[int, int]:
     counts = {number: count // common for number, count in counts.items()}
     if sum(counts.values()) > MOST_ATOMS:
         raise InputError(f"formula {text[:40]!r}: more than {MOST_ATOMS} atoms")
+    return counts
+
+
+def formula_unit_of(formula: str | Mapping[int, int] | Mapping[str, int]) -> dict[int, int]:
+    """Atoms of a formula unit by atomic number, of a text (`parse_formula`) or of atoms by element, as it stands.
+
+    Raises:
+        InputError: neither, no such element, or no whole numbers of atoms.
+    """
+    if isinstance(formula, str):
+        return parse_formula(formula)
+    if not isinstance(formula, Mapping):
+        raise InputError(f"formula {formula!r}: expected a text such as 'TiO2', or atoms by element as {{22: 1, 8: 2}}")
+    counts: dict[int, int] = {}
+    for number, count in zip(atomic_numbers_of(formula), formula.values(), strict=True):
+        if not isinstance(count, Integral) or isinstance(count, bool) or not 1 <= int(count) <= MOST_ATOMS:
+            raise InputError(
+                f"formula {dict(formula)}: {count!r} atoms; expected a whole number, at least 1, at most {MOST_ATOMS}"
+            )
+        counts[number] = counts.get(number, 0) + int(count)
+    if not counts:
+        raise InputError("formula {}: at least 1 element is expected, as in {22: 1, 8: 2} or 'TiO2'")
     return counts
 
 
