@@ -15,9 +15,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from symmcd.bounds import parted, schema_of
+from symmcd.bounds import parted, schema_of, shown
 from symmcd.errors import InputError
 from symmcd.settings import SECTIONS, ModelSettings, RunSettings, TrainingSettings, hints, read_section
+from symmcd.yaml_text import read_yaml, read_yaml_file
 
 Config = dict[str, Any]  # "run" -> RunSettings, and each name of SECTIONS -> its settings
 
@@ -82,36 +83,29 @@ def read_config_file(path: Path) -> dict[str, Any]:
     """The values in a YAML file, unchecked.
 
     Raises:
-        InputError: the file cannot be read, is not YAML, or is not a mapping.
+        InputError: the file cannot be read, is no YAML (with the line), or is not a mapping.
     """
-    import yaml
-
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot read it ({error.strerror}); give an existing YAML file") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid YAML: {error}") from None
+    values = read_yaml_file(path)
     if not isinstance(values, Mapping):
-        raise InputError(f"{path}: expected sections such as {', '.join(list(SECTIONS)[:4])}, got {values!r}")
+        raise InputError(f"{path}: expected sections such as {', '.join(list(SECTIONS)[:4])}, got {shown(values)}")
     return dict(values)
 
 
 def parse_changes(changes: Sequence[str]) -> dict[str, Any]:
-    """Values of ``section.key=value`` texts, each value read as YAML."""
-    if not changes:
-        return {}
-    import yaml
+    """Values of ``section.key=value`` texts, each value read as YAML.
 
+    Raises:
+        InputError: another form, or no YAML.
+    """
     parsed = {}
     for change in changes:
         key, equals, value = change.partition("=")
         if not (key and equals):
             raise InputError(f"{change!r}: write section.key=value, for example sampling.number=100")
         try:
-            parsed[key] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise InputError(f"{change!r}: {value!r} is not a YAML value") from None
+            parsed[key] = read_yaml(value, change)
+        except InputError as error:
+            raise InputError(f"{shown(change)}: {shown(value)} is not a YAML value ({error})") from None
     return parsed
 
 

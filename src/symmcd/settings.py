@@ -359,7 +359,7 @@ def read_section(name: str, values: Mapping[str, Any] | str) -> Any:
     """
     if isinstance(values, str):
         try:
-            values = json.loads(values)
+            values = json.loads(values, object_pairs_hook=_once)
         except (ValueError, RecursionError) as error:  # numbers of thousands of digits are ValueErrors only
             raise InputError(f"{name}: settings are not valid JSON: {error}") from None
     if not isinstance(values, Mapping):
@@ -372,6 +372,15 @@ def read_section(name: str, values: Mapping[str, Any] | str) -> Any:
             advice = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(sorted(known))}"
             raise InputError(f"{prefix}{key} is not a setting{advice}")
     return section(**{key: checked(f"{prefix}{key}", value, known[key], texts=True) for key, value in values.items()})
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; ValueError for a key that it has twice, of which JSON would take the last in silence."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} is given twice")
+    return made
 
 
 def _refuse_own_folders(results: Path) -> None:
