@@ -154,6 +154,27 @@ def test_multiplicities_speak():
     assert refused(alone).reason == "contradiction"
 
 
+def test_multiplicities_of_a_group_whose_atoms_are_all_listed():
+    atoms = [("Na", p) for p in ("0 0 0", "0.5 0.5 0", "0.5 0 0.5", "0 0.5 0.5")]
+    atoms += [("Cl", p) for p in ("0.5 0.5 0.5", "0 0 0.5", "0 0.5 0", "0.5 0 0")]
+    head = rock_salt(ONLY_IDENTITY).partition("Na1 Na+")[0].replace("occupancy", "symmetry_multiplicity")
+    rows = [f"{e}{i} {e} {p} 4\n" for i, (e, p) in enumerate(atoms)]
+    assert composition(head + "".join(rows)) == EIGHT
+    assert refused(head + "".join(rows[:-1])).reason == "contradiction"
+
+
+def test_two_lists_and_empty_lists_of_operations():
+    second = operations_of(221).replace(ALL, "_space_group_symop_operation_xyz")
+    assert refused(rock_salt(f"{operations_of(225)}\n{second}")).reason == "contradiction"
+    assert (
+        composition(
+            rock_salt(f"{operations_of(225)}\n{operations_of(225).replace(ALL, '_space_group_symop_operation_xyz')}")
+        )
+        == EIGHT
+    )
+    assert composition(rock_salt(f"{FM3M}loop_\n{ALL}\n?")) == EIGHT
+
+
 def test_hydrogens_without_positions():
     text = rock_salt(operations_of(225)).replace(
         "_atom_site_occupancy", "_atom_site_occupancy\n_atom_site_attached_hydrogens"

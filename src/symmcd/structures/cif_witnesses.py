@@ -153,9 +153,9 @@ def crystal_of(block: gemmi.cif.Block, lattice: np.ndarray, sites: Sites) -> Raw
 
 def _sources(block: gemmi.cif.Block) -> Iterator[tuple[str, Operations]]:
     """The operations that a file lists, and those of its symbols."""
-    column = next((column for tag in _OPERATIONS if len(column := block.find_values(tag))), ())
-    if len(column):
-        yield "the operations listed", listed(tuple(gemmi.cif.as_string(v) for v in column))
+    lists = _lists(block)
+    if lists:
+        yield "the operations listed", listed(lists[0])
     elif any("symop_magn" in name for name in block.get_mmcif_category_names()):
         raise StructureError("unknown_space_group", "a magnetic CIF; magnetic operations are not read")
     hall = next(iter(_texts(block, _HALL)), "")
@@ -163,23 +163,33 @@ def _sources(block: gemmi.cif.Block) -> Iterator[tuple[str, Operations]]:
         operations = by_hall(hall)
         if operations is not None:
             yield f"the Hall symbol {hall!r}", operations
-        elif not len(column):
+        elif not lists:
             raise StructureError("unknown_space_group", f"Hall symbol {hall!r}")
     names, numbers = _texts(block, _HERMANN_MAUGUIN), _texts(block, _NUMBER)
-    if not (names or hall or len(column)) and set(numbers) <= {"1"}:
+    if not (names or hall or lists) and set(numbers) <= {"1"}:
         yield "the file, which names no group,", listed(("x,y,z",))  # every atom is listed
-    elif not (names or hall or len(column)):
+    elif not (names or hall or lists):
         raise StructureError(
             "unknown_space_group", f"number {numbers[0]!r}, and neither symbol nor operations; its setting is not known"
         )
     for name in names:
         setting = by_symbol(name, *_angles(block))
         if setting is None or (setting.ext in ("1", "2") and ":" not in name and not re.search(r" [SZ]$|O[12]$", name)):
-            if not (len(column) or hall):
+            if not (lists or hall):
                 what = "is unknown" if setting is None else "has two origin choices"
                 raise StructureError("unknown_space_group", f"symbol {name!r} {what}, and no operations are listed")
             continue
         yield f"the symbol {name!r}", of_setting(setting.hall)
+
+
+def _lists(block: gemmi.cif.Block) -> list[tuple[str, ...]]:
+    """Distinct lists of operations, as triplets, under the names that there are for them."""
+    found = []
+    for tag in _OPERATIONS:
+        triplets = tuple(text for value in block.find_values(tag) if (text := gemmi.cif.as_string(value)))
+        if triplets and triplets not in found:
+            found.append(triplets)
+    return found
 
 
 def _statements(block: gemmi.cif.Block) -> list[Statement]:
@@ -197,6 +207,8 @@ def _statements(block: gemmi.cif.Block) -> list[Statement]:
         if found is not None
     ]
     numbers = [text for text in _texts(block, _NUMBER) if re.fullmatch(r"\d{1,3}", text) and 1 <= int(text) <= 230]
+    more = [listed(triplets) for triplets in _lists(block)[1:]]
+    named += [Statement(f"a second list of {len(o)} operations", o.number, frozenset({len(o)})) for o in more]
     return named + [Statement(f"number {text}", int(text), _orders(int(text))) for text in numbers]
 
 
@@ -248,10 +260,18 @@ def _multiplicities(sites: Sites, images: np.ndarray, order: int) -> str:
     given = sites.multiplicity > 0
     if not given.any():
         return "absent"
+    if order == 1 and _whole_orbits(sites):
+        return "absent"  # every atom is listed, with the size of its orbit in the group that was left out
     agrees = (sites.multiplicity == images)[given].all() or (sites.multiplicity * images == order)[given].all()
     if not agrees:
         return "contradicted"
     return "agrees" if order > 1 else "absent"  # all are 1 where there are no operations: that says nothing
+
+
+def _whole_orbits(sites: Sites) -> bool:
+    """Whether of each element and multiplicity as many atoms are listed as whole orbits have."""
+    groups = Counter(zip(sites.element.tolist(), sites.multiplicity.tolist(), strict=True))
+    return all(size > 0 and number % size == 0 for (_, size), number in groups.items())
 
 
 def _resolved(readings: list[Reading], *, trusted: bool) -> Reading | None:
