@@ -48,10 +48,11 @@ _MOST_SIZE, _MOST_SHAPE = 12.0, 9.0  # edges of e⁻¹² to e¹² Å, and at mos
 def impossible_cells(k: np.ndarray) -> np.ndarray:
     """(B,) bool: coefficients (B, 6) that are not finite, or of cells beyond what can be computed with.
 
-    Far beyond any crystal: a cell of 160 km or 6e-6 Å, or 300,000 times as long as wide.
+    Far beyond any crystal: a cell of 160,000 Å or of 6e-6 Å, or one 300,000 times as long as wide.
     """
-    shape = np.sqrt((np.square(k[:, :5]) * [2, 2, 2, 2, 6]).sum(axis=1))  # of S without its trace, Frobenius
-    return ~(np.isfinite(k).all(axis=1) & (np.abs(k[:, 5]) <= _MOST_SIZE) & (shape <= _MOST_SHAPE))
+    possible = np.abs(k).max(axis=1, initial=0) <= _MOST_SIZE  # nan is not
+    shape = np.square(np.where(possible[:, None], k, 0)[:, :5]) @ [2, 2, 2, 2, 6]  # of S without its trace, Frobenius
+    return ~possible | (shape > _MOST_SHAPE**2)
 
 
 def settled(

@@ -88,4 +88,4 @@ def read_samples(path: Path) -> Samples:
             raise InputError(f"site_symmetry has numbers that are not from 0 to {len(SYMBOLS) - 1}")
     except InputError as error:
         raise InputError(f"{path}: {error}; delete it and sample again") from None
-    return samples
+    return dataclasses.replace(samples, site_symmetry=samples.site_symmetry.astype(np.uint8))  # as it was written
