@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import difflib
 import json
+import math
 import re
 import types
 import typing
@@ -85,6 +86,12 @@ class ReduceSettings:
     max_orbits: int = 20  # MP-20 has at most 20; larger crystals are listed as rejects
     max_atoms: int = 400  # atoms of the conventional cell
     max_rejected_share: float = 0.02  # a larger share stops the run
+    seconds: float = 30.0  # wall-clock limit a crystal, then the reject `timed_out`
+
+    def __post_init__(self) -> None:
+        for name in ("symprec", "seconds"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise InputError(f"reduce.{name} = {getattr(self, name)}: above 0")
 
 
 @dataclass(frozen=True)
@@ -217,10 +224,11 @@ class ScoreSettings:
     composition_cutoff: float = 10.0  # coverage: distance of standardised Magpie fingerprints
     prototype_sample: int = 500  # random crystals whose prototype is looked up, a quarter of a second each; 0 = none
     fingerprint_seconds: float = 30.0  # wall-clock limit a crystal, then the outcome `timed_out`, a miss
+    crystal_seconds: float = 60.0  # of `evaluate`: the same for its row, beside `smact_seconds`; then `timed_out`
 
     def __post_init__(self) -> None:
-        for name in ("symprec", "smact_seconds", "fingerprint_seconds"):
-            if not getattr(self, name) > 0:
+        for name in ("symprec", "smact_seconds", "fingerprint_seconds", "crystal_seconds"):
+            if not 0 < getattr(self, name) < math.inf:
                 raise InputError(f"score.{name} = {getattr(self, name)}: above 0")
         for name in ("distribution_sample", "structure_cutoff", "composition_cutoff", "prototype_sample"):
             if not getattr(self, name) >= 0:
