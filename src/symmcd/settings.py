@@ -133,6 +133,7 @@ class ReduceSettings(Settings):
     max_orbits: Count = 20  # MP-20 has at most 20; larger crystals are listed as rejects
     max_atoms: Count = 400  # atoms of the conventional cell
     max_rejected_share: Share = 0.02  # a larger share stops the run
+    seconds: Seconds = 30.0  # wall-clock limit a crystal, then the reject `timed_out`
 
 
 @dataclass(frozen=True)
@@ -236,6 +237,7 @@ class ScoreSettings(Settings):
     composition_cutoff: NotNegative = 10.0  # coverage: distance of standardised Magpie fingerprints
     prototype_sample: Number = 500  # random crystals whose prototype is looked up, a quarter of a second each; 0 = none
     fingerprint_seconds: Seconds = 30.0  # wall-clock limit a crystal, then the outcome `timed_out`, a miss
+    crystal_seconds: Seconds = 60.0  # of `evaluate`: the same for its row, beside `smact_seconds`; then `timed_out`
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ def score(structure: Structure, space_group: int | None, symprec: float, smact_s
     Returns:
         One value for each of `COLUMNS` but ``id``; ``status`` is ``ok`` or names what could not be computed:
         ``no_space_group``, ``composition_timed_out``, ``composition_too_many``, ``composition_no_data``,
-        ``bad_cell``, ``failed:<error>``.
+        ``bad_cell``, ``out_of_memory``, ``failed:<error>``.
     """
     volume = abs(np.linalg.det(structure.lattice.matrix))
     if not (np.isfinite(structure.frac_coords).all() and volume >= FLAT):  # nan is not above either
@@ -41,7 +41,7 @@ def score(structure: Structure, space_group: int | None, symprec: float, smact_s
     try:
         return _score(structure, space_group, symprec, smact_seconds)
     except Exception as error:  # noqa: BLE001  (one broken crystal must not end a run of thousands; the table has the message)
-        status = f"failed:{type(error).__name__}"
+        status = "out_of_memory" if isinstance(error, MemoryError) else f"failed:{type(error).__name__}"
         return unscored(status, space_group, structure.composition.reduced_formula, str(error).replace("\n", " "))
 
 

@@ -26,10 +26,10 @@ from symmcd.errors import InputError
 from symmcd.metrics.coordination import SEARCH, FingerprintError, site_fingerprint
 from symmcd.metrics.magpie import WIDTH, composition_fingerprints, element_counts, in_tables
 from symmcd.metrics.order_parameters import LABELS
-from symmcd.metrics.workers import Outcome, work
 from symmcd.npz import Expected, fitted
 from symmcd.storage import read_arrays, write_arrays
 from symmcd.structures.symmetry_search import SymmetryError, find_symmetry
+from symmcd.workers import Outcome, work
 
 TOLERANCE = 2e-3
 """Accepted difference of any entry to matminer's mean over all sites, in real crystals (cutoffs are 0.4): nearly all

@@ -24,8 +24,8 @@ from symmcd.metrics.continuous_distance import (
 from symmcd.metrics.novelty import Novelty
 from symmcd.metrics.prototypes import Prototypes
 from symmcd.metrics.uniqueness import FLAT, composition_key, first_matches, matching
-from symmcd.metrics.workers import Outcome, work
 from symmcd.storage import read_units, write_units
+from symmcd.workers import Outcome, work
 
 COMPARED = "ok"
 A_PROCESS = 200  # crystals that are worth the start of one more process

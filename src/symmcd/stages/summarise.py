@@ -20,11 +20,11 @@ from symmcd.metrics.published import write_tables
 from symmcd.metrics.set_summary import Reference, summarise_set, write_summary
 from symmcd.metrics.tables import WHOLE, write_per_crystal
 from symmcd.metrics.templates import templates
-from symmcd.metrics.workers import cores
 from symmcd.settings import ScoreSettings
 from symmcd.stability.journal import Progress
 from symmcd.storage import read_units
 from symmcd.structures.convert import crystals_to_structures
+from symmcd.workers import cores
 
 
 def run(

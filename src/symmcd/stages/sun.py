@@ -12,7 +12,6 @@ from symmcd.errors import InputError
 from symmcd.metrics.intervals import wilson
 from symmcd.metrics.lookup import look_up, same_crystals
 from symmcd.metrics.uniqueness import first_matches
-from symmcd.metrics.workers import cores
 from symmcd.settings import SunSettings
 from symmcd.stability.doubts import doubts
 from symmcd.stability.journal import Progress
@@ -20,6 +19,7 @@ from symmcd.stability.sun import FIRST_COLUMNS, between_draws, judge, rates, sta
 from symmcd.storage import atomic_path, read_units
 from symmcd.structures.convert import from_atoms, to_structure
 from symmcd.structures.write import read_extxyz
+from symmcd.workers import cores
 
 NEEDED = ("id", "hull", "status", "e_above_hull_initial", "e_above_hull_relaxed")
 
