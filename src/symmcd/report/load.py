@@ -215,11 +215,14 @@ def _checkpoint(path: Path) -> dict[str, Any]:
 
 
 def _stages(benchmarks: Path, logs: Path) -> list[Stage]:
-    """Snakemake's benchmark of each rule, in the order in which rules ended; empty where the chain ran without it."""
+    """Snakemake's benchmark of each rule, in the order in which rules ended; empty where the chain ran without it.
+
+    That of the report itself is left out: it could only be one of an earlier report.
+    """
     import pandas as pd
 
     stages = []
-    for rule in sorted((p for p in benchmarks.glob("*") if p.is_dir()), key=lambda p: p.name):
+    for rule in sorted((p for p in benchmarks.glob("*") if p.is_dir() and p.name != "report"), key=lambda p: p.name):
         files = sorted(rule.glob("*.tsv"))
         if files:
             rows = pd.concat([pd.read_csv(file, sep="\t", na_values=["-", "NA"]) for file in files])
