@@ -163,7 +163,7 @@ def test_valid_ones_are_counted_apart(files: dict[str, Path], tmp_path: Path) ->
     shards = tmp_path / "shard0.csv", tmp_path / "shard1.csv"
     for first, expected in (("True", 25), ("False", 0), ("", 0)):
         shards[0].write_text(f"id,status,valid\n00000,ok,{first}\n00002,ok,False\n")
-        shards[1].write_text("id,status,valid\n00001,ok,True\n00003,ok,True\n00004,ok,True\n")
+        shards[1].write_text("id,status,valid\n00001,ok,True\n00003,ok,True\n")
         table, crystals = run(files, tmp_path, scores=shards)
         assert (table["sun"][0], table["sun_valid"][0]) == (25, expected)
         assert table["sun_valid_low"][0] <= expected <= table["sun_valid_high"][0]
@@ -174,10 +174,11 @@ def test_valid_ones_are_counted_apart(files: dict[str, Path], tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("id,valid\n00000,True\n", "hull.csv: crystal 00001 is not in .*scores.csv"),
+        ("id,valid\n00000,True\n", "scores.csv: crystal 00001 of .*crystals.extxyz is missing .3 of 4"),
+        ("id,valid\n00000,True\n00001,True\n00002,True\n00003,True\n00004,True\n", "crystal 00004 is not in .*extxyz"),
         ("id,valid\n00000,True\n00000,True\n", "scores.csv, row 2: crystal 00000 is there twice"),
         ("id,valid\n00000,1\n", "scores.csv, row 1: valid '1' is not True or False"),
-        ("id,status\n00000,ok\n", "scores.csv: not a table with id and valid"),
+        ("id,status\n00000,ok\n", "scores.csv: lacks the column valid"),
     ],
 )
 def test_scores_of_another_run_are_named(files: dict[str, Path], tmp_path: Path, text: str, message: str) -> None:

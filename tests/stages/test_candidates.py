@@ -138,6 +138,6 @@ def test_files_of_another_run_are_named(tmp_path: Path) -> None:
         run(tmp_path, table().drop(columns="hull"), frames())
     with pytest.raises(InputError, match=r"crystal 00004 is S\.U\.N\. without an energy above the hull"):
         run(tmp_path, table().assign(e_above_hull_relaxed=[*[0.0] * 8, np.nan, 0.0]), frames())
-    with pytest.raises(InputError, match="not a readable table"):
+    with pytest.raises(InputError, match="no such file; run `symmcd sun` first"):
         candidates.run(tmp_path / "none.csv", [], tmp_path / "c.csv", tmp_path / "c.zip")
     assert not (tmp_path / "candidates.csv").exists()

@@ -218,7 +218,8 @@ def _energy(text: str | None, path: Path, number: int) -> float:
 
 
 @cache
-def _valid_formula(formula: str) -> bool:
+def is_formula(formula: str) -> bool:
+    """Whether a text is a formula of elements."""
     try:
         composition = Composition(formula, strict=True)
     except ValueError:
@@ -227,6 +228,6 @@ def _valid_formula(formula: str) -> bool:
 
 
 def _formula(text: str | None, path: Path, number: int) -> str:
-    if not text or not _valid_formula(text):
+    if not text or not is_formula(text):
         raise InputError(f"{path}, row {number}: {text!r} is not a formula")
     return text

@@ -17,7 +17,7 @@ from pymatgen.core import Structure
 
 from symmcd.errors import SymmcdError
 from symmcd.stability.outcome import Relaxation, State, ran_away, with_end, with_start
-from symmcd.stability.potential import UnusableCrystalError, check_crystal, is_finite, primitive_cell
+from symmcd.stability.potential import FLAT, UnusableCrystalError, check_crystal, is_finite, primitive_cell
 
 ALIKE = 4  # crystals in a row from the start whose common error is taken for one of the program
 
@@ -76,7 +76,7 @@ def relax(
     started = time.monotonic()
     if not is_finite(structure):
         return Relaxation("failed:not_finite", structure.composition.reduced_formula, len(structure))
-    if structure.volume == 0:
+    if structure.volume < FLAT:
         return Relaxation("failed:flat_cell", structure.composition.reduced_formula, len(structure))
     primitive = primitive_cell(structure)
     result = Relaxation("", primitive.composition.reduced_formula, len(primitive))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from pathlib import Path
 
 from pymatgen.core import Composition, Element
 
-from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, numbered_labels
 from symmcd.errors import InputError
 from symmcd.settings import HullSettings
 from symmcd.stability import reference
@@ -75,6 +76,13 @@ def _chgnet_energies(paths: list[Path], output: Path, batch_size: int, device: s
     from symmcd.stability.potential import VERSION, load_chgnet
 
     files = [(path.stem, read_units(path)) for path in paths]
+    for path, (_, of_file) in zip(paths, files, strict=True):
+        if len(of_file) and of_file.label.tolist() == numbered_labels(len(of_file)):
+            print(
+                f"{path}: its crystals are numbered {of_file.label[0]} … {of_file.label[-1]}, as generated ones are: a "
+                "hull of these says nothing about them",
+                file=sys.stderr,
+            )
     journal = Journal(output, {"units": [hashlib.sha256(p.read_bytes()).hexdigest() for p in paths], "model": VERSION})
     total, skip = sum(len(units) for _, units in files), len(journal.done)
     if skip == total:
