@@ -151,13 +151,15 @@ def _read_hull(path: Path) -> pd.DataFrame:
             )
     for name in dict.fromkeys(row["hull"] for row in rows):
         check_drawn(f"{path}, hull {name}", [row for row in rows if row["hull"] == name])
-    # a table of text as pandas would read it: numbers where all are numbers
+    # sound: pandas may take it for what it is
     table = pd.read_csv(path, dtype={"id": str, "formula": str}, keep_default_na=False, na_values=["", "nan"])
     if "draw" in table and not table["draw"].astype(str).str.fullmatch(r"[1-9]\d*").all():
         raise InputError(f"{path}: the column draw has {table['draw'].unique().tolist()}; run `symmcd relax` again")
     if table.duplicated(["id", "hull"]).any():
-        row = int(np.argmax(table.duplicated(["id", "hull"])))
-        raise InputError(f"{path}, row {row + 1}: crystal {table['id'][row]} is there twice; run `symmcd hull` again")
+        twice = int(np.argmax(table.duplicated(["id", "hull"])))
+        raise InputError(
+            f"{path}, row {twice + 1}: crystal {table['id'][twice]} is there twice; run `symmcd hull` again"
+        )
     return table.sort_values("id", kind="stable", ignore_index=True)
 
 
