@@ -10,11 +10,13 @@ import contextlib
 import dataclasses
 import difflib
 import json
+import os
 import re
 import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from symmcd.errors import InputError
@@ -84,7 +86,7 @@ class ReduceSettings:
     symprec: float = 0.1  # Å, tolerance of the symmetry search (paper, section 5)
     max_orbits: int = 20  # MP-20 has at most 20; larger crystals are listed as rejects
     max_atoms: int = 400  # atoms of the conventional cell
-    max_rejected_share: float = 0.02  # a larger share stops the run
+    max_rejected_share: float = 0.02  # more stop the run; 3 never do, if at most a quarter of the rows; 0 = none may
 
 
 @dataclass(frozen=True)
@@ -374,6 +376,28 @@ def read_section(name: str, values: Mapping[str, Any] | str) -> Any:
             advice = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(sorted(fields))}"
             raise InputError(f"{prefix}{key} is not a setting{advice}")
     return section(**{key: _checked(f"{prefix}{key}", value, hints[key]) for key, value in values.items()})
+
+
+def path_of(place: str) -> Path:
+    """The file or folder that a setting names, with ``~`` and ``$VARIABLES`` expanded."""
+    return Path(os.path.expandvars(place)).expanduser()
+
+
+def other_source(path: Path, source: str) -> str:
+    """The source that a source.json of `symmcd download` names, where that is not `source`; else empty.
+
+    A file that is not there or is no such file names none.
+    """
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    before = about.get("source") if isinstance(about, Mapping) else None
+    if not isinstance(before, str) or before == source:
+        return ""
+    names = {"mp20", "prototypes"}
+    same = not names & {before, source} and path_of(before).resolve() == path_of(source).resolve()
+    return "" if same else before
 
 
 def _checked(name: str, value: Any, hint: Any) -> Any:

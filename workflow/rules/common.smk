@@ -1,6 +1,5 @@
 # What all rules use: the checked configuration, its sections as parameters, shards.
 import dataclasses
-import os
 import sys
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from snakemake.utils import validate
 
 from symmcd import config as config_file
 from symmcd.errors import SymmcdError
+from symmcd.settings import other_source, path_of
 
 try:
     CONFIG = config_file.read_config(config)  # names the key and the nearest known one
@@ -22,6 +22,14 @@ RUN = CONFIG["run"]
 SHARDS = CONFIG["shards"]
 GPUS = 0 if RUN.device == "cpu" else 1  # of each job that can use one
 SPLITS = ("train", "val", "test")
+
+
+if other := other_source(Path(RUN.results, "raw/source.json"), CONFIG["data"].source):
+    raise WorkflowError(
+        f"{RUN.results} has the results of data.source = {other}, and this run's is {CONFIG['data'].source}: they would"
+        " be overwritten.  Give it a folder of its own, --config results=results-mine, or delete"
+        f" {RUN.results}/raw/source.json to have the old results replaced."
+    )
 
 
 pathvars:
@@ -90,9 +98,9 @@ def sources(*packages):
 def files_at(place, *endings):
     """The file, or the files of a folder, that a setting names, as input; nothing of a name such as `mp20`.
 
-    What is not there is left to the stage, which says so; what lies in this run's own results is no input of it.
+    In `input` it stands behind a lambda, as braces in a plain string pass for wildcards.  What is not there is left to the stage, which says so; what lies in this run's own results is no input of it.
     """
-    path = Path(os.path.expandvars(place)).expanduser()
+    path = path_of(place)
     if not place or path.resolve().is_relative_to(Path(RUN.results).resolve()):
         return []
     if path.is_dir():

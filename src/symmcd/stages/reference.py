@@ -10,7 +10,7 @@ from pymatgen.core import Composition, Element
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, numbered_labels
 from symmcd.errors import InputError
-from symmcd.settings import HullSettings
+from symmcd.settings import HullSettings, path_of
 from symmcd.stability import reference
 from symmcd.stability.hull import ReferenceEntry
 from symmcd.stability.journal import Journal, Progress
@@ -45,11 +45,12 @@ def run(units: list[Path], output: Path, settings: HullSettings, device: str) ->
         for name in ("path", "elemental_references"):
             if not getattr(settings, name):
                 raise InputError(f"hull.{name} is empty; hull.source = table needs it (or choose hull.source = chgnet)")
-        hull = f"table {Path(settings.path).name}"
-        entries = reference.elemental_reference_entries(Path(settings.elemental_references))
-        entries += reference.table_entries(Path(settings.path))
+        path = path_of(settings.path)
+        hull = f"table {path.name}"
+        entries = reference.elemental_reference_entries(path_of(settings.elemental_references))
+        entries += reference.table_entries(path)
     elif settings.source == "matbench-discovery":
-        path = Path(settings.path) if settings.path else output.parent / MATBENCH_FILE
+        path = path_of(settings.path) if settings.path else output.parent / MATBENCH_FILE
         if not settings.path:
             fetch(settings.url, path, MATBENCH_MD5, RETRIES, digest="MD5", advice=WITHOUT_NETWORK)
         hull, entries = settings.source, reference.computed_entries(path)
