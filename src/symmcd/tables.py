@@ -83,17 +83,17 @@ def check_flags(path: Path, rows: Sequence[dict[str, str]], columns: Iterable[st
                 )
 
 
-def check_drawn(where: str, rows: Sequence[dict[str, str]]) -> None:
-    """Refuse rows that are not as many as were drawn for relaxation, as their column ``drawn``, if there, says.
+def check_drawn(where: str, drawn: Sequence[object]) -> None:
+    """Refuse rows that are not as many as were drawn for relaxation, as their column ``drawn`` says, if there is one.
 
     Raises:
         InputError: rows are missing or too many, or disagree.
     """
-    said = {row.get("drawn", "") for row in rows} - {""}
-    if said and said != {str(len(rows))}:
+    said = sorted({f"{number}".removesuffix(".0") for number in drawn})
+    if said and said != [f"{len(drawn)}"]:
         raise InputError(
-            f"{where}: {len(rows)} crystals of {' or '.join(sorted(said))} that were drawn; give all shards of one run "
-            "of `symmcd relax`, each whole"
+            f"{where}: {len(drawn)} crystals, and {' or '.join(said)} were drawn; give all shards of one run of "
+            "`symmcd relax`, each whole"
         )
 
 

@@ -194,6 +194,10 @@ def test_words_of_doubt() -> None:
     assert doubts("NaTc", 0.0, "0.600 NaTc3 + 0.400 Na", 0.0) == ("radioactive",)
     assert doubts("BiPm", 0.0, "1.000 BiPm", 0.0) == ("radioactive",)
     assert doubts("Bi2U", np.nan, "", np.nan) == ("radioactive",)
+    assert doubts("NaCl", 0.0, "1.000 NaCl", 0.0, 1) == ("few_references",)
+    assert doubts("NaCl", 0.0, "1.000 NaCl", 0.0, 2) == ()
+    assert doubts("NaTiO2", 0.0, "", 0.0, 2, "units:00007") == ("few_references", "own_reference")
+    assert doubts("NaTiO2", 0.0, "", 0.0, 3) == doubts("Na", 0.0, "", 0.0, 1) == ()
     assert doubts("NaN", np.nan, "", np.nan) == (), "sodium nitride; what is unknown is no doubt"
 
 
@@ -284,3 +288,69 @@ def test_each_draw_is_judged_by_itself(files: dict[str, Path], tmp_path: Path) -
 def test_one_draw_has_no_columns_of_draws(files: dict[str, Path], tmp_path: Path) -> None:
     table, crystals = run(files, tmp_path)
     assert not [name for name in (*table, *crystals) if "draw" in name or name.endswith("_sd")]
+
+
+def cut(path: Path, row: int) -> None:
+    """Take one row out of a table, 0 = the first below the header."""
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([*lines[: row + 1], *lines[row + 2 :]]))
+
+
+@pytest.mark.parametrize("row", range(3))
+def test_a_hull_cut_between_rows_is_refused(files: dict[str, Path], tmp_path: Path, row: int) -> None:
+    cut(files["hull.csv"], row)
+    with pytest.raises(
+        InputError, match=rf"hull\.csv: crystal {row:05d} of .*relaxed\.extxyz is missing \(1 of 3 are\)"
+    ):
+        run(files, tmp_path)
+
+
+def test_a_hull_that_lost_a_failed_crystal_has_too_few_rows(files: dict[str, Path], tmp_path: Path) -> None:
+    """It is in no other file, but the number drawn is in every row."""
+    table = pd.read_csv(files["hull.csv"], dtype={"id": str}).assign(drawn=4)
+    table.to_csv(files["hull.csv"], index=False)
+    assert run(files, tmp_path)[0]["n"][0] == 4
+    cut(files["hull.csv"], 3)
+    with pytest.raises(InputError, match=r"hull\.csv, hull chgnet: 3 crystals, and 4 were drawn"):
+        run(files, tmp_path)
+
+
+def test_relaxed_crystals_that_are_lost_are_named(files: dict[str, Path], tmp_path: Path) -> None:
+    text = files["relaxed.extxyz"].read_text()
+    first, second = text.index("00001"), text.index("00002")
+    begin, end = (text.rindex("\n", 0, text.rindex("\n", 0, at)) for at in (first, second))
+    files["relaxed.extxyz"].write_text(text[:begin] + text[end:])
+    with pytest.raises(InputError, match=r"crystal 00001 is not in .*relaxed\.extxyz"):
+        run(files, tmp_path)
+
+
+def test_a_hull_of_another_run_is_named(files: dict[str, Path], tmp_path: Path) -> None:
+    table = pd.read_csv(files["hull.csv"], dtype={"id": str})
+    table["formula"] = ["NaCl", "KCl", "TiO2", "CsCl"]
+    table.to_csv(files["hull.csv"], index=False)
+    with pytest.raises(InputError, match=r"crystal 00001 is KCl, and .*NaCl in .*crystals\.extxyz"):
+        run(files, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("formula", "0.500"), ("rms_displacement", "x"), ("decomposition", "0.500 !"), ("e_above_hull_relaxed", "1e"),
+     ("reference_entries", "many")],
+)  # fmt: skip
+def test_a_changed_field_is_refused_in_one_line(
+    files: dict[str, Path], tmp_path: Path, column: str, value: str
+) -> None:
+    table = pd.read_csv(files["hull.csv"], dtype=str)
+    table.loc[1, column] = value
+    table.to_csv(files["hull.csv"], index=False)
+    with pytest.raises(InputError, match=r"hull\.csv.*(row 2|00001)") as error:
+        run(files, tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_few_references_and_own_ones_are_doubts(files: dict[str, Path], tmp_path: Path) -> None:
+    table = pd.read_csv(files["hull.csv"], dtype={"id": str})
+    table = table.assign(reference_entries=[1, 2, 2, 0], own_reference=["", "", "units:00002", ""])
+    table.to_csv(files["hull.csv"], index=False)
+    _, crystals = run(files, tmp_path)
+    assert crystals["doubts"].fillna("").tolist() == ["few_references", "", "own_reference", "few_references"]

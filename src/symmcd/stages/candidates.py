@@ -105,11 +105,11 @@ def _read(path: Path, frames: Mapping[str, Atoms], relaxed: list[Path]) -> pd.Da
     check_numbers(path, rows, ("e_above_hull_relaxed",), "sun")
     for hull in dict.fromkeys(row["hull"] for row in rows):
         own = [row for row in rows if row["hull"] == hull]
-        check_drawn(f"{path}, hull {hull}", own)
         ids = {row["id"] for row in own}
         if lost := [name for name in frames if name not in ids]:
             where = ", ".join(map(str, relaxed))
             raise InputError(f"{path}: crystal {lost[0]} of {where} is missing; run `symmcd sun` again")
+        check_drawn(f"{path}, hull {hull}", [row["drawn"] for row in own if "drawn" in row])
     table = table.assign(**{name: "" for name in PASSED_ON if name not in table.columns})
     found = table[table[f"sun_at_{max(thresholds, key=float)}"] == "True"]
     found = found[found["hull"] == next(iter(table["hull"]), "")]

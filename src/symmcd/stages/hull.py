@@ -53,7 +53,7 @@ def run(relaxed: list[Path], reference: Path, output: Path, settings: HullSettin
     rows = [row for path in relaxed for row in _read_relaxed(path)]
     if len({row["id"] for row in rows}) != len(rows):
         raise InputError(f"{where}: a crystal is there twice; give each shard once")
-    check_drawn(where, rows)
+    check_drawn(where, [row["drawn"] for row in rows if "drawn" in row])
     rows.sort(key=lambda row: row["id"])
     candidates = [Candidate(row["id"], row["formula"], _energies(row)) for row in rows]
     results = []

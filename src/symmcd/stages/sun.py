@@ -149,8 +149,6 @@ def _read_hull(path: Path) -> pd.DataFrame:
                 f"{path}, row {number}: id {row['id']!r}, hull {row['hull']!r}, formula {row.get('formula')!r}; run "
                 "`symmcd hull` again"
             )
-    for name in dict.fromkeys(row["hull"] for row in rows):
-        check_drawn(f"{path}, hull {name}", [row for row in rows if row["hull"] == name])
     # sound: pandas may take it for what it is
     table = pd.read_csv(path, dtype={"id": str, "formula": str}, keep_default_na=False, na_values=["", "nan"])
     if "draw" in table and not table["draw"].astype(str).str.fullmatch(r"[1-9]\d*").all():
@@ -223,12 +221,14 @@ def _same_run(
             "again"
         )
     for name, formula in zip(table["id"], table["formula"], strict=True):
-        of_frame = generated[name].get_chemical_formula(empirical=True)
-        if Composition(of_frame).reduced_formula != Composition(formula).reduced_formula:
+        of_frame = Composition(generated[name].get_chemical_formula()).reduced_formula
+        if of_frame != Composition(formula).reduced_formula:
             raise InputError(
                 f"{hull}: crystal {name} is {formula}, and {of_frame} in {crystals}; the files are of different runs"
             )
     _all_there(table.loc[table["e_above_hull_relaxed"].notna(), "id"], frames, hull, relaxed)
+    for name, part in table.groupby("hull", sort=False):
+        check_drawn(f"{hull}, hull {name}", part["drawn"].tolist() if "drawn" in part else [])
 
 
 def _all_there(
