@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.io import contains_wildcard
 from snakemake.utils import validate
 
 from symmcd import config as config_file
@@ -98,14 +99,21 @@ def sources(*packages):
 def files_at(place, *endings):
     """The file, or the files of a folder, that a setting names, as input; nothing of a name such as `mp20`.
 
-    In `input` it stands behind a lambda, as braces in a plain string pass for wildcards.  What is not there is left to the stage, which says so; what lies in this run's own results is no input of it.
+    What is not there is left to the stage, which says so; what lies in this run's own results is no input of it.
     """
     path = path_of(place)
     if not place or path.resolve().is_relative_to(Path(RUN.results).resolve()):
         return []
+    found = [path] if path.is_file() else []
     if path.is_dir():
-        return sorted(str(file) for file in path.rglob("*") if file.is_file() and file.name.lower().endswith(endings))
-    return [str(path)] if path.is_file() else []
+        found = [file for file in path.rglob("*") if file.is_file() and file.name.lower().endswith(endings)]
+    for file in found:
+        if contains_wildcard(file):  # there is no way to escape them
+            raise WorkflowError(
+                f"{file}: Snakemake takes a word in braces for a wildcard; rename it, or give a path without braces that"
+                " links to it."
+            )
+    return sorted(map(str, found))
 
 
 def stop_without_gpu():

@@ -3,7 +3,7 @@
 
 rule download:
     input:
-        source=lambda wildcards: files_at(CONFIG["data"].source, ".csv", ".csv.gz", ".cif"),
+        source=files_at(CONFIG["data"].source, ".csv", ".csv.gz", ".cif"),
     output:
         expand("<results>/raw/{split}.csv.gz", split=SPLITS),
         "<results>/raw/source.json",

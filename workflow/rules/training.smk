@@ -53,7 +53,7 @@ rule train:
             part=PARTS,
             file=["weights.safetensors", "losses.csv"],
         ),
-        weights=lambda wildcards: files_at(CONFIG["training"].weights),
+        weights=files_at(CONFIG["training"].weights),
     output:
         denoiser="<results>/training/seed{seed}/denoiser.safetensors",
         losses="<results>/training/seed{seed}/losses.csv",
