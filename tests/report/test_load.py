@@ -34,6 +34,15 @@ def test_a_table_cut_between_rows_is_refused(results: Path, name: str, row: int)
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("row", [0, 1])
+def test_a_protocol_that_is_lost_is_named(results: Path, row: int) -> None:
+    path = results / "sun.csv"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([*lines[: row + 1], *lines[row + 2 :]]))
+    with pytest.raises(InputError, match=rf"sun\.csv: lacks the row of hull 'chgnet' at {(0, 0.1)[row]:g} eV/atom"):
+        load(results, 0)
+
+
 @pytest.mark.parametrize("name", ["metrics/summary.csv", "sun.csv", "hull.csv", "training/seed0/losses.csv"])
 def test_a_table_cut_within_a_row_is_refused_with_the_row(results: Path, name: str) -> None:
     path = results / name

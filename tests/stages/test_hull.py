@@ -238,6 +238,20 @@ def test_a_changed_row_of_a_relaxed_table_is_named(tmp_path, column, value):
         hull.run([tmp_path / "a.csv"], tmp_path / "r.csv", tmp_path / "hull.csv", HullSettings())
 
 
+@pytest.mark.parametrize("lost", [0, 1, 2])
+def test_reference_energies_that_were_cut_are_refused(tmp_path, lost):
+    """A hull without some of its phases is too high, and makes everything more stable."""
+    path = tmp_path / "r.csv"
+    write_entries(path, "z", [ReferenceEntry(e, -1.0, "energy", "x") for e in ("Mg", "O", "MgO")])
+    write(tmp_path / "a.csv", [relaxed_row("00000", "MgO", -5.0, -5.0)])
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([*lines[: lost + 1], *lines[lost + 2 :]]))
+    with pytest.raises(InputError, match=r"r\.csv: 2 rows of 3; it is cut or changed, run `symmcd reference` again"):
+        hull.run([tmp_path / "a.csv"], path, tmp_path / "hull.csv", HullSettings())
+    path.write_text("".join(line.rpartition(",")[0] + "\n" for line in lines))  # of an earlier version
+    hull.run([tmp_path / "a.csv"], path, tmp_path / "hull.csv", HullSettings())
+
+
 def test_paths_of_settings_are_expanded(tmp_path, monkeypatch):
     (tmp_path / "home").mkdir()
     (tmp_path / "home/t.csv").write_text("formula,formation_energy_per_atom\nMgO,-3.0\n")

@@ -143,15 +143,7 @@ class Fingerprints:
         arrays = read_arrays(path)
         if lacking := [name for name in cls.__dataclass_fields__ if name not in arrays]:
             raise InputError(f"{path}: lacks {', '.join(lacking)}; it is not a file of `symmcd fingerprint`")
-        found = cls(**{name: arrays[name] for name in cls.__dataclass_fields__})
-        number = found.label.size
-        shapes = {"label": (number,), "structure": (number, len(LABELS)), "composition": (number, WIDTH)}
-        for name in cls.__dataclass_fields__:
-            if getattr(found, name).shape != shapes.get(name, (number,)):
-                raise InputError(
-                    f"{path}: {name} of shape {getattr(found, name).shape}; run `symmcd fingerprint` again"
-                )
-        return found
+        return cls(**{name: arrays[name] for name in cls.__dataclass_fields__})
 
 
 def fingerprints_of_units(

@@ -148,12 +148,31 @@ def _check_crystals(results: Results) -> None:
             f"{folder / 'relaxed/relaxed.csv'}: crystal {foreign[0]} is not in crystals/units.npz; the files are of "
             "different runs"
         )
+    _check_sun(results)
     for name, table, stage in (
         ("hull.csv", results.hull, "hull"),
         ("sun_per_crystal.csv", results.sun_per_crystal, "sun"),
     ):
         for _, part in table.groupby("hull", sort=False):
             check_ids(folder / name, part["id"].tolist(), relaxed, folder / "relaxed/relaxed.csv", stage)
+
+
+def _check_sun(results: Results) -> None:
+    """Refuse a sun.csv without a row of each hull and each threshold that sun_per_crystal.csv tells of.
+
+    Raises:
+        InputError: naming the first that is missing.
+    """
+    thresholds = [float(name.removeprefix("sun_at_")) for name in results.sun_per_crystal if name.startswith("sun_at_")]
+    rows = results.sun if "draw" not in results.sun else results.sun[results.sun["draw"] == "all"]
+    there = set(zip(rows["hull"].astype(str), rows["threshold"].astype(float).round(6), strict=True))
+    for hull in dict.fromkeys(results.sun_per_crystal["hull"].astype(str)):
+        for threshold in thresholds:
+            if (hull, round(threshold, 6)) not in there:
+                raise InputError(
+                    f"{results.folder / 'sun.csv'}: lacks the row of hull {hull!r} at {threshold:g} eV/atom, which "
+                    "sun_per_crystal.csv has; run `symmcd sun` again"
+                )
 
 
 def read_summary(path: Path) -> Any:
