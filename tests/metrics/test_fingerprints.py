@@ -17,9 +17,9 @@ from pymatgen.core import Lattice, Structure
 from symmcd import InputError, reduce, replicate
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.metrics.coordination import FingerprintError
+from symmcd.metrics.fingerprint_cache import Cache
 from symmcd.metrics.fingerprints import (
     TOLERANCE,
-    Cache,
     Fingerprints,
     Sites,
     fingerprint_set,

@@ -10,6 +10,8 @@ import time
 import numpy as np
 import psutil
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.crystallography.prototypes import prototype
 from tests.misbehaving_crystals import CRASHES, ERRS, HANGS, NO_MEMORY, trap
 
@@ -140,3 +142,34 @@ def test_too_large_a_crystal_is_refused_before_the_search(tmp_path, monkeypatch)
 def test_settings_that_would_hang(wrong):
     with pytest.raises(InputError, match=r"reduce\.\w+ = .*above 0"):
         ReduceSettings(**wrong)
+
+
+@given(total=st.integers(1, 100_000), share=st.floats(0.001, 1))
+def test_a_few_rejects_of_few_rows_do_not_stop_a_run(total, share):
+    allowed = reduce.tolerated(total, share)
+    assert allowed >= share * total
+    assert allowed <= max(share * total, 3, 0)
+    assert allowed < total or share == 1
+    assert (allowed >= 1) == (total >= 4 or share * total >= 1)
+    assert (allowed >= 3) == (total >= 12 or share * total >= 3)
+    assert reduce.tolerated(total, 0) == 0
+
+
+@pytest.mark.parametrize(("good", "bad"), [(29, 1), (5, 1), (17, 1), (9, 3), (2, 1), (0, 1), (8, 3), (20, 4)])
+def test_one_broken_file_among_a_few(tmp_path, good, bad):
+    stops = bad > 3 or bad > (good + bad) / 4
+    cif = prototype("TiNiSi").to(fmt="cif")
+    with (tmp_path / "raw.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["material_id", "cif"])
+        writer.writerows([[f"bad{i}", "data_x\n"] for i in range(bad)] + [[f"m{i}", cif] for i in range(good)])
+    arguments = tmp_path / "raw.csv", tmp_path / "units.npz", tmp_path / "rejects.csv"
+    if stops:
+        with pytest.raises(InputError, match=f"{bad} of {good + bad} rows rejected"):
+            reduce.run(*arguments, ReduceSettings(), workers=1)
+        return
+    reduce.run(*arguments, ReduceSettings(), workers=1)
+    listed = (tmp_path / "rejects.csv").read_text().splitlines()
+    assert [line.split(",")[1] for line in listed[1:]] == [f"bad{i}" for i in range(bad)]
+    with pytest.raises(InputError, match="rows rejected"):
+        reduce.run(*arguments, ReduceSettings(max_rejected_share=0), workers=1)
