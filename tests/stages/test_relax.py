@@ -292,7 +292,7 @@ def test_missing_crystals(tmp_path):
         ("Na ", "K ", "atoms of one orbit differ in the column species"),
         ("b 1\n", "b 0\n", "atoms of one orbit differ"),
         (" a 0\n", " d 0\n", "orbit 0"),
-        (" b 1\n", " z 1\n", "z"),
+        (" b 1\n", " z 1\n", "wyckoff"),
     ],
 )
 def test_orbits_that_are_none_are_refused_in_one_line(crystals, old, new, words):
