@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import random
+import signal
+import time
 
 import pytest
 
+from symmcd.storage import write_units
 from tests.faults import kinds
-from tests.faults.chain import prepare
+from tests.faults.chain import files, prepare
+from tests.faults.processes import marked, start
+from tests.structures.random_units import random_units
 
 
 @pytest.fixture(scope="module")
@@ -40,3 +45,30 @@ def test_a_lost_file_and_a_changed_table_are_seen(prepared, tmp_path):
         "results/raw/val.csv.gz is missing",
     ]
     assert kinds.left_over(stage, tmp_path) == ["results/raw/.node7-12.tmp.val.csv.gz is left over"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("reduce", "results/raw/train.csv.gz", "train.npz", "--workers", "2"),
+        ("fingerprint", "train.npz", "out.npz", "--workers", "2"),
+    ],
+    ids=lambda words: words[0],
+)
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=lambda number: number.name)
+def test_workers_end_with_their_parent(prepared, tmp_path, words, number):
+    given = tmp_path / words[1]
+    given.parent.mkdir(parents=True, exist_ok=True)
+    if words[0] == "reduce":
+        given.write_bytes((prepared.folder / words[1]).read_bytes())
+    else:
+        write_units(given, random_units(list(range(1, 231))))
+    running = start(words, tmp_path)
+    until = time.monotonic() + 60
+    while len(marked(running.mark)) < 3 and running.process.poll() is None and time.monotonic() < until:
+        time.sleep(0.01)
+    time.sleep(0.3)  # the workers import what they need, or compute already
+    running.kill(number)
+    assert running.finish(60).status == (-number if number == signal.SIGKILL else 128 + number)
+    assert running.left(3) == []
+    assert [name for name in files(tmp_path) if ".tmp." in name] == []
