@@ -24,11 +24,11 @@ from torch import Tensor
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.crystallography.orbit import in_unit_cell
 from symmcd.device import choose_device, hold_gpu
+from symmcd.diffusion.abilities import weights_path
 from symmcd.diffusion.checkpoint import (
     data_sha256,
     read_checkpoint,
     read_part,
-    weights_path,
     write_checkpoint,
     write_part,
 )
