@@ -77,8 +77,9 @@ def _read(output_dir: Path, settings: DataSettings) -> Raw:
     source = Path(os.path.expandvars(settings.source)).expanduser()
     tables = split_files(source) if source.is_dir() else None
     if tables is None:
-        rows = whole_source(source)
-        return Raw(divided(rows, settings.split, settings.split_seed), [source] if source.is_file() else [])
+        rows, too_large = whole_source(source)
+        inputs = [source] if source.is_file() else []
+        return Raw(divided(rows, settings.split, settings.split_seed), inputs, too_large)
     return Raw({split: list(read_rows(tables[split])) for split in SPLITS}, [tables[split] for split in SPLITS])
 
 

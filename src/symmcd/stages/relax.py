@@ -26,6 +26,7 @@ from symmcd.stability.outcome import COLUMNS, Relaxation
 from symmcd.stability.potential import load_chgnet
 from symmcd.stability.relaxation import relax_each
 from symmcd.storage import atomic_path
+from symmcd.structures.names import ase_info
 from symmcd.structures.write import read_extxyz
 
 
@@ -204,7 +205,7 @@ def _write_structures(path: Path, results: list[dict[str, Any]]) -> None:
             continue
         frame = Atoms(result["element"], cell=result["cell"], scaled_positions=result["position"], pbc=True)
         frame.info = {
-            "id": result["id"],
+            "id": ase_info(result["id"]),
             "status": result["status"],
             "energy_per_atom": result["energy_relaxed"],
             "space_group_relaxed": result["space_group_relaxed"] or 0,  # 0: spglib found none
