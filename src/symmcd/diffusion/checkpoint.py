@@ -61,7 +61,7 @@ def load_weights(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
     try:
         network.load_state_dict(dict(weights))
     except RuntimeError as error:
-        raise MisfitError(str(error)) from None
+        raise MisfitError(" ".join(str(error).split())[:500]) from None
 
 
 def write_checkpoint(

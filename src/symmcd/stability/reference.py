@@ -231,7 +231,7 @@ def _read_csv(path: Path, columns: Sequence[str]) -> Iterable[tuple[int, dict[st
                 there = shown(", ".join((reader.fieldnames or ())[:20]), 300)
                 raise InputError(f"{path}: lacks the column {', '.join(missing)}; it has {there or 'none'}")
             for number, row in enumerate(reader, 1):
-                if any(row.get(None, ())) or None in row.values():  # type: ignore[call-overload]
+                if any(row.get(None, ())) or None in row.values():
                     raise InputError(f"{path}, row {number}: not as many values as the header; cut short, or damaged")
                 yield number, row
     except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
