@@ -25,6 +25,7 @@ from symmcd.structures.files import JSON, bounded_lines, open_text, shown
 COLUMNS = ("hull", "id", "formula", "energy_per_atom", "kind", "origin", "status")
 KINDS: tuple[Kind, ...] = get_args(Kind)
 DAMAGED = (OSError, EOFError, zlib.error, ValueError, RecursionError)  # of a JSON; the decoder's errors are ValueErrors
+AMOUNTS = (1e-6, 1e6)  # of an element in a formula
 NO_PICKLE = (
     "expected computed entries as .json or .json.gz; matbench-discovery's phase diagram 2023-02-07-ppd-mp.pkl.gz is a "
     "pickle, and reading a pickle runs code from it, so it is not read. Leave hull.path empty to download its entries"
@@ -129,7 +130,7 @@ def _computed_entry(entry: Any, path: Path, key: object) -> ReferenceEntry:
     energy = _number(entry.get("energy"), f"{where} has the energy") + _number(
         entry.get("correction") or 0.0, f"{where} has the correction"
     )
-    formula = "".join(f"{element}{amount:g}" for element, amount in amounts.items())
+    formula = "".join(f"{element}{amount:.6f}".rstrip("0").rstrip(".") for element, amount in amounts.items())
     return ReferenceEntry(
         formula, energy / sum(amounts.values()), "energy", path.name, str(entry.get("entry_id") or key)
     )
@@ -159,8 +160,8 @@ def _amounts(given: Any, where: str) -> dict[str, float]:
         if not matched or not Element.is_valid_symbol(matched[1]):
             raise InputError(f"{where} has the composition {_brief(given)}: {shown(name)!r} is no element")
         amounts[matched[1]] = amounts.get(matched[1], 0.0) + _number(amount, f"{where} has of {name} the amount")
-    if not amounts or not min(amounts.values()) > 0:
-        raise InputError(f"{where} has the composition {_brief(given)}; expected elements and their amounts")
+    if not amounts or min(amounts.values()) < AMOUNTS[0] or max(amounts.values()) > AMOUNTS[1]:
+        raise InputError(f"{where} has the composition {_brief(given)}; expected elements and amounts from 1e-6 to 1e6")
     return amounts
 
 
