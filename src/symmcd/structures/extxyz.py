@@ -68,10 +68,13 @@ def frames(lines: Iterable[str]) -> Iterator[Frame]:
         number, begin = number + 1, source.number
         count = _count(line)
         if count is None:
+            if not _OF_A_FRAME.search(line) and _OF_A_FRAME.search(source.peek() or ""):
+                values = _values(source.take() or "")[0]
+            else:
+                values = _values(line)[0]
             source.skip_rows()
-            yield Frame(
-                number, begin, problem=f"begins with {shown(line)!r}, expected its number of atoms", uncounted=True
-            )
+            problem = f"begins with {shown(line)!r}, expected its number of atoms"
+            yield Frame(number, begin, values, problem=problem, uncounted=True)
             continue
         comment = source.take()
         if comment is None:
@@ -83,6 +86,7 @@ def frames(lines: Iterable[str]) -> Iterator[Frame]:
         values, twice = _values(comment)
         problem = ""
         if count < 0:
+            source.skip_rows()
             problem = f"its number of atoms is {count}"
         elif len(rows) < count:
             end = "the file ends" if source.peek() is None else "the next frame begins"
@@ -95,30 +99,39 @@ def frames(lines: Iterable[str]) -> Iterator[Frame]:
 
 
 class _Lines:
-    """Lines with a look at the next one."""
+    """Lines with a look at the next two."""
 
     def __init__(self, lines: Iterable[str]) -> None:
         self._lines = iter(lines)
-        self._next = next(self._lines, None)
+        self._next = [next(self._lines, None), next(self._lines, None)]
         self.number = 0  # of the line taken last
 
     def peek(self) -> str | None:
-        return self._next
+        return self._next[0]
 
     def take(self) -> str | None:
-        line, self._next = self._next, next(self._lines, None)
+        line = self._next.pop(0)
+        self._next.append(next(self._lines, None))
         self.number += 1
         return line
 
     def at_row(self) -> bool:
         """Whether another line comes, which is not the beginning of a frame."""
-        return self._next is not None and _count(self._next) is None and not _OF_A_FRAME.search(self._next)
+        line = self._next[0]
+        return line is not None and _count(line) is None and not _OF_A_FRAME.search(line)
 
     def skip_rows(self) -> bool:
-        """Go on to the next frame; whether there was anything but blank lines before it."""
+        """Go on to the next frame; whether there was anything but blank lines before it.
+
+        A frame may begin with what is left of its number of atoms: fewer columns than an atom has, before its values.
+        """
         found = False
         while self.at_row():
-            found |= bool((self.take() or "").strip())
+            line = self._next[0] or ""
+            if line.strip() and len(line.split()) < 4 and _OF_A_FRAME.search(self._next[1] or ""):
+                break
+            found |= bool(line.strip())
+            self.take()
         return found
 
 
