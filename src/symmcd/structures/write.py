@@ -117,8 +117,7 @@ def write_cifs(target: Path, crystals: Crystals, units: AsymmetricUnits) -> None
     _only_cifs(target)
     building, old = target.with_name(f".{target.name}.tmp"), target.with_name(f".{target.name}.old")
     try:
-        if old.exists() and not target.exists():
-            old.rename(target)  # a writer was ended between the two renames below
+        _put_back(old, target)  # where a writer was ended between the two renames below
         shutil.rmtree(old, ignore_errors=True)
         shutil.rmtree(building, ignore_errors=True)
         building.mkdir(parents=True)
@@ -131,7 +130,13 @@ def write_cifs(target: Path, crystals: Crystals, units: AsymmetricUnits) -> None
     except OSError as error:
         raise InputError(f"{target}: cannot write here ({error.strerror}); choose another folder") from None
     finally:
+        _put_back(old, target)
         shutil.rmtree(building, ignore_errors=True)
+
+
+def _put_back(old: Path, target: Path) -> None:
+    if old.is_dir() and not target.exists():
+        old.rename(target)
 
 
 def write_zip(target: Path, files: Iterable[tuple[str, str]]) -> None:
