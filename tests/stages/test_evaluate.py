@@ -354,3 +354,31 @@ def test_crystals_come_in_many_forms(tmp_path: Path) -> None:
 def test_what_are_no_crystals_is_said_in_words(thing: object) -> None:
     with pytest.raises(InputError, match=r"expected"):
         symmcd.evaluate(thing)
+
+
+def test_what_a_machine_puts_into_a_folder_is_not_evaluated_nor_told_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "crystals"
+    for name in ("NaCl.cif", "sub/TiO2.cif"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        prototype("NaCl").to(str(folder / name), fmt="cif")
+    for name in ("._NaCl.cif", "sub/._TiO2.cif", "__MACOSX/._x.cif", ".DS_Store", "sub/Thumbs.db", "desktop.ini"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"\x00\x05\x16\x07")
+    evaluate.run(folder, tmp_path / "out", None, ScoreSettings())
+    table = pd.read_csv(tmp_path / "out/per_crystal.csv", dtype={"id": str})
+    assert table["id"].tolist() == ["NaCl", "sub/TiO2"]
+    assert table["status"].tolist() == ["ok", "ok"]
+    assert "not read" not in capsys.readouterr().out
+    (folder / "notes.txt").touch()
+    evaluate.run(folder, tmp_path / "out", None, ScoreSettings())
+    assert "not read: 1 files" in capsys.readouterr().out
+
+
+def test_the_crystals_of_a_folder_with_only_companions_are_those_of_its_extxyz(tmp_path: Path) -> None:
+    units = AsymmetricUnits.from_units([reduce(prototype(name)) for name in NAMES])
+    write_extxyz(tmp_path / "set/crystals.extxyz", replicate_flat(units), units)
+    (tmp_path / "set/._crystals.cif").touch()
+    evaluate.run(tmp_path / "set", tmp_path / "out", None, ScoreSettings())
+    assert len(pd.read_csv(tmp_path / "out/per_crystal.csv")) == len(NAMES)

@@ -19,6 +19,7 @@ from symmcd.stability.outcome import SYMPREC
 from symmcd.storage import atomic_path
 from symmcd.structures.convert import from_atoms, to_structure
 from symmcd.structures.frames import frames_by_id
+from symmcd.structures.names import file_stems, tell_of_changes
 from symmcd.structures.symmetry_search import SymmetryError
 from symmcd.structures.units import reduce
 from symmcd.structures.write import SYMBOLS, cifs, p1_cif, write_zip
@@ -61,6 +62,8 @@ def run(per_crystal: Path, relaxed: list[Path], table: Path, archive: Path) -> N
         raise InputError(f"{per_crystal}: crystal {missing[0]} is not in {where}; the files are of different runs")
     if "draw" in found:
         found = _without_duplicates(found, frames)
+    stems = dict(zip(found["id"], file_stems(found["id"].tolist()), strict=True))
+    tell_of_changes(list(stems), list(stems.values()), str(archive))
     units: list[AsymmetricUnit] = []
     names: list[str] = []  # of `units`
     detail, files = {}, {}
@@ -69,13 +72,13 @@ def run(per_crystal: Path, relaxed: list[Path], table: Path, archive: Path) -> N
             unit = reduce(to_structure(from_atoms(frames[name])), SYMPREC)
         except SymmetryError as error:
             detail[name] = f"not reduced to its symmetry: {error}"
-            files[name] = _as_it_is(name, frames[name])
+            files[name] = _as_it_is(stems[name], frames[name])
         else:
             units.append(unit)
             names.append(name)
     if units:
         whole = AsymmetricUnits.from_units(units, names)
-        files |= dict(zip(names, cifs(replicate_flat(whole), whole), strict=True))
+        files |= dict(zip(names, cifs(replicate_flat(whole), whole, [stems[name] for name in names]), strict=True))
     rows = [
         _row(row, frames[row["id"]]) | {"file": files[row["id"]][0], "detail": detail.get(row["id"], "")}
         for row in found.to_dict("records")
@@ -148,8 +151,8 @@ def _row(row: dict[str, str], frame: Atoms) -> dict[str, Any]:
     }
 
 
-def _as_it_is(name: str, frame: Atoms) -> tuple[str, str]:
+def _as_it_is(stem: str, frame: Atoms) -> tuple[str, str]:
     """Name and text of a CIF without symmetry."""
     element, count = np.unique(SYMBOLS[frame.numbers], return_counts=True)
     formula = "".join(f"{e}{n if n > 1 else ''}" for e, n in zip(element, count, strict=True))
-    return f"{name}_{formula}_1.cif", p1_cif(f"{name}_{formula}", from_atoms(frame))
+    return f"{stem}_{formula}_1.cif", p1_cif(f"{stem}_{formula}", from_atoms(frame))

@@ -102,9 +102,9 @@ def _read(output_dir: Path, settings: DataSettings) -> Raw:
     source = path_of(settings.source)
     tables = split_files(source) if source.is_dir() else None
     if tables is None:
-        rows = whole_source(source)
+        rows, too_large = whole_source(source)
         parts = trainable(divided(rows, settings.split, settings.split_seed))
-        return Raw(parts, [source] if source.is_file() else [])
+        return Raw(parts, [source] if source.is_file() else [], too_large)
     return Raw({split: list(read_rows(tables[split])) for split in SPLITS}, [tables[split] for split in SPLITS])
 
 

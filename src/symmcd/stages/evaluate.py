@@ -31,6 +31,7 @@ from symmcd.stability.journal import Progress
 from symmcd.storage import read_units
 from symmcd.structures.convert import from_object, to_structure
 from symmcd.structures.crystal import RawCrystal, StructureError
+from symmcd.structures.files import cif_files, files_of
 from symmcd.structures.read import read_structures
 from symmcd.structures.units import existing
 from symmcd.workers import OF_THE_MACHINE, cores, work
@@ -169,7 +170,7 @@ def run(
 
 def _whole_set(path: Path) -> Path:
     """The file with the crystals of a folder without CIFs, such as `symmcd generate` writes of more than 300."""
-    if path.is_dir() and not any(p.suffix.lower() == ".cif" for p in path.rglob("*")):
+    if path.is_dir() and not cif_files(path):
         for name in ("crystals.extxyz", "cif.zip"):
             if (path / name).is_file():
                 print(f"no .cif in {path}: {name} in it is read")
@@ -179,9 +180,7 @@ def _whole_set(path: Path) -> Path:
 
 def _tell_of_others(path: Path) -> None:
     """Say which files of a folder were not read: only its CIFs are."""
-    others = (
-        sorted(p.name for p in path.rglob("*") if p.is_file() and p.suffix.lower() != ".cif") if path.is_dir() else []
-    )
+    others = sorted(p.name for p in files_of(path) if p.suffix.lower() != ".cif") if path.is_dir() else []
     if others:
         named = ", ".join(others[:3]) + (", …" if len(others) > 3 else "")
         print(f"not read: {len(others)} files of {path} that are no .cif ({named}); evaluate them on their own")

@@ -29,6 +29,7 @@ from symmcd.stability.potential import FLAT, load_chgnet
 from symmcd.stability.relaxation import relax_each
 from symmcd.storage import atomic_path
 from symmcd.structures.frames import read_generated, space_group_of
+from symmcd.structures.names import ase_info
 
 
 def run(
@@ -226,7 +227,7 @@ def _write_structures(path: Path, results: list[dict[str, Any]]) -> None:
             continue
         frame = Atoms(result["element"], cell=result["cell"], scaled_positions=result["position"], pbc=True)
         frame.info = {
-            "id": result["id"],
+            "id": ase_info(result["id"]),
             "status": result["status"],
             "energy_per_atom": result["energy_relaxed"],
             "space_group_relaxed": result["space_group_relaxed"] or 0,  # 0: spglib found none

@@ -43,8 +43,11 @@ def split_files(folder: Path) -> dict[str, Path] | None:
     return found or None
 
 
-def whole_source(source: Path) -> list[Row]:
+def whole_source(source: Path) -> tuple[list[Row], dict[str, str]]:
     """All rows of a source that comes in one piece: a csv file or a folder of CIFs.
+
+    Returns:
+        The rows, and the reason for each file that is too large to be one, by its name.
 
     Raises:
         InputError: no such file or folder, or nothing in it.
@@ -56,7 +59,10 @@ def whole_source(source: Path) -> list[Row]:
     rows = list(read_rows(source))
     if not rows:
         raise InputError(f"{source}: no rows; expected a csv with the columns material_id and cif")
-    return rows
+    usable = [row for row in rows if not row.problem]
+    if not usable:
+        raise InputError(f"{source}: no CIF here can be read; {rows[0].material_id} has {rows[0].problem}")
+    return usable, {row.material_id: row.problem for row in rows if row.problem}
 
 
 def divided(rows: Sequence[Row], shares: Sequence[float], seed: int) -> dict[str, list[Row]]:
