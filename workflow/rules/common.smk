@@ -49,7 +49,7 @@ wildcard_constraints:
 
 # Jobs find `symmcd` also where the environment of this Snakemake is not activated.  `pipefail`, as this prefix takes
 # the place of Snakemake's own: a stage that dies before `| keep` must fail its job.  Threads of OpenMP that wait sleep
-# instead of spinning, or jobs on the same cores stall each other; a command that is alone waits faster without.
+# instead of spinning, or jobs on the same cores stall each other; `symmcd` says so itself, other programs do not.
 # `… | keep LOG` shows what a stage says and writes it to its log, which begins with the commit that it ran at.
 shell.prefix(
     f"set -euo pipefail; export PATH=$PATH:{Path(sys.executable).parent} OMP_WAIT_POLICY=PASSIVE;"
