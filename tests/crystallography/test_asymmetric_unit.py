@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from symmcd import replicate
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
-from symmcd.crystallography.consistency import POSITION_TOLERANCE
+from symmcd.crystallography.consistency import EXACT, POSITION_TOLERANCE
 from symmcd.crystallography.lattice import constrain, lattice_from_k, lengths_and_angles
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.crystallography.space_group import operations
@@ -96,7 +96,7 @@ def test_a_representative_near_its_position_is_moved_there_and_one_farther_off_i
     assert len(made) == TABLE.multiplicity[row]
     assert has_operations(made, number)
     form = TABLE.generator[row, :, :3] @ unit.position[0] + TABLE.generator[row, :, 3] - unit.position[0]
-    np.testing.assert_allclose(form, np.rint(form), atol=1e-12)
+    np.testing.assert_allclose(form, np.rint(form), rtol=0, atol=EXACT)  # what is as near as that stays
     assert ((unit.position >= 0) & (unit.position < 1)).all()
     gap = made.frac_coords - start
     assert np.linalg.norm((gap - np.rint(gap)) @ lattice, axis=1).min() <= share * POSITION_TOLERANCE + 1e-9

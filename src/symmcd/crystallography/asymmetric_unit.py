@@ -91,11 +91,8 @@ class AsymmetricUnit:
     def _set(
         self, space_group: int, lattice: np.ndarray, element: np.ndarray, letter: tuple[str, ...], position: np.ndarray
     ) -> None:
-        for name, value in (
-            ("space_group", space_group), ("lattice", lattice), ("element", element), ("letter", letter),
-            ("position", position),
-        ):  # fmt: skip
-            object.__setattr__(self, name, value)
+        # past the frozen __setattr__; at once, as thousands are made
+        vars(self).update(space_group=space_group, lattice=lattice, element=element, letter=letter, position=position)
 
     @property
     def wyckoff(self) -> np.ndarray:
