@@ -40,7 +40,9 @@ def killed_with_jobs_running(prepared: Prepared, folder: Path, seed: int) -> lis
             return [f"it ended before both shards were under way: {first.finish(1).text[-500:]}"]
         time.sleep(0.01)
     first.kill()
-    start(("--unlock", *words[2:8]), folder, command=COMMAND).finish(PATIENCE)
+    unlocked = start(("--unlock", *words[:7]), folder, command=COMMAND).finish(PATIENCE)
+    if unlocked.status != 0:
+        return [f"--unlock failed: {unlocked.text[-2000:]}"]
     again = 0
     while time.monotonic() < until:
         running = start(command, folder, command=COMMAND)
