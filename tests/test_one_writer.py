@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from symmcd import one_writer as module
 from symmcd.errors import InputError
 from symmcd.one_writer import WriterLock, one_writer
 from symmcd.stability.journal import Journal
@@ -77,17 +78,35 @@ def test_a_process_may_hold_an_output_twice(tmp_path):
 
 
 def test_a_forked_child_holds_nothing_and_frees_nothing(tmp_path):
-    with one_writer(tmp_path / "out.csv"):
-        child = os.fork()
-        if not child:
+    lock = WriterLock(tmp_path / "out.csv")
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            lock.release()
+            WriterLock(tmp_path / "out.csv")
+        except InputError:
             status = 0
-            try:
-                WriterLock(tmp_path / "out.csv")
-                status = 1
-            except InputError:
-                pass
-            os._exit(status)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert (tmp_path / ".out.csv.lock").exists()
+    assert "another symmcd" in elsewhere(tmp_path / "out.csv")
+    lock.release()
+
+
+def test_a_file_that_its_holder_deletes_meanwhile_is_no_lock(tmp_path, monkeypatch):
+    """Between opening and locking: the lock would be one of a file that nobody finds any more."""
+    path, real, locked = tmp_path / ".out.csv.lock", module._lock, []
+
+    def lock(file):
+        if not locked:
+            path.unlink()
+        locked.append(file)
+        return real(file)
+
+    monkeypatch.setattr(module, "_lock", lock)
+    with one_writer(tmp_path / "out.csv"):
+        assert len(locked) == 2
         assert "another symmcd" in elsewhere(tmp_path / "out.csv")
 
 

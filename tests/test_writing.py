@@ -157,7 +157,7 @@ def test_temporaries_of_the_dead_go(tmp_path, dead):
     gone = [f".{host_name()}-{dead}.tmp.shard0.npz", ".elsewhere-12.tmp.shard0.npz", ".3942.tmp.shard0.npz"]
     stay = [
         f".{host_name()}-{os.getppid()}.tmp.shard0.npz",  # runs
-        ".elsewhere-13.tmp.shard0.npz",  # may run
+        f".elsewhere-{dead}.tmp.shard0.npz",  # may run
         f".{host_name()}-{dead}.tmp.shard1.npz",  # of another output
         ".shard0.npz.lock",
     ]

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from safetensors import safe_open
 
+from symmcd.storage import CHECKSUM
+
 CLOCK = {"seconds", "minutes", "commit"}
 CACHES = (".sqlite",)  # may hold more than a run needs
 
@@ -35,7 +37,11 @@ def content(path: Path) -> Any:
             return {name: _array(archive[name]) for name in archive.files}
     if path.suffix == ".safetensors":
         with safe_open(path, framework="numpy") as file:
-            text = {k: _untimed(json.loads(v)) if v[:1] == "{" else v for k, v in (file.metadata() or {}).items()}
+            text = {
+                k: _untimed(json.loads(v)) if v[:1] == "{" else v
+                for k, v in (file.metadata() or {}).items()
+                if k != CHECKSUM
+            }
             return text, {name: _array(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
     if path.suffix == ".csv":
         with path.open(newline="", encoding="utf-8") as file:

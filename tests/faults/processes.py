@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -72,9 +72,7 @@ class Running:
         until = time.monotonic() + seconds
         while (found := marked(self.mark)) and time.monotonic() < until:
             time.sleep(0.05)
-        for process in found:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
+        send(found, signal.SIGKILL)
         return found
 
 
@@ -100,6 +98,13 @@ def start(
     if largest_file is not None:
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (largest_file, largest_file))
     return Running(process, log, mark)
+
+
+def send(processes: Iterable[int], number: int) -> None:
+    """Send a signal to those that are still there."""
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, number)
 
 
 def marked(mark: str) -> list[int]:

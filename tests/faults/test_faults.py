@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import random
 import signal
 import time
@@ -60,7 +62,11 @@ def test_workers_end_with_their_parent(prepared, tmp_path, words, number):
     given = tmp_path / words[1]
     given.parent.mkdir(parents=True, exist_ok=True)
     if words[0] == "reduce":
-        given.write_bytes((prepared.folder / words[1]).read_bytes())
+        with gzip.open(prepared.folder / words[1], "rt", newline="") as file:
+            header, *rows = csv.reader(file)
+        with gzip.open(given, "wt", newline="") as file:  # so many that it is not done before it is killed
+            rows = [[f"{name}_{i}", *row] for i in range(50) for name, *row in rows]
+            csv.writer(file).writerows([header, *rows])
     else:
         write_units(given, random_units(list(range(1, 231))))
     running = start(words, tmp_path)
