@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from symmcd.errors import InputError, SymmcdError
+from symmcd import endings
+from symmcd.errors import InputError
 from symmcd.provenance import version
 from symmcd.settings import PREDICTOR_VARIANTS, SECTIONS, read_section
 
 EXIT_INPUT = 2  # what the user gave cannot be used; argparse says the same of its own complaints
-EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 EPILOG = """\
 The stages above stand in the order of the chain; `generate` and `evaluate` are for crystals of your own.
@@ -27,26 +26,33 @@ The stages above stand in the order of the chain; `generate` and `evaluate` are 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one subcommand and return the exit code: 0, 2 for input that cannot be used, 130 when interrupted."""
-    parser = _parser()
+    """Run one subcommand and return the exit status.
+
+    0 where its outputs are written, also when nobody reads what it prints; 2 for input that cannot be used or a disk
+    that is full; 130 when interrupted, 143 by SIGTERM, 129 by SIGHUP.
+    """
     words = sys.argv[1:] if argv is None else argv
-    if not words:
-        parser.print_help()
-        return EXIT_INPUT
-    arguments = parser.parse_args(words)
-    try:
-        arguments.run(arguments)
-        sys.stdout.flush()
-    except SymmcdError as error:
-        if arguments.debug:
-            raise
-        print(f"symmcd {arguments.command}: {error}", file=sys.stderr)
-        return EXIT_INPUT
-    except KeyboardInterrupt:
-        print(f"symmcd {arguments.command}: interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    except BrokenPipeError:  # `symmcd … | head`: the reader has what it wanted
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    command = "symmcd"
+    with endings.tolerant_streams(), endings.ending_by_signals():
+        try:
+            parser = _parser()
+            if not words:
+                parser.print_help()
+                return EXIT_INPUT
+            arguments = parser.parse_args(words)
+            command = f"symmcd {arguments.command}"
+            arguments.run(arguments)
+            sys.stdout.flush()
+        except KeyboardInterrupt as interrupt:
+            status, how = endings.status_of(interrupt)
+            print(f"{command}: {how}", file=sys.stderr)
+            return status
+        except Exception as error:
+            line = endings.said(error)
+            if line is None or "--debug" in words:  # a mistake of ours keeps its traceback
+                raise
+            print(f"{command}: {line}", file=sys.stderr)
+            return EXIT_INPUT
     return 0
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import sqlite3
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,6 +31,7 @@ from symmcd.metrics.fingerprints import (
 )
 from symmcd.metrics.magpie import Scale, composition_fingerprints, element_counts
 from symmcd.metrics.workers import Outcome, work
+from symmcd.storage import write_arrays
 from tests.crystallography.prototypes import prototype
 from tests.metrics.mp20 import mp20_units
 
@@ -132,6 +135,31 @@ def test_files_come_back(tmp_path: Path) -> None:
     (tmp_path / "bad.sqlite").write_text("no database at all" * 100)
     with pytest.raises(InputError, match="delete it"):
         fingerprints_of_units(units_of(NAMES[:1]), tmp_path / "bad.sqlite", 1, 60)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("structure", lambda a: a[:, :60], r"structure has shape \(2, 60\), expected numbers \(B, 61\)"),
+        ("composition", lambda a: a[:1], r"composition has shape \(1, 132\)"),
+        ("structure", lambda a: a * np.nan, "crystal NaCl is ok without a fingerprint"),
+        ("composition", lambda a: a + np.inf, "crystal NaCl is ok without a fingerprint"),
+        ("outcome", lambda a: a == "ok", "outcome is bool"),
+        ("label", lambda a: np.arange(len(a)), "label is int64"),
+        ("detail", lambda _: None, "lacks detail; it is not a file of `symmcd fingerprint`"),
+    ],
+)
+def test_changed_files_are_refused(tmp_path: Path, name: str, change: Callable[..., Any], said: str) -> None:
+    label = np.array(["NaCl", "MgO"])
+    whole = {
+        "label": label, "structure": np.ones((2, 61)), "composition": np.ones((2, 132)),
+        "outcome": np.array(["ok", "ok"]), "detail": np.array(["", ""]),
+    }  # fmt: skip
+    arrays = whole | {name: change(whole[name])}
+    write_arrays(tmp_path / "f.npz", {k: v for k, v in arrays.items() if v is not None})
+    with pytest.raises(InputError, match=said) as error:
+        Fingerprints.read(tmp_path / "f.npz")
+    assert str(error.value).startswith(f"{tmp_path / 'f.npz'}: ")
 
 
 def test_jobs_that_share_a_cache_do_not_lock_each_other_out(

@@ -96,7 +96,7 @@ def test_what_has_no_symmetry_is_written_as_it_is(tmp_path: Path) -> None:
     rows, archive = run(tmp_path, table(), frames())
     row = next(row for row in rows if row["id"] == "00004")
     assert row["file"] == "00004_Cl2_1.cif"
-    assert row["detail"].startswith("not reduced to its symmetry: no_symmetry_found")
+    assert row["detail"].startswith("not reduced to its symmetry: redundant")
     text = archive.read(row["file"]).decode()
     assert "'P 1'" in text
     assert text.count("0.00000000 0.00000000 0.00000000 1\n") == 2

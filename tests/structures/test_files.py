@@ -18,7 +18,7 @@ from tests.structures.test_cif import rock_salt
 
 from symmcd.errors import InputError
 from symmcd.structures import files
-from symmcd.structures.cif import RawCrystal, StructureError
+from symmcd.structures.crystal import RawCrystal, StructureError
 from symmcd.structures.files import open_text, shown
 from symmcd.structures.read import read_rows, read_structures
 from symmcd.structures.sources import whole_source

@@ -11,6 +11,8 @@ from symmcd import config as config_file
 from symmcd.errors import SymmcdError
 
 try:
+    for file in workflow.configfiles:  # Snakemake has read them, and takes the last of two equal keys in silence
+        config_file.read_config_file(Path(file))
     CONFIG = config_file.read_config(config)  # names the key and the nearest known one
     config_file.check_together(CONFIG)
 except SymmcdError as error:

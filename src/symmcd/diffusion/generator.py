@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ import torch
 from torch import Tensor
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
+from symmcd.crystallography.composition import atomic_numbers_of, formula_unit_of
 from symmcd.crystallography.decode import decode
+from symmcd.crystallography.space_group import number_of
 from symmcd.device import choose_device
 from symmcd.diffusion import reverse_process
 from symmcd.diffusion.checkpoint import Checkpoint, MisfitError, read_checkpoint
@@ -82,14 +85,14 @@ class Generator:
     def generate(
         self,
         number: int,
-        space_group: int | None = None,
+        space_group: int | str | None = None,
         *,
         seed: int = 0,
         steps: int | None = None,
         corrector: bool = True,
         proposals: int | None = None,
         temperature: float = 1.0,
-        elements: Sequence[int] = (),
+        elements: str | Iterable[int | str] = (),
         every_element: bool = False,
         max_atoms: int | None = None,
         batch_size: int = 256,
@@ -98,7 +101,8 @@ class Generator:
 
         Args:
             number: how many.
-            space_group: 1 to 230, for all of them; None draws groups as frequent as in the training set.
+            space_group: 1 to 230 or its symbol (`space_group.number_of`), for all of them; None draws groups as
+                frequent as in the training set.
             seed: the same seed gives the same crystals, and more of them the same first ones.  On CUDA, for the same
                 batches: there a last digit may depend on what is computed together.
             steps: reverse steps, at most the T of training; None takes all, or 50 of a staged model.
@@ -106,29 +110,29 @@ class Generator:
             proposals: geometries of each crystal, of which the model keeps the one that it finds likeliest; the time
                 grows with them. None takes 4 of a staged model; a joint model makes 1.
             temperature: of Wyckoff positions and elements; above 1 there are more new templates, fewer valid crystals.
-            elements: atomic numbers to choose from; none: all elements of the training set.  Crystals follow the
-                model's distribution given that they have no others, as far as `PROPOSED` proposals each can tell.
+            elements: symbols or atomic numbers to choose from; none: all elements of the training set.  Crystals
+                follow the model's distribution given that they have no others, as far as `PROPOSED` proposals each can
+                tell.
             every_element: each crystal has all of `elements`: those of a chemical system.
             max_atoms: the most in a primitive cell; the rest of the model's crystals is as frequent as it was.
             batch_size: crystals at once.
 
         Raises:
-            InputError: a number below 1, no such space group, what the model cannot do (see `sample`), or no crystal
-                found that has every element, or so few atoms.
+            InputError: a number below 1, no such space group or element, what the model cannot do (see `sample`), or
+                no crystal found that has every element, or so few atoms.
         """
-        if number < 1:
-            raise InputError(f"{number=}: at least 1")
+        _check_whole(number=number)
         sampler = Sampler(
             steps=steps,
             proposals=proposals,
             corrector=corrector,
             batch_size=batch_size,
             temperature=temperature,
-            elements=tuple(sorted(set(elements))),
+            elements=tuple(sorted(set(atomic_numbers_of(elements)))),
             every_element=every_element,
             most_atoms=max_atoms,
         )
-        groups = () if space_group is None else (space_group,)
+        groups = () if space_group is None else (number_of(space_group),)
         if sampler.chooses:
             return self.with_geometries(self._chosen(number, sampler, seed, groups), sampler, seed)
         parts = [self.sample(plan, sampler, seed) for plan in self.plan(np.arange(number), sampler, seed, groups)]
@@ -185,9 +189,9 @@ class Generator:
     @torch.inference_mode()
     def predict(
         self,
-        formula_unit: Mapping[int, int],
+        formula_unit: str | Mapping[int, int] | Mapping[str, int],
         number: int = 20,
-        space_group: int | None = None,
+        space_group: int | str | None = None,
         *,
         atoms: int | None = None,
         pool: int = POOL,
@@ -200,21 +204,21 @@ class Generator:
         """Crystals that a composition may form, the likeliest first, no two alike in group, positions and elements.
 
         Args:
-            formula_unit: atomic number → atoms, as {22: 1, 8: 2} for TiO₂.
+            formula_unit: as ``TiO2``, {22: 1, 8: 2} or {"Ti": 1, "O": 2}.
             number: how many at most; there are fewer where the pool has no more.
-            space_group: 1 to 230, of all of them; None: any.
+            space_group: 1 to 230 or its symbol, of all of them; None: any.
             atoms: of the primitive cell; None: any number of formula units.
             pool: sets of Wyckoff positions drawn, for the composition to fit, beside those of the training set.
             seed: the same seed gives the same crystals, and more of them the same first ones.
             steps, corrector, proposals, batch_size: of the geometries, as in `generate`.
 
         Raises:
-            InputError: the pool has no positions for this composition, or an element that the training set lacks, no
+            InputError: no formula, or the pool has no positions for it, or an element that the training set lacks, no
                 such space group, a number below 1, or a model that is not of kind ``staged``.
         """
         sampler = Sampler(steps=steps, proposals=proposals, corrector=corrector, batch_size=batch_size)
+        composition = Composition(formula_unit_of(formula_unit), atoms)
         self._times(sampler)  # before the search, which takes longer than to refuse
-        composition = Composition(formula_unit, atoms)
         found = self.arrangements([composition], number, space_group, pool=pool, seed=seed)[0]
         if not len(found):
             where = f" in space group {space_group}" if space_group else ""
@@ -230,7 +234,7 @@ class Generator:
         self,
         compositions: Sequence[Composition],
         number: int,
-        space_group: int | None = None,
+        space_group: int | str | None = None,
         *,
         pool: int = POOL,
         seed: int = 0,
@@ -241,11 +245,10 @@ class Generator:
             InputError: as `predict`, but for compositions that nothing was found for.
         """
         model = self._staged
-        if min(number, pool) < 1:
-            raise InputError(f"{number=}, {pool=}: at least 1")
+        _check_whole(number=number, pool=pool)
         for composition in compositions:
             self._refuse(Sampler(elements=tuple(composition.formula_unit)))
-        groups = () if space_group is None else (space_group,)
+        groups = () if space_group is None else (number_of(space_group),)
         sampler = Sampler(batch_size=AT_ONCE)
         drawn = [model.templates] if model.templates is not None else []
         plans = self.plan(np.arange(pool), sampler, seed, groups, apart=True)
@@ -367,6 +370,13 @@ class Generator:
         """Reverse steps that `sampler` asks for."""
         fallback = min(STAGED_STEPS, self.settings.steps) if self.settings.kind == "staged" else self.settings.steps
         return sampler.steps or fallback
+
+
+def _check_whole(**numbers: int) -> None:
+    """Raise InputError where one of `numbers`, by its name, is no whole number of 1 or more."""
+    for name, value in numbers.items():
+        if not isinstance(value, Integral) or isinstance(value, bool) or int(value) < 1:
+            raise InputError(f"{name} = {value!r}: expected a whole number, at least 1")
 
 
 def _samples(

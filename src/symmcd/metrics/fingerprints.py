@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-import spglib
 from pymatgen.core import Structure
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
@@ -28,7 +27,9 @@ from symmcd.metrics.coordination import SEARCH, FingerprintError, site_fingerpri
 from symmcd.metrics.magpie import WIDTH, composition_fingerprints, element_counts, in_tables
 from symmcd.metrics.order_parameters import LABELS
 from symmcd.metrics.workers import Outcome, work
+from symmcd.npz import Expected, fitted
 from symmcd.storage import read_arrays, write_arrays
+from symmcd.structures.symmetry_search import SymmetryError, find_symmetry
 
 TOLERANCE = 2e-3
 """Accepted difference of any entry to matminer's mean over all sites, in real crystals (cutoffs are 0.4): nearly all
@@ -74,13 +75,10 @@ def sites_of_structure(structure: Structure) -> Sites:
     """Any crystal; orbits from spglib within `SAME_ORBIT`, every atom its own where spglib finds no symmetry."""
     lattice, position = structure.lattice.matrix, structure.frac_coords
     element = np.array(structure.atomic_numbers)
-    orbit = np.arange(len(element))
-    if np.isfinite(lattice).all() and np.isfinite(position).all():
-        try:
-            found = spglib.get_symmetry_dataset((lattice, position, element), symprec=SAME_ORBIT)
-            orbit = orbit if found is None else found.equivalent_atoms
-        except spglib.SpglibError:  # atoms on top of each other, usually; their fingerprint will say so
-            pass
+    try:
+        orbit = find_symmetry(lattice, position, element, SAME_ORBIT).equivalent_atoms
+    except SymmetryError:  # atoms on top of each other, usually; their fingerprint will say so
+        orbit = np.arange(len(element))
     _, first, count = np.unique(orbit, return_index=True, return_counts=True)
     return Sites(lattice, position, element, first, count)
 
@@ -134,12 +132,22 @@ class Fingerprints:
         """Read what `write` wrote.
 
         Raises:
-            InputError: missing, unreadable, or another kind of file.
+            InputError: missing, unreadable, another kind of file, or fingerprints that are lacking.
         """
-        arrays = read_arrays(path)
-        if lacking := [name for name in cls.__dataclass_fields__ if name not in arrays]:
-            raise InputError(f"{path}: lacks {', '.join(lacking)}; it is not a file of `symmcd fingerprint`")
-        return cls(**{name: arrays[name] for name in cls.__dataclass_fields__})
+        texts = Expected("texts", ("B",))
+        fields = {
+            "label": texts,
+            "structure": Expected("numbers", ("B", len(LABELS)), finite=False),
+            "composition": Expected("numbers", ("B", WIDTH), finite=False),
+            "outcome": texts,
+            "detail": texts,
+        }
+        read = cls(**fitted(path, read_arrays(path), fields, "`symmcd fingerprint`"))
+        broken = read.ok & ~(np.isfinite(read.structure).all(axis=1) & np.isfinite(read.composition).all(axis=1))
+        if broken.any():
+            label = read.label[broken.argmax()]
+            raise InputError(f"{path}: crystal {label} is ok without a fingerprint; delete it and rerun its stage")
+        return read
 
 
 def fingerprints_of_units(

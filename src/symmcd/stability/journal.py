@@ -2,77 +2,122 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
 import time
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from symmcd.errors import InputError
+from symmcd.one_writer import WriterLock
+from symmcd.writing import cannot_write
 
 
 class Journal:
     """JSON lines beside an output (``OUT.partial``): first what the work is, then one line per finished item.
 
-    A line is on the disk before `append` returns.  A last line that a kill cut short is dropped.  A journal of other
-    work (other input, settings or seed) is started over, and says so.
+    A line is on the disk before `append` returns.  Lines that a kill or a power cut broke at the end are dropped.  A
+    journal of other work (other input, settings or seed) is started over, and says so.  Each line ends in blanks and
+    tabs that are the bits of its checksum, so that a damaged one is refused and it stays a line of JSON all the same.
+    As long as a journal is open, no other process can write the same output (see `one_writer`).
 
     Args:
         output: file that the stage will write in the end.
         work: what the results depend on, JSON; results are gone on from only if it is the same.
+
+    Raises:
+        InputError: another process writes this output, the journal is damaged, or the disk is full.
     """
 
     def __init__(self, output: Path, work: Mapping[str, Any]) -> None:
         self.path = output.with_name(output.name + ".partial")
         self.done: list[dict[str, Any]] = []
-        head = (json.dumps({"work": work}, sort_keys=True) + "\n").encode()
+        self._lock = WriterLock(output)
+        head = _sealed(json.dumps({"work": work}, sort_keys=True))
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
             before = self.path.read_bytes() if self.path.exists() else b""
             kept = self._read(before, head)
             self._file = self.path.open("r+b" if before else "wb")
-            self._file.truncate(0 if not kept else len(kept))
-            self._file.seek(0, os.SEEK_END)
+            self._file.truncate(kept)
+            self._file.seek(kept)
             if not kept:
                 self._file.write(head)
+                self._file.flush()
         except OSError as error:
-            raise InputError(f"{self.path}: cannot write here ({error.strerror}); choose another folder") from None
+            raise cannot_write(self.path, error) from None
 
-    def _read(self, content: bytes, head: bytes) -> bytes:
-        """The part of `content` to keep; fills `done`."""
+    def _read(self, content: bytes, head: bytes) -> int:
+        """Bytes of `content` to keep; fills `done`.  Lines of journals from before there were checksums have none."""
         lines = content.splitlines(keepends=True)
-        if lines and not lines[-1].endswith(b"\n"):
-            lines.pop()
-        if not lines:
-            return b""
-        if lines[0] != head:
+        if not lines or (len(lines) == 1 and _result(lines[0], sealed=False) is None):
+            return 0
+        if _result(lines[0], sealed=False) is None:
+            raise InputError(f"{self.path}: damaged in line 1; delete it to start this stage over")
+        if lines[0].rstrip() != head.rstrip():
             print(f"{self.path}: from other input or settings; starting over", flush=True)
-            return b""
-        try:
-            self.done = [json.loads(line) for line in lines[1:]]
-        except json.JSONDecodeError as error:
-            raise InputError(f"{self.path}: damaged ({error}); delete it to start this stage over") from None
+            return 0
+        results = [_result(line, sealed=lines[0] == head) for line in lines[1:]]
+        while results and results[-1] is None:
+            results.pop()
+        if None in results:
+            raise InputError(
+                f"{self.path}: damaged in line {results.index(None) + 2}; delete that line and those after it to go on "
+                "from the results before it, or the file to start this stage over"
+            )
+        if len(results) < len(lines) - 1 and lines[-1].endswith(b"\n"):
+            print(f"{self.path}: damaged after {len(results)} results; the rest is computed again", flush=True)
+        self.done = [result for result in results if result is not None]
         if self.done:
             print(f"{self.path}: {len(self.done)} results already there, going on", flush=True)
-        return b"".join(lines)
+        return sum(map(len, lines[: len(self.done) + 1]))
 
     def append(self, *results: Mapping[str, Any]) -> None:
-        """Write finished items."""
-        self._file.write("".join(json.dumps(result) + "\n" for result in results).encode())
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        """Write finished items.
+
+        Raises:
+            InputError: the disk is full; what is finished so far stays.
+        """
+        try:
+            self._file.write(b"".join(_sealed(json.dumps(result)) for result in results))
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise cannot_write(self.path, error, f"it goes on from {len(self.done)} results") from None
         self.done.extend(dict(result) for result in results)
 
     def close(self) -> None:
-        self._file.close()
+        """Let another process go on from here."""
+        with contextlib.suppress(OSError):  # of a full disk, which `append` has told of
+            self._file.close()
+        self._lock.release()
 
     def remove(self) -> None:
         """Delete it: the stage has written its output."""
+        self.path.unlink(missing_ok=True)
         self.close()
-        self.path.unlink()
+
+
+def _sealed(text: str) -> bytes:
+    """A line with its checksum: blank or tab for each of the 32 bits."""
+    line = text.encode()
+    return line + f"{zlib.crc32(line):032b}".translate({ord("0"): " ", ord("1"): "\t"}).encode() + b"\n"
+
+
+def _result(line: bytes, *, sealed: bool) -> dict[str, Any] | None:
+    """What a line says; None where it is cut or damaged."""
+    text = line.rstrip()
+    try:
+        if not line.endswith(b"\n") or ((sealed or text + b"\n" != line) and _sealed(text.decode()) != line):
+            return None
+        result = json.loads(text)
+    except ValueError:
+        return None
+    return result if isinstance(result, dict) else None
 
 
 class Progress:

@@ -19,7 +19,7 @@ from symmcd.stability.outcome import SYMPREC
 from symmcd.storage import atomic_path
 from symmcd.structures.convert import from_atoms, to_structure
 from symmcd.structures.names import file_stems, tell_of_changes
-from symmcd.structures.symmetry import SymmetryError
+from symmcd.structures.symmetry_search import SymmetryError
 from symmcd.structures.units import reduce
 from symmcd.structures.write import SYMBOLS, cifs, p1_cif, read_extxyz, write_zip
 

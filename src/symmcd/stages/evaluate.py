@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import spglib
 from pymatgen.core import Structure
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
@@ -32,6 +31,7 @@ from symmcd.structures.cif import StructureError
 from symmcd.structures.convert import to_structure
 from symmcd.structures.files import cif_files, files_of
 from symmcd.structures.read import read_structures
+from symmcd.structures.symmetry_search import SymmetryError, conventional_cell
 from symmcd.structures.units import reduce
 
 
@@ -228,11 +228,8 @@ def _row(name: str, structure: Structure, settings: ScoreSettings) -> dict[str, 
 
 def _conventional(structure: Structure, symprec: float) -> Structure:
     """Conventional cell, geometry untouched; the cell as it is where spglib finds none (overlapping atoms)."""
-    given = (structure.lattice.matrix, structure.frac_coords, structure.atomic_numbers)
-    if not (np.isfinite(given[0]).all() and np.isfinite(given[1]).all()):
-        return structure
     try:
-        cell = spglib.standardize_cell(given, to_primitive=False, no_idealize=True, symprec=symprec)
-    except spglib.SpglibError:
+        cell = conventional_cell(structure.lattice.matrix, structure.frac_coords, structure.atomic_numbers, symprec)
+    except SymmetryError:
         return structure
-    return structure if cell is None else Structure(cell[0], [int(z) for z in cell[2]], cell[1])
+    return Structure(cell[0], [int(z) for z in cell[2]], cell[1])

@@ -24,7 +24,7 @@ GRAMS_PER_CM3 = 1.66053907  # of one atomic mass unit a cubic ångström
 CIF_FOLDER_LIMIT = 300  # more crystals than this go into one zip, as in the stage replicate
 
 
-def load_pretrained(name: str = SHIPPED, device: str = "auto") -> Generator:
+def load_pretrained(name: str | Path = SHIPPED, device: str = "auto") -> Generator:
     """A generator from weights shipped with the package, or from a file.
 
     Args:
@@ -34,7 +34,7 @@ def load_pretrained(name: str = SHIPPED, device: str = "auto") -> Generator:
     Raises:
         InputError: no such weights.
     """
-    return Generator.load(weights_path(name), device)
+    return Generator.load(weights_path(str(name)), device)
 
 
 def run(

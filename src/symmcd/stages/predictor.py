@@ -29,6 +29,7 @@ from symmcd.formation_energy.objective import EnergyObjective, energies
 from symmcd.formation_energy.predictor import BATCH, Predictor, predict, read_metadata, write_predictor
 from symmcd.metrics.intervals import bootstrap
 from symmcd.metrics.published import PUBLISHED_5, table_5
+from symmcd.one_writer import one_writer
 from symmcd.provenance import git_commit
 from symmcd.settings import PREDICTOR_VARIANTS, PredictorSettings, TrainingSettings
 from symmcd.stability.journal import Progress
@@ -64,7 +65,7 @@ def run(
         variant: make this one alone; ``cdvae`` reads CDVAE's weights from the folder in the settings.
 
     Raises:
-        InputError: unreadable data, or no CUDA device.
+        InputError: unreadable data, no CUDA device, or another process that trains the same predictor.
         SymmcdError: the loss became infinite or NaN; the batch is saved and named.
     """
     if variant is not None and variant not in (*PREDICTOR_VARIANTS, "cdvae"):
@@ -74,10 +75,11 @@ def run(
     where = choose_device(device)
     every = (*settings.variants, *(["cdvae"] if settings.cdvae else []))
     for name in every if variant is None else (variant,):
-        if name == "cdvae":
-            _take_cdvae(sets["test"], output_dir, Path(settings.cdvae), seed)
-        else:
-            _train(sets, output_dir, settings, seed, where, name)
+        with one_writer(output_dir / f"{name}.safetensors"):
+            if name == "cdvae":
+                _take_cdvae(sets["test"], output_dir, Path(settings.cdvae), seed)
+            else:
+                _train(sets, output_dir, settings, seed, where, name)
     if variant is None:
         write_table_5(output_dir, settings.variants)
 

@@ -23,7 +23,8 @@ from symmcd.settings import ReduceSettings
 from symmcd.storage import atomic_path, write_units
 from symmcd.structures.cif import StructureError, parse_cif
 from symmcd.structures.read import PROPERTIES, Row, read_rows
-from symmcd.structures.symmetry import StandardCell, SymmetryError, reduce_cells, standard_cell
+from symmcd.structures.symmetry import StandardCell, reduce_cells, standard_cell
+from symmcd.structures.symmetry_search import SymmetryError
 
 CHUNK = 250  # crystals a task: long enough for the vectorised part, short enough for an even load
 SHOWN = 10  # rejects in an error

@@ -16,6 +16,8 @@ from ase.io import write
 from pymatgen.core import Structure
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
+from symmcd.crystallography.consistency import POSITION_TOLERANCE
+from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.device import choose_device, hold_gpu
 from symmcd.errors import InputError
 from symmcd.settings import RelaxSettings
@@ -95,9 +97,9 @@ def _relaxed(
         )  # fmt: skip
         return
     symmetric = settings.method == "symmetry"
-    crystals = (_unit(source, frame) if symmetric else _structure(frame) for frame in frames)
+    units = [_unit(source, frame) for frame in frames] if symmetric else []  # all are looked at before the first runs
     yield from relax_many(
-        crystals,
+        units if symmetric else (_structure(frame) for frame in frames),
         BatchedPotential(model),
         settings.method,
         batch_size=settings.batch_size or BATCH_SIZE[device],
@@ -155,25 +157,54 @@ def _structure(frame: Atoms) -> Structure:
 
 
 def _unit(source: Path, frame: Atoms) -> AsymmetricUnit:
-    """Asymmetric unit of a frame of ours: its orbits' first atoms are representatives in generator form.
+    """Asymmetric unit of a frame of ours: its orbits' first atoms are the representatives.
+
+    What is broken physically (no cell, no numbers, atoms on one point) is left to the relaxation, which gives it a
+    status; a frame that contradicts itself is refused.
 
     Raises:
-        InputError: the frame does not say what its orbits are.
+        InputError: the frame does not say what its orbits are, or atoms, letters and cell do not fit its group.
     """
     if not {"wyckoff", "orbit"} <= set(frame.arrays):
         raise InputError(
             f"{source}: frame {frame.info['id']} has no Wyckoff letters and orbits, which relax.method = symmetry goes "
             "by; give crystals.extxyz of `symmcd replicate`, or set relax.method = unconstrained"
         )
-    _, first = np.unique(frame.arrays["orbit"], return_index=True)
-    positions = frame.positions if frame.cell.volume == 0 else frame.get_scaled_positions()
+    _, first, orbit = np.unique(frame.arrays["orbit"], return_index=True, return_inverse=True)
     letters = tuple(str(letter) for letter in frame.arrays["wyckoff"][first])
+    number, cell, elements = int(frame.info["space_group"]), frame.cell.array, frame.numbers[first]
     try:
-        return AsymmetricUnit(
-            int(frame.info["space_group"]), frame.cell.array, frame.numbers[first], letters, positions[first]
-        )
+        if not (np.isfinite(cell).all() and np.isfinite(frame.positions).all() and frame.cell.volume > 0):
+            for letter in letters:
+                wyckoff_table().row(number, letter)
+            return AsymmetricUnit.exact(number, cell, elements, letters, frame.positions[first])
+        unit = AsymmetricUnit(number, cell, elements, letters, frame.get_scaled_positions()[first], apart=False)
     except InputError as error:
         raise InputError(f"{source}: frame {frame.info['id']}: {error}") from None
+    wrong = _of_another_orbit(unit, frame, orbit)
+    if wrong is not None:
+        raise InputError(
+            f"{source}: frame {frame.info['id']}: atom {wrong} is not one that space group {number} makes of its orbit "
+            f"{frame.arrays['orbit'][wrong]}; give crystals.extxyz as `symmcd replicate` wrote it, or set relax.method "
+            "= unconstrained"
+        )
+    return unit
+
+
+def _of_another_orbit(unit: AsymmetricUnit, frame: Atoms, orbit: np.ndarray) -> int | None:
+    """The first atom of a frame that is not on one of the points of its `orbit` (N,)."""
+    made, owner = wyckoff_table().orbit(unit.wyckoff, unit.position)
+    position = frame.get_scaled_positions()
+    for index in range(len(unit.element)):
+        atoms = np.flatnonzero(orbit == index)
+        difference = position[atoms, None] - made[owner == index]
+        distance = np.linalg.norm((difference - np.rint(difference)) @ unit.lattice, axis=2)
+        if len(atoms) != distance.shape[1]:
+            return int(atoms[0])
+        wrong = (distance.min(axis=1) > POSITION_TOLERANCE) | (frame.numbers[atoms] != unit.element[index])
+        if wrong.any():
+            return int(atoms[wrong.argmax()])
+    return None
 
 
 def _as_json(result: Relaxation) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,9 @@ from symmcd.diffusion.progress import Progress
 from symmcd.diffusion.sampler import Sampler
 from symmcd.diffusion.samples import Samples, read_samples, write_samples
 from symmcd.errors import InputError
+from symmcd.one_writer import WriterLock
 from symmcd.settings import SamplingSettings
+from symmcd.writing import delete
 
 
 def run(
@@ -35,8 +36,10 @@ def run(
     kill; batches of another denoiser, seed or setting are not used.
 
     Raises:
-        InputError: no such denoiser, more steps than it was trained with, or an illegal space group.
+        InputError: no such denoiser, more steps than it was trained with, an illegal space group, or
+            another process that writes this shard.
     """
+    lock = WriterLock(output)
     hold_gpu(device)
     generator = Generator.load(denoiser, device, settings.precision)
     sampler = Sampler(
@@ -74,7 +77,8 @@ def run(
         done, spent = done + len(part), spent + pairs
     progress.close()
     write_samples(output, Samples.concatenate(parts))
-    shutil.rmtree(partial)
+    delete(partial)
+    lock.release()
     print(f"wrote {output} ({done} crystals)")
 
 

@@ -6,6 +6,7 @@ one after the other, or each by a process of its own (`part`), after which a cal
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import hashlib
@@ -43,6 +44,7 @@ from symmcd.diffusion.staged.objectives import GeometryObjective, WyckoffObjecti
 from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
 from symmcd.diffusion.training import STATE, minimise, set_aside, write_losses
 from symmcd.errors import InputError
+from symmcd.one_writer import one_writer
 from symmcd.settings import ModelSettings, TrainingSettings, read_section
 from symmcd.storage import atomic_path, read_units
 
@@ -86,7 +88,8 @@ def run(
             trained yet.
 
     Raises:
-        InputError: unusable data, no CUDA device, or a network that a CPU would train for more than a day.
+        InputError: unusable data, no CUDA device, a network that a CPU would train for more than a day, or another
+            process that trains it.
         SymmcdError: the loss became infinite or NaN; the batch is saved and named.
     """
     units, validation = read_units(train), read_units(val)
@@ -100,7 +103,9 @@ def run(
         return
     hold_gpu(device)
     where = choose_device(device)
-    with process_group(where) as process:
+    with process_group(where) as process, contextlib.ExitStack() as until_written:
+        if process.writes and part is None:
+            until_written.enter_context(one_writer(output_dir / "denoiser.safetensors"))
         hashes = {"data_sha256": data_sha256(units), "validation_sha256": data_sha256(validation)}
         task = Task(units, validation, model, settings, seed, hashes, process.device(where), process, device == "auto")
         if model.kind == "staged":
@@ -198,6 +203,11 @@ def train_staged(task: Task, output_dir: Path, part: str | None) -> None:
 
 def train_part(task: Task, folder: Path, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Weights of one network of a staged model, and how long they took; read where they are there already."""
+    with one_writer(folder / "weights.safetensors") if task.process.writes else contextlib.nullcontext():
+        return _train_part(task, folder, name)
+
+
+def _train_part(task: Task, folder: Path, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     path = folder / "weights.safetensors"
     print_ = fingerprint(task.model, task.settings, task.seed, task.hashes, name)
     finished = read_part(path, print_)

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from symmcd.errors import InputError
+from symmcd.one_writer import one_writer
+from symmcd.writing import cannot_write
 
 CHUNK = 1 << 16
 TIMEOUT = 30.0  # seconds without a byte
@@ -66,26 +68,27 @@ def fetch(
         advice: what to do where nothing can be downloaded, for the end of an error.
 
     Raises:
-        InputError: refused or not reachable, another checksum (the file is deleted), or no place to write.
+        InputError: refused or not reachable, another checksum (the file is deleted), no place to write, or another
+            process that downloads it.
     """
     if target.exists() and DIGESTS[digest](target) == checksum:
         print(f"{target}: already here and verified", flush=True)
         return
     part = target.with_name(target.name + ".part")
     try:
-        part.parent.mkdir(parents=True, exist_ok=True)
-        _receive_all(url, part, retries, pause, advice)
-        found = DIGESTS[digest](part)
-        if found != checksum:
-            size = part.stat().st_size
-            part.unlink()
-            raise InputError(
-                f"{url}: wrong checksum: expected {digest} {checksum}, got {found} ({size} bytes, deleted)."
-                f" Run again; if it stays so, the file there is another one. {advice}"
-            )
-        part.replace(target)
+        with one_writer(target):
+            _receive_all(url, part, retries, pause, advice)
+            found = DIGESTS[digest](part)
+            if found != checksum:
+                size = part.stat().st_size
+                part.unlink()
+                raise InputError(
+                    f"{url}: wrong checksum: expected {digest} {checksum}, got {found} ({size} bytes, deleted)."
+                    f" Run again; if it stays so, the file there is another one. {advice}"
+                )
+            part.replace(target)
     except OSError as error:
-        raise InputError(f"{part}: cannot write here ({error.strerror}); choose another folder") from None
+        raise cannot_write(part, error, "what has arrived is kept") from None
 
 
 def _receive_all(url: str, part: Path, retries: int, pause: float, advice: str) -> None:

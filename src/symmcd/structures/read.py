@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from symmcd.errors import InputError
-from symmcd.structures.cif import HEAVIEST, RawCrystal, StructureError, check_ordered, parse_cif, split_crystals
+from symmcd.structures.checks import check_crystal
+from symmcd.structures.cif import parse_cif, split_crystals
+from symmcd.structures.crystal import RawCrystal, StructureError
 from symmcd.structures.extxyz import crystal_of_frame, frames
 from symmcd.structures.files import (
     LINE,
@@ -211,15 +211,7 @@ def _checked(convert: Callable[[Any], RawCrystal], thing: Any) -> Found:
     """A crystal of a Python object, or what is wrong with it: the same faults as in a CIF."""
     try:
         crystal = convert(thing)
-        if not np.isfinite(crystal.lattice).all() or not abs(np.linalg.det(crystal.lattice)) > 1e-3:
-            return StructureError("bad_cell", f"lattice vectors {np.round(crystal.lattice, 3).tolist()} have no volume")
-        if not len(crystal.element):
-            return StructureError("no_atoms", "no atoms")
-        if not ((crystal.element > 0) & (crystal.element <= HEAVIEST)).all():
-            return StructureError("unknown_element", f"atomic numbers {np.unique(crystal.element).tolist()}")
-        if not np.isfinite(crystal.position).all():
-            return StructureError("bad_position", "an atom has no position")
-        check_ordered(crystal.lattice, crystal.position, [f"atom {i}" for i in range(len(crystal.element))])
+        check_crystal(crystal)
     except StructureError as error:
         return error
     return crystal

@@ -1,0 +1,58 @@
+"""Snakemake killed while its jobs run on: after `--unlock` the same command, again until the old jobs have ended."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from tests.faults.chain import ROOT, Prepared, Stage
+from tests.faults.contents import differences
+from tests.faults.kinds import processes_left
+from tests.faults.processes import start
+
+COMMAND = (sys.executable, "-m", "snakemake")
+RESULTS = "results"
+TARGETS = tuple(f"{RESULTS}/{name}" for name in ("relaxed/shard0.csv", "relaxed/shard1.csv", "relaxed/relaxed.csv"))
+PATIENCE = 600  # seconds
+
+
+def killed_with_jobs_running(prepared: Prepared, folder: Path, seed: int) -> list[str]:
+    """SIGKILL to Snakemake while both shards of `relax` are under way; what is wrong in the end."""
+    for name in ("Snakefile", "config", "workflow", "profiles", "src"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        folder.mkdir(exist_ok=True)
+        copy(ROOT / name, folder / name)
+    relax = [prepared.stages[f"relax {i}"] for i in range(2)]
+    for stage in relax:
+        prepared.copy(Stage("", (), inputs=stage.inputs), folder)
+    words = (
+        "--cores", "2", "--configfile", "config/test.yaml", "--config", f"results={RESULTS}",
+        "relax={number: 4, steps: 5, max_atoms: 24, batch_size: 1}", "--rerun-triggers", "mtime",
+        "--allowed-rules", "relax", "gather_relaxed",
+    )  # fmt: skip
+    command = (*words, "--", TARGETS[-1])
+    first = start(command, folder, command=COMMAND)
+    until = time.monotonic() + PATIENCE
+    while len(list((folder / RESULTS / "relaxed").glob("shard*.partial"))) < 2:
+        if first.process.poll() is not None or time.monotonic() > until:
+            return [f"it ended before both shards were under way: {first.finish(1).text[-500:]}"]
+        time.sleep(0.01)
+    first.kill()
+    start(("--unlock", *words[2:8]), folder, command=COMMAND).finish(PATIENCE)
+    again = 0
+    while time.monotonic() < until:
+        running = start(command, folder, command=COMMAND)
+        done = running.finish(PATIENCE)
+        again += 1
+        if done.status == 0:
+            break
+        if "is writing" not in done.text:
+            return [f"the same command again failed: {done.text[-2000:]}"]
+        time.sleep(1)
+    wrong = differences(folder, prepared.folder, TARGETS)
+    hidden = [str(path) for path in (folder / RESULTS).rglob(".*")]
+    wrong += [f"{path} is left over" for path in hidden]
+    print(f"snakemake: the same command {again} times after the kill", file=sys.stderr)
+    return [*wrong, *processes_left(first), *processes_left(running)]
