@@ -170,6 +170,8 @@ def test_a_bomb_is_refused(tmp_path, monkeypatch, name, filling):
         read_structures(tmp_path / name)
     assert len(str(error.value)) < 600
     assert "\n" not in str(error.value)
+    if "json" in name or filling == b"\n":  # the others have a line that is too long before that
+        assert "unpacks to more than 1 MiB" in str(error.value)
 
 
 BOMB = """
