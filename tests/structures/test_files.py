@@ -171,7 +171,7 @@ def test_a_bomb_is_refused(tmp_path, monkeypatch, name, filling):
     assert len(str(error.value)) < 600
     assert "\n" not in str(error.value)
     if "json" in name or filling == b"\n":  # the others have a line that is too long before that
-        assert "unpacks to more than 1 MiB" in str(error.value)
+        assert "unpacks to more than" in str(error.value)
 
 
 BOMB = """
