@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import stat
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import save_file
 
 from symmcd.errors import InputError
-from symmcd.storage import atomic_path, read_arrays, write_arrays, write_tensors
+from symmcd.storage import atomic_path, read_arrays, read_tensors, write_arrays, write_tensors
 
 
 @pytest.fixture
@@ -68,3 +73,29 @@ def test_what_is_something_else_is_not_to_be_deleted(tmp_path, name):
     with pytest.raises(InputError) as error:
         read_arrays(path)
     assert str(error.value).endswith(f"; give {beside}")
+
+
+@given(place=st.integers(0, 10**6), bit=st.integers(0, 7))
+@settings(max_examples=200, deadline=None)
+def test_no_changed_bit_of_weights_is_believed(place, bit):
+    tensors = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.array(5), "c": np.zeros((0, 3))}
+    metadata = {"format": "x", "state": '{"step": 12}'}
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "a.safetensors"
+        write_tensors(path, tensors, metadata)
+        content = bytearray(path.read_bytes())
+        content[place % len(content)] ^= 1 << bit
+        path.write_bytes(content)
+        try:
+            found, text = read_tensors(path)
+        except InputError as error:
+            assert str(error).startswith(f"{path}: ")  # noqa: PT017
+            return
+        assert {k: v.tobytes() for k, v in found.items()} == {k: v.tobytes() for k, v in tensors.items()}
+        assert metadata.items() <= text.items()  # or the name of the checksum has changed, and nothing else
+
+
+def test_weights_without_a_checksum_are_read(tmp_path):
+    save_file({"a": np.ones(3)}, tmp_path / "a.safetensors", metadata={"format": "x"})
+    arrays, text = read_tensors(tmp_path / "a.safetensors")
+    assert (arrays["a"].tolist(), text) == ([1, 1, 1], {"format": "x"})

@@ -177,6 +177,20 @@ def test_a_folder_of_the_dead_goes(tmp_path, dead):
     assert not left.exists()
 
 
+def test_a_folder_of_before_is_put_back(tmp_path):
+    """Killed between the two renames: the next writer finds it, and loses nothing if it fails too."""
+    old = tmp_path / ".cif.old"
+    old.mkdir()
+    (old / "a.cif").touch()
+    with pytest.raises(ZeroDivisionError), atomic_folder(tmp_path / "cif"):
+        raise ZeroDivisionError
+    assert [p.name for p in (tmp_path / "cif").iterdir()] == ["a.cif"]
+    with atomic_folder(tmp_path / "cif") as building:
+        (building / "b.cif").touch()
+    assert [p.name for p in (tmp_path / "cif").iterdir()] == ["b.cif"]
+    assert [p.name for p in tmp_path.iterdir()] == ["cif"]
+
+
 def test_what_a_killed_writer_leaves_the_next_one_removes(tmp_path):
     script = "import sys, time; from pathlib import Path; from symmcd.writing import atomic_path\n"
     script += "with atomic_path(Path(sys.argv[1])) as t:\n t.write_text('half'); print(t, flush=True); time.sleep(60)"

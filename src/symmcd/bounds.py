@@ -46,7 +46,7 @@ class Bound:
             return self.words
         low = "" if self.least is None else f"at least {self.least:g}"
         low = low if self.above is None else f"above {self.above:g}"
-        high = "" if self.most == LARGEST else f"at most {shown(self.most)}"
+        high = "" if self.most == LARGEST else f"at most {int(self.most) if self.most == int(self.most) else self.most}"
         high = high if self.below is None else f"below {self.below:g}"
         return ", ".join(filter(None, (low, high))) or "a finite number"
 

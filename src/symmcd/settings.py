@@ -132,7 +132,8 @@ class ReduceSettings(Settings):
     symprec: Symprec = 0.1  # Å, tolerance of the symmetry search (paper, section 5)
     max_orbits: Count = 20  # MP-20 has at most 20; larger crystals are listed as rejects
     max_atoms: Count = 400  # atoms of the conventional cell
-    max_rejected_share: Share = 0.02  # a larger share stops the run
+    max_rejected_share: Share = 0.02  # more stop the run; 3 never do, if at most a quarter of the rows; 0 = none may
+    seconds: Seconds = 30.0  # wall-clock limit a crystal, then the reject `timed_out`
 
 
 @dataclass(frozen=True)
@@ -236,6 +237,7 @@ class ScoreSettings(Settings):
     composition_cutoff: NotNegative = 10.0  # coverage: distance of standardised Magpie fingerprints
     prototype_sample: Number = 500  # random crystals whose prototype is looked up, a quarter of a second each; 0 = none
     fingerprint_seconds: Seconds = 30.0  # wall-clock limit a crystal, then the outcome `timed_out`, a miss
+    crystal_seconds: Seconds = 60.0  # of `evaluate`: the same for its row, beside `smact_seconds`; then `timed_out`
 
 
 @dataclass(frozen=True)
@@ -372,6 +374,28 @@ def read_section(name: str, values: Mapping[str, Any] | str) -> Any:
             advice = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(sorted(known))}"
             raise InputError(f"{prefix}{key} is not a setting{advice}")
     return section(**{key: checked(f"{prefix}{key}", value, known[key], texts=True) for key, value in values.items()})
+
+
+def path_of(place: str) -> Path:
+    """The file or folder that a setting names, with ``~`` and ``$VARIABLES`` expanded."""
+    return Path(os.path.expandvars(place)).expanduser()
+
+
+def other_source(path: Path, source: str) -> str:
+    """The source that a source.json of `symmcd download` names, where that is not `source`; else empty.
+
+    A file that is not there or is no such file names none.
+    """
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    before = about.get("source") if isinstance(about, Mapping) else None
+    if not isinstance(before, str) or before == source:
+        return ""
+    names = {"mp20", "prototypes"}
+    same = not names & {before, source} and path_of(before).resolve() == path_of(source).resolve()
+    return "" if same else before
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

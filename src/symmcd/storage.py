@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -27,6 +29,9 @@ __all__ = [
     "write_tensors",
     "write_units",
 ]
+
+
+CHECKSUM = "crc32"  # key in the metadata of a safetensors file
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
@@ -101,7 +106,7 @@ def read_units(path: Path) -> AsymmetricUnits:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
-    """Write named arrays and text metadata as a safetensors file.
+    """Write named arrays and text metadata as a safetensors file, with a checksum, which the format has not.
 
     Raises:
         InputError: it cannot be written.
@@ -109,9 +114,12 @@ def write_tensors(path: Path, tensors: Mapping[str, np.ndarray], metadata: Mappi
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
+    arrays = {name: np.ascontiguousarray(values) for name, values in tensors.items()}
+    text = {name: value for name, value in metadata.items() if name != CHECKSUM}
+    text[CHECKSUM] = _checksum(arrays, text)
     with atomic_path(path) as temporary:
         try:
-            save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, temporary, metadata=dict(metadata))
+            save_file(arrays, temporary, metadata=text)
         except SafetensorError as error:  # no OSError, but its text tells the number of one
             if (number := re.search(r"\(os error (\d+)\)", str(error))) is None:
                 raise
@@ -122,7 +130,7 @@ def read_tensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Arrays and metadata of a safetensors file; nothing is unpickled.
 
     Raises:
-        InputError: the file is missing, truncated or not a safetensors file.
+        InputError: the file is missing, truncated or not a safetensors file, or its content is not what was written.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -130,9 +138,24 @@ def read_tensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         raise InputError(f"{path}: no such file")
     try:
         with safe_open(path, framework="numpy") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            text = dict(file.metadata() or {})
     except (SafetensorError, MemoryError, *DAMAGED) as error:
         raise InputError(f"{path}: not a readable safetensors file, or cut short ({_line(error)})") from None
+    expected = text.pop(CHECKSUM, None)  # files of earlier versions have none
+    if expected is not None and _checksum(arrays, text) != expected:
+        raise InputError(f"{path}: damaged, its checksum does not fit; delete it and make or fetch it again")
+    return arrays, text
+
+
+def _checksum(arrays: Mapping[str, np.ndarray], text: Mapping[str, str]) -> str:
+    """CRC-32 of names, types, shapes and bytes; a second for a gigabyte."""
+    found = zlib.crc32(json.dumps(dict(text), sort_keys=True).encode())
+    for name in sorted(arrays):
+        values = np.ascontiguousarray(arrays[name])
+        found = zlib.crc32(f"{name} {values.dtype.str} {values.shape}".encode(), found)
+        found = zlib.crc32(values.reshape(-1).view(np.uint8).data, found)
+    return f"{found:08x}"
 
 
 def _line(error: BaseException) -> str:

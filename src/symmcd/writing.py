@@ -114,27 +114,40 @@ def atomic_path(path: Path) -> Iterator[Path]:
 def atomic_folder(path: Path) -> Iterator[Path]:
     """An empty folder beside `path`, which takes its place when the block ends well and is removed when it does not.
 
+    Of what stood there before, all is there or nothing, whenever a kill comes.
+
     Raises:
         InputError: the disk is full, or nothing can be written here.
     """
     path = Path(path)
-    building = temporary_name(path)
+    building, old = temporary_name(path), path.with_name(f".{path.name}.old")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _put_back(old, path)
         remove_abandoned(path)
+        delete(old)
         delete(building)
         building.mkdir()
         yield building
         if path.exists():
-            shutil.rmtree(path)
+            path.rename(old)
         building.rename(path)
         flush_to_disk(path.parent)
+        delete(old)
     except Exception as error:
         if (cause := failed_write(error, building)) is not None:
             raise cannot_write(path, cause) from error
         raise
     finally:
+        with contextlib.suppress(OSError):
+            _put_back(old, path)
         shutil.rmtree(building, ignore_errors=True)
+
+
+def _put_back(old: Path, path: Path) -> None:
+    """Undo the first of the two renames where a writer was killed before the second."""
+    if old.is_dir() and not path.exists():
+        old.rename(path)
 
 
 def flush_to_disk(path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -18,9 +17,9 @@ from pymatgen.core import Lattice, Structure
 from symmcd import InputError, reduce, replicate
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.metrics.coordination import FingerprintError
+from symmcd.metrics.fingerprint_cache import Cache
 from symmcd.metrics.fingerprints import (
     TOLERANCE,
-    Cache,
     Fingerprints,
     Sites,
     fingerprint_set,
@@ -30,8 +29,8 @@ from symmcd.metrics.fingerprints import (
     structure_fingerprint,
 )
 from symmcd.metrics.magpie import Scale, composition_fingerprints, element_counts
-from symmcd.metrics.workers import Outcome, work
 from symmcd.storage import write_arrays
+from symmcd.workers import Outcome
 from tests.crystallography.prototypes import prototype
 from tests.metrics.mp20 import mp20_units
 
@@ -222,17 +221,6 @@ def test_a_cell_of_500_atoms() -> None:
     sites = sites_of_structure(big)
     assert len(sites.representative) == 500
     assert np.isfinite(structure_fingerprint(sites)).all()
-
-
-def test_stuck_and_crashing_items_are_killed_and_the_rest_finished() -> None:
-    items = [0.0, "crash", 0.0, 60.0, "raise", 0.0]
-    started = time.monotonic()
-    outcomes = dict(work("tests.metrics.slow_work:behave", items, workers=2, seconds=1.5))
-    assert time.monotonic() - started < 30
-    status = [outcomes[i].status for i in range(6)]
-    assert status == ["ok", "crashed", "ok", "timed_out", "ZeroDivisionError", "ok"]
-    assert outcomes[0].value == 0.0
-    assert "division" in outcomes[4].detail
 
 
 def test_a_time_limit_is_a_miss_that_is_not_remembered(tmp_path: Path) -> None:

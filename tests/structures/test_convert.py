@@ -24,6 +24,9 @@ def decorated(structure: Structure, random: np.random.Generator) -> Structure:
     species = []
     for site in structure:
         symbol = site.specie.symbol
+        if symbol == "H":
+            species.append([Element("H"), Element("D"), Element("T"), Species("D", 1)][random.integers(4)])
+            continue
         choices = [
             Element(symbol),
             Species(symbol, int(random.integers(-4, 5))),

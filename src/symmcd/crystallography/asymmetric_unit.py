@@ -254,8 +254,13 @@ class AsymmetricUnits:
 
 def numbered_labels(number: int) -> list[str]:
     """``00000`` … : crystals are named by a zero-padded number that stays the same through every stage."""
-    width = max(5, len(str(number - 1)))
-    return [f"{i:0{width}d}" for i in range(number)]
+    return labels_of(np.arange(number), number - 1)
+
+
+def labels_of(numbers: np.ndarray, largest: int) -> list[str]:
+    """Names of the crystals of these numbers, where `largest` is the largest of the run."""
+    width = max(5, len(str(largest)))
+    return [f"{i:0{width}d}" for i in numbers.tolist()]
 
 
 def _array(name: str, values: Any) -> np.ndarray:

@@ -96,7 +96,7 @@ def wyckoff_table() -> WyckoffTable:
         start=np.searchsorted(number, np.arange(1, 232)),
         space_group=number,
         letter=np.array([row["letter"] for row in rows]),
-        multiplicity=np.array([int(row["multiplicity"]) for row in rows]),
+        multiplicity=multiplicities(),
         degrees_of_freedom=np.linalg.matrix_rank(generator[:, :, :3]),
         generator=generator,
         site_symmetry=codes(elements),
@@ -110,6 +110,15 @@ def wyckoff_table() -> WyckoffTable:
     for name in table.__dataclass_fields__:
         getattr(table, name).setflags(write=False)
     return table
+
+
+@functools.cache
+def multiplicities() -> np.ndarray:
+    """(P,) atoms of an orbit in the conventional cell, without the rest of the table, which takes longer to make."""
+    text = (resources.files("symmcd.crystallography") / "tables/wyckoff.csv").read_text(encoding="ascii")
+    found = np.array([int(line.split(",", 3)[2]) for line in text.splitlines()[1:]])
+    found.setflags(write=False)
+    return found
 
 
 def _indices(texts: list[str], offset: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,6 @@ import json
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,13 @@ from torch import Tensor, nn
 
 from symmcd import __version__
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.diffusion.abilities import FORMAT, weights_path  # noqa: F401  (as it is looked for here)
 from symmcd.diffusion.data_statistics import AXES, CLASSES, ELEMENTS, DataStatistics
 from symmcd.errors import InputError
 from symmcd.provenance import git_commit
 from symmcd.settings import ModelSettings, read_section
 from symmcd.storage import read_tensors, write_tensors
 
-FORMAT = "symmcd denoiser 1"
 PART_FORMAT = "symmcd part 1"
 
 
@@ -166,24 +165,6 @@ def read_part(path: Path, fingerprint: str) -> tuple[dict[str, Tensor], dict[str
     if text.get("format") != PART_FORMAT or text.get("fingerprint") != fingerprint:
         return None
     return {name: torch.from_numpy(value) for name, value in arrays.items()}, _metadata(path, text, "done")
-
-
-def weights_path(name: str) -> Path:
-    """File of the weights called `name`: shipped with the package, or itself a path of a ``.safetensors``.
-
-    Raises:
-        InputError: no such weights.
-    """
-    if name.endswith(".safetensors"):
-        return Path(name)
-    shipped = Path(str(resources.files("symmcd"))) / "weights" / f"{name}.safetensors"
-    if not shipped.is_file():
-        raise InputError(
-            f"no weights named {name!r} come with this version. Train some (`symmcd train`, or the whole chain with "
-            "`make quickstart`) and give their file: --checkpoint results/training/seed0/denoiser.safetensors, "
-            "in Python load_pretrained('…/denoiser.safetensors')"
-        )
-    return shipped
 
 
 def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -19,7 +19,7 @@ from symmcd.stability.batched_potential import BatchedPotential, Point, Request,
 from symmcd.stability.constrained import SymmetricRelaxation
 from symmcd.stability.neighbours import NeighbourList
 from symmcd.stability.outcome import Relaxation, State, ran_away, unusable, with_end, with_start
-from symmcd.stability.potential import UnusableCrystalError, primitive_cell
+from symmcd.stability.potential import FLAT, UnusableCrystalError, primitive_cell
 from symmcd.stability.symmetric_cell import primitive_atoms
 from symmcd.stability.unconstrained import FireRelaxation
 from symmcd.structures.convert import without_decoration
@@ -275,7 +275,7 @@ def _ready(index: int, crystal: Structure | AsymmetricUnit, result: Relaxation, 
         lattice, positions = crystal.lattice.matrix, crystal.frac_coords
     if not (np.isfinite(lattice).all() and np.isfinite(positions).all()):
         raise UnusableCrystalError("not_finite")
-    if np.linalg.det(lattice) == 0:
+    if abs(np.linalg.det(lattice)) < FLAT:
         raise UnusableCrystalError("flat_cell")
     relaxation: InProgress
     if isinstance(crystal, AsymmetricUnit):

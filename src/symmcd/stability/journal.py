@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import sys
@@ -42,12 +41,11 @@ class Journal:
         try:
             before = self.path.read_bytes() if self.path.exists() else b""
             kept = self._read(before, head)
-            self._file = self.path.open("r+b" if before else "wb")
+            self._file = self.path.open("r+b" if before else "wb", buffering=0)
             self._file.truncate(kept)
             self._file.seek(kept)
             if not kept:
-                self._file.write(head)
-                self._file.flush()
+                self._write(head)
         except OSError as error:
             raise cannot_write(self.path, error) from None
 
@@ -69,7 +67,8 @@ class Journal:
                 f"{self.path}: damaged in line {results.index(None) + 2}; delete that line and those after it to go on "
                 "from the results before it, or the file to start this stage over"
             )
-        if len(results) < len(lines) - 1 and lines[-1].endswith(b"\n"):
+        unfinished = not lines[-1].endswith(b"\n")  # a kill in the middle of a line is nothing to talk about
+        if len(results) < len(lines) - 1 - unfinished:
             print(f"{self.path}: damaged after {len(results)} results; the rest is computed again", flush=True)
         self.done = [result for result in results if result is not None]
         if self.done:
@@ -83,17 +82,21 @@ class Journal:
             InputError: the disk is full; what is finished so far stays.
         """
         try:
-            self._file.write(b"".join(_sealed(json.dumps(result)) for result in results))
-            self._file.flush()
+            self._write(b"".join(_sealed(json.dumps(result)) for result in results))
             os.fsync(self._file.fileno())
         except OSError as error:
             raise cannot_write(self.path, error, f"it goes on from {len(self.done)} results") from None
         self.done.extend(dict(result) for result in results)
 
+    def _write(self, content: bytes) -> None:
+        """All of it; without a buffer, which would still hold what found no room and write it at the end."""
+        left = memoryview(content)
+        while left:
+            left = left[self._file.write(left) :]
+
     def close(self) -> None:
         """Let another process go on from here."""
-        with contextlib.suppress(OSError):  # of a full disk, which `append` has told of
-            self._file.close()
+        self._file.close()
         self._lock.release()
 
     def remove(self) -> None:

@@ -19,6 +19,7 @@ VERSION = "0.3.0"
 # MPtrj, its training set, has 89 elements (Deng et al. 2023): the first 94 without Po, At, Rn, Fr and Ra, whose
 # embeddings were never trained although the network gives a number for them.
 KNOWN_ELEMENTS = frozenset(range(1, 95)) - {84, 85, 86, 87, 88}
+FLAT = 1e-3  # Å³, a cell below it has no three directions to compute with
 ATOM_CUTOFF = 6.0  # Å, neighbours in CHGNet's atom graph
 ANGLE_CUTOFF = 3.0  # Å, bonds that make angles
 # Forces with their graph cost about 0.1 MB an angle (measured: 62,250 angles, 6.2 GB), so this is about 3 GB.
@@ -78,7 +79,7 @@ def check_crystal(structure: Structure) -> None:
         raise UnusableCrystalError("not_finite")
     lattice = structure.lattice.matrix
     volume = abs(np.linalg.det(lattice))
-    if volume < 1e-3:
+    if volume < FLAT:
         raise UnusableCrystalError("flat_cell")
     unknown = {site.specie.symbol for site in structure if site.specie.Z not in KNOWN_ELEMENTS}
     if unknown:

@@ -49,6 +49,11 @@ def elemental_energies() -> dict[str, ReferenceEntry]:
         }
 
 
+def is_formula(text: str) -> bool:
+    """Whether a text is a formula of elements."""
+    return _valid_formula(text)
+
+
 def table_entries(path: Path) -> list[ReferenceEntry]:
     """Formation energies of a csv(.gz) with columns formula, formation_energy_per_atom and, if there, material_id.
 
@@ -187,6 +192,8 @@ def write_entries(
 ) -> None:
     """Write the energies of one hull; crystals that have none stand at the end, with their status.
 
+    Each row has the number of ``rows``, so that a file that lost some is noticed.
+
     Args:
         path: csv.
         hull: name of the hull, repeated in every table that is made with it.
@@ -194,12 +201,14 @@ def write_entries(
         failed: ``id, formula, origin, status`` of reference crystals without energy.
     """
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n", restval="")
+        writer = csv.DictWriter(file, (*COLUMNS, "rows"), lineterminator="\n", restval="")
         writer.writeheader()
+        entries = list(entries)
+        total = len(entries) + len(failed)
         for entry in entries:
-            writer.writerow({"hull": hull, "status": "ok", **vars(entry)})
+            writer.writerow({"hull": hull, "status": "ok", **vars(entry), "rows": total})
         for row in failed:
-            writer.writerow({"hull": hull, "kind": "energy", **row})
+            writer.writerow({"hull": hull, "kind": "energy", **row, "rows": total})
 
 
 def read_entries(path: Path) -> dict[str, list[ReferenceEntry]]:

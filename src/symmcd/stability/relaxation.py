@@ -17,7 +17,7 @@ from pymatgen.core import Structure
 
 from symmcd.errors import SymmcdError
 from symmcd.stability.outcome import Relaxation, State, ran_away, unusable, with_end, with_start
-from symmcd.stability.potential import UnusableCrystalError, check_crystal, is_finite, primitive_cell
+from symmcd.stability.potential import FLAT, UnusableCrystalError, check_crystal, is_finite, primitive_cell
 from symmcd.structures.convert import without_decoration
 from symmcd.structures.crystal import StructureError
 
@@ -82,7 +82,7 @@ def relax(
         return unusable(structure, error)
     if not is_finite(structure):
         return Relaxation("failed:not_finite", structure.composition.reduced_formula, len(structure))
-    if structure.volume == 0:
+    if structure.volume < FLAT:
         return Relaxation("failed:flat_cell", structure.composition.reduced_formula, len(structure))
     primitive = primitive_cell(structure)
     result = Relaxation("", primitive.composition.reduced_formula, len(primitive))

@@ -25,11 +25,11 @@ from symmcd.stability.batch_relaxation import BATCH_ROWS, BATCH_SIZE, Limits, re
 from symmcd.stability.batched_potential import BatchedPotential
 from symmcd.stability.journal import Journal, Progress
 from symmcd.stability.outcome import COLUMNS, Relaxation
-from symmcd.stability.potential import load_chgnet
+from symmcd.stability.potential import FLAT, load_chgnet
 from symmcd.stability.relaxation import relax_each
 from symmcd.storage import atomic_path
+from symmcd.structures.frames import read_generated, space_group_of
 from symmcd.structures.names import ase_info
-from symmcd.structures.write import read_extxyz
 
 
 def run(
@@ -38,16 +38,19 @@ def run(
     """Relax this shard's part of `settings.number` crystals drawn with `seed`; write their table and structures.
 
     Every finished crystal goes to ``TABLE.partial`` at once, from where a killed run goes on.  The table has a row for
-    each crystal drawn; `relaxed` has those with a relaxed structure, in their primitive cells.  With several
+    each crystal drawn, with the number drawn for all shards as ``drawn``, so that a lost row is noticed; `relaxed` has
+    those with a relaxed structure, in their primitive cells.  With several
     `settings.draws`, the column ``draw`` says in which one a crystal is, from 1; shards cut across draws.
 
     Raises:
         InputError: unreadable crystals, too few for the draws, a space group that is none or is needed and missing, or
             an output that cannot be written.
     """
-    frames = read_extxyz(crystals)
+    frames = read_generated(crystals)
     draw_of = draw(len(frames), settings.number, settings.draws, seed)
     chosen = sorted(draw_of)[shard::shards]
+    needed = " (or set relax.method = unconstrained)" if settings.method == "symmetry" else ""
+    group = {index: space_group_of(crystals, frames[index], needed=needed) for index in chosen}
     several = settings.draws > 1
     how = dataclasses.asdict(settings)
     if not several:
@@ -62,7 +65,6 @@ def run(
     journal = Journal(table, work)
     finished = {result["id"] for result in journal.done}
     left = [index for index in chosen if frames[index].info["id"] not in finished]
-    group = {i: _space_group(crystals, frames[i], needed=settings.method == "symmetry") for i in left}
     with Progress(len(chosen), len(finished), "crystals") as progress:
         for index, result in _relaxed(crystals, [frames[i] for i in left], settings, choose_device(device).type):
             name = frames[left[index]].info["id"]
@@ -72,7 +74,8 @@ def run(
     if several:
         number = {str(frames[index].info["id"]): draw_of[index] for index in chosen}
         results = [{**result, "draw": number[result["id"]]} for result in results]
-    _write_table(table, results, ("draw",) if several else ())
+    results = [{**result, "drawn": len(draw_of)} for result in results]
+    _write_table(table, results, ("drawn", "draw") if several else ("drawn",))
     _write_structures(relaxed, results)
     journal.remove()
     statuses = ", ".join(f"{status} {count}" for status, count in Counter(r["status"] for r in results).most_common())
@@ -132,28 +135,13 @@ def draw(total: int, number: int, draws: int, seed: int) -> dict[int, int]:
     return found
 
 
-def _space_group(source: Path, frame: Atoms, *, needed: bool) -> int | None:
-    """Space group that a frame was made in; None where it does not say, for the group is only passed on.
-
-    Raises:
-        InputError: it is no number from 1 to 230, or is missing where it is needed.
-    """
-    given = frame.info.get("space_group")
-    if given is None and not needed:
-        return None
-    if isinstance(given, int | np.integer) and 1 <= given <= 230:
-        return int(given)
-    is_there = "no space_group" if given is None else f"space_group={given!r}"
-    raise InputError(
-        f"{source}: frame {frame.info['id']} has {is_there}; expected a number from 1 to 230"
-        + (" (or set relax.method = unconstrained)" if needed else ", or nothing")
-    )
-
-
 def _structure(frame: Atoms) -> Structure:
-    flat = frame.cell.volume == 0  # then there are no fractional positions; `relax` says what is wrong
-    positions = frame.positions if flat else frame.get_scaled_positions()
-    return Structure(frame.cell.array, frame.numbers.tolist(), positions)
+    return Structure(frame.cell.array, frame.numbers.tolist(), _fractional(frame))
+
+
+def _fractional(frame: Atoms) -> np.ndarray:
+    """Fractional positions (N, 3); a flat cell has none, and `relax` says that it is flat."""
+    return frame.positions if frame.cell.volume < FLAT else frame.get_scaled_positions()
 
 
 def _unit(source: Path, frame: Atoms) -> AsymmetricUnit:
@@ -174,6 +162,9 @@ def _unit(source: Path, frame: Atoms) -> AsymmetricUnit:
     letters = tuple(str(letter) for letter in frame.arrays["wyckoff"][first])
     number, cell, elements = int(frame.info["space_group"]), frame.cell.array, frame.numbers[first]
     try:
+        for name, of_atoms in (("wyckoff", frame.arrays["wyckoff"]), ("species", frame.numbers)):
+            if (of_atoms != of_atoms[first][orbit]).any():
+                raise InputError(f"atoms of one orbit differ in the column {name}")
         if not (np.isfinite(cell).all() and np.isfinite(frame.positions).all() and frame.cell.volume > 0):
             for letter in letters:
                 wyckoff_table().row(number, letter)

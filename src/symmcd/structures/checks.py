@@ -45,6 +45,13 @@ def check_crystal(crystal: RawCrystal, names: Sequence[str] | None = None) -> No
     check_ordered(crystal, names)
 
 
+def is_sound(lattice: np.ndarray, position: np.ndarray) -> bool:
+    """Whether cell and positions are numbers, and the cell has a volume; atoms may stand anywhere in it."""
+    return bool(
+        np.isfinite(lattice).all() and np.isfinite(position).all() and FLAT <= abs(np.linalg.det(lattice)) < np.inf
+    )
+
+
 def check_arrays(lattice: np.ndarray, position: np.ndarray, element: np.ndarray) -> None:
     """Refuse arrays that compiled code must not see; atoms may be anything and stand anywhere.
 
