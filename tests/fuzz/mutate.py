@@ -147,10 +147,11 @@ def arrays_of(random: Random, arrays: dict[str, np.ndarray]) -> bytes:
                     arrays[name] = (
                         value.astype(random.choice(("f8", "i8", "i1", "u1", "bool", "U5", "S3", "c16")))
                         if value.dtype.kind in "iuf"
-                        else np.arange(len(value))
+                        else np.arange(value.size)
                     )
             case 4:
-                shapes = (value.ravel(), value[None], value[..., None], value[:-1], value[:0], value.T, np.array(0))
+                flat = value.ravel()
+                shapes = (flat, flat[:-1], flat[:0], value[None], value[..., None], value.T, np.array(0))
                 arrays[name] = random.choice(shapes)
             case 5 if value.ndim:
                 arrays[name] = np.concatenate([value, value])

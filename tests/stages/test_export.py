@@ -73,7 +73,7 @@ def test_too_few_for_genbench_is_an_error(few: Path, tmp_path: Path) -> None:
 def hostile(number: int) -> AsymmetricUnits:
     """Crystals whose ids would leave their folder, or fall together."""
     unit = reduce(prototype("NaCl"))
-    labels = [("../../victim/evil", "../../victim/evil?", "a/b", "a_b", "..", "x\ny", 'q"', "")[i % 8] + "." * (i // 8)
+    labels = [("../../victim/evil", "../../victim/evil:", "a/b", "a_b", "..", "x\ny", 'q"', "")[i % 8] + "?" * (i // 8)
               for i in range(number)]  # fmt: skip
     return AsymmetricUnits.from_units([unit] * number, labels)
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from tests.structures.test_cif import assert_same
 
 from symmcd.errors import InputError
-from symmcd.structures.cif import RawCrystal, StructureError
 from symmcd.structures.convert import from_atoms
+from symmcd.structures.crystal import RawCrystal, StructureError
 from symmcd.structures.extxyz import atoms_of_frame, frames, key_values
 from symmcd.structures.read import read_structures
 from symmcd.structures.write import read_extxyz

@@ -13,8 +13,8 @@ from tests.structures.test_cif import assert_same
 from tests.structures.test_read import SALT
 
 from symmcd.errors import InputError
-from symmcd.structures.cif import RawCrystal, StructureError
 from symmcd.structures.convert import from_structure, to_structure
+from symmcd.structures.crystal import RawCrystal, StructureError
 from symmcd.structures.read import read_structures
 
 GOOD = to_structure(SALT).as_dict()

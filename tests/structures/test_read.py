@@ -18,8 +18,8 @@ from tests.structures.test_cif import assert_same, rock_salt
 
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.errors import InputError
-from symmcd.structures.cif import RawCrystal, StructureError
 from symmcd.structures.convert import from_structure, to_structure
+from symmcd.structures.crystal import RawCrystal, StructureError
 from symmcd.structures.read import read_rows, read_structures
 from symmcd.structures.write import p1_cif, write_cifs, write_extxyz
 

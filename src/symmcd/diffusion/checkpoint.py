@@ -110,7 +110,7 @@ def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> Checkpoin
     except InputError as error:
         raise InputError(
             f"{path}: weights of another version of symmcd (commit "
-            f"{metadata.get('commit')}), which has settings that this one has not: {error}"
+            f"{metadata.get('commit')}), which has settings that this one has not: {str(error)[:300]}"
         ) from None
     tensors = {name: torch.from_numpy(value).to(device) for name, value in arrays.items()}
     kept = under("statistics/", tensors)

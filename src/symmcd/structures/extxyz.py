@@ -15,10 +15,9 @@ import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers
 
-from symmcd.structures.cif import RawCrystal, StructureError
+from symmcd.structures.checks import FLAT
+from symmcd.structures.crystal import RawCrystal, StructureError
 from symmcd.structures.files import shown
-
-FLAT = 1e-3  # Å³: a cell of less has no fractional coordinates
 
 _TOKEN = re.compile(  # possessive, so that a line of any length is read in one go and without memory
     r"""(?P<blank>\s++) | (?P<equals>=)

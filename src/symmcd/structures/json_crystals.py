@@ -16,7 +16,7 @@ import gemmi
 import numpy as np
 
 from symmcd.errors import InputError
-from symmcd.structures.cif import RawCrystal, StructureError
+from symmcd.structures.crystal import RawCrystal, StructureError
 from symmcd.structures.extxyz import element_number
 from symmcd.structures.files import JSON, TooLargeError, open_text, shown
 

@@ -20,7 +20,7 @@ from symmcd.crystallography.space_group import symbol, triplets
 from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.errors import InputError
 from symmcd.storage import atomic_path, write_units
-from symmcd.structures.cif import RawCrystal, StructureError
+from symmcd.structures.crystal import RawCrystal, StructureError
 from symmcd.structures.extxyz import atoms_of_frame, frames
 from symmcd.structures.files import bounded_lines, shown
 from symmcd.structures.names import (
