@@ -3,6 +3,7 @@
 # make check        format, lint, types, workflow
 # make test-slurm   the chain through a SLURM that is installed for it (Debian, root)
 # make test-faults  kills, full disks, damaged files, two writers (a quarter of an hour; ARGS="--seed 1")
+# make test-fuzz    every reader on 20,000 damaged files (FUZZ_INPUTS, FUZZ_SEED), in minutes
 # make lock         pin what is installed in .venv
 # make config       write config/config.yaml and its schema from src/symmcd/settings.py
 # make clean        remove what the above made, but no results of yours
@@ -14,7 +15,7 @@ VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
 READY := $(VENV)/installed
 
-.PHONY: quickstart test check test-slurm test-faults lock config clean install
+.PHONY: quickstart test check test-slurm test-faults test-fuzz lock config clean install
 .DEFAULT_GOAL := quickstart
 
 install: $(READY)
@@ -48,6 +49,11 @@ test-slurm: $(READY)
 
 test-faults: $(READY)
 	@PATH="$(BIN):$$PATH" $(BIN)/python -m tests.faults $(ARGS)
+
+FUZZ_INPUTS ?= 20000
+FUZZ_SEED ?= 1
+test-fuzz: $(READY)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.run --inputs $(FUZZ_INPUTS) --seed $(FUZZ_SEED) --workers $(CORES)
 
 # A CPU build of torch calls itself 2.13.0+cpu; the pin without that takes whichever build the machine's index has.
 lock: $(READY)

@@ -55,7 +55,7 @@ def test_defaults_survive_json(name):
         ("run", {"results": "-v"}, "results = '-v': letters, digits and"),
         ("run", {"results": ""}, "results = '': letters, digits and"),
         ("run", {"seed": -1}, "seed = -1: at least 0"),
-        ("sampling", {"space_groups": [225, 231]}, "sampling.space_groups: 231: space groups are 1 to 230"),
+        ("sampling", {"space_groups": [225, 231]}, "sampling.space_groups[1] = 231: space groups are 1 to 230"),
         ("score", {"distribution_sample": -5}, "score.distribution_sample = -5: at least 0"),
         ("score", {"fingerprint_seconds": 0}, "score.fingerprint_seconds = 0.0: above 0"),
         ("score", {"symprec": -0.1}, "score.symprec = -0.1: above 0"),

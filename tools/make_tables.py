@@ -14,6 +14,7 @@ import itertools
 from fractions import Fraction
 from pathlib import Path
 
+import gemmi
 from pyxtal.symmetry import Group
 
 TABLES = Path(__file__).parent.parent / "src/symmcd/crystallography/tables"
@@ -82,7 +83,7 @@ def main() -> None:
         operations = [compose(op, parse("x,y,z")) for op in operations]
         assert operations[0] == parse("x,y,z")
         assert len(set(operations)) == len(operations)
-        groups.append([number, group.symbol, group.symbol[0], ";".join(map(text, operations))])
+        groups.append([number, with_screws(number, group.symbol), group.symbol[0], ";".join(map(text, operations))])
         for position in reversed(list(group)):  # 'a' first, general position last
             generator = compose(parse(position.ops[0].as_xyz_str()), parse("x,y,z"))
             assert compose(generator, generator) == generator, (number, position.letter, text(generator))
@@ -103,6 +104,17 @@ def main() -> None:
             )
     write("space_groups.csv", ["number", "symbol", "lattice_letter", "operations"], groups)
     write("wyckoff.csv", ["space_group", "letter", "multiplicity", "generator", "operations", "images"], positions)
+
+
+def with_screws(number: int, symbol: str) -> str:
+    """``P6_3/mmc`` of ``P63/mmc``: without the blanks of gemmi's symbol, P 3 1 2 and P 31 2 look the same."""
+    done, left = "", symbol
+    for word in gemmi.find_spacegroup_by_number(number).hm.split():
+        axis = word.split("/")[0]
+        if axis.isdigit() and len(axis) == 2:
+            before, left = left.split(axis, 1)
+            done += f"{before}{axis[0]}_{axis[1]}"
+    return done + left
 
 
 def subspace(member: Operation) -> object:

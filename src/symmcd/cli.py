@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import functools
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 from symmcd import endings
+from symmcd.bounds import Bound, checked, parted
 from symmcd.errors import InputError
+from symmcd.output_folder import RESULTS, check_output_folder
 from symmcd.provenance import version
-from symmcd.settings import PREDICTOR_VARIANTS, SECTIONS, read_section
+from symmcd.settings import PREDICTOR_VARIANTS, SECTIONS, Count, Few, Seed, Steps, Temperature, read_section
+from symmcd.threads import let_threads_sleep
 
 EXIT_INPUT = 2  # what the user gave cannot be used; argparse says the same of its own complaints
 
@@ -251,14 +255,48 @@ def _shard(text: str) -> tuple[int, int]:
     return int(index), int(number)
 
 
+def _number(hint: Any) -> Callable[[str], Any]:
+    """Reader of a number with the type and bound of a setting."""
+
+    def read(text: str) -> Any:
+        try:
+            return checked("it", text, hint, texts=True)
+        except InputError:
+            kind, rules = parted(hint)
+            noun = "a whole number" if kind is int else "a number"
+            words = ", ".join(["expected " + noun, *map(str, rules)])
+            raise argparse.ArgumentTypeError(f"{text[:40]!r}: {words}") from None
+
+    return read
+
+
+def _started(run: Callable[[argparse.Namespace], None], a: argparse.Namespace) -> None:
+    """A subcommand, begun before anything that loads torch; an output folder that cannot be used is refused at once.
+
+    Raises:
+        InputError: its output folder cannot be written, or holds results and --overwrite is not given.
+    """
+    if a.command in RESULTS:
+        check_output_folder(a.output, RESULTS[a.command], overwrite=a.overwrite)
+    let_threads_sleep()
+    run(a)
+
+
 SHARED: dict[str, dict[str, Any]] = {
     "--shard": {"type": _shard, "default": (0, 1), "metavar": "I/N", "help": "part I of N, I from 0 (default: 0/1)"},
-    "--seed": {"type": int, "default": 0, "metavar": "S", "help": "random seed (default: 0)"},
+    "--seed": {"type": _number(Seed), "default": 0, "metavar": "S", "help": "random seed (default: 0)"},
     "--device": {
         "choices": ("auto", "cuda", "cpu"),
         "default": "auto",
         "help": "auto (default) takes CUDA where there is one",
     },
+    "--workers": {
+        "type": _number(Annotated[int, Bound(0, 1000)]),
+        "default": 0,
+        "metavar": "N",
+        "help": "processes (default: one a core)",
+    },
+    "--overwrite": {"action": "store_true", "help": "replace results of an earlier run in the output folder"},
 }
 
 
@@ -271,14 +309,19 @@ class _Version(argparse.Action):
 
 
 class _Parser(argparse.ArgumentParser):
-    """Suggests the nearest word in place of all those that there are; subcommands are of this class too."""
+    """Says what is wrong in one line, with the nearest word in place of all those that there are.
+
+    Subcommands are of this class too.
+    """
 
     def error(self, message: str) -> NoReturn:
         found = re.fullmatch(r"(?P<said>.*invalid choice: '(?P<word>.*)') \(choose from (?P<choices>.*)\)", message)
         if found:
             near = difflib.get_close_matches(found["word"], re.findall(r"[\w-]+", found["choices"]), n=1)
             message = f"{found['said']}; did you mean {near[0]!r}?" if near else message
-        super().error(message)
+        if not message.endswith("?"):
+            message += f" (`{self.prog} --help` says how)"
+        self.exit(EXIT_INPUT, f"{self.prog}: {message}\n")
 
 
 class _Commands:
@@ -305,7 +348,7 @@ class _Commands:
             epilog=f"example:\n  symmcd {name} {example}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        parser.set_defaults(run=run)
+        parser.set_defaults(run=functools.partial(_started, run))
         for argument, text in (files or {}).items():
             several = argument.endswith("…")
             parser.add_argument(argument.rstrip("…"), type=Path, help=text, nargs="+" if several else None)
@@ -346,7 +389,7 @@ def _parser() -> argparse.ArgumentParser:
         {"raw": "csv or csv.gz with a column cif", "units": "asymmetric units, npz"},
     )
     command.add_argument("--rejects", type=Path, metavar="CSV", help="rows not kept (default: beside the units)")
-    command.add_argument("--workers", type=int, default=0, metavar="N", help="processes (default: one a core)")
+    command.add_argument("--workers", **SHARED["--workers"])
     command = commands.add(
         "train",
         _train,
@@ -404,7 +447,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--cache", type=Path, metavar="FILE", help="known fingerprints (default: cache.sqlite beside the output)"
     )
-    command.add_argument("--workers", type=int, default=0, metavar="N", help="processes (default: one a core)")
+    command.add_argument("--workers", **SHARED["--workers"])
     command = commands.add(
         "summarise",
         _summarise,
@@ -423,7 +466,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--reference-fingerprints", type=Path, required=True, help="of the test set")
     command.add_argument("--predictor", type=Path, metavar="FILE", help="of `symmcd predictor`; without it no d_E")
     command.add_argument("--output-dir", type=Path, required=True, help="gets per_crystal.csv, summary.csv, tables")
-    command.add_argument("--workers", type=int, default=0, metavar="N", help="processes (default: one a core)")
+    command.add_argument("--workers", **SHARED["--workers"])
     commands.add(
         "relax",
         _relax,
@@ -482,7 +525,7 @@ def _parser() -> argparse.ArgumentParser:
         "--scores", type=Path, nargs="+", default=[], metavar="FILE",
         help="csv files of `symmcd score`: S.U.N. is counted once more of the valid ones",
     )  # fmt: skip
-    command.add_argument("--workers", type=int, default=0, metavar="N", help="processes (default: one a core)")
+    command.add_argument("--workers", **SHARED["--workers"])
     commands.add(
         "candidates",
         _candidates,
@@ -549,10 +592,13 @@ def _parser() -> argparse.ArgumentParser:
         _generate,
         "make crystals from trained weights",
         "--space-group 225 --number 100 --output crystals/",
-        shared=("seed", "device"),
+        shared=("seed", "device", "overwrite"),
     )
-    command.add_argument("--number", type=int, default=10, metavar="N", help="crystals to make (default: 10)")
-    command.add_argument("--space-group", type=int, metavar="G", help="1 to 230 (default: as in the training set)")
+    count: dict[str, Any] = {"type": _number(Count), "metavar": "N"}
+    command.add_argument("--number", **count, default=10, help="crystals to make (default: 10)")
+    command.add_argument(
+        "--space-group", metavar="G", help="1 to 230, or a symbol as Pnma (default: as in the training set)"
+    )
     command.add_argument("--output", type=Path, required=True, metavar="DIR", help="gets CIFs and crystals.extxyz")
     command.add_argument(
         "--checkpoint",
@@ -566,17 +612,23 @@ def _parser() -> argparse.ArgumentParser:
         "--chemical-system", type=lambda a: a.split("-"), default=[], metavar="A-B-…",
         help="all of these and no others, as in Li-Fe-P-O",
     )  # fmt: skip
-    command.add_argument("--max-atoms", type=int, metavar="N", help="of a primitive cell (default: as it comes)")
     command.add_argument(
-        "--temperature", type=float, default=1.0, metavar="T", help="above 1: more new templates, fewer valid crystals"
+        "--max-atoms", **count, help="largest number of atoms in the primitive cell (default: no limit)"
+    )
+    command.add_argument(
+        "--temperature",
+        type=_number(Temperature),
+        default=1.0,
+        metavar="T",
+        help="above 1: more new templates, fewer valid crystals (default: 1)",
     )
     command.add_argument(
         "--formula", metavar="F", help="of this composition, as LiFePO4: different crystals, the likeliest first"
     )
-    command.add_argument("--atoms", type=int, metavar="N", help="of the primitive cell, with --formula (default: any)")
-    command.add_argument("--steps", type=int, metavar="N", help="reverse steps of a geometry (default: 50)")
+    command.add_argument("--atoms", **count, help="of the primitive cell, with --formula (default: any)")
+    command.add_argument("--steps", type=_number(Steps), metavar="N", help="reverse steps of a geometry (default: 50)")
     command.add_argument(
-        "--proposals", type=int, metavar="N", help="geometries a crystal, the likeliest is kept (default: 4)"
+        "--proposals", type=_number(Few), metavar="N", help="geometries a crystal, the likeliest is kept (default: 4)"
     )
     command = commands.add(
         "evaluate",
@@ -585,6 +637,7 @@ def _parser() -> argparse.ArgumentParser:
         "my_cifs/ --output scored/ --reference results/asymmetric_units/test.npz",
         "score",
         {"structures": "a folder or zip of CIFs, a csv, an extxyz, JSON of structures; or what `generate` wrote"},
+        shared=("overwrite",),
     )
     command.add_argument("--output", type=Path, required=True, metavar="DIR", help="gets per_crystal.csv, summary.csv")
     command.add_argument(
@@ -596,14 +649,14 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--cache", type=Path, metavar="FILE", help="known fingerprints (default: fingerprints.sqlite in the output)"
     )
-    command.add_argument("--workers", type=int, default=0, metavar="N", help="processes (default: one a core)")
+    command.add_argument("--workers", **SHARED["--workers"])
     command = commands.add(
         "export",
         _export,
         "write generated crystals as other programs want them",
         "results/crystals/units.npz submission/ --format genbench",
         files={"units": "units.npz of `symmcd replicate`", "output": "folder to write"},
-        shared=("seed",),
+        shared=("seed", "overwrite"),
     )
     command.add_argument(
         "--format",

@@ -10,14 +10,15 @@ import dataclasses
 import difflib
 import inspect
 import json
-import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from symmcd.bounds import parted, schema_of, shown
 from symmcd.errors import InputError
-from symmcd.settings import SECTIONS, ModelSettings, RunSettings, TrainingSettings, read_section
+from symmcd.settings import SECTIONS, ModelSettings, RunSettings, TrainingSettings, hints, read_section
+from symmcd.yaml_text import read_yaml, read_yaml_file
 
 Config = dict[str, Any]  # "run" -> RunSettings, and each name of SECTIONS -> its settings
 
@@ -82,36 +83,29 @@ def read_config_file(path: Path) -> dict[str, Any]:
     """The values in a YAML file, unchecked.
 
     Raises:
-        InputError: the file cannot be read, is not YAML, or is not a mapping.
+        InputError: the file cannot be read, is no YAML (with the line), or is not a mapping.
     """
-    import yaml
-
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot read it ({error.strerror}); give an existing YAML file") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid YAML: {error}") from None
+    values = read_yaml_file(path)
     if not isinstance(values, Mapping):
-        raise InputError(f"{path}: expected sections such as {', '.join(list(SECTIONS)[:4])}, got {values!r}")
+        raise InputError(f"{path}: expected sections such as {', '.join(list(SECTIONS)[:4])}, got {shown(values)}")
     return dict(values)
 
 
 def parse_changes(changes: Sequence[str]) -> dict[str, Any]:
-    """Values of ``section.key=value`` texts, each value read as YAML."""
-    if not changes:
-        return {}
-    import yaml
+    """Values of ``section.key=value`` texts, each value read as YAML.
 
+    Raises:
+        InputError: another form, or no YAML.
+    """
     parsed = {}
     for change in changes:
         key, equals, value = change.partition("=")
         if not (key and equals):
             raise InputError(f"{change!r}: write section.key=value, for example sampling.number=100")
         try:
-            parsed[key] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise InputError(f"{change!r}: {value!r} is not a YAML value") from None
+            parsed[key] = read_yaml(value, change)
+        except InputError as error:
+            raise InputError(f"{shown(change)}: {shown(value)} is not a YAML value ({error})") from None
     return parsed
 
 
@@ -157,14 +151,14 @@ def describe(config: Config, only: Iterable[str] = ()) -> str:
     blocks = []
     for name in only or config:
         values, remarks = dataclasses.asdict(config[name]), comments(type(config[name]))
-        hints = typing.get_type_hints(type(config[name]))
+        types = hints(type(config[name]))
         lines = [f"# {(inspect.getdoc(type(config[name])) or '').splitlines()[0]}"]
         indent = "" if name == "run" else "  "
         lines += [] if name == "run" else [f"{name}:"]
         for key, value in values.items():
             # JSON is YAML, but for 1e-05, which YAML 1.1 takes for a string
             text = json.dumps(value).replace("1e-", "1.0e-")
-            remark = "; ".join(filter(None, (_choices(hints[key]), remarks[key])))
+            remark = "; ".join(filter(None, (_choices(types[key]), remarks[key])))
             lines.append(f"{indent}{key}: {text}" + (f"  # {remark}" if remark else ""))
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)
@@ -172,7 +166,8 @@ def describe(config: Config, only: Iterable[str] = ()) -> str:
 
 def _choices(hint: Any) -> str:
     """``one of: a, b`` of a setting with a few choices, ``of: a, b`` of a list of such; else nothing."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    kind, _ = parted(hint)
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is Literal:
         return f"one of: {', '.join(map(str, arguments))}"
     return _choices(arguments[0]).removeprefix("one ") if origin is tuple else ""
@@ -199,30 +194,10 @@ def schema() -> dict[str, Any]:
 
 
 def _properties(section: type) -> dict[str, Any]:
-    hints, remarks = typing.get_type_hints(section), comments(section)
+    remarks, defaults = comments(section), dataclasses.asdict(section())
     return {
-        field.name: _json_type(hints[field.name])
-        | ({"description": remarks[field.name]} if remarks[field.name] else {})
-        for field in dataclasses.fields(section)
+        name: schema_of(hint)
+        | ({"description": remarks[name]} if remarks[name] else {})
+        | {"default": json.loads(json.dumps(defaults[name]))}  # lists in place of tuples
+        for name, hint in hints(section).items()
     }
-
-
-def _json_type(hint: Any) -> dict[str, Any]:
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is Literal:
-        return {"enum": list(arguments)}
-    if origin is tuple and arguments[-1] is Ellipsis:
-        return {"type": "array", "items": _json_type(arguments[0])}
-    if origin is tuple:
-        return {
-            "type": "array",
-            "items": _json_type(arguments[0]),
-            "minItems": len(arguments),
-            "maxItems": len(arguments),
-        }
-    if origin in (typing.Union, types.UnionType):
-        return {"anyOf": [_json_type(argument) for argument in arguments]}
-    if isinstance(origin, type) and issubclass(origin, Mapping):
-        return {"type": "object", "additionalProperties": _json_type(arguments[1])}
-    names = {bool: "boolean", int: "integer", float: "number", str: "string", type(None): "null"}
-    return {"type": names[hint]}

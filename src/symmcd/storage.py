@@ -14,6 +14,7 @@ import numpy as np
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.errors import InputError
+from symmcd.npz import DAMAGED, Expected, fitted, read_npz
 from symmcd.writing import atomic_folder, atomic_path, temporary_name
 
 __all__ = [
@@ -43,26 +44,38 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """Read an npz written by `write_arrays`.
 
     Raises:
-        InputError: the file is missing or is not such an archive.
+        InputError: the file is missing or is not such an archive, is damaged, or unpacks to more than `npz` allows.
     """
-    archived = path.is_file() and zipfile.is_zipfile(path)  # if not, numpy takes it for an array or a pickle
+    archived = path.is_file() and zipfile.is_zipfile(path)  # if not, it may be an array or a pickle
     if path.is_dir() or (path.is_file() and not archived and path.suffix != ".npz"):
         beside = (path if path.is_dir() else path.parent) / "units.npz"
         known = f"; give {beside}" if beside.is_file() else ""
         kind = "a folder" if path.is_dir() else f"a file {path.suffix}".rstrip()
         raise InputError(f"{path}: {kind}, expected an npz file, such as units.npz of `symmcd replicate`{known}")
+    if not path.exists():
+        raise InputError(f"{path}: no such file; run the stage that makes it first")
+    if not path.is_file():
+        raise InputError(f"{path}: not an ordinary file, expected an npz file")
     try:
-        if path.is_file() and not archived:
+        if not archived:
+            path.open("rb").close()  # for the reason why it cannot be read, where there is one
             raise zipfile.BadZipFile("no zip archive")
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; run the stage that makes it first") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: not a readable npz file ({error}); delete it and rerun its stage") from None
+        return read_npz(path)
+    except InputError:
+        raise
+    except DAMAGED as error:
+        raise InputError(f"{path}: not a readable npz file ({_line(error)}); delete it and rerun its stage") from None
 
 
-UNIT_FIELDS = ("space_group", "lattice", "start", "element", "wyckoff", "position", "label")
+UNIT_FIELDS = {
+    "space_group": Expected("integers", ("B",)),
+    "lattice": Expected("numbers", ("B", 6)),
+    "start": Expected("integers", ("B+1",)),
+    "element": Expected("integers", ("A",)),
+    "wyckoff": Expected("integers", ("A",)),
+    "position": Expected("numbers", ("A", 3)),
+    "label": Expected("texts", ("B",)),
+}
 
 
 def write_units(path: Path, units: AsymmetricUnits) -> None:
@@ -72,17 +85,24 @@ def write_units(path: Path, units: AsymmetricUnits) -> None:
 
 
 def read_units(path: Path) -> AsymmetricUnits:
-    """Read what `write_units` wrote.
+    """Read what `write_units` wrote, and see that it is asymmetric units (`AsymmetricUnits.check`).
+
+    Labels may repeat: the table that the crystals came from may have repeated them, and learning and comparing do not
+    go by them.  What tells crystals apart by their labels looks at them itself.
 
     Raises:
-        InputError: missing, unreadable or lacking a field.
+        InputError: missing, unreadable, lacking a field, or with arrays that are no asymmetric units.
     """
     arrays = read_arrays(path)
-    missing = [name for name in UNIT_FIELDS if name not in arrays]
-    if missing:
-        raise InputError(f"{path}: lacks {', '.join(missing)}; it is not a file of asymmetric units")
-    properties = {k.removeprefix("property/"): v for k, v in arrays.items() if k.startswith("property/")}
-    return AsymmetricUnits(**{name: arrays[name] for name in UNIT_FIELDS}, properties=properties)
+    expected = UNIT_FIELDS | {
+        name: Expected("numbers", ("B",), finite=False) for name in arrays if name.startswith("property/")
+    }
+    found = fitted(path, arrays, expected, "asymmetric units")
+    properties = {k.removeprefix("property/"): v for k, v in found.items() if k.startswith("property/")}
+    try:
+        return AsymmetricUnits(**{name: found[name] for name in UNIT_FIELDS}, properties=properties).check()
+    except InputError as error:
+        raise InputError(f"{path}: {error}; correct it, or delete it and rerun its stage") from None
 
 
 def write_tensors(path: Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
@@ -120,8 +140,8 @@ def read_tensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         with safe_open(path, framework="numpy") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             text = dict(file.metadata() or {})
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{path}: not a readable safetensors file, or cut short ({error})") from None
+    except (SafetensorError, MemoryError, *DAMAGED) as error:
+        raise InputError(f"{path}: not a readable safetensors file, or cut short ({_line(error)})") from None
     expected = text.pop(CHECKSUM, None)  # files of earlier versions have none
     if expected is not None and _checksum(arrays, text) != expected:
         raise InputError(f"{path}: damaged, its checksum does not fit; delete it and make or fetch it again")
@@ -136,3 +156,8 @@ def _checksum(arrays: Mapping[str, np.ndarray], text: Mapping[str, str]) -> str:
         found = zlib.crc32(f"{name} {values.dtype.str} {values.shape}".encode(), found)
         found = zlib.crc32(values.reshape(-1).view(np.uint8).data, found)
     return f"{found:08x}"
+
+
+def _line(error: BaseException) -> str:
+    """What an error says, on one line."""
+    return " ".join(str(error).split())[:200] or type(error).__name__

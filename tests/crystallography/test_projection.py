@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from symmcd.crystallography.assignment import assign
-from symmcd.crystallography.decode import decode, to_generator_form
+from symmcd.crystallography.decode import decode
 from symmcd.crystallography.lattice import constrain, lattice_from_k
-from symmcd.crystallography.projection import nearest_on_images
+from symmcd.crystallography.projection import nearest_on_images, to_generator_form
 from symmcd.crystallography.space_group import operations
 from symmcd.crystallography.wyckoff import wyckoff_table
 

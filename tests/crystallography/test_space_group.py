@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gemmi
 import moyopy
 import numpy as np
 import pytest
@@ -14,13 +15,16 @@ from symmcd.crystallography.space_group import (
     classify,
     crystal_family,
     format_triplet,
+    number_of,
     operations,
     parse_triplet,
+    screw_symbol,
     space_group_codes,
     symbol,
     triplets,
 )
 from symmcd.errors import InputError
+from symmcd.report.typesetting import symbol_text
 from symmcd.structures.symmetry import standard_hall_numbers
 
 NUMBERS = range(1, 231)
@@ -119,3 +123,65 @@ def test_triplets_read_back(number: int) -> None:
 def test_no_such_group(number: int) -> None:
     with pytest.raises(InputError, match="1 to 230"):
         check_number(number)
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_group_is_known_by_its_number_and_symbols(number: int) -> None:
+    """Our own two spellings, and those of gemmi (blanks), spglib and pymatgen (screw axes with an underscore)."""
+    kind = spglib.get_spacegroup_type(standard_hall_numbers()[number - 1])
+    words = gemmi.find_spacegroup_by_number(number).hm
+    spellings = [
+        symbol(number),
+        screw_symbol(number),
+        words,
+        kind.international_short,
+        PymatgenGroup.from_int_number(number).symbol,
+    ]
+    spellings += [symbol_text(number), symbol(number).lower(), f" {screw_symbol(number).upper()} ", str(number)]
+    for spelling in spellings:
+        assert number_of(spelling) == number, spelling
+    assert number_of(number) == number_of(np.int64(number)) == number
+
+
+def test_symbols_of_other_settings_are_those_of_gemmis_table() -> None:
+    """Of all 564 settings that gemmi lists: where we have an answer, it is gemmi's."""
+    answered = set()
+    for group in gemmi.spacegroup_table():
+        for spelling in (group.hm, group.xhm(), group.short_name()):
+            try:
+                assert number_of(spelling) == group.number, spelling
+                answered.add(group.number)
+            except InputError:  # another setting than the standard one
+                continue
+    assert answered == set(NUMBERS)
+
+
+@pytest.mark.parametrize(
+    ("spelling", "number"),
+    [
+        ("P 63/m m c", 194), ("P6(3)/mmc", 194), ("P6₃/mmc", 194), ("Fm3m", 225), ("Fm−3m", 225),
+        ("R-3m:H", 166), ("Fd-3m:2", 227), ("P 1 21/c 1", 14), ("P21/n", 14), ("P2_1/a", 14), ("Cmca", 64),
+        ("Pa3", 205),
+        ("P 3 1 2", 149), ("P312", 149), ("P 31 2", None), ("P 3 1 1 2", None), ("P 31 1 2", 151), ("P3_112", 151),
+        ("P6 3/mmc", None), ("P 4 2 1 2", None), ("P 4 21 2", 90), ("P 42 2 2", 93), ("Pbnm", None), ("P2/m3", None),
+    ],
+)  # fmt: skip
+def test_spellings(spelling: str, number: int | None) -> None:
+    if number is None:
+        with pytest.raises(InputError, match="short Hermann–Mauguin symbol"):
+            number_of(spelling)
+    else:
+        assert number_of(spelling) == number
+
+
+@pytest.mark.parametrize(
+    "wrong", [0, 231, -1, "0", "231", "-5", 2.5, 225.0, True, None, "", "pnnma", "1e2", [62], "x" * 5000]
+)
+def test_no_space_group(wrong: object) -> None:
+    with pytest.raises(InputError, match="from 1 to 230"):
+        number_of(wrong)
+
+
+def test_a_slip_of_the_pen_is_told_what_is_near() -> None:
+    with pytest.raises(InputError, match=r"near it: .*Pnma"):
+        number_of("Pnmaa")

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from symmcd.diffusion.checkpoint import data_sha256, read_checkpoint, write_checkpoint
+from symmcd.diffusion.checkpoint import data_sha256, read_checkpoint, read_part, write_checkpoint, write_part
 from symmcd.diffusion.data_statistics import DataStatistics
 from symmcd.diffusion.denoiser import Denoiser
 from symmcd.diffusion.generator import Generator
@@ -65,6 +65,56 @@ def test_broken_checkpoints(path, tmp_path):
         Generator.load(tmp_path / "less.safetensors", "cpu")
     with pytest.raises(InputError, match="no such file"):
         read_checkpoint(tmp_path / "none.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("symmcd", None),
+        ("symmcd", "{"),
+        ("symmcd", "[]"),
+        ("symmcd", "null"),
+        ("symmcd", "[" * 200_000),
+        ("symmcd", '{"model": 3}'),
+        ("symmcd", "{}"),
+        ("symmcd", '{"model": {"widht": 3}}'),
+        ("symmcd", '{"model": {"width": "x"}}'),
+        ("symmcd", '{"model": {"width": ' + "9" * 5000 + "}}"),
+        ("statistics/lattice_mean", None),
+        ("statistics/lattice_mean", np.zeros(5, np.float32)),
+        ("statistics/lattice_mean", np.zeros((6, 1), np.float32)),
+        ("statistics/lattice_mean", np.zeros(6, int)),
+        ("statistics/lattice_std", np.full(6, np.nan, np.float32)),
+        ("statistics/orbit_count", np.zeros(230, np.float32)),
+        ("statistics/site_symmetry_marginal", np.zeros((230, 13, 15), np.float32)),
+    ],
+)
+def test_a_damaged_part_is_named_with_its_file(path, tmp_path, key, text):
+    with safe_open(path, framework="numpy") as file:
+        metadata = dict(file.metadata())
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    place = arrays if "/" in key else metadata
+    del place[key]
+    if text is not None:
+        place[key] = text
+    write_tensors(tmp_path / "x.safetensors", arrays, metadata)
+    with pytest.raises(InputError, match=r"x\.safetensors: ") as error:
+        read_checkpoint(tmp_path / "x.safetensors")
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 600
+
+
+def test_a_damaged_part_of_a_staged_model_is_named(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    write_part(path, {"a": torch.zeros(2)}, {"epochs": 3}, "print")
+    assert read_part(path, "print")[1] == {"epochs": 3}
+    assert read_part(path, "other") is None
+    for metadata in ({"done": "{"}, {"done": "3"}, {}):
+        write_tensors(path, {"a": np.zeros(2)}, {"format": "symmcd part 1", "fingerprint": "print", **metadata})
+        with pytest.raises(InputError, match=r"weights\.safetensors: damaged"):
+            read_part(path, "print")
+    write_tensors(path, {"a": np.zeros(2)}, {"format": "symmcd part 1"})
+    assert read_part(path, "print") is None
 
 
 def test_data_hash_depends_on_crystals_and_not_on_types():

@@ -19,7 +19,7 @@ from symmcd.metrics.set_summary import Reference, summarise_set
 from symmcd.settings import PREDICTOR_VARIANTS, PredictorSettings
 from symmcd.stages import predictor as stage
 from symmcd.stages.summarise import _formation_energies
-from symmcd.storage import read_tensors, write_tensors, write_units
+from symmcd.storage import read_arrays, read_tensors, write_arrays, write_tensors, write_units
 
 SETTINGS = PredictorSettings(
     width=8, blocks=1, interaction_width=8, basis_width=4, output_width=8, spherical=3, radial=4, cutoff=4.0,
@@ -137,6 +137,16 @@ def test_predictions_are_kept_and_belong_to_their_crystals(trained, tmp_path, mo
         assert np.array_equal(predict_cached(cache, weights, predictor, units, lambda _: None).energy, first.energy)
     fewer = predict_cached(cache, weights, predictor, units.take([2, 1]), lambda _: None)
     assert fewer.energy == pytest.approx(first.energy[[2, 1]], abs=1e-5)
+    kept = read_arrays(cache)
+    for name, array in (
+        ("energy", None),
+        ("energy", np.array(["x", "y"])),
+        ("reason", np.zeros(2)),
+        ("key", kept["reason"]),
+    ):
+        write_arrays(cache, {k: v for k, v in (kept | {name: array}).items() if v is not None})
+        with pytest.raises(InputError, match=rf"energies\.npz: .*{name}"):
+            predict_cached(cache, weights, predictor, units, lambda _: None)
 
 
 def test_a_crystal_without_a_graph_has_a_reason(trained):

@@ -241,3 +241,53 @@ def test_a_cluster_has_no_total_number_of_cores(workflow):
     done = workflow.run("results-test/raw/source.json", *profile, "--configfile", "config/test.yaml")
     assert done.returncode == 0, done.stderr
     assert workflow.calls() == ["download"]
+
+
+def test_results_of_another_source_are_not_overwritten(workflow):
+    """As a user types it after a run on MP-20; nothing is planned, and the message says how to go on."""
+    raw = workflow.folder / "results" / "raw"
+    raw.mkdir(parents=True)
+    (raw / "source.json").write_text('{"source": "mp20"}')
+    (workflow.folder / "mine").mkdir()
+    (workflow.folder / "mine/a.cif").write_text("data_a")
+    own = ("--cores", "1", "results/raw/source.json", "--config", "data={source: mine/}")
+    done = workflow.run(*own)
+    text = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "results has the results of data.source = mp20, and this run's is mine/" in text
+    assert "results=results-mine" in text
+    assert "Traceback" not in text
+    assert workflow.calls() == []
+    assert workflow.run("-n", "results/raw/source.json").returncode == 0  # the same source again
+    assert workflow.run(*own, "results=results-mine").returncode != 0  # the target is in the other folder
+    (raw / "source.json").unlink()
+    assert workflow.run(*own).returncode == 0
+
+
+@pytest.mark.parametrize("setting", ["data: {source: MINE}", "hull: {source: table, path: MINE}",
+                                     "training: {weights: MINE}", "predictor: {cdvae: MINE}"])  # fmt: skip
+def test_a_word_in_braces_in_a_path_is_said(workflow, setting):
+    """Snakemake cannot be told that it is no wildcard."""
+    mine = workflow.folder / "my {split} crystals" / "a.csv"
+    mine.parent.mkdir()
+    mine.write_text("before")
+    done = workflow.run("-n", config=setting.replace("MINE", f"'{mine}'"))
+    text = " ".join((done.stdout + done.stderr).split())
+    assert done.returncode != 0
+    assert "my {split} crystals/a.csv: Snakemake takes a word in braces for a wildcard; rename it" in text
+    assert "Traceback" not in text
+
+
+def test_paths_of_settings_are_expanded(workflow, monkeypatch):
+    """Those of the hull too; blanks, other braces and signs of a shell are letters like any."""
+    monkeypatch.setenv("MINE", str(workflow.folder))
+    tables = workflow.folder / "{a-b} $(touch no) 'x'"
+    tables.mkdir()
+    (tables / "h.csv").write_text("before")
+    path = "\"$MINE/{a-b} $(touch no) 'x'/h.csv\""
+    config = f"{{device: cpu, hull: {{source: table, path: {path}, elemental_references: ~/none.json}}}}"
+    done = workflow.run("--cores", "2", "results/hull/reference.csv", config=config)
+    assert done.returncode == 0, done.stderr
+    (tables / "h.csv").write_text("after")
+    assert workflow.planned("results/hull/reference.csv", config=config) == {"reference": 1}
+    assert not (workflow.folder / "no").exists()

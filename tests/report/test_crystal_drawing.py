@@ -110,7 +110,7 @@ def test_a_long_cell_lies_down():
 
 
 def test_broken_cells_are_refused():
-    broken = AsymmetricUnit(1, np.full((3, 3), np.nan), [1], ("a",), [(0, 0, 0)])
+    broken = AsymmetricUnit.exact(1, np.full((3, 3), np.nan), np.array([1]), ("a",), np.zeros((1, 3)))
     with pytest.raises(InputError, match="not finite"):
         draw_crystal(broken)
 

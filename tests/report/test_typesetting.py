@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 
 import gemmi
 import pytest
@@ -39,3 +40,10 @@ def test_formulas():
     assert formula_html("Fe2O3") == "Fe<sub>2</sub>O<sub>3</sub>"
     assert formula_html("<i>") == "&lt;i&gt;"
     assert formula_mathtext("Al12O3") == r"$\mathrm{Al_{12}O_{3}}$"
+
+
+@pytest.mark.parametrize("formula", ["Fe2O3", "\"'><b>", "a&b12<", "&#34;", "NaN", ""])
+def test_a_formula_that_is_none_is_the_same_text(formula):
+    html = str(formula_html(formula))
+    assert unescape(re.sub(r"</?sub>", "", html)) == formula
+    assert re.findall(r"<sub>(.*?)</sub>", html) == re.findall(r"\d+", formula)

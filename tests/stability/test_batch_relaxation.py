@@ -178,12 +178,16 @@ def test_statuses_end_only_their_own(potential):
 
 def test_symmetric_relaxation_of_bad_units(potential):
     place = np.zeros((1, 3))
+    sodium, cell = np.array([11]), np.eye(3)
+    on_one_point = AsymmetricUnit(  # generated crystals can have this
+        75, cell * 4, np.array([11, 17]), ("a", "a"), np.zeros((2, 3)), apart=False
+    )
     bad = {
-        "failed:isolated_atoms": AsymmetricUnit(221, np.eye(3) * 15, np.array([11]), ("a",), place),
-        "failed:unknown_element:Po": AsymmetricUnit(221, np.eye(3) * 4, np.array([84]), ("a",), place),
-        "failed:nan_forces": AsymmetricUnit(221, np.eye(3) * 4, np.array([11, 17]), ("a", "a"), np.zeros((2, 3))),
-        "failed:flat_cell": AsymmetricUnit(1, np.diag([4.0, 4, 0]), np.array([11]), ("a",), place),
-        "failed:not_finite": AsymmetricUnit(1, np.eye(3) * np.nan, np.array([11]), ("a",), place),
+        "failed:isolated_atoms": AsymmetricUnit(221, cell * 15, sodium, ("a",), place),
+        "failed:unknown_element:Po": AsymmetricUnit(221, cell * 4, np.array([84]), ("a",), place),
+        "failed:nan_forces": on_one_point,
+        "failed:flat_cell": AsymmetricUnit.exact(1, np.diag([4.0, 4, 0]), sodium, ("a",), place),
+        "failed:not_finite": AsymmetricUnit.exact(1, cell * np.nan, sodium, ("a",), place),
     }
     *results, good = run([*bad.values(), reduce(CRYSTALS["rock salt"])], potential, "symmetry", batch_size=4)
     assert [result.status for result in results] == list(bad)

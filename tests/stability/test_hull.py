@@ -219,3 +219,77 @@ def test_known_energies_above_hull():
         errors.append(above(hull, row["formula"], total) - float(row["e_above_hull"]))
     assert np.abs(errors).mean() < 0.003
     assert np.mean(np.abs(errors) < 0.005) > 0.9
+
+
+ENTRY = {"composition": {"Fe": 2.0}, "energy": -16.6, "correction": -0.2, "entry_id": "mp-13"}
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        3,
+        None,
+        [],
+        {},
+        {**ENTRY, "composition": {}},
+        {**ENTRY, "composition": {"": 1}},
+        {**ENTRY, "composition": {"Fe": 0}},
+        {**ENTRY, "composition": {"Fe": -2}},
+        {**ENTRY, "composition": {"Fe": 1e12}},
+        {**ENTRY, "composition": {"Fe": None}},
+        {**ENTRY, "composition": {"Xx": 1}},
+        {**ENTRY, "composition": ["Fe"]},
+        {**ENTRY, "composition": ""},
+        {**ENTRY, "composition": "nonsense"},
+        {**ENTRY, "energy": None},
+        {**ENTRY, "energy": "low"},
+        {**ENTRY, "energy": 10**400},
+        {**ENTRY, "energy": True},
+        {**ENTRY, "energy": float("nan")},
+        {**ENTRY, "correction": "x"},
+        {"energy": -1.0},
+        {"energy": -1.0, "structure": 3},
+        {"energy": -1.0, "structure": {"sites": [[]]}},
+        {"energy": -1.0, "structure": {"sites": []}},
+        {"energy": -1.0, "structure": {"sites": [{"species": [{"element": "Fe"}]}]}},
+        {"energy": -1.0, "structure": {"sites": [{"species": [{"element": "Fe", "occu": "1"}]}]}},
+    ],
+)
+def test_damaged_entries_are_refused_in_one_line(tmp_path, entry):
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"Fe": entry}))
+    for read in (reference.elemental_reference_entries, reference.computed_entries):
+        with pytest.raises(InputError, match=r"a\.json: entry Fe ") as error:
+            read(path)
+        assert "\n" not in str(error.value)
+        assert len(str(error.value)) < 500
+
+
+@pytest.mark.parametrize(
+    ("composition", "formula", "atoms"),
+    [({"Fe": 2.0}, "Fe2", 2), ({"Fe2+": 1, "Fe3+": 2}, "Fe3", 3), ("Fe4", "Fe4", 4), ({"Fe": 0.25}, "Fe0.25", 0.25)],
+)
+def test_compositions_of_every_form(tmp_path, composition, formula, atoms):
+    (tmp_path / "a.json").write_text(json.dumps([{**ENTRY, "composition": composition}]))
+    (entry,) = reference.computed_entries(tmp_path / "a.json")
+    assert (entry.formula, entry.id) == (formula, "mp-13")
+    assert entry.energy_per_atom == pytest.approx(-16.8 / atoms)
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 200_000, '{"Fe": ' + "[" * 200_000, "[" + "9" * 5000 + "]", '{"Fe": 1, "Fe": 2}', "\x00"]
+)
+def test_damaged_json_is_refused_in_one_line(tmp_path, text):
+    (tmp_path / "a.json").write_text(text)
+    for read in (reference.elemental_reference_entries, reference.computed_entries):
+        with pytest.raises(InputError, match=r"a\.json: ") as error:
+            read(tmp_path / "a.json")
+        assert "\n" not in str(error.value)
+        assert len(str(error.value)) < 500
+
+
+@pytest.mark.parametrize("cut", ["NaCl,-1.8,mp-1\nFe2O3,-1.", "NaCl,-1.8,mp-1\nFe2O3", "NaCl,-1.8,mp-1,5,6\n"])
+def test_a_row_of_another_length_is_not_believed(tmp_path, cut):
+    (tmp_path / "a.csv").write_text("formula,formation_energy_per_atom,material_id\n" + cut)
+    with pytest.raises(InputError, match=r"a\.csv, row \d: not as many values as the header"):
+        reference.table_entries(tmp_path / "a.csv")

@@ -163,7 +163,7 @@ def test_valid_ones_are_counted_apart(files: dict[str, Path], tmp_path: Path) ->
     shards = tmp_path / "shard0.csv", tmp_path / "shard1.csv"
     for first, expected in (("True", 25), ("False", 0), ("", 0)):
         shards[0].write_text(f"id,status,valid\n00000,ok,{first}\n00002,ok,False\n")
-        shards[1].write_text("id,status,valid\n00001,ok,True\n00003,ok,True\n00004,ok,True\n")
+        shards[1].write_text("id,status,valid\n00001,ok,True\n00003,ok,True\n")
         table, crystals = run(files, tmp_path, scores=shards)
         assert (table["sun"][0], table["sun_valid"][0]) == (25, expected)
         assert table["sun_valid_low"][0] <= expected <= table["sun_valid_high"][0]
@@ -174,10 +174,11 @@ def test_valid_ones_are_counted_apart(files: dict[str, Path], tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("id,valid\n00000,True\n", "hull.csv: crystal 00001 is not in .*scores.csv"),
+        ("id,valid\n00000,True\n", "scores.csv: crystal 00001 of .*crystals.extxyz is missing .3 of 4"),
+        ("id,valid\n00000,True\n00001,True\n00002,True\n00003,True\n00004,True\n", "crystal 00004 is not in .*extxyz"),
         ("id,valid\n00000,True\n00000,True\n", "scores.csv, row 2: crystal 00000 is there twice"),
         ("id,valid\n00000,1\n", "scores.csv, row 1: valid '1' is not True or False"),
-        ("id,status\n00000,ok\n", "scores.csv: not a table with id and valid"),
+        ("id,status\n00000,ok\n", "scores.csv: lacks the column valid"),
     ],
 )
 def test_scores_of_another_run_are_named(files: dict[str, Path], tmp_path: Path, text: str, message: str) -> None:
@@ -193,6 +194,10 @@ def test_words_of_doubt() -> None:
     assert doubts("NaTc", 0.0, "0.600 NaTc3 + 0.400 Na", 0.0) == ("radioactive",)
     assert doubts("BiPm", 0.0, "1.000 BiPm", 0.0) == ("radioactive",)
     assert doubts("Bi2U", np.nan, "", np.nan) == ("radioactive",)
+    assert doubts("NaCl", 0.0, "1.000 NaCl", 0.0, 1) == ("few_references",)
+    assert doubts("NaCl", 0.0, "1.000 NaCl", 0.0, 2) == ()
+    assert doubts("NaTiO2", 0.0, "", 0.0, 2, "units:00007") == ("few_references", "own_reference")
+    assert doubts("NaTiO2", 0.0, "", 0.0, 3) == doubts("Na", 0.0, "", 0.0, 1) == ()
     assert doubts("NaN", np.nan, "", np.nan) == (), "sodium nitride; what is unknown is no doubt"
 
 
@@ -283,3 +288,68 @@ def test_each_draw_is_judged_by_itself(files: dict[str, Path], tmp_path: Path) -
 def test_one_draw_has_no_columns_of_draws(files: dict[str, Path], tmp_path: Path) -> None:
     table, crystals = run(files, tmp_path)
     assert not [name for name in (*table, *crystals) if "draw" in name or name.endswith("_sd")]
+
+
+def cut(path: Path, row: int) -> None:
+    """Take one row out of a table, 0 = the first below the header."""
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([*lines[: row + 1], *lines[row + 2 :]]))
+
+
+@pytest.mark.parametrize("row", range(3))
+def test_a_hull_cut_between_rows_is_refused(files: dict[str, Path], tmp_path: Path, row: int) -> None:
+    cut(files["hull.csv"], row)
+    with pytest.raises(
+        InputError, match=rf"hull\.csv: crystal {row:05d} of .*relaxed\.extxyz is missing \(1 of 3 are\)"
+    ):
+        run(files, tmp_path)
+
+
+def test_a_hull_that_lost_a_failed_crystal_has_too_few_rows(files: dict[str, Path], tmp_path: Path) -> None:
+    """It is in no other file, but the number drawn is in every row."""
+    table = pd.read_csv(files["hull.csv"], dtype={"id": str}).assign(drawn=4)
+    table.to_csv(files["hull.csv"], index=False)
+    assert run(files, tmp_path)[0]["n"][0] == 4
+    cut(files["hull.csv"], 3)
+    with pytest.raises(InputError, match=r"hull\.csv, hull chgnet: 3 crystals, and 4 were drawn"):
+        run(files, tmp_path)
+
+
+def test_relaxed_crystals_that_are_lost_are_named(files: dict[str, Path], tmp_path: Path) -> None:
+    lines = files["relaxed.extxyz"].read_text().splitlines(keepends=True)
+    size = int(lines[0]) + 2  # both rock salts
+    files["relaxed.extxyz"].write_text("".join(lines[:size] + lines[2 * size :]))
+    with pytest.raises(InputError, match=r"crystal 00001 is not in .*relaxed\.extxyz"):
+        run(files, tmp_path)
+
+
+def test_a_hull_of_another_run_is_named(files: dict[str, Path], tmp_path: Path) -> None:
+    table = pd.read_csv(files["hull.csv"], dtype={"id": str})
+    table["formula"] = ["NaCl", "KCl", "TiO2", "CsCl"]
+    table.to_csv(files["hull.csv"], index=False)
+    with pytest.raises(InputError, match=r"crystal 00001 is KCl, and .*NaCl in .*crystals\.extxyz"):
+        run(files, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("formula", "0.500"), ("rms_displacement", "x"), ("decomposition", "0.500 !"), ("e_above_hull_relaxed", "1e"),
+     ("reference_entries", "many")],
+)  # fmt: skip
+def test_a_changed_field_is_refused_in_one_line(
+    files: dict[str, Path], tmp_path: Path, column: str, value: str
+) -> None:
+    table = pd.read_csv(files["hull.csv"], dtype=str)
+    table.loc[1, column] = value
+    table.to_csv(files["hull.csv"], index=False)
+    with pytest.raises(InputError, match=r"hull\.csv.*(row 2|00001)") as error:
+        run(files, tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_few_references_and_own_ones_are_doubts(files: dict[str, Path], tmp_path: Path) -> None:
+    table = pd.read_csv(files["hull.csv"], dtype={"id": str})
+    table = table.assign(reference_entries=[1, 2, 2, 0], own_reference=["", "", "units:00002", ""])
+    table.to_csv(files["hull.csv"], index=False)
+    _, crystals = run(files, tmp_path)
+    assert crystals["doubts"].fillna("").tolist() == ["few_references", "", "own_reference", "few_references"]

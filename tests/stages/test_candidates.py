@@ -96,7 +96,7 @@ def test_what_has_no_symmetry_is_written_as_it_is(tmp_path: Path) -> None:
     rows, archive = run(tmp_path, table(), frames())
     row = next(row for row in rows if row["id"] == "00004")
     assert row["file"] == "00004_Cl2_1.cif"
-    assert row["detail"].startswith("not reduced to its symmetry: no_symmetry_found")
+    assert row["detail"].startswith("not reduced to its symmetry: redundant")
     text = archive.read(row["file"]).decode()
     assert "'P 1'" in text
     assert text.count("0.00000000 0.00000000 0.00000000 1\n") == 2
@@ -138,6 +138,31 @@ def test_files_of_another_run_are_named(tmp_path: Path) -> None:
         run(tmp_path, table().drop(columns="hull"), frames())
     with pytest.raises(InputError, match=r"crystal 00004 is S\.U\.N\. without an energy above the hull"):
         run(tmp_path, table().assign(e_above_hull_relaxed=[*[0.0] * 8, np.nan, 0.0]), frames())
-    with pytest.raises(InputError, match="not a readable table"):
+    with pytest.raises(InputError, match="no such file; run `symmcd sun` first"):
         candidates.run(tmp_path / "none.csv", [], tmp_path / "c.csv", tmp_path / "c.zip")
     assert not (tmp_path / "candidates.csv").exists()
+
+
+@pytest.mark.parametrize("lost", [0, 3, 4])
+def test_a_table_cut_between_rows_is_refused(tmp_path: Path, lost: int) -> None:
+    """Also of a row that is no candidate: the table is not the one that was written."""
+    whole = table()
+    cut = whole[~((whole["id"] == f"{lost:05d}") & (whole["hull"] == "z"))]
+    with pytest.raises(InputError, match=rf"crystal {lost:05d} of .*relaxed\.extxyz is missing"):
+        run(tmp_path, cut, frames())
+
+
+def test_a_lost_row_of_a_crystal_without_a_structure_is_counted(tmp_path: Path) -> None:
+    run(tmp_path, table().assign(drawn=5), frames())
+    with pytest.raises(InputError, match="hull z: 5 crystals, and 6 were drawn"):
+        run(tmp_path, table().assign(drawn=6), frames())
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("sun_at_0.1", "Tr"), ("e_above_hull_relaxed", "-0.0.1"), ("sun_at_0", "0.3")]
+)
+def test_a_changed_field_is_named(tmp_path: Path, column: str, value: str) -> None:
+    changed = table().astype(str).replace("nan", "")
+    changed.iloc[2, changed.columns.get_loc(column)] = value
+    with pytest.raises(InputError, match=rf"row 3: {column} '{value}' is not"):
+        run(tmp_path, changed, frames())

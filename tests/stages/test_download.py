@@ -12,6 +12,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.structures.test_cif import rock_salt
 from tests.structures.test_read import table
@@ -182,3 +183,74 @@ def test_the_local_copy_of_mp20(tmp_path):
 def test_impossible_settings_are_refused(values):
     with pytest.raises(InputError, match=r"data\."):
         read_section("data", values)
+
+
+def renamed(cif, cation):
+    return cif.replace("Na", cation)
+
+
+def test_a_source_whose_validation_set_would_be_strange_is_split_so_that_it_trains(tmp_path, capsys):
+    order = np.random.default_rng(0).permutation(20)
+    strange = set(order[12:16].tolist())  # what a split of 0.6, 0.2, 0.2 puts into val
+    content = [(i, f"m{i}", 0, renamed(rock_salt(), "Eu" if i in strange else "Na"), "") for i in range(20)]
+    download.run(tmp_path / "raw", DataSettings(source=str(table(tmp_path / "all.csv", content))))
+    rows = {split: list(read_rows(tmp_path / "raw" / f"{split}.csv.gz")) for split in SPLITS}
+    assert [len(rows[split]) for split in SPLITS] == [12, 4, 4]
+    assert sum("Eu" in row.cif for row in rows["train"]) >= 1
+    assert all("Na" in row.cif for row in rows["val"]) or sum("Eu" in row.cif for row in rows["train"])
+    assert "have elements that none of train has" not in capsys.readouterr().err
+
+
+def test_a_split_that_cannot_train_is_said_with_what_to_set(tmp_path, capsys):
+    cations = ["Li", "Na", "K", "Rb", "Cs", "Ag", "Cu", "Au", "Tl", "Eu"]
+    content = [(i, f"m{i}", 0, renamed(rock_salt(), name), "") for i, name in enumerate(cations)]
+    download.run(tmp_path / "raw", DataSettings(source=str(table(tmp_path / "all.csv", content))))
+    said = capsys.readouterr().err
+    assert "most crystals of val have elements that none of train has" in said
+    assert "data.split = [0.6, 0.2, 0.2], data.split_seed = 0" in said
+
+
+def test_crystals_of_another_source_are_not_replaced(tmp_path, monkeypatch):
+    """Until source.json is deleted; the same source may be written in other ways."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MINE", str(tmp_path))
+    one, other = source(tmp_path / "one"), source(tmp_path / "other")
+    download.run(tmp_path / "raw", DataSettings(source="one"))
+    before = (tmp_path / "raw/train.csv.gz").read_bytes()
+    for name in ("one/", "./one", str(one), "$MINE/one"):
+        download.run(tmp_path / "raw", DataSettings(source=name))
+    for name in (str(other), "prototypes", "mp20"):
+        with pytest.raises(InputError, match=r"has crystals of data\.source = .*one, and this is") as error:
+            download.run(tmp_path / "raw", DataSettings(source=name))
+        assert "source.json" in str(error.value)
+    assert (tmp_path / "raw/train.csv.gz").read_bytes() == before
+    (tmp_path / "raw/source.json").unlink()
+    download.run(tmp_path / "raw", DataSettings(source="other"))
+
+
+@pytest.mark.parametrize("kind", ["tables", "csv", "cifs"])
+def test_a_source_that_changes_while_it_is_read_is_refused(tmp_path, monkeypatch, kind):
+    if kind == "tables":
+        where = source(tmp_path / "mine")
+        changed = where / "val.csv"
+    elif kind == "csv":
+        where = changed = table(tmp_path / "all.csv", [(i, f"m{i}", 0, rock_salt(), "") for i in range(20)])
+    else:
+        where = tmp_path / "cifs"
+        where.mkdir()
+        for i in range(20):
+            (where / f"m{i}.cif").write_text(rock_salt())
+        changed = where / "m3.cif"
+    read = download._read
+
+    def slow(*arguments):
+        raw = read(*arguments)
+        changed.write_text(changed.read_text() + "\n")
+        return raw
+
+    monkeypatch.setattr(download, "_read", slow)
+    with pytest.raises(InputError, match="changed while it was read; run this again"):
+        download.run(tmp_path / "raw", DataSettings(source=str(where)))
+    assert not (tmp_path / "raw/source.json").exists()
+    monkeypatch.undo()
+    download.run(tmp_path / "raw", DataSettings(source=str(where)))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -10,8 +12,13 @@ import ase.io
 import numpy as np
 import pandas as pd
 import pytest
-from pymatgen.core import Lattice, Structure
+from hypothesis import given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
+from pymatgen.core import IStructure, Lattice, Molecule, Structure
 from tests.crystallography.prototypes import PROTOTYPES, prototype
+from tests.misbehaving_crystals import CRASHES, ERRS, HANGS, NO_MEMORY, trap
+from tests.structures.test_convert import decorated
 
 import symmcd
 from symmcd import InputError, reduce
@@ -62,7 +69,7 @@ def test_broken_crystals_are_rows_and_count() -> None:
         {"good": prototype("NaCl"), "half": disordered, "close": overlapping, "flat": flat, "nowhere": nowhere}
     )
     assert result.table["id"].tolist() == ["good", "half", "close", "flat", "nowhere"]
-    assert result.table["status"].tolist() == ["ok", "disordered", "no_symmetry_found", "bad_cell", "bad_cell"]
+    assert result.table["status"].tolist() == ["ok", "disordered", "redundant", "bad_cell", "bad_position"]
     assert value(result, "validity") == 20
     assert value(result, "templates_unique") == 1
 
@@ -183,7 +190,7 @@ def test_misses_of_coverage_stay_in_the_denominator() -> None:
     }
     units = AsymmetricUnits.from_units([reduce(prototype("NaCl"))])
     result = symmcd.evaluate({"good": prototype("NaCl"), **bad}, reference=units, workers=1)
-    assert result.table["fingerprint"].tolist() == ["ok", "atoms_coincide", "no_magpie_data", "disordered"]
+    assert result.table["fingerprint"].tolist() == ["ok", "disordered", "no_magpie_data", "disordered"]
     assert result.table["covered"].tolist() == [True, False, False, False]
     assert value(result, "coverage_precision") == 25
     assert value(result, "coverage_recall") == 100
@@ -232,3 +239,146 @@ def test_crystals_without_a_training_set_get_no_novelty() -> None:
     result = symmcd.evaluate([prototype("NaCl")], reference=units, workers=1)
     assert not {"novelty", "prototype_novelty"} & set(result.summary["metric"])
     assert "known_as" not in result.table
+
+
+def cubic(length: float) -> Structure:
+    return Structure(Lattice.cubic(length), ["Cs", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+
+
+def test_a_crystal_that_hangs_crashes_or_eats_the_memory_is_a_row(tmp_path: Path) -> None:
+    """In C code that nothing but the end of its process ends; later steps leave it alone, and the others are scored."""
+    crystals = {"a": cubic(4.12), "hangs": cubic(HANGS), "crashes": cubic(CRASHES), "errs": cubic(ERRS)}
+    crystals |= {"memory": cubic(NO_MEMORY), "b": cubic(4.2)}
+    units = AsymmetricUnits.from_units([reduce(cubic(4.12))])
+    settings = ScoreSettings(crystal_seconds=2.0, smact_seconds=0.5, prototype_sample=0)
+    with trap(tmp_path):
+        result = symmcd.evaluate(crystals, reference=units, train=units, settings=settings)
+    table = result.table.set_index("id")
+    status = ["ok", "timed_out", "crashed", "failed:ZeroDivisionError", "out_of_memory", "ok"]
+    assert table["status"].tolist() == status
+    assert table["fingerprint"].tolist()[1:3] == status[1:3]
+    assert table["valid"].tolist() == [True, False, False, False, False, True]
+    assert table["formula"].tolist() == ["CsCl"] * 6
+    assert table["comparison"].tolist()[1:3] != ["ok", "ok"]
+    assert "more than 2.5 s" in table["detail"]["hangs"]
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
+def test_numbers_that_are_none_end_no_process(broken: float) -> None:
+    """In each coordinate and each entry of the cell, of a process of its own: a crash is one failed test."""
+    code = f"""
+import warnings; warnings.simplefilter("ignore")
+import numpy as np, symmcd
+from pymatgen.core import Lattice, Structure
+inf, nan = np.inf, np.nan
+broken = float("{broken}")
+crystals = []
+for i in np.ndindex(2, 3):
+    position = np.array([[0, 0, 0], [0.5, 0.5, 0.5]]); position[i] = broken
+    crystals.append(Structure(Lattice.cubic(4), ["Cs", "Cl"], position))
+for i in np.ndindex(3, 3):
+    cell = 4 * np.eye(3); cell[i] = broken
+    crystals.append(Structure(Lattice(cell), ["Cs", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]]))
+units = symmcd.AsymmetricUnits.from_units([symmcd.reduce(Structure(Lattice.cubic(4), ["Cs"], [[0, 0, 0]]))])
+print(*symmcd.evaluate(crystals, reference=units, train=units, workers=1).table["status"])
+for crystal in crystals:
+    try:
+        symmcd.reduce(crystal)
+    except symmcd.InputError as error:
+        print(error.reason)
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 0, ended.stderr
+    rows, *reasons = ended.stdout.splitlines()
+    assert rows.split() == reasons == ["bad_position"] * 6 + ["bad_cell"] * 9
+
+
+@settings_of_hypothesis(max_examples=4, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_decoration_and_order_change_no_answer(seed: int) -> None:
+    """Charges, spins, isotopes and site properties on any sites, crystals in any order: the same table."""
+    plain = {name: prototype(name) for name in NAMES}
+    plain |= {f"{name} again": prototype(name).get_primitive_structure() for name in NAMES}
+    plain["hydride"] = Structure(Lattice.cubic(4.08), ["Li", "H"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    units = AsymmetricUnits.from_units([reduce(prototype("NaCl")), reduce(plain["hydride"])], ["salt", "hydride"])
+    options = {"train": units, "settings": ScoreSettings(prototype_sample=0)}
+    columns = ["status", "formula", "comparison", "known_as", "template", "space_group_found", "valid"]
+    expected = symmcd.evaluate(plain, **options).table.set_index("id")
+    random = np.random.default_rng(seed)
+    order = random.permutation(list(plain)).tolist()
+    found = symmcd.evaluate({name: decorated(plain[name], random) for name in order}, **options).table.set_index("id")
+    assert found.index.tolist() == order
+    pd.testing.assert_frame_equal(found.loc[list(plain), columns], expected[columns])
+    # which one of a kind comes first depends on the order, and nothing else does
+    for name, other in [(name, f"{name} again") for name in NAMES]:
+        first, second = sorted((name, other), key=order.index)
+        assert found["duplicate_of"][[first, second]].tolist() == ["", first]
+    assert found["duplicate_of"]["hydride"] == ""
+
+
+def test_a_dummy_species_is_no_element() -> None:
+    crystals = {"dummy": Structure(Lattice.cubic(4), ["Na", "X0+"], [[0, 0, 0], [0.5, 0.5, 0.5]]), "good": cubic(4.1)}
+    table = symmcd.evaluate(crystals).table
+    assert table["status"].tolist() == ["unknown_element", "ok"]
+    assert "dummy species X0+" in table["detail"][0]
+
+
+def test_too_many_atoms_are_a_row() -> None:
+    grid = np.stack(np.meshgrid(*[np.arange(22) / 22] * 3), axis=-1).reshape(-1, 3)
+    table = symmcd.evaluate([Structure(Lattice.cubic(66), ["Na"] * len(grid), grid), cubic(4.1)]).table
+    assert table["status"].tolist() == ["too_large", "ok"]
+
+
+def test_crystals_come_in_many_forms(tmp_path: Path) -> None:
+    salt = prototype("NaCl")
+    salt.to(str(tmp_path / "00000.cif"))
+    expected = symmcd.evaluate([salt]).table
+    forms = [
+        salt,
+        IStructure.from_sites(salt.sites),
+        (salt,),
+        iter([salt]),
+        {"00000": salt},
+        reduce(salt),
+        [reduce(salt)],
+    ]
+    forms += [AsymmetricUnits.from_units([reduce(salt)]), salt.to_ase_atoms(), tmp_path, str(tmp_path / "00000.cif")]
+    columns = ["id", "status", "formula", "atoms", "space_group_found", "template", "valid"]
+    for form in forms:
+        pd.testing.assert_frame_equal(symmcd.evaluate(form).table[columns], expected[columns])
+
+
+@pytest.mark.parametrize(
+    "thing", [5, None, [5], {"a": None}, [cubic(4.1), "x.cif"], "missing.cif", [Molecule(["O"], [[0, 0, 0]])]]
+)
+def test_what_are_no_crystals_is_said_in_words(thing: object) -> None:
+    with pytest.raises(InputError, match=r"expected"):
+        symmcd.evaluate(thing)
+
+
+def test_what_a_machine_puts_into_a_folder_is_not_evaluated_nor_told_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "crystals"
+    for name in ("NaCl.cif", "sub/TiO2.cif"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        prototype("NaCl").to(str(folder / name), fmt="cif")
+    for name in ("._NaCl.cif", "sub/._TiO2.cif", "__MACOSX/._x.cif", ".DS_Store", "sub/Thumbs.db", "desktop.ini"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"\x00\x05\x16\x07")
+    evaluate.run(folder, tmp_path / "out", None, ScoreSettings())
+    table = pd.read_csv(tmp_path / "out/per_crystal.csv", dtype={"id": str})
+    assert table["id"].tolist() == ["NaCl", "sub/TiO2"]
+    assert table["status"].tolist() == ["ok", "ok"]
+    assert "not read" not in capsys.readouterr().out
+    (folder / "notes.txt").touch()
+    evaluate.run(folder, tmp_path / "out", None, ScoreSettings())
+    assert "not read: 1 files" in capsys.readouterr().out
+
+
+def test_the_crystals_of_a_folder_with_only_companions_are_those_of_its_extxyz(tmp_path: Path) -> None:
+    units = AsymmetricUnits.from_units([reduce(prototype(name)) for name in NAMES])
+    write_extxyz(tmp_path / "set/crystals.extxyz", replicate_flat(units), units)
+    (tmp_path / "set/._crystals.cif").touch()
+    evaluate.run(tmp_path / "set", tmp_path / "out", None, ScoreSettings())
+    assert len(pd.read_csv(tmp_path / "out/per_crystal.csv")) == len(NAMES)

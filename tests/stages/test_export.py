@@ -19,6 +19,7 @@ from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.errors import InputError
 from symmcd.stages import export
 from symmcd.storage import write_units
+from symmcd.structures.read import read_structures
 
 NAMES = ("NaCl", "TiO2 rutile", "SrTiO3")
 
@@ -67,3 +68,32 @@ def test_too_few_for_genbench_is_an_error(few: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"3 crystals, and LeMat-GenBench takes exactly 2500; set sampling\.number"):
         export.run(few, tmp_path / "out", "genbench", seed=0)
     assert not (tmp_path / "out").exists()
+
+
+def hostile(number: int) -> AsymmetricUnits:
+    """Crystals whose ids would leave their folder, or fall together."""
+    unit = reduce(prototype("NaCl"))
+    labels = [("../../victim/evil", "../../victim/evil?", "a/b", "a_b", "..", "x\ny", 'q"', "")[i % 8] + "." * (i // 8)
+              for i in range(number)]  # fmt: skip
+    return AsymmetricUnits.from_units([unit] * number, labels)
+
+
+def test_genbench_writes_inside_its_folder_and_as_many_as_it_says(tmp_path: Path) -> None:
+    write_units(tmp_path / "units.npz", hostile(export.GENBENCH))
+    (tmp_path / "victim").mkdir()
+    export.run(tmp_path / "units.npz", tmp_path / "sub/out", "genbench", seed=0)
+    assert not list((tmp_path / "victim").iterdir())
+    assert {path.name for path in tmp_path.iterdir()} == {"units.npz", "victim", "sub"}
+    paths = (tmp_path / "sub/out/structures.txt").read_text().splitlines()
+    assert len(set(paths)) == len(list((tmp_path / "sub/out/cif").iterdir())) == export.GENBENCH
+    assert all(Path(path).is_file() for path in paths)
+
+
+def test_ids_with_quotes_come_back_from_mattergens_file(tmp_path: Path) -> None:
+    labels = ['a" space_group=1 id="b', "a b", "it's", "back\\slash", "{x}", "a=b"]
+    units = AsymmetricUnits.from_units([reduce(prototype("NaCl"))] * len(labels), labels)
+    write_units(tmp_path / "units.npz", units)
+    export.run(tmp_path / "units.npz", tmp_path / "out", "mattergen", seed=0)
+    found = read_structures(tmp_path / "out/generated_crystals.extxyz")
+    assert [name for name, _ in found] == labels == units.label.tolist()
+    assert len(ase.io.read(tmp_path / "out/generated_crystals.extxyz", index=":")) == len(labels)

@@ -182,3 +182,83 @@ def test_the_draw_of_a_crystal_is_passed_on(tmp_path):
         hull.run([tmp_path / "relaxed.csv"], tmp_path / "r.csv", tmp_path / f"{name}.csv", settings)
     assert read(tmp_path / "with.csv")[0]["draw"] == "2"
     assert "draw" not in read(tmp_path / "without.csv")[0]
+
+
+def test_crystals_are_not_judged_by_themselves(tmp_path, units, capsys):
+    """Reference energies of the candidates' own units.npz, as numbered as they are: refused; beside others: named."""
+    own = tmp_path / "units.npz"
+    write_units(own, AsymmetricUnits.from_units([UNITS[n] for n in ("NaCl", "KCl", "MgO")]))
+    reference.run([own], tmp_path / "own.csv", HullSettings(), "cpu")
+    assert "its crystals are numbered 00000 … 00002, as generated ones are" in capsys.readouterr().err
+    (entries,) = read_entries(tmp_path / "own.csv").values()
+    energy = {entry.formula: entry.energy_per_atom for entry in entries}
+    rows = [
+        relaxed_row(f"{i:05d}", name, f"{energy[name]:.6f}", f"{energy[name] - 0.01:.6f}")
+        for i, name in enumerate(("NaCl", "KCl", "MgO"))
+    ]
+    write(tmp_path / "relaxed.csv", rows)
+    with pytest.raises(InputError, match=r"to judge \(3 of 3, the first 00000\)") as error:
+        hull.run([tmp_path / "relaxed.csv"], tmp_path / "own.csv", tmp_path / "hull.csv", HullSettings())
+    assert "train.npz" in str(error.value)
+    assert not (tmp_path / "hull.csv").exists()
+
+    reference.run([own, units[0]], tmp_path / "both.csv", HullSettings(), "cpu")
+    hull.run([tmp_path / "relaxed.csv"], tmp_path / "both.csv", tmp_path / "hull.csv", HullSettings())
+    assert "3 of 3 crystals are entries of the hull" in capsys.readouterr().err
+    found = read(tmp_path / "hull.csv")
+    assert [row["own_reference"] for row in found] == ["units:00000", "units:00001", "units:00002"]
+    assert [row["reference_entries"] for row in found] == ["1", "1", "1"]
+
+
+def test_lost_rows_of_relaxed_tables_are_noticed(tmp_path):
+    rows = [relaxed_row(f"{i:05d}", "MgO", -5.0, -5.0) | {"drawn": 4} for i in range(4)]
+    write_entries(tmp_path / "r.csv", "z", [ReferenceEntry(e, -1.0, "energy", "x") for e in ("Mg", "O")])
+    write(tmp_path / "a.csv", rows[:2])
+    write(tmp_path / "b.csv", rows[2:])
+    files = [tmp_path / "a.csv", tmp_path / "b.csv"]
+    hull.run(files, tmp_path / "r.csv", tmp_path / "hull.csv", HullSettings())
+    assert [row["drawn"] for row in read(tmp_path / "hull.csv")] == ["4"] * 4
+    with pytest.raises(InputError, match="2 crystals, and 4 were drawn"):
+        hull.run(files[:1], tmp_path / "r.csv", tmp_path / "hull.csv", HullSettings())
+    write(tmp_path / "b.csv", rows[3:])
+    with pytest.raises(InputError, match="3 crystals, and 4 were drawn"):
+        hull.run(files, tmp_path / "r.csv", tmp_path / "hull.csv", HullSettings())
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("formula", "-5.0"), ("energy_relaxed", "conv"), ("id", ""), ("status", ""), ("formula", "Xy2")],
+)
+def test_a_changed_row_of_a_relaxed_table_is_named(tmp_path, column, value):
+    rows = [relaxed_row(f"{i:05d}", "MgO", -5.0, -5.0) for i in range(3)]
+    rows[1][column] = value
+    write(tmp_path / "a.csv", rows)
+    write_entries(tmp_path / "r.csv", "z", [ReferenceEntry(e, -1.0, "energy", "x") for e in ("Mg", "O")])
+    with pytest.raises(InputError, match=r"a\.csv, row 2: .*`symmcd relax` again"):
+        hull.run([tmp_path / "a.csv"], tmp_path / "r.csv", tmp_path / "hull.csv", HullSettings())
+
+
+@pytest.mark.parametrize("lost", [0, 1, 2])
+def test_reference_energies_that_were_cut_are_refused(tmp_path, lost):
+    """A hull without some of its phases is too high, and makes everything more stable."""
+    path = tmp_path / "r.csv"
+    write_entries(path, "z", [ReferenceEntry(e, -1.0, "energy", "x") for e in ("Mg", "O", "MgO")])
+    write(tmp_path / "a.csv", [relaxed_row("00000", "MgO", -5.0, -5.0)])
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([*lines[: lost + 1], *lines[lost + 2 :]]))
+    with pytest.raises(InputError, match=r"r\.csv: 2 rows of 3; it is cut or changed, run `symmcd reference` again"):
+        hull.run([tmp_path / "a.csv"], path, tmp_path / "hull.csv", HullSettings())
+    path.write_text("".join(line.rpartition(",")[0] + "\n" for line in lines))  # of an earlier version
+    hull.run([tmp_path / "a.csv"], path, tmp_path / "hull.csv", HullSettings())
+
+
+def test_paths_of_settings_are_expanded(tmp_path, monkeypatch):
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home/t.csv").write_text("formula,formation_energy_per_atom\nMgO,-3.0\n")
+    entries = {e: {"composition": {e: 1.0}, "energy": -1.0, "entry_id": e} for e in ("Mg", "O")}
+    (tmp_path / "home/e.json").write_text(json.dumps(entries))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("MINE", str(tmp_path / "home"))
+    reference.run([], tmp_path / "r.csv", HullSettings("table", "~/t.csv", "$MINE/e.json"), "cpu")
+    ((name, found),) = read_entries(tmp_path / "r.csv").items()
+    assert (name, len(found)) == ("table t.csv", 3)

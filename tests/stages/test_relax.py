@@ -21,7 +21,9 @@ from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.errors import InputError
 from symmcd.settings import RelaxSettings
+from symmcd.stability.journal import _sealed
 from symmcd.stages import relax
+from symmcd.storage import write_units
 from symmcd.structures.units import reduce
 from symmcd.structures.write import write_extxyz
 
@@ -212,7 +214,7 @@ def test_goes_on_after_a_kill(crystals):
     first = json.loads(kept.splitlines()[1])
     partial.write_bytes(kept[:-1])  # the second crystal's line lacks its end: it is computed again
     kept_result = {**first, "seconds": 4711.0}
-    partial.write_bytes(partial.read_bytes().replace(*(json.dumps(r).encode() for r in (first, kept_result))))
+    partial.write_bytes(partial.read_bytes().replace(*(_sealed(json.dumps(r)) for r in (first, kept_result))))
     run(crystals, "killed")
     [found] = [row for row in rows(table) if row["id"] == first["id"]]
     assert float(found["seconds"]) == 4711, "the finished crystal was not computed again"
@@ -281,3 +283,59 @@ def test_columns_say_how(crystals):
 def test_missing_crystals(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         run(tmp_path / "crystals.extxyz", "x")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("b 1\n", "a 1\n", "atoms of one orbit differ in the column wyckoff"),
+        ("Na ", "K ", "atoms of one orbit differ in the column species"),
+        ("b 1\n", "b 0\n", "atoms of one orbit differ"),
+        (" a 0\n", " d 0\n", "orbit 0"),
+        (" b 1\n", " z 1\n", "wyckoff"),
+    ],
+)
+def test_orbits_that_are_none_are_refused_in_one_line(crystals, old, new, words):
+    """Of relaxations that go by them; the frame is named."""
+    head, _, body = crystals.read_text().partition("\n2\n")[0].partition("\n")
+    text = body.replace(old, new, 1) if new != " d 0\n" else body.replace(old, new)
+    mine = crystals.with_name("mine.extxyz")
+    mine.write_text(f"{head}\n{text}".split("\n8\n")[0] + "\n")
+    with pytest.raises(InputError, match=rf"mine\.extxyz: frame 00000: .*{words}") as error:
+        run(mine, "orbits", settings=dataclasses.replace(SETTINGS, method="symmetry"))
+    assert "\n" not in str(error.value)
+    assert rows(run(mine, "free")[0])[0]["status"] in ("converged", "step_limit")
+
+
+@pytest.mark.parametrize(
+    "cell", ["1 2 3 2 4 6 0 0 1", "4 0 0 8 0 1e-9 0 0 4", "4 0 0 0 4 0 4 4 0", "0 0 0 0 0 0 0 0 0"]
+)
+@pytest.mark.parametrize("method", ["structure_optimizer", "unconstrained", "symmetry"])
+def test_a_singular_cell_is_a_row(tmp_path, cell, method):
+    atoms = "Na 0 0 0 a 0\nCl 1 1 1 a 1\n"
+    head = 'Properties=species:S:1:pos:R:3:wyckoff:S:1:orbit:I:1 id="x" space_group=1 pbc="T T T"'
+    (tmp_path / "mine.extxyz").write_text(f'2\nLattice="{cell}" {head}\n{atoms}')
+    (row,) = rows(run(tmp_path / "mine.extxyz", "flat", settings=dataclasses.replace(SETTINGS, method=method))[0])
+    assert row["status"] == "failed:flat_cell"
+
+
+def test_the_number_drawn_is_in_every_row(crystals):
+    settings = dataclasses.replace(SETTINGS, number=3)
+    parts = [rows(run(crystals, f"s{n}", n, 2, settings)[0]) for n in range(2)]
+    assert [row["drawn"] for part in parts for row in part] == ["3"] * 3
+
+
+def test_crystals_that_were_cut_are_not_drawn_from(crystals):
+    """A draw goes by numbers of frames: of fewer frames it is another one."""
+    units = AsymmetricUnits.from_units([rock_salt("Na", "Cl", 5.9)] * 5)
+    write_units(crystals.with_name("units.npz"), units)
+    with pytest.raises(InputError, match=r"crystal 00004 of .*units\.npz is missing"):
+        run(crystals, "cut")
+
+
+@pytest.mark.parametrize("given", ["0", "231", "T", "2.5"])
+def test_a_space_group_that_is_none_is_refused_before_anything(crystals, given):
+    crystals.write_text(crystals.read_text().replace("space_group=225", f"space_group={given}", 1))
+    with pytest.raises(InputError, match="frame 00000 has space_group="):
+        run(crystals, "group")
+    assert not crystals.with_name("group.csv.partial").exists()

@@ -13,6 +13,7 @@ from symmcd.diffusion.samples import Samples, write_samples
 from symmcd.errors import InputError
 from symmcd.settings import ReplicateSettings
 from symmcd.stages import replicate
+from symmcd.storage import read_units
 
 
 @pytest.fixture
@@ -41,3 +42,18 @@ def test_a_folder_with_other_files_is_not_removed(shard: Path, tmp_path: Path) -
     with pytest.raises(InputError, match=r"cif: holds notes\.txt, which is no CIF of ours"):
         replicate.run([shard], tmp_path / "crystals", ReplicateSettings(cif_folder_limit=2))
     assert (tmp_path / "crystals/cif/notes.txt").exists()
+
+
+def test_numbers_far_apart_need_no_more_memory(tmp_path: Path) -> None:
+    """Names are made of the numbers there are, not of all up to the largest."""
+    units = random_units([1, 62, 225])
+    codes = wyckoff_table().site_symmetry[units.wyckoff]
+    numbers = np.array([7, 10**15, 12])
+    write_samples(
+        tmp_path / "shard0.npz",
+        Samples(numbers, units.space_group, units.lattice, units.start, units.element, units.position, codes),
+    )
+    replicate.run([tmp_path / "shard0.npz"], tmp_path / "crystals", ReplicateSettings())
+    found = read_units(tmp_path / "crystals/units.npz")
+    assert found.label.tolist() == ["0000000000000007", "0000000000000012", "1000000000000000"]
+    assert found.space_group.tolist() == [1, 225, 62]

@@ -178,11 +178,20 @@ def test_the_terminal_gets_the_same_numbers(tmp_path):
 
 
 def stability(folder: Path, **changes: object) -> Path:
-    """A run on MP-20, with other columns in sun.csv."""
+    """A run on MP-20, with other columns in sun.csv, and hulls and thresholds of the other tables as there."""
     results = make_results(folder)
     source = results / "raw/source.json"
     source.write_text(source.read_text().replace("prototypes", "mp20"))
-    pd.read_csv(results / "sun.csv").assign(**changes).to_csv(results / "sun.csv", index=False)
+    sun = pd.read_csv(results / "sun.csv").assign(**changes)
+    sun.to_csv(results / "sun.csv", index=False)
+    for name in ("hull.csv", "sun_per_crystal.csv"):
+        table = pd.read_csv(results / name, dtype={"id": str}, keep_default_na=False).assign(hull=sun["hull"][0])
+        flags = {
+            f"sun_at_{threshold:g}": table["sun_at_0.1"] for threshold in sun["threshold"] if "sun_at_0.1" in table
+        }
+        table.drop(columns=[n for n in table if n.startswith("sun_at_")]).assign(**flags).to_csv(
+            results / name, index=False
+        )
     return results
 
 

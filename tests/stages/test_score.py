@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import ase.io
@@ -12,6 +13,7 @@ import pytest
 from tests.crystallography.prototypes import PROTOTYPES, prototype
 
 from symmcd import reduce
+from symmcd.cli import main
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.errors import InputError
@@ -166,7 +168,7 @@ def test_a_flat_cell_is_a_row(folder: Path) -> None:
 
 def test_shards_of_another_run_are_refused(folder: Path) -> None:
     paths = run_shards(folder, 3)
-    with pytest.raises(InputError, match="do not match"):
+    with pytest.raises(InputError, match=r"crystal 00002 of .*units\.npz is missing \(2 of 6 are\)"):
         run_summary(folder, paths[:2])
     with pytest.raises(InputError, match=r"shard9\.csv"):
         run_summary(folder, [*paths, folder / "shard9.csv"])
@@ -208,3 +210,47 @@ def test_export_for_genbench(folder: Path) -> None:
 def test_export_for_mattergen(folder: Path) -> None:
     export.run(folder / "units.npz", folder / "out", "mattergen", seed=0)
     assert len(read_extxyz(folder / "out/generated_crystals.extxyz")) == 6
+
+
+def test_crystals_without_a_space_group_are_scored_without(folder: Path) -> None:
+    """As they come from another program; where only some have one, the first without is named."""
+    text = (folder / "crystals.extxyz").read_text()
+    mine = folder / "mine.extxyz"
+    mine.write_text(re.sub(r" space_group=\d+", "", text))
+    score.run(mine, folder / "mine.csv", 0, 1, ScoreSettings())
+    found = pd.read_csv(folder / "mine.csv", dtype={"id": str})
+    assert found["space_group"].isna().all()
+    assert found["agreement"].isna().all()
+    assert found["space_group_found"][:5].tolist() == [PROTOTYPES[name][0] for name in NAMES]
+    mine.write_text(text.replace(" space_group=221", "", 1))
+    with pytest.raises(InputError, match=r"mine\.extxyz: frame 00001 has no space_group; .*, as other frames have"):
+        score.run(mine, folder / "other.csv", 1, 2, ScoreSettings())
+
+
+@pytest.mark.parametrize("given", ["0", "231", "T", "2.5"])
+def test_a_space_group_that_is_none_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str], given: str) -> None:
+    mine = folder / "mine.extxyz"
+    mine.write_text((folder / "crystals.extxyz").read_text().replace("space_group=225", f"space_group={given}"))
+    assert main(["score", str(mine), str(folder / "mine.csv")]) == 2
+    assert re.fullmatch(r"symmcd score: .*mine\.extxyz: frame 00000 has space_group=.*\n", capsys.readouterr().err)
+    assert not (folder / "mine.csv").exists()
+
+
+@pytest.mark.parametrize(("shard", "row"), [(0, 0), (1, 1), (2, 1)])
+def test_a_shard_cut_between_rows_is_refused_with_the_first_missing_crystal(folder: Path, shard: int, row: int) -> None:
+    paths = run_shards(folder, 3)
+    lines = paths[shard].read_text().splitlines(keepends=True)
+    paths[shard].write_text("".join([*lines[: row + 1], *lines[row + 2 :]]))
+    with pytest.raises(InputError, match=rf"crystal {shard + 3 * row:05d} of .*units\.npz is missing \(1 of 6 are\)"):
+        run_summary(folder, paths)
+
+
+def test_a_changed_field_of_a_shard_is_named(folder: Path) -> None:
+    (path,) = run_shards(folder, 1)
+    whole = pd.read_csv(path, dtype=str)
+    for column, value in (("density", "2.1.2"), ("valid", "Tru"), ("space_group_found", "x"), ("atoms", "inf")):
+        table = whole.copy()
+        table.loc[2, column] = value
+        table.to_csv(path, index=False)
+        with pytest.raises(InputError, match=rf"shard0\.csv, row 3: {column} '{value}' is not"):
+            summarise.read_shards([path])

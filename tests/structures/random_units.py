@@ -6,9 +6,8 @@ import numpy as np
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits, numbered_labels
 from symmcd.crystallography.lattice import constrain
-from symmcd.crystallography.orbit import wrap
 from symmcd.crystallography.space_group import operations
-from symmcd.crystallography.wyckoff import wyckoff_table
+from symmcd.crystallography.wyckoff import wrap, wyckoff_table
 
 
 def random_units(groups: list[int], seed: int = 0) -> AsymmetricUnits:

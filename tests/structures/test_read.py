@@ -147,7 +147,7 @@ def test_bad_frames_of_an_extxyz_stay_in_the_list(tmp_path):
     found = read_structures(tmp_path / "a.xyz")
     assert [name for name, _ in found] == ["00000", "00001", "00002"]
     assert_same(found[0][1], SALT)
-    assert [error.reason for _, error in found[1:]] == ["bad_cell", "disordered"]
+    assert [error.reason for _, error in found[1:]] == ["bad_cell", "redundant"]
     (tmp_path / "a.xyz").write_text("three\nblind mice\n")
     with pytest.raises(InputError, match="not readable as extended xyz"):
         read_structures(tmp_path / "a.xyz")

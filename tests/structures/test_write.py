@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import os
 import zipfile
+from pathlib import Path
 
 import ase.io
 import gemmi
@@ -18,7 +22,9 @@ from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.errors import InputError
 from symmcd.structures.cif import RawCrystal, parse_cif
 from symmcd.structures.convert import from_atoms, from_structure, to_raw
-from symmcd.structures.write import cifs, read_extxyz, write_cifs, write_extxyz
+from symmcd.structures.names import file_stems
+from symmcd.structures.read import read_structures
+from symmcd.structures.write import cifs, p1_cif, read_extxyz, write_cifs, write_extxyz
 
 SOME = [
     1,
@@ -171,3 +177,126 @@ def test_where_nothing_can_be_written(tmp_path):
     for write, target in ((write_cifs, "cif"), (write_cifs, "a.zip"), (write_extxyz, "a.extxyz")):
         with pytest.raises(InputError, match="choose another folder"):
             write(tmp_path / "file" / target, replicate_flat(units), units)
+
+
+def labelled(*labels: str):
+    units = random_units([225, 14, 2, 166][: len(labels)])
+    return dataclasses.replace(units, label=np.array(labels))
+
+
+LABELS = (
+    ("../../victim/evil", "a/b", "a_b", ".hidden"),
+    ('a "b" c', "a\nb", "it's {x}", "back\\slash"),
+    ("mp-7", "mp-7", "mp-7", "MP-7"),
+    ("=1+1", "-1", "@x", "nul"),
+    ("id=5", "a b", "x" * 300, "é"),
+    ("", " ", "\t", "\x85"),
+)
+
+
+@pytest.mark.parametrize("labels", LABELS)
+def test_labels_of_any_kind_in_cifs(tmp_path, labels, capsys):
+    units = labelled(*labels)
+    crystals = replicate_flat(units)
+    write_cifs(tmp_path / "a" / "cif", crystals, units)
+    write_cifs(tmp_path / "a" / "cif.zip", crystals, units)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a"]
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["cif", "cif.zip"]
+    files = sorted((tmp_path / "a" / "cif").iterdir())
+    assert len({path.name.lower() for path in files}) == 4
+    with zipfile.ZipFile(tmp_path / "a" / "cif.zip") as archive:
+        assert sorted(archive.namelist()) == [path.name for path in files]
+    said = capsys.readouterr().out
+    found = []
+    for path in files:
+        text = path.read_text(encoding="ascii")
+        comment = text.splitlines()[0]
+        block = gemmi.cif.read_string(text).sole_block().name
+        assert " " not in block
+        assert path.name.startswith(block)
+        label = json.loads(comment.removeprefix("# id ")) if comment.startswith("# id ") else block.rpartition("_")[0]
+        found.append(label)
+    assert sorted(found) == sorted(labels)  # each id is found again in its file
+    assert said.count("cannot stand there") == 2 * (file_stems(labels) != list(labels))  # once a folder or archive
+    for place in ("cif", "cif.zip"):
+        assert len(read_structures(tmp_path / "a" / place)) == 4
+
+
+@pytest.mark.parametrize("labels", LABELS)
+def test_labels_of_any_kind_in_extxyz(tmp_path, labels):
+    units = labelled(*labels)
+    crystals = replicate_flat(units)
+    path = tmp_path / "a.extxyz"
+    write_extxyz(path, crystals, units)
+    ids = [frame.info["id"] for frame in read_extxyz(path)]
+    assert [name for name, _ in read_structures(path)] == ids
+    for label, name in zip(labels, ids, strict=True):
+        if label.isprintable() and label and labels.count(label) == 1:
+            assert name == label
+    assert len(set(ids)) == 4
+    theirs = ase.io.read(path, index=":")
+    assert len(theirs) == 4
+    for frame, name in zip(theirs, ids, strict=True):
+        assert not isinstance(frame.info["id"], str) or frame.info["id"] == name
+    assert [frame.info["space_group"] for frame in theirs] == units.space_group.tolist()
+
+
+def test_the_block_of_a_p1_cif_has_no_blanks():
+    crystal = to_raw(replicate_flat(random_units([2])))[0]
+    for name in ("a b", "a\nloop_", "", "x/y"):
+        assert_same(parse_cif(p1_cif(name, crystal)), crystal)
+        assert len(p1_cif(name, crystal).splitlines()[0].split()) == 1
+
+
+def killed_at(rename: int, monkeypatch) -> None:
+    """From now on the process seems to end at this rename of a folder, with no clean-up."""
+    real, calls = Path.rename, []
+
+    def ends(self, target):
+        calls.append(self)
+        if len(calls) == rename:
+            os._exit(9)
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "rename", ends)
+
+
+@pytest.mark.parametrize("rename", [1, 2])
+def test_a_folder_of_cifs_outlives_a_kill(tmp_path, monkeypatch, rename):
+    old, new = labelled("old"), labelled("new")
+    write_cifs(tmp_path / "cif", replicate_flat(old), old)
+    child = os.fork()
+    if not child:
+        killed_at(rename, monkeypatch)
+        write_cifs(tmp_path / "cif", replicate_flat(new), new)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    kept = list(tmp_path.rglob("old_*.cif"))
+    assert len(kept) == 1
+    write_cifs(tmp_path / "cif", replicate_flat(new), new)
+    assert [path.name for path in tmp_path.iterdir()] == ["cif"]
+    assert [path.name for path in (tmp_path / "cif").iterdir()] == ["new_Ba4O192_225.cif"]
+
+
+def test_a_folder_of_cifs_stays_where_the_new_one_cannot_be_put(tmp_path, monkeypatch):
+    old, new = labelled("old"), labelled("new")
+    write_cifs(tmp_path / "cif", replicate_flat(old), old)
+    real = Path.rename
+
+    def refuses(self, target):
+        if self.name.endswith(".tmp"):
+            raise OSError(28, "No space left on device")
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuses)
+    with pytest.raises(InputError, match="No space left"):
+        write_cifs(tmp_path / "cif", replicate_flat(new), new)
+    assert [path.name for path in (tmp_path / "cif").iterdir()] == ["old_Ba4O192_225.cif"]
+
+
+def test_what_macos_puts_into_a_folder_of_cifs_does_not_keep_us_from_replacing_it(tmp_path):
+    units = labelled("a")
+    write_cifs(tmp_path / "cif", replicate_flat(units), units)
+    (tmp_path / "cif" / ".DS_Store").touch()
+    write_cifs(tmp_path / "cif", replicate_flat(units), units)
+    assert len(list((tmp_path / "cif").iterdir())) == 1

@@ -1,16 +1,19 @@
 # What all rules use: the checked configuration, its sections as parameters, shards.
 import dataclasses
-import os
 import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.io import contains_wildcard
 from snakemake.utils import validate
 
 from symmcd import config as config_file
 from symmcd.errors import SymmcdError
+from symmcd.settings import other_source, path_of
 
 try:
+    for file in workflow.configfiles:  # Snakemake has read them, and takes the last of two equal keys in silence
+        config_file.read_config_file(Path(file))
     CONFIG = config_file.read_config(config)  # names the key and the nearest known one
     config_file.check_together(CONFIG)
 except SymmcdError as error:
@@ -22,6 +25,14 @@ RUN = CONFIG["run"]
 SHARDS = CONFIG["shards"]
 GPUS = 0 if RUN.device == "cpu" else 1  # of each job that can use one
 SPLITS = ("train", "val", "test")
+
+
+if other := other_source(Path(RUN.results, "raw/source.json"), CONFIG["data"].source):
+    raise WorkflowError(
+        f"{RUN.results} has the results of data.source = {other}, and this run's is {CONFIG['data'].source}: they would"
+        " be overwritten.  Give it a folder of its own, --config results=results-mine, or delete"
+        f" {RUN.results}/raw/source.json to have the old results replaced."
+    )
 
 
 pathvars:
@@ -92,12 +103,19 @@ def files_at(place, *endings):
 
     What is not there is left to the stage, which says so; what lies in this run's own results is no input of it.
     """
-    path = Path(os.path.expandvars(place)).expanduser()
+    path = path_of(place)
     if not place or path.resolve().is_relative_to(Path(RUN.results).resolve()):
         return []
+    found = [path] if path.is_file() else []
     if path.is_dir():
-        return sorted(str(file) for file in path.rglob("*") if file.is_file() and file.name.lower().endswith(endings))
-    return [str(path)] if path.is_file() else []
+        found = [file for file in path.rglob("*") if file.is_file() and file.name.lower().endswith(endings)]
+    for file in found:
+        if contains_wildcard(file):  # there is no way to escape them
+            raise WorkflowError(
+                f"{file}: Snakemake takes a word in braces for a wildcard; rename it, or give a path without braces that"
+                " links to it."
+            )
+    return sorted(map(str, found))
 
 
 def stop_without_gpu():

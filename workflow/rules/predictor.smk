@@ -3,6 +3,7 @@ from symmcd.settings import PREDICTOR_VARIANTS
 
 PREDICTOR = CONFIG["predictor"]
 THEIRS = ["cdvae"] if PREDICTOR.cdvae else []
+THEIR_FILES = files_at(PREDICTOR.cdvae, "")
 OF_D_E = THEIRS or ([PREDICTOR.d_e] if PREDICTOR.variants else [])
 TABLE_5 = ["<results>/predictor/table5.csv"] if PREDICTOR.variants else []
 
@@ -16,7 +17,7 @@ rule predictor_variant:
         train="<results>/asymmetric_units/train.npz",
         val="<results>/asymmetric_units/val.npz",
         test="<results>/asymmetric_units/test.npz",
-        theirs=lambda wildcards: files_at(PREDICTOR.cdvae, "") if wildcards.variant == "cdvae" else [],
+        theirs=lambda wildcards: THEIR_FILES if wildcards.variant == "cdvae" else [],
     output:
         weights="<results>/predictor/{variant}.safetensors",
         about="<results>/predictor/{variant}.json",

@@ -48,7 +48,7 @@ rule gather_relaxed:
 rule reference:
     input:
         units=expand("<results>/asymmetric_units/{split}.npz", split=SPLITS),
-        tables=[path for path in (CONFIG["hull"].path, CONFIG["hull"].elemental_references) if path],
+        tables=[*files_at(CONFIG["hull"].path), *files_at(CONFIG["hull"].elemental_references)],
     output:
         "<results>/hull/reference.csv",
     log:

@@ -2,40 +2,100 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
-from symmcd.crystallography.lattice import k_from_lattice, lattice_from_k
+from symmcd.crystallography.consistency import check_apart, settled
+from symmcd.crystallography.lattice import BASIS, k_from_lattice, lattice_from_k
 from symmcd.crystallography.space_group import check_number
 from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.errors import InputError
+
+FLATTEST = 1e-5
+"""Least volume of a cell, of that of a box with its lengths."""
+
+LONGEST = 1e5
+"""Å: longest cell; the shortest is one over it."""
 
 
 @dataclass(frozen=True, eq=False)
 class AsymmetricUnit:
     """One crystal in the standard setting of International Tables A (unique axis b, hexagonal axes, origin choice 2).
 
+    A unit is consistent: its lattice is one of the group's family, and its representatives are on their Wyckoff
+    positions, so that replication makes a crystal of the group.  A representative may be given as any atom of its
+    orbit; it is moved to the one in generator form.  What is a little off, as rounded numbers are, is put right:
+    representatives within `consistency.POSITION_TOLERANCE` (Å) and lattices within `LENGTH_TOLERANCE` (Å) and
+    `ANGLE_TOLERANCE` (degrees) of it; what is exact to 1e-9 stays as it is.
+
+    Args:
+        apart: refuse atoms on one point.  Without, two orbits may lie on one another, or an orbit on a point of more
+            symmetry than its letter has, as it can happen to generated crystals.
+
     Raises:
-        InputError: lengths disagree, or the group has no such Wyckoff letter.
+        InputError: no such space group, letter or element; no orbits; values that are missing, too many or not finite;
+            a lattice that is flat, left-handed or of another family; a representative off its position; atoms on one
+            point.
     """
 
     space_group: int
-    lattice: np.ndarray  # (3, 3) rows a, b, c of the conventional standard cell, Å
+    lattice: np.ndarray  # (3, 3) rows a, b, c of the conventional standard cell, Å, right-handed
     element: np.ndarray  # (M,) atomic number per orbit
     letter: tuple[str, ...]  # (M,) Wyckoff letter per orbit
     position: np.ndarray  # (M, 3) representative in the generator form of its position, fractional, [0, 1)
+    apart: InitVar[bool] = True
 
-    def __post_init__(self) -> None:
-        check_number(self.space_group)
-        object.__setattr__(self, "lattice", np.asarray(self.lattice, float).reshape(3, 3))
-        object.__setattr__(self, "element", np.asarray(self.element, int).reshape(-1))
-        object.__setattr__(self, "position", np.asarray(self.position, float).reshape(-1, 3))
-        object.__setattr__(self, "letter", tuple(self.letter))
-        if not len(self.element) == len(self.letter) == len(self.position):
-            raise InputError(f"{len(self.element)=}, {len(self.letter)=} and {len(self.position)=} must agree")
-        _ = self.wyckoff  # unknown letters are refused here, not later
+    def __post_init__(self, apart: bool) -> None:
+        number = check_number(self.space_group)
+        if not isinstance(self.letter, Iterable):
+            raise InputError(f"letter: {self.letter!r}, expected one Wyckoff letter an orbit")
+        letter = tuple(self.letter)
+        element = _array("element", self.element).reshape(-1)
+        if not ((np.abs(element) <= 1000) & (element == np.rint(element))).all():
+            raise InputError(f"element: {element.tolist()}, expected atomic numbers from 1 to 118")
+        lattice, position = _array("lattice", self.lattice), _array("position", self.position)
+        if lattice.size != 9 or position.size % 3:
+            raise InputError(f"{lattice.shape=} and {position.shape=}: expected (3, 3) and (orbits, 3)")
+        lattice, position = lattice.reshape(3, 3), position.reshape(-1, 3)
+        if not len(element) == len(letter) == len(position):
+            raise InputError(f"{len(element)=}, {len(letter)=} and {len(position)=} must agree")
+        if not len(element):
+            raise InputError("an asymmetric unit without orbits")
+        table = wyckoff_table()
+        wyckoff = np.array([table.row(number, name) for name in letter])
+        groups, orbits = np.array([number]), np.array([0, len(element)])
+        given = _coefficients(lattice)
+        element = element.astype(int)
+        k, position = settled(groups, given, orbits, element, wyckoff, position)
+        if k is not given:  # turned as the lattice was
+            lattice = _symmetric_cell(k) @ np.linalg.inv(_symmetric_cell(given)) @ lattice
+        if apart:
+            check_apart(lattice, element, wyckoff, position)
+        self._set(number, lattice, element, letter, position)
+        for array in (self.lattice, self.element, self.position):
+            array.setflags(write=False)
+
+    @classmethod
+    def exact(
+        cls, space_group: int, lattice: np.ndarray, element: np.ndarray, letter: tuple[str, ...], position: np.ndarray
+    ) -> AsymmetricUnit:
+        """A unit of arrays that are known to be in order: nothing is looked at, and nothing copied."""
+        unit = object.__new__(cls)
+        unit._set(space_group, lattice, element, letter, position)
+        return unit
+
+    def _set(
+        self, space_group: int, lattice: np.ndarray, element: np.ndarray, letter: tuple[str, ...], position: np.ndarray
+    ) -> None:
+        for name, value in (
+            ("space_group", space_group), ("lattice", lattice), ("element", element), ("letter", letter),
+            ("position", position),
+        ):  # fmt: skip
+            object.__setattr__(self, name, value)
 
     @property
     def wyckoff(self) -> np.ndarray:
@@ -74,7 +134,11 @@ class AsymmetricUnit:
 
 @dataclass(frozen=True, eq=False)
 class AsymmetricUnits:
-    """Many asymmetric units, orbits one after the other; crystal i has orbits ``start[i]:start[i+1]``."""
+    """Many asymmetric units, orbits one after the other; crystal i has orbits ``start[i]:start[i+1]``.
+
+    The arrays are believed: `check` is for those that come from outside.  Labels need not differ; where crystals are
+    told apart by them, as in tables, they must.
+    """
 
     space_group: np.ndarray  # (B,)
     lattice: np.ndarray  # (B, 6) k
@@ -90,13 +154,27 @@ class AsymmetricUnits:
 
     def __getitem__(self, index: int) -> AsymmetricUnit:
         orbits = slice(self.start[index], self.start[index + 1])
-        return AsymmetricUnit(
+        return AsymmetricUnit.exact(
             int(self.space_group[index]),
             lattice_from_k(self.lattice[index][None])[0],
             self.element[orbits],
             tuple(wyckoff_table().letter[self.wyckoff[orbits]].tolist()),
             self.position[orbits],
         )
+
+    def check(self) -> AsymmetricUnits:
+        """These units, put right as `AsymmetricUnit` does: lattices and representatives that are a little off.
+
+        Atoms on one point are accepted where a position has room for them: metrics count such crystals.
+
+        Raises:
+            InputError: what `AsymmetricUnit` refuses; the message names the crystal by its label.
+        """
+        k, position = settled(
+            self.space_group, self.lattice, self.start, self.element, self.wyckoff, self.position,
+            lambda i: f"crystal {str(self.label[i])[:80]!r}: ",
+        )  # fmt: skip
+        return replace(self, lattice=k, position=position)
 
     @property
     def crystal(self) -> np.ndarray:
@@ -125,8 +203,17 @@ class AsymmetricUnits:
 
     @classmethod
     def from_units(cls, units: Iterable[AsymmetricUnit], labels: Sequence[str] | None = None) -> AsymmetricUnits:
-        """Flat arrays of a list of units; labels default to zero-padded numbers."""
+        """Flat arrays of a list of units; labels default to zero-padded numbers.
+
+        Raises:
+            InputError: not one label a unit, or two that are the same.
+        """
         units = list(units)
+        if labels is not None and len(labels) != len(units):
+            raise InputError(f"{len(labels)} labels of {len(units)} asymmetric units; give one each")
+        if labels is not None and len(set(labels)) != len(units):
+            label, count = Counter(labels).most_common(1)[0]
+            raise InputError(f"label {label!r} names {count} of the asymmetric units; give each its own")
         if not units:
             return cls.empty()
         return cls(
@@ -167,5 +254,49 @@ class AsymmetricUnits:
 
 def numbered_labels(number: int) -> list[str]:
     """``00000`` … : crystals are named by a zero-padded number that stays the same through every stage."""
-    width = max(5, len(str(number - 1)))
-    return [f"{i:0{width}d}" for i in range(number)]
+    return labels_of(np.arange(number), number - 1)
+
+
+def labels_of(numbers: np.ndarray, largest: int) -> list[str]:
+    """Names of the crystals of these numbers, where `largest` is the largest of the run."""
+    width = max(5, len(str(largest)))
+    return [f"{i:0{width}d}" for i in numbers.tolist()]
+
+
+def _array(name: str, values: Any) -> np.ndarray:
+    """A new array of numbers.
+
+    Raises:
+        InputError: `values` are something else.
+    """
+    try:
+        return np.array(values, float)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{name}: expected numbers ({error})") from None
+
+
+def _coefficients(lattice: np.ndarray) -> np.ndarray:
+    """k (1, 6) of a lattice (3, 3).
+
+    Raises:
+        InputError: it is not finite, flat or left-handed.
+    """
+    if not np.isfinite(lattice).all():
+        raise InputError("the lattice is not finite")
+    with np.errstate(over="ignore"):
+        length = np.linalg.norm(lattice, axis=1)
+    lengths = ", ".join(f"{v:.4g}" for v in length)
+    if not (np.isfinite(length) & (length > 1 / LONGEST) & (length < LONGEST)).all():
+        raise InputError(f"the lattice is no cell of a crystal: a, b, c = {lengths} Å")
+    volume = float(np.linalg.det(lattice / length[:, None]))  # of edges of length 1
+    if not abs(volume) > FLATTEST:
+        raise InputError(f"the lattice has no volume: a, b, c = {lengths} Å lie in a plane or on a line")
+    if volume < 0:
+        raise InputError("the lattice is left-handed, which would make the mirror image: give right-handed a, b, c")
+    return k_from_lattice(lattice[None])
+
+
+def _symmetric_cell(k: np.ndarray) -> np.ndarray:
+    """exp(S) (3, 3) of coefficients (1, 6), not turned to the standard orientation."""
+    values, vectors = np.linalg.eigh(np.einsum("i,ijk->jk", k[0], BASIS))
+    return (vectors * np.exp(values)) @ vectors.T

@@ -18,10 +18,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from symmcd.crystallography.orbit import wrap
 from symmcd.crystallography.projection import nearest_on_images
 from symmcd.crystallography.space_group import crystal_family, operations
-from symmcd.crystallography.wyckoff import wyckoff_table
+from symmcd.crystallography.wyckoff import wrap, wyckoff_table
 
 SMALL = 1e-9
 GENERIC = np.array([0.1234567, 0.2718281, 0.0577215])

@@ -27,18 +27,10 @@ class Crystals:
 
 
 def replicate_flat(units: AsymmetricUnits) -> Crystals:
-    """Conventional cells of asymmetric units (paper, appendix A), atoms of one orbit together, representative first.
-
-    The table holds operations of the group that take a point in generator form to each member of its orbit once, so
-    the orbit is the full group orbit, without a loop and without merging.
-    """
+    """Conventional cells of asymmetric units (paper, appendix A), atoms of one orbit together, representative first."""
     table = wyckoff_table()
-    multiplicity = table.multiplicity[units.wyckoff]
-    orbit = np.repeat(np.arange(len(units.element)), multiplicity)
-    first = np.concatenate([[0], np.cumsum(multiplicity)])
-    row = np.arange(first[-1]) - first[orbit] + table.operation_start[units.wyckoff[orbit]]
-    operation = table.operations[row]
-    position = wrap((operation[:, :, :3] @ units.position[orbit, :, None])[..., 0] + operation[:, :, 3])
+    position, orbit = table.orbit(units.wyckoff, units.position)
+    first = np.concatenate([[0], np.cumsum(table.multiplicity[units.wyckoff])])
     return Crystals(lattice_from_k(units.lattice), first[units.start], units.element[orbit], position, orbit)
 
 
@@ -56,9 +48,3 @@ def in_unit_cell(units: AsymmetricUnits) -> AsymmetricUnits:
         wyckoff=np.full(len(cells.element), wyckoff_table().start[0]),  # group 1 has one position, 1a
         position=cells.position,
     )
-
-
-def wrap(position: np.ndarray) -> np.ndarray:
-    """Fractional coordinates in [0, 1); values that rounding leaves a hair below 1 become 0."""
-    wrapped = position % 1.0
-    return np.where(wrapped > 1 - 1e-12, 0.0, wrapped)

@@ -15,7 +15,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from symmcd.crystallography.wyckoff import wyckoff_table
+from symmcd.crystallography.wyckoff import wrap, wyckoff_table
 
 
 def nearest_on_images(point: np.ndarray, image: np.ndarray, metric: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -40,6 +40,52 @@ def nearest_on_images(point: np.ndarray, image: np.ndarray, metric: np.ndarray) 
             residual[rows] = _shortest(residual[rows], basis[rows, :, :r], metric[rows])
     residual[rank == 0] = 0.0
     return point - residual, np.einsum("ni,nij,nj->n", residual, metric, residual)
+
+
+def nearest_on_positions(
+    point: np.ndarray, row: np.ndarray, metric: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Nearest point on a position, over all its images: squared distance (n,), image (n,), point (n, 3)."""
+    table = wyckoff_table()
+    first, count = table.image_start[row], np.diff(table.image_start)[row]
+    squared, image, nearest = np.empty(len(row)), np.empty(len(row), int), np.empty((len(row), 3))
+    ends = np.cumsum(count)
+    for begin, end in _chunks(ends, 200_000):
+        owner, candidate = ranges(first[begin:end], count[begin:end])
+        points, distances = nearest_on_images(point[begin:end][owner], candidate, metric[begin:end][owner])
+        best = first_smallest(owner, distances, end - begin)
+        squared[begin:end], image[begin:end], nearest[begin:end] = distances[best], candidate[best], points[best]
+    return squared, image, nearest
+
+
+def _chunks(ends: np.ndarray, size: int) -> list[tuple[int, int]]:
+    """Ranges of owners with about `size` candidates each, from the running totals of their candidates."""
+    if not len(ends):
+        return []
+    cuts = np.unique(np.searchsorted(ends, np.arange(0, ends[-1], size)[1:]))
+    bounds = np.unique(np.concatenate([[0], cuts, [len(ends)]])).tolist()
+    return list(itertools.pairwise(bounds))
+
+
+def first_smallest(owner: np.ndarray, value: np.ndarray, owners: int) -> np.ndarray:
+    """Index of each owner's smallest value; the first where values agree to 1e-9, so that rounding decides no tie."""
+    smallest = np.full(owners, np.inf)
+    np.minimum.at(smallest, owner, value)
+    good = np.flatnonzero(value <= smallest[owner] + 1e-9)
+    _, first = np.unique(owner[good], return_index=True)
+    return good[first]
+
+
+def to_generator_form(point: np.ndarray, image: np.ndarray, wyckoff: np.ndarray) -> np.ndarray:
+    """Equivalent points (n, 3) in generator form, exact and in [0, 1), of points that lie on images."""
+    table = wyckoff_table()
+    operation = table.image_operation[image]
+    inverse = np.rint(np.linalg.inv(operation[:, :, :3]))
+    moved = (inverse @ (point - operation[:, :, 3])[:, :, None])[..., 0]
+    # `moved` may lie on a lattice translate of the generator subspace; the template has integer coefficients and is
+    # idempotent, so applying it takes away just that translation
+    template = table.generator[wyckoff]
+    return wrap((template[:, :, :3] @ moved[:, :, None])[..., 0] + template[:, :, 3])
 
 
 def _shortest(residual: np.ndarray, basis: np.ndarray, metric: np.ndarray) -> np.ndarray:

@@ -7,12 +7,17 @@ Operations are (3, 4) matrices [W | w] acting on fractional column vectors, x' =
 from __future__ import annotations
 
 import csv
+import difflib
 import functools
 import itertools
+import operator
+import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from importlib import resources
+from numbers import Integral
 
 import numpy as np
 
@@ -41,6 +46,12 @@ _LAST_OF_FAMILY = (2, 15, 74, 142, 194, 230)
 _ORDER = {(1, 3): 1, (1, -1): 2, (1, 0): 3, (1, 1): 4, (1, 2): 6, (-1, -3): -1, (-1, 1): -2, (-1, 0): -3, (-1, -1): -4,
           (-1, -2): -6}  # fmt: skip
 
+# symbols of other settings of monoclinic groups, and those from before double glides were called e
+_OTHER_SYMBOLS = {
+    "I2": 5, "Pa": 7, "Pn": 7, "Im": 8, "Ia": 9, "I2/m": 12, "P2/a": 13, "P2/n": 13, "P2_1/a": 14, "P2_1/n": 14,
+    "I2/a": 15, "Abm2": 39, "Aba2": 41, "Cmca": 64, "Cmma": 67, "Ccca": 68,
+}  # fmt: skip
+
 
 @functools.cache
 def lattice_points(number: int) -> int:
@@ -64,16 +75,20 @@ def check_number(number: int) -> int:
     Raises:
         InputError: it is not 1..230.
     """
-    if not 1 <= number <= 230:
+    try:
+        index = operator.index(number)
+    except TypeError:  # text, or a fraction
+        index = 0
+    if not 1 <= index <= 230:
         raise InputError(f"space group {number!r}: expected a number from 1 to 230")
-    return int(number)
+    return index
 
 
 @dataclass(frozen=True)
 class SpaceGroups:
     """All groups, operations one after the other; group g has rows ``start[g-1]:start[g]``, the identity first."""
 
-    symbol: tuple[str, ...]  # Hermann–Mauguin, short
+    symbol: tuple[str, ...]  # Hermann–Mauguin, short, screw axes with an underscore: P6_3/mmc
     start: np.ndarray  # (231,)
     operations: np.ndarray  # (O, 3, 4), centring translations included, translations in [0, 1)
     order: np.ndarray  # (O,) 1, 2, 3, 4, 6; negative for rotoinversions, -2 is a mirror
@@ -100,8 +115,60 @@ def operations(number: int) -> np.ndarray:
 
 
 def symbol(number: int) -> str:
-    """Short Hermann–Mauguin symbol, for example ``Fm-3m``."""
+    """Short Hermann–Mauguin symbol, for example ``Fm-3m`` or ``P63/mmc``."""
+    return screw_symbol(number).replace("_", "")
+
+
+def screw_symbol(number: int) -> str:
+    """`symbol` with an underscore in each screw axis, as in ``P6_3/mmc``; it tells 3 1 from 3_1."""
     return space_groups().symbol[check_number(number) - 1]
+
+
+def number_of(group: int | str) -> int:
+    """Number of a space group given by its number or by its short Hermann–Mauguin symbol.
+
+    Blanks, capitals and the way a screw axis is written (``P6_3/mmc``, ``P 63/m m c``, ``P6(3)/mmc``) do not matter,
+    and a setting behind a colon (``R-3m:H``) is left out.  Known are also `_OTHER_SYMBOLS`, the long symbols of
+    monoclinic groups (``P 1 21/c 1``) and cubic ones without a minus (``Fm3m``): other names of the same groups.
+
+    Raises:
+        InputError: neither a number from 1 to 230 nor such a symbol.
+    """
+    if isinstance(group, Integral) and not isinstance(group, bool):
+        return check_number(int(group))
+    if isinstance(group, str):
+        if re.fullmatch(r"\s*[+-]?\d{1,9}\s*", group):
+            return check_number(int(group))
+        text = unicodedata.normalize("NFKC", re.sub("(\\d)[\u0304\u0305]", r"-\1", group)).replace("\u2212", "-")
+        text = re.sub(r"\((\d)\)", r"_\1", re.sub(r":[12hr]$", "", " ".join(text.lower().split())))
+        for pattern, number in _symbol_patterns():
+            if pattern.fullmatch(text):
+                return number
+        symbols = {symbol(number).lower(): symbol(number) for number in range(1, 231)}
+        near = difflib.get_close_matches(re.sub(r"[ _]", "", text)[:20], symbols)
+        hint = f"; near it: {', '.join(symbols[key] for key in near)}" if near else ""
+    else:
+        hint = ""
+    raise InputError(
+        f"space group {str(group)[:40]!r}: expected a number from 1 to 230 or a short Hermann–Mauguin symbol of the "
+        f"standard setting, such as Pnma, Fm-3m or P6_3/mmc{hint}"
+    )
+
+
+@functools.cache
+def _symbol_patterns() -> tuple[tuple[re.Pattern[str], int], ...]:
+    """What each symbol may look like, in small letters, and its number."""
+    patterns = []
+    for name, number in [*((screw_symbol(number), number) for number in range(1, 231)), *_OTHER_SYMBOLS.items()]:
+        letter, *words = re.findall(r"-\d|\d_\d|.", name.lower())
+        for spelt in (words, ["1", *words, "1"]) if 3 <= number <= 15 else (words,):
+            axes = "(?: ?)".join(spelt).replace("_", "_?")
+            if number >= 195:
+                axes = axes.replace("-3", "-?3")
+            # in a text with blanks, two digits side by side are a screw axis: P 31 2 is no P 3 1 2
+            apart = re.sub(r"(?<=\d)\(\?: \?\)(?=\d)", " ", axes)
+            patterns.append((re.compile(f"{letter} ?(?:{axes.replace('(?: ?)', '')}|{apart})"), number))
+    return tuple(patterns)
 
 
 def triplets(number: int) -> list[str]:

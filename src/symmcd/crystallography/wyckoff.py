@@ -51,6 +51,32 @@ class WyckoffTable:
             raise InputError(f"space group {space_group} has no Wyckoff position {letter!r}; it has {letters}")
         return int(first + rows[0])
 
+    def orbit(self, wyckoff: np.ndarray, position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Atoms of representatives in generator form, orbit after orbit, each representative first.
+
+        The table holds operations of the group that take a point in generator form to each member of its orbit once,
+        so this is the full group orbit, without a loop and without merging.
+
+        Args:
+            wyckoff: (A,) rows of this table.
+            position: (A, 3) fractional.
+
+        Returns:
+            The atoms (N, 3), fractional, [0, 1), and the representative (N,) that each was made of.
+        """
+        multiplicity = self.multiplicity[wyckoff]
+        owner = np.repeat(np.arange(len(wyckoff)), multiplicity)
+        first = np.concatenate([[0], np.cumsum(multiplicity)])
+        row = np.arange(first[-1]) - first[owner] + self.operation_start[wyckoff[owner]]
+        operation = self.operations[row]
+        return wrap((operation[:, :, :3] @ position[owner, :, None])[..., 0] + operation[:, :, 3]), owner
+
+
+def wrap(position: np.ndarray) -> np.ndarray:
+    """Fractional coordinates in [0, 1); values that rounding leaves a hair below 1 become 0."""
+    wrapped = position % 1.0
+    return np.where(wrapped > 1 - 1e-12, 0.0, wrapped)
+
 
 @functools.cache
 def wyckoff_table() -> WyckoffTable:
@@ -70,7 +96,7 @@ def wyckoff_table() -> WyckoffTable:
         start=np.searchsorted(number, np.arange(1, 232)),
         space_group=number,
         letter=np.array([row["letter"] for row in rows]),
-        multiplicity=np.array([int(row["multiplicity"]) for row in rows]),
+        multiplicity=multiplicities(),
         degrees_of_freedom=np.linalg.matrix_rank(generator[:, :, :3]),
         generator=generator,
         site_symmetry=codes(elements),
@@ -84,6 +110,15 @@ def wyckoff_table() -> WyckoffTable:
     for name in table.__dataclass_fields__:
         getattr(table, name).setflags(write=False)
     return table
+
+
+@functools.cache
+def multiplicities() -> np.ndarray:
+    """(P,) atoms of an orbit in the conventional cell, without the rest of the table, which takes longer to make."""
+    text = (resources.files("symmcd.crystallography") / "tables/wyckoff.csv").read_text(encoding="ascii")
+    found = np.array([int(line.split(",", 3)[2]) for line in text.splitlines()[1:]])
+    found.setflags(write=False)
+    return found
 
 
 def _indices(texts: list[str], offset: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

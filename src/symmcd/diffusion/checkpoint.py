@@ -8,7 +8,6 @@ import json
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +17,23 @@ from torch import Tensor, nn
 
 from symmcd import __version__
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
-from symmcd.diffusion.data_statistics import DataStatistics
+from symmcd.diffusion.abilities import FORMAT, weights_path  # noqa: F401  (as it is looked for here)
+from symmcd.diffusion.data_statistics import AXES, CLASSES, ELEMENTS, DataStatistics
 from symmcd.errors import InputError
 from symmcd.provenance import git_commit
 from symmcd.settings import ModelSettings, read_section
 from symmcd.storage import read_tensors, write_tensors
 
-FORMAT = "symmcd denoiser 1"
 PART_FORMAT = "symmcd part 1"
+
+
+_SHAPES: dict[str, tuple[int | None, ...]] = {  # of the fields of DataStatistics; None: any length
+    "space_group_count": (230,),
+    "orbit_count": (230, None),
+    "element_marginal": (ELEMENTS,),
+    "site_symmetry_marginal": (230, AXES, CLASSES),
+    **dict.fromkeys(("lattice_mean", "lattice_std", "lattice_low", "lattice_high"), (6,)),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +60,7 @@ def load_weights(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
     try:
         network.load_state_dict(dict(weights))
     except RuntimeError as error:
-        raise MisfitError(str(error)) from None
+        raise MisfitError(" ".join(str(error).split())[:500]) from None
 
 
 def write_checkpoint(
@@ -93,9 +101,12 @@ def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> Checkpoin
     arrays, text = read_tensors(Path(path))
     if text.get("format") != FORMAT:
         raise InputError(f"{path}: not a denoiser of symmcd (format {text.get('format')!r}, expected {FORMAT!r})")
-    metadata = json.loads(text["symmcd"])
+    metadata = _metadata(path, text, "symmcd")
+    model = metadata.get("model")
+    if not isinstance(model, Mapping):
+        raise InputError(f"{path}: damaged, its settings of the model are {str(model)[:60]!r}; fetch or train it again")
     try:
-        settings = read_section("model", {"kind": "joint"} | metadata["model"])  # the first checkpoints name no kind
+        settings = read_section("model", {"kind": "joint"} | dict(model))  # the first checkpoints name no kind
     except InputError as error:
         raise InputError(
             f"{path}: weights of another version of symmcd (commit "
@@ -104,12 +115,36 @@ def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> Checkpoin
     tensors = {name: torch.from_numpy(value).to(device) for name, value in arrays.items()}
     kept = under("statistics/", tensors)
     names = {field.name for field in dataclasses.fields(DataStatistics)}
-    try:
-        statistics = DataStatistics(**{name: value for name, value in kept.items() if name in names})
-    except TypeError as error:
-        raise InputError(f"{path}: its tensors do not fit its settings: {error}") from None
+    wrong = [name for name, shape in _SHAPES.items() if not _fits(kept.get(name), shape)]
+    if wrong:
+        raise InputError(f"{path}: its tensors do not fit its settings: no {wrong[0]} of shape {_SHAPES[wrong[0]]}")
+    statistics = DataStatistics(**{name: kept[name] for name in names})
     others = {name: value for name, value in kept.items() if name not in names}
     return Checkpoint(statistics, settings, metadata, under("weights/", tensors), others)
+
+
+def _fits(value: Tensor | None, shape: tuple[int | None, ...]) -> bool:
+    """Whether there is such a tensor, of finite numbers."""
+    if value is None or value.ndim != len(shape) or not value.is_floating_point():
+        return False
+    return all(n in (None, m) for n, m in zip(shape, value.shape, strict=True)) and bool(value.isfinite().all())
+
+
+def _metadata(path: Path, text: Mapping[str, str], key: str) -> dict[str, Any]:
+    """A mapping that stands as JSON in the metadata of a file.
+
+    Raises:
+        InputError: it is not there, or is damaged.
+    """
+    try:
+        values = json.loads(text.get(key, ""))
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            f"{path}: damaged, its metadata {key!r} is no JSON ({error}); fetch or train it again"
+        ) from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: damaged, its metadata {key!r} is no mapping; fetch or train it again")
+    return values
 
 
 def write_part(path: Path, weights: Mapping[str, Tensor], done: Mapping[str, Any], fingerprint: str) -> None:
@@ -127,27 +162,9 @@ def read_part(path: Path, fingerprint: str) -> tuple[dict[str, Tensor], dict[str
     if not path.exists():
         return None
     arrays, text = read_tensors(path)
-    if text.get("format") != PART_FORMAT or text["fingerprint"] != fingerprint:
+    if text.get("format") != PART_FORMAT or text.get("fingerprint") != fingerprint:
         return None
-    return {name: torch.from_numpy(value) for name, value in arrays.items()}, json.loads(text["done"])
-
-
-def weights_path(name: str) -> Path:
-    """File of the weights called `name`: shipped with the package, or itself a path of a ``.safetensors``.
-
-    Raises:
-        InputError: no such weights.
-    """
-    if name.endswith(".safetensors"):
-        return Path(name)
-    shipped = Path(str(resources.files("symmcd"))) / "weights" / f"{name}.safetensors"
-    if not shipped.is_file():
-        raise InputError(
-            f"no weights named {name!r} come with this version. Train some (`symmcd train`, or the whole chain with "
-            "`make quickstart`) and give their file: --checkpoint results/training/seed0/denoiser.safetensors, "
-            "in Python load_pretrained('…/denoiser.safetensors')"
-        )
-    return shipped
+    return {name: torch.from_numpy(value) for name, value in arrays.items()}, _metadata(path, text, "done")
 
 
 def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +13,19 @@ import torch
 from torch import Tensor
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
+from symmcd.crystallography.composition import atomic_numbers_of, formula_unit_of
 from symmcd.crystallography.decode import decode
+from symmcd.crystallography.space_group import number_of
 from symmcd.device import choose_device
 from symmcd.diffusion import reverse_process
+from symmcd.diffusion.abilities import NEEDED, Abilities
+from symmcd.diffusion.batches import Batch, OnBatch, OnProgress, Watch, ignored
 from symmcd.diffusion.checkpoint import Checkpoint, MisfitError, read_checkpoint
 from symmcd.diffusion.joint_model import JointModel
 from symmcd.diffusion.noise_schedule import reverse_times
 from symmcd.diffusion.prior import draw_templates, orbit_probability, space_group_probability
 from symmcd.diffusion.random_streams import CrystalStreams
-from symmcd.diffusion.sampler import STAGED_STEPS, Sampler
+from symmcd.diffusion.sampler import Sampler
 from symmcd.diffusion.samples import Samples
 from symmcd.diffusion.staged.arrangements import Arrangements, Composition, likeliest, likeliest_first, with_composition
 from symmcd.diffusion.staged.drawing import AT_ONCE, draw_crystals, draw_positions, resampled
@@ -62,6 +67,11 @@ class Generator:
         self.device = checkpoint.statistics.lattice_mean.device
         kind = StagedModel if self.settings.kind == "staged" else JointModel
         self._model: StagedModel | JointModel = kind(checkpoint, precision)
+        tensors = {f"weights/{name}": value for name, value in checkpoint.weights.items()}
+        tensors |= {f"statistics/{name}": value for name, value in checkpoint.statistics.tensors().items()}
+        tensors |= {f"statistics/{name}": value for name, value in checkpoint.tensors.items()}
+        known = {name: tensors[name].cpu().numpy() for name in NEEDED if name in tensors}
+        self.abilities = Abilities.of(self.settings, known)
 
     @classmethod
     def load(cls, path: Path | str, device: str = "auto", precision: Precision = "auto") -> Generator:
@@ -82,23 +92,26 @@ class Generator:
     def generate(
         self,
         number: int,
-        space_group: int | None = None,
+        space_group: int | str | None = None,
         *,
         seed: int = 0,
         steps: int | None = None,
         corrector: bool = True,
         proposals: int | None = None,
         temperature: float = 1.0,
-        elements: Sequence[int] = (),
+        elements: str | Iterable[int | str] = (),
         every_element: bool = False,
         max_atoms: int | None = None,
         batch_size: int = 256,
+        on_batch: OnBatch = ignored,
+        on_progress: OnProgress = ignored,
     ) -> list[AsymmetricUnit]:
         """New crystals, decoded: every orbit lies exactly on a Wyckoff position of its group.
 
         Args:
             number: how many.
-            space_group: 1 to 230, for all of them; None draws groups as frequent as in the training set.
+            space_group: 1 to 230 or its symbol (`space_group.number_of`), for all of them; None draws groups as
+                frequent as in the training set.
             seed: the same seed gives the same crystals, and more of them the same first ones.  On CUDA, for the same
                 batches: there a last digit may depend on what is computed together.
             steps: reverse steps, at most the T of training; None takes all, or 50 of a staged model.
@@ -106,33 +119,46 @@ class Generator:
             proposals: geometries of each crystal, of which the model keeps the one that it finds likeliest; the time
                 grows with them. None takes 4 of a staged model; a joint model makes 1.
             temperature: of Wyckoff positions and elements; above 1 there are more new templates, fewer valid crystals.
-            elements: atomic numbers to choose from; none: all elements of the training set.  Crystals follow the
-                model's distribution given that they have no others, as far as `PROPOSED` proposals each can tell.
+            elements: symbols or atomic numbers to choose from; none: all elements of the training set.  Crystals
+                follow the model's distribution given that they have no others, as far as `PROPOSED` proposals each can
+                tell.
             every_element: each crystal has all of `elements`: those of a chemical system.
             max_atoms: the most in a primitive cell; the rest of the model's crystals is as frequent as it was.
             batch_size: crystals at once.
+            on_batch: called with the crystals of each batch as soon as they are finished, those with few orbits first;
+                where an interrupt ends the rest, they are what there is.
+            on_progress: called with the number of crystals done, the work done, and the whole work.
 
         Raises:
-            InputError: a number below 1, no such space group, what the model cannot do (see `sample`), or no crystal
-                found that has every element, or so few atoms.
+            InputError: a number below 1, no such space group or element, what the model cannot do (see `sample`), or
+                no crystal found that has every element, or so few atoms.
         """
-        if number < 1:
-            raise InputError(f"{number=}: at least 1")
+        _check_whole(number=number)
         sampler = Sampler(
             steps=steps,
             proposals=proposals,
             corrector=corrector,
             batch_size=batch_size,
             temperature=temperature,
-            elements=tuple(sorted(set(elements))),
+            elements=tuple(sorted(set(atomic_numbers_of(elements)))),
             every_element=every_element,
             most_atoms=max_atoms,
         )
-        groups = () if space_group is None else (space_group,)
+        groups = () if space_group is None else (number_of(space_group),)
+        self.abilities.check(sampler)
         if sampler.chooses:
-            return self.with_geometries(self._chosen(number, sampler, seed, groups), sampler, seed)
-        parts = [self.sample(plan, sampler, seed) for plan in self.plan(np.arange(number), sampler, seed, groups)]
-        return _decoded(parts)
+            chosen = self._chosen(number, sampler, seed, groups)
+            return self.with_geometries(chosen, sampler, seed, on_batch, on_progress)
+        plans = list(self.plan(np.arange(number), sampler, seed, groups))
+        watch = Watch([plan.orbits for plan in plans], self.steps(sampler), on_progress)
+        units: dict[int, AsymmetricUnit] = {}
+        for plan in plans:
+            samples = self.sample(plan, sampler, seed, watch.step)
+            batch = Batch(samples.number, _decoded(samples))
+            units |= zip(batch.number.tolist(), batch.units, strict=True)
+            watch.finished()
+            on_batch(batch)
+        return [units[name] for name in range(number)]
 
     @property
     def elements(self) -> list[int]:
@@ -185,9 +211,9 @@ class Generator:
     @torch.inference_mode()
     def predict(
         self,
-        formula_unit: Mapping[int, int],
+        formula_unit: str | Mapping[int, int] | Mapping[str, int],
         number: int = 20,
-        space_group: int | None = None,
+        space_group: int | str | None = None,
         *,
         atoms: int | None = None,
         pool: int = POOL,
@@ -196,25 +222,30 @@ class Generator:
         corrector: bool = True,
         proposals: int | None = None,
         batch_size: int = 256,
+        on_batch: OnBatch = ignored,
+        on_progress: OnProgress = ignored,
     ) -> list[Candidate]:
         """Crystals that a composition may form, the likeliest first, no two alike in group, positions and elements.
 
         Args:
-            formula_unit: atomic number → atoms, as {22: 1, 8: 2} for TiO₂.
+            formula_unit: as ``TiO2``, {22: 1, 8: 2} or {"Ti": 1, "O": 2}.
             number: how many at most; there are fewer where the pool has no more.
-            space_group: 1 to 230, of all of them; None: any.
+            space_group: 1 to 230 or its symbol, of all of them; None: any.
             atoms: of the primitive cell; None: any number of formula units.
             pool: sets of Wyckoff positions drawn, for the composition to fit, beside those of the training set.
             seed: the same seed gives the same crystals, and more of them the same first ones.
-            steps, corrector, proposals, batch_size: of the geometries, as in `generate`.
+            steps, corrector, proposals, batch_size, on_batch, on_progress: of the geometries, as in `generate`; the
+                likeliest crystals come first.
 
         Raises:
-            InputError: the pool has no positions for this composition, or an element that the training set lacks, no
+            InputError: no formula, or the pool has no positions for it, or an element that the training set lacks, no
                 such space group, a number below 1, or a model that is not of kind ``staged``.
         """
         sampler = Sampler(steps=steps, proposals=proposals, corrector=corrector, batch_size=batch_size)
-        self._times(sampler)  # before the search, which takes longer than to refuse
-        composition = Composition(formula_unit, atoms)
+        unit = formula_unit_of(formula_unit)
+        self.abilities.check(sampler)  # before the search, which takes longer than to refuse
+        self.abilities.check_composition(unit, atoms)
+        composition = Composition(unit, atoms)
         found = self.arrangements([composition], number, space_group, pool=pool, seed=seed)[0]
         if not len(found):
             where = f" in space group {space_group}" if space_group else ""
@@ -222,15 +253,20 @@ class Generator:
                 f"no known set of Wyckoff positions{where} fits {composition}, nor do {pool} drawn ones; "
                 "draw a larger pool"
             )
-        units = self.with_geometries(found.sequences, sampler, seed)
-        return [Candidate(*pair) for pair in zip(units, found.log_probability.tolist(), strict=True)]
+        log_probability = found.log_probability.cpu().numpy()
+
+        def told(batch: Batch) -> None:
+            on_batch(dataclasses.replace(batch, log_probability=log_probability[batch.number]))
+
+        units = self.with_geometries(found.sequences, sampler, seed, told, on_progress)
+        return [Candidate(*pair) for pair in zip(units, log_probability.tolist(), strict=True)]
 
     @torch.inference_mode()
     def arrangements(
         self,
         compositions: Sequence[Composition],
         number: int,
-        space_group: int | None = None,
+        space_group: int | str | None = None,
         *,
         pool: int = POOL,
         seed: int = 0,
@@ -241,11 +277,10 @@ class Generator:
             InputError: as `predict`, but for compositions that nothing was found for.
         """
         model = self._staged
-        if min(number, pool) < 1:
-            raise InputError(f"{number=}, {pool=}: at least 1")
+        _check_whole(number=number, pool=pool)
         for composition in compositions:
-            self._refuse(Sampler(elements=tuple(composition.formula_unit)))
-        groups = () if space_group is None else (space_group,)
+            self.abilities.check_elements(tuple(composition.formula_unit))
+        groups = () if space_group is None else (number_of(space_group),)
         sampler = Sampler(batch_size=AT_ONCE)
         drawn = [model.templates] if model.templates is not None else []
         plans = self.plan(np.arange(pool), sampler, seed, groups, apart=True)
@@ -260,20 +295,32 @@ class Generator:
         ]
 
     @torch.inference_mode()
-    def with_geometries(self, crystals: WyckoffSequences, sampler: Sampler, seed: int = 0) -> list[AsymmetricUnit]:
-        """A geometry for the positions and elements of each of `crystals`.
+    def with_geometries(
+        self,
+        crystals: WyckoffSequences,
+        sampler: Sampler,
+        seed: int = 0,
+        on_batch: OnBatch = ignored,
+        on_progress: OnProgress = ignored,
+    ) -> list[AsymmetricUnit]:
+        """A geometry for the positions and elements of each of `crystals`; see `generate` for the rest.
 
         Raises:
             InputError: the model is not of kind ``staged``, or cannot do what `sampler` asks for.
         """
         times, model = self._times(sampler), self._staged
-        parts = []
-        for rows in torch.arange(len(crystals), device=self.device).split(sampler.batch_size):
-            batch = crystals.select(rows)
-            made = model.geometries(batch, times, CrystalStreams(seed, rows), sampler)
-            group, count = batch.space_group.cpu().numpy(), batch.count.cpu().numpy()
-            parts.append(_samples(rows.cpu().numpy(), group, count, *made))
-        return _decoded(parts)
+        batches = torch.arange(len(crystals), device=self.device).split(sampler.batch_size)
+        watch = Watch([crystals.count[rows].cpu().numpy() for rows in batches], self.steps(sampler), on_progress)
+        units: list[AsymmetricUnit] = []
+        for rows in batches:
+            part = crystals.select(rows)
+            made = model.geometries(part, times, CrystalStreams(seed, rows), sampler, watch.step)
+            group, count = part.space_group.cpu().numpy(), part.count.cpu().numpy()
+            batch = Batch(rows.cpu().numpy(), _decoded(_samples(rows.cpu().numpy(), group, count, *made)))
+            units += batch.units
+            watch.finished()
+            on_batch(batch)
+        return units
 
     @torch.inference_mode()
     def _chosen(self, number: int, sampler: Sampler, seed: int, groups: Sequence[int]) -> WyckoffSequences:
@@ -282,7 +329,6 @@ class Generator:
         Raises:
             InputError: as `generate`.
         """
-        self._times(sampler)
         missing = torch.arange(number, device=self.device)
         found, order = [], []
         for attempt in range(ATTEMPTS):
@@ -328,10 +374,8 @@ class Generator:
         Raises:
             InputError: it is a joint one.
         """
-        if not isinstance(self._model, StagedModel):
-            raise InputError(
-                f"a model of kind {self.settings.kind!r} cannot be told elements, atoms or a composition; 'staged' can"
-            )
+        self.abilities.check_staged()
+        assert isinstance(self._model, StagedModel)
         return self._model
 
     def _times(self, sampler: Sampler) -> list[int]:
@@ -340,33 +384,23 @@ class Generator:
         Raises:
             InputError: this model cannot do what it asks for.
         """
-        self._refuse(sampler)
-        steps = self.steps(sampler)
-        if steps > self.settings.steps:
-            raise InputError(
-                f"{steps} reverse steps, but the denoiser was trained with {self.settings.steps}; take no more"
-            )
-        return reverse_times(self.settings.steps, steps)
+        self.abilities.check(sampler)
+        return reverse_times(self.settings.steps, self.steps(sampler))
 
     def _whole(self, numbers: np.ndarray) -> Tensor:
         """Whole numbers on the device."""
         return torch.as_tensor(numbers, dtype=torch.int64, device=self.device)
 
-    def _refuse(self, sampler: Sampler) -> None:
-        """Raise InputError for what this model cannot do."""
-        kind = self.settings.kind
-        if sampler.temperature != 1 and kind != "staged":
-            raise InputError(f"temperature {sampler.temperature}: of a model of kind {kind!r} it is 1")
-        if (sampler.proposals or 1) != 1 and kind != "staged":
-            raise InputError(f"{sampler.proposals} proposals: a model of kind {kind!r} makes one")
-        unknown = sorted(set(sampler.elements) - self._staged.elements) if sampler.elements else []
-        if unknown:
-            raise InputError(f"elements with atomic numbers {unknown} are not in the training set of this model")
-
     def steps(self, sampler: Sampler) -> int:
         """Reverse steps that `sampler` asks for."""
-        fallback = min(STAGED_STEPS, self.settings.steps) if self.settings.kind == "staged" else self.settings.steps
-        return sampler.steps or fallback
+        return self.abilities.steps(sampler)
+
+
+def _check_whole(**numbers: int) -> None:
+    """Raise InputError where one of `numbers`, by its name, is no whole number of 1 or more."""
+    for name, value in numbers.items():
+        if not isinstance(value, Integral) or isinstance(value, bool) or int(value) < 1:
+            raise InputError(f"{name} = {value!r}: expected a whole number, at least 1")
 
 
 def _samples(
@@ -402,8 +436,7 @@ def _samples(
     )
 
 
-def _decoded(parts: Sequence[Samples]) -> list[AsymmetricUnit]:
-    """Crystals in the order of their numbers, on their Wyckoff positions."""
-    s = Samples.concatenate(parts)
+def _decoded(s: Samples) -> list[AsymmetricUnit]:
+    """Crystals on their Wyckoff positions, in their order."""
     units = decode(s.space_group, s.lattice, s.element, s.position, s.site_symmetry, s.start)
     return [units[i] for i in range(len(units))]

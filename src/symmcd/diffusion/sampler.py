@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from symmcd.errors import InputError
+from symmcd.settings import LEAST_TEMPERATURE
 
-LEAST_TEMPERATURE = 0.01  # below, and above its inverse, single precision makes a draw of nothing but rounding
 STAGED_STEPS, STAGED_PROPOSALS = 50, 4  # of a staged model where none are asked for (docs/model-study.md)
 
 

@@ -9,7 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from symmcd.crystallography.consistency import check_contents, impossible_cells
+from symmcd.crystallography.site_symmetry import SYMBOLS
+from symmcd.crystallography.space_group import AXES
 from symmcd.errors import InputError
+from symmcd.npz import Expected, fitted
 from symmcd.storage import read_arrays, write_arrays
 
 
@@ -55,15 +59,33 @@ def write_samples(path: Path, samples: Samples) -> None:
     write_arrays(path, {field.name: getattr(samples, field.name) for field in dataclasses.fields(samples)})
 
 
+_FIELDS = {
+    "number": Expected("integers", ("B",)),
+    "space_group": Expected("integers", ("B",)),
+    "lattice": Expected("numbers", ("B", 6)),
+    "start": Expected("integers", ("B+1",)),
+    "element": Expected("integers", ("A",)),
+    "position": Expected("numbers", ("A", 3)),
+    "site_symmetry": Expected("integers", ("A", len(AXES))),
+}
+
+
 def read_samples(path: Path) -> Samples:
     """Read what `write_samples` wrote.
 
     Raises:
-        InputError: missing, unreadable, or not a file of samples.
+        InputError: missing, unreadable, not a file of samples, or with numbers that no model draws.
     """
-    arrays = read_arrays(path)
-    names = [field.name for field in dataclasses.fields(Samples)]
-    missing = [name for name in names if name not in arrays]
-    if missing:
-        raise InputError(f"{path}: lacks {', '.join(missing)}; it is not a file of samples")
-    return Samples(**{name: arrays[name] for name in names})
+    samples = Samples(**fitted(path, read_arrays(path), _FIELDS, "samples"))
+    try:
+        check_contents(samples.space_group, samples.start, samples.element, lambda i: f"crystal {samples.number[i]}: ")
+        if (samples.number < 0).any():
+            raise InputError(f"a crystal is number {samples.number.min()}")
+        if (wrong := impossible_cells(samples.lattice)).any():
+            i = int(wrong.argmax())
+            raise InputError(f"crystal {samples.number[i]}: no cell has the k {samples.lattice[i].tolist()}")
+        if ((samples.site_symmetry < 0) | (samples.site_symmetry >= len(SYMBOLS))).any():
+            raise InputError(f"site_symmetry has numbers that are not from 0 to {len(SYMBOLS) - 1}")
+    except InputError as error:
+        raise InputError(f"{path}: {error}; delete it and sample again") from None
+    return dataclasses.replace(samples, site_symmetry=samples.site_symmetry.astype(np.uint8))  # as it was written

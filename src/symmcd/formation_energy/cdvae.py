@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,11 @@ from torch import Tensor
 
 from symmcd.errors import InputError
 from symmcd.formation_energy.network import DimeNetPlusPlus, Size
+
+DAMAGED = (  # what torch and pickle raise for bytes that are none of theirs
+    KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError, EOFError, OSError, OverflowError,
+    pickle.UnpicklingError, zipfile.BadZipFile,
+)  # fmt: skip
 
 CDVAE = Size(crystal_nn=True, up_bias=True)
 
@@ -48,8 +54,11 @@ def read_cdvae(folder: Path) -> tuple[dict[str, Tensor], str]:
         }
         state["offset"], state["scale"] = torch.full_like(network.offset, float(scaler["means"])), scaler["stds"]
         network.load_state_dict(state)
-    except (KeyError, TypeError, RuntimeError, pickle.UnpicklingError) as error:
-        raise InputError(f"{checkpoints[0]}: not CDVAE's predictor for MP-20 ({error})") from None
+    except DAMAGED as error:
+        said = " ".join(str(error).split())[:300]
+        raise InputError(
+            f"{checkpoints[0]}: not CDVAE's predictor for MP-20 ({said or type(error).__name__})"
+        ) from None
     return network.state_dict(), hashlib.sha256(checkpoints[0].read_bytes()).hexdigest()
 
 

@@ -19,11 +19,19 @@ from symmcd.errors import InputError
 from symmcd.formation_energy.graphs import build_graphs
 from symmcd.formation_energy.network import DimeNetPlusPlus, Size
 from symmcd.formation_energy.objective import energies
+from symmcd.npz import Expected, fitted
 from symmcd.storage import read_arrays, read_tensors, write_arrays, write_tensors
 
 FORMAT = "symmcd predictor 1"
 BATCH = 128
 """Crystals predicted at once."""
+
+
+_KEPT = {
+    "key": Expected("texts", ()),
+    "energy": Expected("numbers", ("B",), finite=False),
+    "reason": Expected("texts", ("B",)),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,8 +133,8 @@ def predict_cached(
     """
     key = _key(weights, units)
     if path.exists():
-        kept = read_arrays(path)
-        if str(kept.get("key")) == key:
+        kept = fitted(path, read_arrays(path), _KEPT, "predictions")
+        if str(kept["key"]) == key and len(kept["energy"]) == len(units):
             return Predictions(kept["energy"], kept["reason"])
     found = predict(predictor, units, advance=advance)
     write_arrays(path, {"key": np.array(key), "id": units.label, "energy": found.energy, "reason": found.reason})

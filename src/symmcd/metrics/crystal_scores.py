@@ -9,6 +9,9 @@ from pymatgen.core import Structure
 
 from symmcd.metrics.symmetry import agreement, detect, keeps_group
 from symmcd.metrics.validity import composition_verdict, distances, structural_verdict, structurally_valid
+from symmcd.structures.checks import FLAT, is_sound
+
+__all__ = ["COLUMNS", "FLAGS", "FLAT", "TIGHT", "score", "unscored"]
 
 COLUMNS = (
     "id", "status", "formula", "atoms", "elements", "volume", "density", "space_group", "space_group_found",
@@ -17,7 +20,6 @@ COLUMNS = (
     "detail",
 )  # fmt: skip
 TIGHT = 0.01  # Å, the second tolerance of the symmetry search
-FLAT = 1e-3  # Å³, a cell below it has no three directions to compute with
 FLAGS = ("structurally_valid", "structurally_valid_strict", "compositionally_valid", "valid")
 
 
@@ -33,15 +35,15 @@ def score(structure: Structure, space_group: int | None, symprec: float, smact_s
     Returns:
         One value for each of `COLUMNS` but ``id``; ``status`` is ``ok`` or names what could not be computed:
         ``no_space_group``, ``composition_timed_out``, ``composition_too_many``, ``composition_no_data``,
-        ``bad_cell``, ``failed:<error>``.
+        ``bad_cell``, ``out_of_memory``, ``failed:<error>``.
     """
-    volume = abs(np.linalg.det(structure.lattice.matrix))
-    if not (np.isfinite(structure.frac_coords).all() and volume >= FLAT):  # nan is not above either
+    if not is_sound(structure.lattice.matrix, structure.frac_coords):
+        volume = abs(np.linalg.det(structure.lattice.matrix))
         return unscored("bad_cell", space_group, structure.composition.reduced_formula, f"volume {volume:.3g} Å³")
     try:
         return _score(structure, space_group, symprec, smact_seconds)
     except Exception as error:  # noqa: BLE001  (one broken crystal must not end a run of thousands; the table has the message)
-        status = f"failed:{type(error).__name__}"
+        status = "out_of_memory" if isinstance(error, MemoryError) else f"failed:{type(error).__name__}"
         return unscored(status, space_group, structure.composition.reduced_formula, str(error).replace("\n", " "))
 
 

@@ -7,33 +7,33 @@ different thousandths, and one order parameter that depends on the order of equa
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import hashlib
-import sqlite3
-import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
-from typing import Self
 
 import numpy as np
-import spglib
 from pymatgen.core import Structure
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.errors import InputError
 from symmcd.metrics.coordination import SEARCH, FingerprintError, site_fingerprint
+from symmcd.metrics.fingerprint_cache import Cache
 from symmcd.metrics.magpie import WIDTH, composition_fingerprints, element_counts, in_tables
 from symmcd.metrics.order_parameters import LABELS
-from symmcd.metrics.workers import Outcome, work
+from symmcd.npz import Expected, fitted
 from symmcd.storage import read_arrays, write_arrays
+from symmcd.structures.symmetry_search import SymmetryError, find_symmetry
+from symmcd.workers import Outcome, work
 
 TOLERANCE = 2e-3
 """Accepted difference of any entry to matminer's mean over all sites, in real crystals (cutoffs are 0.4): nearly all
 agree to 1e-8 (bench/fingerprints.md).  In distorted generated ones the order-dependent entry can differ by 0.01."""
-METHOD = b"CrystalNN ops 1"  # part of the key of cached fingerprints: change it with the method
+METHOD = "CrystalNN ops 1"  # part of the key of cached fingerprints: change it with the method
+COMPUTED_BY = ("numpy", "pymatgen", "scipy", "spglib")  # so are the versions of these
 SAME_ORBIT = 1e-3
 """Å, tolerance of the orbits of crystals that come without: below what changes a fingerprint."""
 MOST_POINTS = 5_000_000  # atoms looked at around one site; only a cell far smaller than an atom needs more
@@ -50,13 +50,18 @@ class Sites:
     multiplicity: np.ndarray  # (R,) atoms it stands for
 
     def key(self) -> bytes:
-        """Hash of the content, to 1e-6 Å and 1e-6 of the cell."""
-        digest = hashlib.sha256(METHOD)
+        """Hash of the content, to 1e-6 Å and 1e-6 of the cell, and of what computes its fingerprint."""
+        digest = hashlib.sha256(_computed_by())
         for array in (self.lattice, self.position):
             digest.update((np.round(array, 6) + 0.0).astype("<f8").tobytes())  # + 0.0: no negative zeros
         for array in (self.element, self.representative, self.multiplicity):
             digest.update(np.asarray(array, "<i8").tobytes() + b"|")
         return digest.digest()
+
+
+@functools.cache
+def _computed_by() -> bytes:
+    return "; ".join([METHOD, *(f"{name} {metadata.version(name)}" for name in COMPUTED_BY)]).encode()
 
 
 def sites_of_units(units: AsymmetricUnits) -> list[Sites]:
@@ -74,13 +79,10 @@ def sites_of_structure(structure: Structure) -> Sites:
     """Any crystal; orbits from spglib within `SAME_ORBIT`, every atom its own where spglib finds no symmetry."""
     lattice, position = structure.lattice.matrix, structure.frac_coords
     element = np.array(structure.atomic_numbers)
-    orbit = np.arange(len(element))
-    if np.isfinite(lattice).all() and np.isfinite(position).all():
-        try:
-            found = spglib.get_symmetry_dataset((lattice, position, element), symprec=SAME_ORBIT)
-            orbit = orbit if found is None else found.equivalent_atoms
-        except spglib.SpglibError:  # atoms on top of each other, usually; their fingerprint will say so
-            pass
+    try:
+        orbit = find_symmetry(lattice, position, element, SAME_ORBIT).equivalent_atoms
+    except SymmetryError:  # atoms on top of each other, usually; their fingerprint will say so
+        orbit = np.arange(len(element))
     _, first, count = np.unique(orbit, return_index=True, return_counts=True)
     return Sites(lattice, position, element, first, count)
 
@@ -134,12 +136,22 @@ class Fingerprints:
         """Read what `write` wrote.
 
         Raises:
-            InputError: missing, unreadable, or another kind of file.
+            InputError: missing, unreadable, another kind of file, or fingerprints that are lacking.
         """
-        arrays = read_arrays(path)
-        if lacking := [name for name in cls.__dataclass_fields__ if name not in arrays]:
-            raise InputError(f"{path}: lacks {', '.join(lacking)}; it is not a file of `symmcd fingerprint`")
-        return cls(**{name: arrays[name] for name in cls.__dataclass_fields__})
+        texts = Expected("texts", ("B",))
+        fields = {
+            "label": texts,
+            "structure": Expected("numbers", ("B", len(LABELS)), finite=False),
+            "composition": Expected("numbers", ("B", WIDTH), finite=False),
+            "outcome": texts,
+            "detail": texts,
+        }
+        read = cls(**fitted(path, read_arrays(path), fields, "`symmcd fingerprint`"))
+        broken = read.ok & ~(np.isfinite(read.structure).all(axis=1) & np.isfinite(read.composition).all(axis=1))
+        if broken.any():
+            label = read.label[broken.argmax()]
+            raise InputError(f"{path}: crystal {label} is ok without a fingerprint; delete it and rerun its stage")
+        return read
 
 
 def fingerprints_of_units(
@@ -204,88 +216,3 @@ def fingerprint_set(
         outcome[row], detail[row] = "no_magpie_data", f"atomic numbers {np.flatnonzero(counts[row]).tolist()}"
     names, outcomes, details = (np.array(values, np.str_) for values in (label, outcome, detail))
     return Fingerprints(names, structure, composition, outcomes, details)
-
-
-class Cache:
-    """Fingerprints by content hash in an SQLite file, which several jobs may use at once; none without a path.
-
-    The file is locked for the moment of a write only: results wait in memory for the next one, a second later.  Where
-    it cannot be read or written any more, that is said once and the work goes on without it.
-
-    Raises:
-        InputError: the file is no such cache or cannot be made.
-    """
-
-    SECONDS = 1.0  # between two writes
-    PATIENCE = 60.0  # seconds to wait for another job's write
-
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-        self._waiting: list[tuple[bytes, str, str, bytes | None]] = []
-        self._written = time.monotonic()
-        self._connection: sqlite3.Connection | None = None
-        if path is None:
-            return
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(path, timeout=self.PATIENCE)
-            self._connection.execute(
-                "CREATE TABLE IF NOT EXISTS fingerprint"
-                " (key BLOB PRIMARY KEY, status TEXT NOT NULL, detail TEXT NOT NULL, value BLOB) WITHOUT ROWID"
-            )
-        except (OSError, sqlite3.Error) as error:
-            if getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-                self._give_up(error)
-                return
-            raise InputError(f"{path}: cannot be used as a cache ({error}); delete it or choose another") from None
-
-    def get(self, key: bytes) -> Outcome | None:
-        """What is known of a crystal."""
-        if self._connection is None:
-            return None
-        try:
-            found = self._connection.execute(
-                "SELECT status, detail, value FROM fingerprint WHERE key = ?", (key,)
-            ).fetchone()
-        except sqlite3.Error as error:
-            self._give_up(error)
-            return None
-        if found is None:
-            return None
-        status, detail, value = found
-        return Outcome(status, None if value is None else np.frombuffer(value, "<f8"), detail)
-
-    def put(self, key: bytes, outcome: Outcome) -> None:
-        """Keep an outcome; time limits and crashes depend on the machine and are not kept."""
-        if self._connection is None or outcome.status in ("timed_out", "crashed"):
-            return
-        value = None if outcome.value is None else outcome.value.astype("<f8").tobytes()
-        self._waiting.append((key, outcome.status, outcome.detail, value))
-        if time.monotonic() - self._written >= self.SECONDS:
-            self._write()
-
-    def _write(self) -> None:
-        if self._connection is None:
-            return
-        try:
-            with self._connection:  # a transaction
-                self._connection.executemany("INSERT OR REPLACE INTO fingerprint VALUES (?, ?, ?, ?)", self._waiting)
-        except sqlite3.Error as error:
-            self._give_up(error)
-        self._waiting, self._written = [], time.monotonic()
-
-    def _give_up(self, error: Exception) -> None:
-        print(f"{self._path}: no cache any more ({error}); fingerprints are computed without it", file=sys.stderr)
-        with contextlib.suppress(sqlite3.Error):
-            if self._connection is not None:
-                self._connection.close()
-        self._connection = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._connection is not None and self._waiting:
-            self._write()
-        if self._connection is not None:
-            self._connection.close()

@@ -14,8 +14,8 @@ from pymatgen.core import Structure
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.metrics.novelty import Novelty
 from symmcd.metrics.uniqueness import composition_key, matching, unmatchable
-from symmcd.metrics.workers import Outcome, work
 from symmcd.storage import read_units, write_units
+from symmcd.workers import Outcome, work
 
 A_PROCESS = 100  # crystals that are worth the start of one more process
 SECONDS = 600.0  # limit of an item in another process

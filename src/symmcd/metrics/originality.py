@@ -23,9 +23,10 @@ from symmcd.metrics.continuous_distance import (
 )
 from symmcd.metrics.novelty import Novelty
 from symmcd.metrics.prototypes import Prototypes
-from symmcd.metrics.uniqueness import FLAT, composition_key, first_matches, matching
-from symmcd.metrics.workers import Outcome, work
+from symmcd.metrics.uniqueness import composition_key, first_matches, matching
 from symmcd.storage import read_units, write_units
+from symmcd.structures.checks import is_sound
+from symmcd.workers import Outcome, work
 
 COMPARED = "ok"
 A_PROCESS = 200  # crystals that are worth the start of one more process
@@ -176,8 +177,7 @@ def _refused(structure: Structure | None) -> str:
         return "unreadable"
     if not structure.is_ordered:
         return "disordered"
-    volume = abs(np.linalg.det(structure.lattice.matrix))
-    return COMPARED if np.isfinite(structure.frac_coords).all() and volume >= FLAT else "bad_cell"  # nan is not above
+    return COMPARED if is_sound(structure.lattice.matrix, structure.frac_coords) else "bad_cell"
 
 
 def _comparable(structures: Sequence[Structure | None], outcome: np.ndarray) -> list[tuple[int, Structure]]:

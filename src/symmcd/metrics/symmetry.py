@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import spglib
 from pymatgen.core import Structure
 from scipy.spatial import KDTree
 from scipy.spatial.distance import jensenshannon
 
-from symmcd.crystallography.orbit import wrap
 from symmcd.crystallography.space_group import operations
+from symmcd.crystallography.wyckoff import wrap
+from symmcd.structures.symmetry_search import SymmetryError, find_symmetry
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,11 @@ class Detected:
 
 def detect(structure: Structure, symprec: float) -> Detected | None:
     """Symmetry at a tolerance in Å; None where spglib gives up (atoms on top of each other, usually)."""
-    cell = (structure.lattice.matrix, structure.frac_coords, structure.atomic_numbers)
     try:
-        found = spglib.get_symmetry_dataset(cell, symprec=symprec)
-    except spglib.SpglibError:
+        found = find_symmetry(structure.lattice.matrix, structure.frac_coords, structure.atomic_numbers, symprec)
+    except SymmetryError:
         return None
-    return None if found is None else Detected(int(found.number), len(found.rotations))
+    return Detected(int(found.number), len(found.rotations))
 
 
 def detected_group(structure: Structure, symprec: float) -> int | None:

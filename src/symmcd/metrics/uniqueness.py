@@ -9,7 +9,7 @@ import numpy as np
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Structure
 
-FLAT = 1e-3  # Å³; pymatgen's Niggli reduction never ends on a flat cell
+from symmcd.structures.checks import is_sound
 
 
 def first_matches(items: Iterable[int], same: Callable[[int, int], bool]) -> dict[int, int | None]:
@@ -56,8 +56,7 @@ def first_of_its_kind(structures: Sequence[Structure]) -> list[bool]:
 
 def unmatchable(structure: Structure) -> str:
     """Why a structure cannot be compared, or nothing: whatever the matcher raises on it, or that it misses itself."""
-    cell = structure.lattice.matrix
-    if not (np.isfinite(structure.frac_coords).all() and abs(np.linalg.det(cell)) >= FLAT):  # nan is not above either
+    if not is_sound(structure.lattice.matrix, structure.frac_coords):  # the Niggli reduction never ends on a flat cell
         return "bad_cell"
     try:
         return "" if StructureMatcher().fit(structure, structure) else "misses_itself"

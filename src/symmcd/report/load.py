@@ -13,6 +13,7 @@ from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.errors import InputError
 from symmcd.provenance import maker
 from symmcd.storage import read_units
+from symmcd.tables import check_ids, check_numbers, read_rows
 
 SUN_RATES = ("initially_stable", "relaxed_stable", "sun")  # compared with the published ones
 ALL_RATES = ("initially_stable", "relaxed_stable", "stable_unique", "stable_novel", "sun")
@@ -34,6 +35,13 @@ TABLES: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "sun_per_crystal.csv": ("sun", ("id", "hull", "formula", "e_above_hull_initial", "e_above_hull_relaxed")),
 }
+
+NO_NUMBERS = frozenset(
+    {
+        "id", "status", "metric", "protocol", "note", "hull", "formula", "structurally_valid", "compositionally_valid",
+        "variant", "train_crystals",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -103,7 +111,7 @@ def load(folder: Path, seed: int) -> Results:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; give the folder that the chain wrote, usually `results`")
     training = folder / f"training/seed{seed}"
-    return Results(
+    results = Results(
         folder=folder,
         seed=seed,
         source=_json(folder / "raw/source.json", "download"),
@@ -120,6 +128,51 @@ def load(folder: Path, seed: int) -> Results:
         sun_per_crystal=_table(folder / "sun_per_crystal.csv", *TABLES["sun_per_crystal.csv"]),
         stages=_stages(folder / "benchmarks", folder / "logs"),
     )
+    _check_crystals(results)
+    return results
+
+
+def _check_crystals(results: Results) -> None:
+    """Refuse tables of which one lacks a crystal that another has.
+
+    Raises:
+        InputError: naming the table and the first such crystal.
+    """
+    folder = results.folder
+    generated, relaxed = results.generated.label.tolist(), results.relaxed["id"].tolist()
+    per_crystal = folder / "metrics/per_crystal.csv"
+    check_ids(per_crystal, results.per_crystal["id"].tolist(), generated, folder / "crystals/units.npz", "summarise")
+    known = set(generated)
+    if foreign := [name for name in relaxed if name not in known]:
+        raise InputError(
+            f"{folder / 'relaxed/relaxed.csv'}: crystal {foreign[0]} is not in crystals/units.npz; the files are of "
+            "different runs"
+        )
+    _check_sun(results)
+    for name, table, stage in (
+        ("hull.csv", results.hull, "hull"),
+        ("sun_per_crystal.csv", results.sun_per_crystal, "sun"),
+    ):
+        for _, part in table.groupby("hull", sort=False):
+            check_ids(folder / name, part["id"].tolist(), relaxed, folder / "relaxed/relaxed.csv", stage)
+
+
+def _check_sun(results: Results) -> None:
+    """Refuse a sun.csv without a row of each hull and each threshold that sun_per_crystal.csv tells of.
+
+    Raises:
+        InputError: naming the first that is missing.
+    """
+    thresholds = [float(name.removeprefix("sun_at_")) for name in results.sun_per_crystal if name.startswith("sun_at_")]
+    rows = results.sun if "draw" not in results.sun else results.sun[results.sun["draw"] == "all"]
+    there = set(zip(rows["hull"].astype(str), rows["threshold"].astype(float).round(6), strict=True))
+    for hull in dict.fromkeys(results.sun_per_crystal["hull"].astype(str)):
+        for threshold in thresholds:
+            if (hull, round(threshold, 6)) not in there:
+                raise InputError(
+                    f"{results.folder / 'sun.csv'}: lacks the row of hull {hull!r} at {threshold:g} eV/atom, which "
+                    "sun_per_crystal.csv has; run `symmcd sun` again"
+                )
 
 
 def read_summary(path: Path) -> Any:
@@ -166,22 +219,26 @@ def _there(path: Path, stage: str) -> Path:
 def _table(path: Path, stage: str, columns: Sequence[str]) -> Any:
     import pandas as pd
 
+    rows = read_rows(_there(path, stage), columns, stage)
+    check_numbers(path, [_without_nan(row) for row in rows], [c for c in columns if c not in NO_NUMBERS], stage)
     try:
         # NaN is a formula, sodium nitride: only empty fields and Python's own "nan" are missing values
         table = pd.read_csv(
-            _there(path, stage),
+            path,
             dtype={"id": str, "formula": str, "draw": str},
             keep_default_na=False,
             na_values=["", "nan"],
         )
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a readable csv ({error}); delete it and run `symmcd {stage}` again") from None
-    missing = [name for name in columns if name not in table.columns]
-    if missing:
-        raise InputError(f"{path}: lacks the column {', '.join(missing)}; run `symmcd {stage}` again")
     if not len(table) and stage != "train":  # nothing was trained where weights were given
         raise InputError(f"{path}: has no rows; run `symmcd {stage}` again")
     return table
+
+
+def _without_nan(row: Mapping[str, str]) -> dict[str, str]:
+    """Python's own "nan" is a blank field."""
+    return {name: "" if value == "nan" else value for name, value in row.items()}
 
 
 def _units(path: Path, stage: str) -> AsymmetricUnits:
@@ -215,11 +272,14 @@ def _checkpoint(path: Path) -> dict[str, Any]:
 
 
 def _stages(benchmarks: Path, logs: Path) -> list[Stage]:
-    """Snakemake's benchmark of each rule, in the order in which rules ended; empty where the chain ran without it."""
+    """Snakemake's benchmark of each rule, in the order in which rules ended; empty where the chain ran without it.
+
+    That of the report itself is left out: it could only be one of an earlier report.
+    """
     import pandas as pd
 
     stages = []
-    for rule in sorted((p for p in benchmarks.glob("*") if p.is_dir()), key=lambda p: p.name):
+    for rule in sorted((p for p in benchmarks.glob("*") if p.is_dir() and p.name != "report"), key=lambda p: p.name):
         files = sorted(rule.glob("*.tsv"))
         if files:
             rows = pd.concat([pd.read_csv(file, sep="\t", na_values=["-", "NA"]) for file in files])

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 
 from markupsafe import Markup, escape
 
-from symmcd.crystallography.space_group import check_number
-from symmcd.structures.symmetry import standard_hall_numbers
+from symmcd.crystallography.space_group import screw_symbol
 
 Text = str | Markup
 
@@ -22,7 +21,8 @@ def reduced_formula(composition: Mapping[int, int]) -> str:
 
 def formula_html(formula: str) -> Markup:
     """``Fe2O3`` with its numbers as subscripts, escaped."""
-    return Markup(re.sub(r"(\d+)", r"<sub>\1</sub>", str(escape(formula))))  # noqa: S704  (escaped)
+    parts = re.split(r"(\d+)", formula)  # before they are escaped: an escaped quote has a number in it
+    return Markup("").join(Markup("<sub>{}</sub>").format(p) if i % 2 else escape(p) for i, p in enumerate(parts))
 
 
 def formula_mathtext(formula: str) -> str:
@@ -60,12 +60,8 @@ def symbol_text(number: int) -> str:
 
 def _parts(number: int, letter: Text) -> list[tuple[str, Text, str]]:
     """(kind, text, subscript) of each element of the symbol; `letter` is how a letter is written."""
-    import spglib
-
-    # spglib's symbol has an underscore in a screw axis; without it P 3 1 2 and P 31 2 look the same.
-    text = spglib.get_spacegroup_type(standard_hall_numbers()[check_number(number) - 1]).international_short
     parts: list[tuple[str, Text, str]] = []
-    for bar, screw, sub, plain in re.findall(r"-(\d)|(\d)_(\d)|(.)", text):
+    for bar, screw, sub, plain in re.findall(r"-(\d)|(\d)_(\d)|(.)", screw_symbol(number)):
         if bar:
             parts.append(("bar", bar, ""))
         elif screw:

@@ -34,13 +34,12 @@ def write_viewer(folder: Path, units: Sequence[AsymmetricUnit], labels: Sequence
     templates = resources.files("symmcd.report") / "templates"
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     library = (resources.files("symmcd.report") / "vendor/3dmol" / LIBRARY).read_text(encoding="utf-8")
-    # "</" in a text would end the script that holds the data
-    data = json.dumps([crystal(unit, label) for unit, label in zip(units, labels, strict=True)]).replace("</", "<\\/")
+    data = in_script([crystal(unit, label) for unit, label in zip(units, labels, strict=True)])
     page = environment.from_string((templates / "viewer.html.j2").read_text(encoding="utf-8")).render(
         css=Markup((templates / "page.css").read_text(encoding="utf-8")),  # noqa: S704  (our own file)
         script=Markup((templates / "viewer.js").read_text(encoding="utf-8")),  # noqa: S704  (our own file)
         library=Markup(library),  # noqa: S704  (as published, and without "</script")
-        data=Markup(data),  # noqa: S704  (numbers, and texts escaped in `crystal`)
+        data=Markup(data),  # noqa: S704  (`in_script`; the id, the only text of the user's, is set as text by viewer.js)
         told=told,
     )
     with atomic_path(folder / "viewer.html") as temporary:
@@ -48,8 +47,16 @@ def write_viewer(folder: Path, units: Sequence[AsymmetricUnit], labels: Sequence
     return folder / "viewer.html"
 
 
+def in_script(value: Any) -> str:
+    """JSON to put into a script element: without ``<``, ``>`` and ``&``, so that no text ends or opens an element."""
+    text = json.dumps(value)
+    for sign in "<>&":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return text
+
+
 def crystal(unit: AsymmetricUnit, label: str) -> dict[str, Any]:
-    """What the page needs of a crystal: names as HTML, lattice (Å), atoms of one cell, how elements are drawn."""
+    """What the page needs of a crystal: its id as it is, formula and group as HTML, lattice (Å), atoms, colours."""
     from ase.data import chemical_symbols, covalent_radii
 
     cell = replicate_flat(AsymmetricUnits.from_units([unit]))

@@ -18,10 +18,12 @@ from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
 from symmcd.stability.batched_potential import BatchedPotential, Point, Request, check_elements
 from symmcd.stability.constrained import SymmetricRelaxation
 from symmcd.stability.neighbours import NeighbourList
-from symmcd.stability.outcome import Relaxation, State, ran_away, with_end, with_start
-from symmcd.stability.potential import UnusableCrystalError, primitive_cell
+from symmcd.stability.outcome import Relaxation, State, ran_away, unusable, with_end, with_start
+from symmcd.stability.potential import FLAT, UnusableCrystalError, primitive_cell
 from symmcd.stability.symmetric_cell import primitive_atoms
 from symmcd.stability.unconstrained import FireRelaxation
+from symmcd.structures.convert import without_decoration
+from symmcd.structures.crystal import StructureError
 
 Method = Literal["unconstrained", "symmetry"]
 BATCH_SIZE = {"cpu": 16, "cuda": 512}  # crystals in progress
@@ -247,6 +249,10 @@ def _enter(
         counts = {chemical_symbols[z]: n for z, n in crystal.composition.items()}
         formula, number = Composition(counts).reduced_formula, primitive_atoms(crystal)
     else:
+        try:
+            crystal = without_decoration(crystal)
+        except StructureError as error:
+            return unusable(crystal, error, method)
         formula, number = crystal.composition.reduced_formula, len(crystal)
     result = Relaxation("", formula, number, method=method)
     try:
@@ -269,7 +275,7 @@ def _ready(index: int, crystal: Structure | AsymmetricUnit, result: Relaxation, 
         lattice, positions = crystal.lattice.matrix, crystal.frac_coords
     if not (np.isfinite(lattice).all() and np.isfinite(positions).all()):
         raise UnusableCrystalError("not_finite")
-    if np.linalg.det(lattice) == 0:
+    if abs(np.linalg.det(lattice)) < FLAT:
         raise UnusableCrystalError("flat_cell")
     relaxation: InProgress
     if isinstance(crystal, AsymmetricUnit):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from pymatgen.core import Composition
 
 FAR_BELOW = -0.1  # eV/atom above the hull
@@ -10,12 +12,21 @@ MOVED = 0.5  # Å, r.m.s. displacement
 RADIOACTIVE = frozenset({43, 61, *range(84, 119)})
 
 
-def doubts(formula: str, e_above_hull: float, decomposition: str, rms_displacement: float) -> tuple[str, ...]:
+def doubts(
+    formula: str,
+    e_above_hull: float,
+    decomposition: str,
+    rms_displacement: float,
+    reference_entries: float = math.nan,
+    own_reference: str = "",
+) -> tuple[str, ...]:
     """Which of these words fit a crystal.
 
     ======================  ==========================================================================================
     ``far_below_hull``      more than 0.1 eV/atom below it: the hull lacks a competitor, or CHGNet is wrong
     ``no_known_compound``   of two or more elements, and the hull at its composition consists of elements alone
+    ``few_references``      the hull has fewer entries in its chemical system, others than it, than it has elements
+    ``own_reference``       it is an entry of the hull itself, which it can hardly lie above
     ``moved``               r.m.s. displacement in relaxation above 0.5 Å: no longer the crystal that was generated
     ``radioactive``         has an element without a stable isotope
     ======================  ==========================================================================================
@@ -25,12 +36,16 @@ def doubts(formula: str, e_above_hull: float, decomposition: str, rms_displaceme
         e_above_hull: relaxed, eV/atom; nan if unknown, like what follows.
         decomposition: as in `HullPoint`; empty if unknown.
         rms_displacement: Å.
+        reference_entries: compounds that the hull has in the chemical system of the crystal, itself not among them.
+        own_reference: id of the entry that is the crystal itself; empty if there is none.
     """
     elements = Composition(formula).elements
     phases = [Composition(part.split()[-1]) for part in decomposition.split(" + ")] if decomposition else []
     found = {
         "far_below_hull": e_above_hull < FAR_BELOW,
         "no_known_compound": len(elements) > 1 and bool(phases) and all(len(phase) == 1 for phase in phases),
+        "few_references": reference_entries < len(elements),
+        "own_reference": bool(own_reference),
         "moved": rms_displacement > MOVED,
         "radioactive": any(element.Z in RADIOACTIVE for element in elements),
     }

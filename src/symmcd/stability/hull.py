@@ -7,6 +7,7 @@ itself, or from tabulated formation energies together with the elemental energie
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -57,6 +58,7 @@ class ConvexHull:
         if {"energy", "formation_energy"} <= kinds:
             raise ValueError("a hull is made of total energies or of formation energies, not of both")
         fractions = [_fractions(entry.formula) for entry in entries]
+        self._entries = Counter(frozenset(fraction) for fraction in fractions)
         self._elemental: dict[str, float] = {}  # total energy of each element's reference, eV/atom
         for entry, fraction in zip(entries, fractions, strict=True):
             if len(fraction) == 1 and entry.kind in ("energy", "elemental_reference"):
@@ -92,6 +94,15 @@ class ConvexHull:
         parts = sorted(((w, phases[i][1][1]) for i, w in enumerate(weights) if w > 1e-6), reverse=True)
         names = [f"{w:.3f} {Composition(formula).reduced_formula}" for w, formula in parts]
         return HullPoint(energy + self._baseline(fraction), " + ".join(names))
+
+    def entries_in(self, formula: str) -> int:
+        """Reference entries in the chemical system of a composition: its compounds, or those of a single element.
+
+        Entries of the elements alone count for nothing in a system of several: every hull has them.
+        """
+        elements = frozenset(_fractions(formula))
+        least = min(2, len(elements))
+        return sum(self._entries[subset] for subset in _subsets(elements) if len(subset) >= least)
 
     def _baseline(self, fraction: Mapping[str, float]) -> float:
         """Energy of the separate elements, eV/atom."""

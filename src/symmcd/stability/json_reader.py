@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from typing import Any, TextIO
@@ -17,10 +18,11 @@ class JsonReader:
 
     Args:
         file: open text file.
+        limit: the most characters of a member.
     """
 
-    def __init__(self, file: TextIO) -> None:
-        self._file = file
+    def __init__(self, file: TextIO | io.TextIOBase, limit: int = 1 << 30) -> None:
+        self._file, self._limit = file, limit
         self._text, self._at, self._ended = "", 0, False
         self._decoder = json.JSONDecoder()
 
@@ -53,14 +55,15 @@ class JsonReader:
         """The whole of what comes next.
 
         Raises:
-            JSONDecodeError: damaged, or the text ends too early.
+            JSONDecodeError: damaged or too long, or the text ends too early.
+            RecursionError: nested too deep.
         """
         self._peek()
         while True:
             try:
                 value, end = self._decoder.raw_decode(self._text, self._at)
             except json.JSONDecodeError:
-                if not self._more():
+                if len(self._text) - self._at > self._limit or not self._more():
                     raise
                 continue
             if len(self._text) - end < 3 and self._more():  # a number may go on, behind as much as "e-"

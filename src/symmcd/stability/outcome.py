@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from pymatgen.core import Structure
+from pymatgen.core import IStructure, Structure
 
 from symmcd.stability.potential import shortest_distance, space_group_number
+from symmcd.structures.crystal import StructureError
 
 # Beyond these a relaxation has run away.  Caesium, the roomiest element, has 115 Å3 an atom and hydrogen under pressure
 # 2; plutonium lies lowest at -14.3 eV/atom, and its compounds hardly lower.
@@ -72,6 +73,11 @@ class State:
 
     structure: Structure
     energy: float  # eV/atom
+
+
+def unusable(structure: IStructure, error: StructureError, method: str = "") -> Relaxation:
+    """Outcome of a crystal that is none of elements, such as one with a half-occupied site."""
+    return Relaxation(f"failed:{error.reason}", structure.composition.reduced_formula, len(structure), method=method)
 
 
 def ran_away(lattice: np.ndarray, atoms: int, first: np.ndarray | None = None) -> bool:

@@ -12,10 +12,14 @@ from typing import Any
 import numpy as np
 from pymatgen.core import Structure
 
+from symmcd.structures import symmetry_search
+from symmcd.structures.symmetry_search import SymmetryError, find_symmetry
+
 VERSION = "0.3.0"
 # MPtrj, its training set, has 89 elements (Deng et al. 2023): the first 94 without Po, At, Rn, Fr and Ra, whose
 # embeddings were never trained although the network gives a number for them.
 KNOWN_ELEMENTS = frozenset(range(1, 95)) - {84, 85, 86, 87, 88}
+FLAT = 1e-3  # Å³, a cell below it has no three directions to compute with
 ATOM_CUTOFF = 6.0  # Å, neighbours in CHGNet's atom graph
 ANGLE_CUTOFF = 3.0  # Å, bonds that make angles
 # Forces with their graph cost about 0.1 MB an angle (measured: 62,250 angles, 6.2 GB), so this is about 3 GB.
@@ -75,7 +79,7 @@ def check_crystal(structure: Structure) -> None:
         raise UnusableCrystalError("not_finite")
     lattice = structure.lattice.matrix
     volume = abs(np.linalg.det(lattice))
-    if volume < 1e-3:
+    if volume < FLAT:
         raise UnusableCrystalError("flat_cell")
     unknown = {site.specie.symbol for site in structure if site.specie.Z not in KNOWN_ELEMENTS}
     if unknown:
@@ -99,29 +103,24 @@ def primitive_cell(structure: Structure, symprec: float = 1e-3) -> Structure:
         structure: any cell.
         symprec: tolerance in Å, tight, as nothing may be idealised here.
     """
-    import spglib
-
-    numbers = [site.specie.Z for site in structure]
+    numbers = np.array([site.specie.Z for site in structure])
     given = (structure.lattice.matrix, structure.frac_coords, numbers)
     try:
-        cell = spglib.standardize_cell(given, to_primitive=True, no_idealize=True, symprec=symprec) or given
-    except spglib.SpglibError:
+        cell = symmetry_search.primitive_cell(*given, symprec)
+    except SymmetryError:
         cell = given
     primitive = Structure(cell[0], [int(z) for z in cell[2]], cell[1])
     same = primitive.composition.reduced_composition == structure.composition.reduced_composition
-    return primitive if same else Structure(given[0], numbers, given[1])
+    return primitive if same else Structure(given[0], numbers.tolist(), given[1])
 
 
 def space_group_number(structure: Structure, symprec: float) -> int | None:
     """Space group that spglib finds within `symprec` Å; None where it finds none (overlapping atoms)."""
-    import spglib
-
-    cell = (structure.lattice.matrix, structure.frac_coords, [site.specie.Z for site in structure])
+    numbers = [site.specie.Z for site in structure]
     try:
-        dataset = spglib.get_symmetry_dataset(cell, symprec=symprec)
-    except spglib.SpglibError:
+        return int(find_symmetry(structure.lattice.matrix, structure.frac_coords, numbers, symprec).number)
+    except SymmetryError:
         return None
-    return None if dataset is None else int(dataset.number)
 
 
 def shortest_distance(structure: Structure) -> float:

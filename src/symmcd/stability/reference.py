@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import json
 import math
+import re
+import reprlib
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, TextIO, cast, get_args
+from typing import Any, get_args
 
-from pymatgen.core import Composition
+from pymatgen.core import Composition, Element
 
 from symmcd.errors import InputError
 from symmcd.stability.hull import Kind, ReferenceEntry
 from symmcd.stability.json_reader import JsonReader
 from symmcd.storage import atomic_path
+from symmcd.structures.files import JSON, bounded_lines, open_text, shown
 
 COLUMNS = ("hull", "id", "formula", "energy_per_atom", "kind", "origin", "status")
 KINDS: tuple[Kind, ...] = get_args(Kind)
+DAMAGED = (OSError, EOFError, zlib.error, ValueError, RecursionError)  # of a JSON; the decoder's errors are ValueErrors
+AMOUNTS = (1e-6, 1e6)  # of an element in a formula
 NO_PICKLE = (
     "expected computed entries as .json or .json.gz; matbench-discovery's phase diagram 2023-02-07-ppd-mp.pkl.gz is a "
     "pickle, and reading a pickle runs code from it, so it is not read. Leave hull.path empty to download its entries"
@@ -43,6 +47,11 @@ def elemental_energies() -> dict[str, ReferenceEntry]:
             )
             for row in csv.DictReader(file)
         }
+
+
+def is_formula(text: str) -> bool:
+    """Whether a text is a formula of elements."""
+    return _valid_formula(text)
 
 
 def table_entries(path: Path) -> list[ReferenceEntry]:
@@ -94,8 +103,8 @@ def computed_entries(path: Path) -> list[ReferenceEntry]:
     other: InputError | None = None  # what is wrong with the first that is no entry, unless it is another column
     column: list[ReferenceEntry] | None = None
     try:
-        with _open(path) as file:
-            reader = JsonReader(file)
+        with open_text(path) as file:
+            reader = JsonReader(file, JSON)
             for key in reader.members():
                 if key == "entry":
                     column = [_computed_entry(reader.value(), path, inner) for inner in reader.members()]
@@ -106,8 +115,10 @@ def computed_entries(path: Path) -> list[ReferenceEntry]:
                         entries.append(_computed_entry(value, path, key))
                     except InputError as error:
                         other = error
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"{path}: cannot read it ({error}); give a json or json.gz") from None
+    except InputError:
+        raise
+    except DAMAGED as error:
+        raise InputError(f"{path}: cannot read it ({shown(error, 200)}); give a json or json.gz") from None
     if column is not None:
         return column
     if other is not None:
@@ -116,24 +127,61 @@ def computed_entries(path: Path) -> list[ReferenceEntry]:
 
 
 def _computed_entry(entry: Any, path: Path, key: object) -> ReferenceEntry:
+    where = f"{path}: entry {shown(key)}"
+    if not isinstance(entry, Mapping):
+        raise InputError(f"{where} is not a computed entry with composition and energy but {_brief(entry)}")
+    given = entry["composition"] if "composition" in entry else _site_amounts(entry.get("structure"), where)
+    amounts = _amounts(given, where)
+    energy = _number(entry.get("energy"), f"{where} has the energy") + _number(
+        entry.get("correction") or 0.0, f"{where} has the correction"
+    )
+    formula = "".join(f"{element}{amount:.6f}".rstrip("0").rstrip(".") for element, amount in amounts.items())
+    return ReferenceEntry(
+        formula, energy / sum(amounts.values()), "energy", path.name, str(entry.get("entry_id") or key)
+    )
+
+
+def _site_amounts(structure: Any, where: str) -> dict[str, float]:
+    """Amounts of a computed structure entry, which as pymatgen writes it has only the sites."""
     try:
-        if "composition" in entry:
-            amounts = entry["composition"]
-        else:  # a computed structure entry as pymatgen writes it has only the sites
-            amounts = {}
-            for site in entry["structure"]["sites"]:
-                for species in site["species"]:
-                    amounts[species["element"]] = amounts.get(species["element"], 0) + species["occu"]
-        composition = Composition(amounts)
-        energy = (float(entry["energy"]) + float(entry.get("correction") or 0.0)) / composition.num_atoms
-    except (KeyError, TypeError, ValueError) as error:
+        amounts: dict[str, float] = {}
+        for site in structure["sites"]:
+            for species in site["species"]:
+                amounts[species["element"]] = amounts.get(species["element"], 0) + species["occu"]
+    except (KeyError, TypeError, IndexError):
         raise InputError(
-            f"{path}: entry {key} is not a computed entry with composition and energy ({error!r})"
+            f"{where} is not a computed entry with composition, or structure with sites, and energy"
         ) from None
-    if not math.isfinite(energy):
-        raise InputError(f"{path}: entry {key} has the energy {energy}")
-    formula = "".join(f"{element}{amount:g}" for element, amount in composition.get_el_amt_dict().items())
-    return ReferenceEntry(formula, energy, "energy", path.name, str(entry.get("entry_id") or key))
+    return amounts
+
+
+def _amounts(given: Any, where: str) -> dict[str, float]:
+    """Amount of each element of a composition, a mapping or a formula; charges are dropped."""
+    if isinstance(given, str) and _valid_formula(given):
+        return {str(element): float(n) for element, n in Composition(given).get_el_amt_dict().items()}
+    amounts: dict[str, float] = {}
+    for name, amount in given.items() if isinstance(given, Mapping) else ():
+        matched = re.fullmatch(r"([A-Z][a-z]?)([0-9.]*[+-])?", str(name))
+        if not matched or not Element.is_valid_symbol(matched[1]):
+            raise InputError(f"{where} has the composition {_brief(given)}: {shown(name)!r} is no element")
+        amounts[matched[1]] = amounts.get(matched[1], 0.0) + _number(amount, f"{where} has of {name} the amount")
+    if not amounts or min(amounts.values()) < AMOUNTS[0] or max(amounts.values()) > AMOUNTS[1]:
+        raise InputError(f"{where} has the composition {_brief(given)}; expected elements and amounts from 1e-6 to 1e6")
+    return amounts
+
+
+def _number(value: Any, what: str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number) or isinstance(value, bool):
+        raise InputError(f"{what} {_brief(value)}, which is no number")
+    return number
+
+
+def _brief(value: Any) -> str:
+    return shown(reprlib.repr(value))
 
 
 # --- the csv between the stages `reference` and `hull` ---------------------------------------------------------------
@@ -144,6 +192,8 @@ def write_entries(
 ) -> None:
     """Write the energies of one hull; crystals that have none stand at the end, with their status.
 
+    Each row has the number of ``rows``, so that a file that lost some is noticed.
+
     Args:
         path: csv.
         hull: name of the hull, repeated in every table that is made with it.
@@ -151,12 +201,14 @@ def write_entries(
         failed: ``id, formula, origin, status`` of reference crystals without energy.
     """
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n", restval="")
+        writer = csv.DictWriter(file, (*COLUMNS, "rows"), lineterminator="\n", restval="")
         writer.writeheader()
+        entries = list(entries)
+        total = len(entries) + len(failed)
         for entry in entries:
-            writer.writerow({"hull": hull, "status": "ok", **vars(entry)})
+            writer.writerow({"hull": hull, "status": "ok", **vars(entry), "rows": total})
         for row in failed:
-            writer.writerow({"hull": hull, "kind": "energy", **row})
+            writer.writerow({"hull": hull, "kind": "energy", **row, "rows": total})
 
 
 def read_entries(path: Path) -> dict[str, list[ReferenceEntry]]:
@@ -171,7 +223,7 @@ def read_entries(path: Path) -> dict[str, list[ReferenceEntry]]:
             continue
         kind = next((kind for kind in KINDS if kind == row["kind"]), None)
         if kind is None:
-            raise InputError(f"{path}, row {number}: kind {row['kind']!r}; expected one of {', '.join(KINDS)}")
+            raise InputError(f"{path}, row {number}: kind {shown(row['kind'])!r}; expected one of {', '.join(KINDS)}")
         energy, formula = _energy(row["energy_per_atom"], path, number), _formula(row["formula"], path, number)
         hulls.setdefault(row["hull"], []).append(ReferenceEntry(formula, energy, kind, row["origin"], row["id"]))
     if not hulls:
@@ -179,32 +231,39 @@ def read_entries(path: Path) -> dict[str, list[ReferenceEntry]]:
     return hulls
 
 
-def _open(path: Path) -> TextIO:
-    """Text of a file, compressed or not; a byte order mark, as Excel writes it, is no part of it."""
-    if path.suffix == ".gz":
-        return cast("TextIO", gzip.open(path, "rt", newline="", encoding="utf-8-sig"))
-    return path.open(newline="", encoding="utf-8-sig")
-
-
 def _read_csv(path: Path, columns: Sequence[str]) -> Iterable[tuple[int, dict[str, str]]]:
     """Rows with their number, 1 = first after the header."""
     try:
-        with _open(path) as file:
-            reader = csv.DictReader(file)
+        with open_text(path) as file:
+            reader = csv.DictReader(bounded_lines(file, path))
             missing = [name for name in columns if name not in (reader.fieldnames or ())]
             if missing:
-                raise InputError(f"{path}: lacks the column {', '.join(missing)}; it has {reader.fieldnames}")
-            yield from enumerate(reader, 1)
+                there = shown(", ".join((reader.fieldnames or ())[:20]), 300)
+                raise InputError(f"{path}: lacks the column {', '.join(missing)}; it has {there or 'none'}")
+            for number, row in enumerate(reader, 1):
+                if any(row.get(None, ())) or None in row.values():
+                    raise InputError(f"{path}, row {number}: not as many values as the header; cut short, or damaged")
+                yield number, row
     except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: cannot read it ({error}); give a csv or csv.gz") from None
 
 
 def _read_json(path: Path) -> Any:
     try:
-        with _open(path) as file:
-            return json.load(file)
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"{path}: cannot read it ({error}); give a json or json.gz") from None
+        with open_text(path, JSON) as file:
+            return json.load(file, object_pairs_hook=_once)
+    except InputError:
+        raise
+    except DAMAGED as error:
+        raise InputError(f"{path}: cannot read it ({shown(error, 200)}); give a json or json.gz") from None
+
+
+def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(name for i, (name, _) in enumerate(pairs) if name in dict(pairs[:i]))
+        raise ValueError(f"{shown(twice)!r} stands twice in one mapping")
+    return found
 
 
 def _energy(text: str | None, path: Path, number: int) -> float:
@@ -213,7 +272,7 @@ def _energy(text: str | None, path: Path, number: int) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise InputError(f"{path}, row {number}: energy {text!r} is not a number; remove the row or fill it")
+        raise InputError(f"{path}, row {number}: energy {shown(text)!r} is not a number; remove the row or fill it")
     return value
 
 
@@ -228,5 +287,5 @@ def _valid_formula(formula: str) -> bool:
 
 def _formula(text: str | None, path: Path, number: int) -> str:
     if not text or not _valid_formula(text):
-        raise InputError(f"{path}, row {number}: {text!r} is not a formula")
+        raise InputError(f"{path}, row {number}: {shown(text)!r} is not a formula")
     return text

@@ -16,8 +16,10 @@ from chgnet.model.dynamics import CHGNetCalculator, StructOptimizer
 from pymatgen.core import Structure
 
 from symmcd.errors import SymmcdError
-from symmcd.stability.outcome import Relaxation, State, ran_away, with_end, with_start
-from symmcd.stability.potential import UnusableCrystalError, check_crystal, is_finite, primitive_cell
+from symmcd.stability.outcome import Relaxation, State, ran_away, unusable, with_end, with_start
+from symmcd.stability.potential import FLAT, UnusableCrystalError, check_crystal, is_finite, primitive_cell
+from symmcd.structures.convert import without_decoration
+from symmcd.structures.crystal import StructureError
 
 ALIKE = 4  # crystals in a row from the start whose common error is taken for one of the program
 
@@ -64,7 +66,7 @@ def relax(
     """Relax positions and cell of one crystal, in its primitive cell.
 
     Args:
-        structure: any cell.
+        structure: any cell; oxidation states, spins and isotopes are left out.
         model: what `load_chgnet` returned.
         steps: FIRE steps at most.
         fmax: convergence, largest force in eV/Å, on atoms and (as CHGNet has it) on the cell.
@@ -74,9 +76,13 @@ def relax(
     The same crystal gives the same numbers on a CPU with the same number of threads, unless it times out.
     """
     started = time.monotonic()
+    try:
+        structure = without_decoration(structure)
+    except StructureError as error:
+        return unusable(structure, error)
     if not is_finite(structure):
         return Relaxation("failed:not_finite", structure.composition.reduced_formula, len(structure))
-    if structure.volume == 0:
+    if structure.volume < FLAT:
         return Relaxation("failed:flat_cell", structure.composition.reduced_formula, len(structure))
     primitive = primitive_cell(structure)
     result = Relaxation("", primitive.composition.reduced_formula, len(primitive))

@@ -18,9 +18,12 @@ from symmcd.metrics.uniqueness import first_matches, matching
 from symmcd.stability.outcome import SYMPREC
 from symmcd.storage import atomic_path
 from symmcd.structures.convert import from_atoms, to_structure
-from symmcd.structures.symmetry import SymmetryError
+from symmcd.structures.frames import frames_by_id
+from symmcd.structures.names import file_stems, tell_of_changes
+from symmcd.structures.symmetry_search import SymmetryError
 from symmcd.structures.units import reduce
-from symmcd.structures.write import SYMBOLS, cifs, p1_cif, read_extxyz, write_zip
+from symmcd.structures.write import SYMBOLS, cifs, p1_cif, write_zip
+from symmcd.tables import check_drawn, check_flags, check_numbers, read_rows
 
 COLUMNS = (
     "id", "formula", "space_group", "space_group_relaxed", "atoms", "e_above_hull", "energy_per_atom", "decomposition",
@@ -51,14 +54,16 @@ def run(per_crystal: Path, relaxed: list[Path], table: Path, archive: Path) -> N
     Raises:
         InputError: a file is missing or damaged, or a crystal of the table is not among the relaxed ones.
     """
-    found = _read(per_crystal)
-    frames = {frame.info["id"]: frame for path in relaxed for frame in read_extxyz(path)}
+    frames = frames_by_id(relaxed)
+    found = _read(per_crystal, frames, relaxed)
     missing = [name for name in found["id"] if name not in frames]
     if missing:
         where = ", ".join(map(str, relaxed))
         raise InputError(f"{per_crystal}: crystal {missing[0]} is not in {where}; the files are of different runs")
     if "draw" in found:
         found = _without_duplicates(found, frames)
+    stems = dict(zip(found["id"], file_stems(found["id"].tolist()), strict=True))
+    tell_of_changes(list(stems), list(stems.values()), str(archive))
     units: list[AsymmetricUnit] = []
     names: list[str] = []  # of `units`
     detail, files = {}, {}
@@ -67,13 +72,13 @@ def run(per_crystal: Path, relaxed: list[Path], table: Path, archive: Path) -> N
             unit = reduce(to_structure(from_atoms(frames[name])), SYMPREC)
         except SymmetryError as error:
             detail[name] = f"not reduced to its symmetry: {error}"
-            files[name] = _as_it_is(name, frames[name])
+            files[name] = _as_it_is(stems[name], frames[name])
         else:
             units.append(unit)
             names.append(name)
     if units:
         whole = AsymmetricUnits.from_units(units, names)
-        files |= dict(zip(names, cifs(replicate_flat(whole), whole), strict=True))
+        files |= dict(zip(names, cifs(replicate_flat(whole), whole, [stems[name] for name in names]), strict=True))
     rows = [
         _row(row, frames[row["id"]]) | {"file": files[row["id"]][0], "detail": detail.get(row["id"], "")}
         for row in found.to_dict("records")
@@ -88,21 +93,26 @@ def run(per_crystal: Path, relaxed: list[Path], table: Path, archive: Path) -> N
     print(f"wrote {archive} ({len(rows)} CIFs{f', {len(detail)} of them in P1' if detail else ''})")
 
 
-def _read(path: Path) -> pd.DataFrame:
+def _read(path: Path, frames: Mapping[str, Atoms], relaxed: list[Path]) -> pd.DataFrame:
     """S.U.N. crystals at the largest threshold over the first hull, in their order; values as text.
 
     Raises:
-        InputError: missing, damaged, or not a table of `symmcd sun`.
+        InputError: missing, damaged, not a table of `symmcd sun`, or without one of the relaxed crystals.
     """
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:  # pandas' errors are ValueErrors
-        raise InputError(f"{path}: not a readable table ({error}); run `symmcd sun` again") from None
+    rows = read_rows(path, NEEDED, "sun")
+    table = pd.DataFrame(rows, columns=list(rows[0]) if rows else [*NEEDED, "sun_at_0"], dtype=str)
     thresholds = [name.removeprefix("sun_at_") for name in table.columns if name.startswith("sun_at_")]
-    missing = [name for name in NEEDED if name not in table.columns]
-    if missing or not thresholds:
-        lacking = ", ".join(missing) or "sun_at_…"
-        raise InputError(f"{path}: lacks the column {lacking}; give sun_per_crystal.csv of `symmcd sun`")
+    if not thresholds or not all(map(_is_number, thresholds)):
+        raise InputError(f"{path}: lacks the column sun_at_…; give sun_per_crystal.csv of `symmcd sun`")
+    check_flags(path, rows, [f"sun_at_{threshold}" for threshold in thresholds], "sun")
+    check_numbers(path, rows, ("e_above_hull_relaxed",), "sun")
+    for hull in dict.fromkeys(row["hull"] for row in rows):
+        own = [row for row in rows if row["hull"] == hull]
+        ids = {row["id"] for row in own}
+        if lost := [name for name in frames if name not in ids]:
+            where = ", ".join(map(str, relaxed))
+            raise InputError(f"{path}: crystal {lost[0]} of {where} is missing; run `symmcd sun` again")
+        check_drawn(f"{path}, hull {hull}", [row["drawn"] for row in own if "drawn" in row])
     table = table.assign(**{name: "" for name in PASSED_ON if name not in table.columns})
     found = table[table[f"sun_at_{max(thresholds, key=float)}"] == "True"]
     found = found[found["hull"] == next(iter(table["hull"]), "")]
@@ -111,6 +121,14 @@ def _read(path: Path) -> pd.DataFrame:
         name = found["id"][energy.isna()].iloc[0]
         raise InputError(f"{path}: crystal {name} is S.U.N. without an energy above the hull; run `symmcd sun` again")
     return found.iloc[np.lexsort((energy, found["doubts"] != ""))]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _without_duplicates(found: pd.DataFrame, frames: Mapping[str, Atoms]) -> pd.DataFrame:
@@ -133,8 +151,8 @@ def _row(row: dict[str, str], frame: Atoms) -> dict[str, Any]:
     }
 
 
-def _as_it_is(name: str, frame: Atoms) -> tuple[str, str]:
+def _as_it_is(stem: str, frame: Atoms) -> tuple[str, str]:
     """Name and text of a CIF without symmetry."""
     element, count = np.unique(SYMBOLS[frame.numbers], return_counts=True)
     formula = "".join(f"{e}{n if n > 1 else ''}" for e, n in zip(element, count, strict=True))
-    return f"{name}_{formula}_1.cif", p1_cif(f"{name}_{formula}", from_atoms(frame))
+    return f"{stem}_{formula}_1.cif", p1_cif(f"{stem}_{formula}", from_atoms(frame))

@@ -7,17 +7,26 @@ import gzip
 import hashlib
 import io
 import json
-import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from symmcd.errors import InputError
-from symmcd.settings import DataSettings
+from symmcd.settings import DataSettings, other_source, path_of
 from symmcd.storage import atomic_path
 from symmcd.structures.fetch import fetch
 from symmcd.structures.read import PROPERTIES, Row, read_rows
-from symmcd.structures.sources import SPLITS, divided, limited, prototypes, split_files, whole_source
+from symmcd.structures.sources import (
+    SPLITS,
+    covered,
+    divided,
+    limited,
+    prototypes,
+    split_files,
+    trainable,
+    whole_source,
+)
 
 MP20_BLOBS = {  # git blob ids of data/mp_20/<split>.csv in txie-93/cdvae, branch main
     "train": "b1c9d498565ac2fd8d075a51ff2ef5e51ba6c21f",
@@ -39,12 +48,20 @@ def run(output_dir: Path, settings: DataSettings) -> None:
     """Write train, val and test tables (``csv.gz``, byte-reproducible) and source.json.
 
     Raises:
-        InputError: the source is not there, damaged, empty, or cannot be downloaded and verified.
+        InputError: the source is not there, damaged, empty, changed while it was read, or cannot be downloaded and
+            verified; `output_dir` has crystals of another source.
     """
+    _refuse_other_source(output_dir / "source.json", settings.source)
+    before = _state(settings.source)
     raw = _read(output_dir, settings)
     files = {}
-    for number, split in enumerate(SPLITS):
-        rows = limited(raw.splits[split], settings.limit, [settings.split_seed, number])
+    splits = {
+        split: limited(raw.splits[split], settings.limit, [settings.split_seed, number])
+        for number, split in enumerate(SPLITS)
+    }
+    if _state(settings.source) != before:
+        raise InputError(f"{settings.source}: changed while it was read; run this again when it is whole")
+    for split, rows in splits.items():
         if not rows:
             raise InputError(f"data.source = {settings.source}: no crystals for {split}")
         path = output_dir / f"{split}.csv.gz"
@@ -59,6 +76,14 @@ def run(output_dir: Path, settings: DataSettings) -> None:
     }
     with atomic_path(output_dir / "source.json") as temporary:
         temporary.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    if not covered(splits["train"], splits["val"]):
+        print(
+            f"data.source = {settings.source}: most crystals of val have elements that none of train has; "
+            "`symmcd train` leaves them out of the validation loss, and stops where that leaves none.  Give train a "
+            f"larger share (data.split = {list(settings.split)}, data.split_seed = {settings.split_seed}), more "
+            "crystals, or train.csv, val.csv and test.csv of your own",
+            file=sys.stderr,
+        )
     if raw.left_out:
         print(f"left out {len(raw.left_out)} crystals of {settings.source}, each with its reason in source.json")
     print(f"wrote {output_dir / 'source.json'}")
@@ -68,18 +93,45 @@ def _read(output_dir: Path, settings: DataSettings) -> Raw:
     """All rows of the source, in splits."""
     if settings.source == "prototypes":
         rows, left_out = prototypes()
-        return Raw(divided(rows, settings.split, settings.split_seed), left_out=left_out)
+        return Raw(trainable(divided(rows, settings.split, settings.split_seed)), left_out=left_out)
     if settings.source == "mp20":
         files = {split: output_dir / "original" / f"{split}.csv" for split in SPLITS}
         for split, path in files.items():
             fetch(f"{settings.url.rstrip('/')}/{split}.csv", path, MP20_BLOBS[split], settings.retries)
         return Raw({split: list(read_rows(path)) for split, path in files.items()}, list(files.values()))
-    source = Path(os.path.expandvars(settings.source)).expanduser()
+    source = path_of(settings.source)
     tables = split_files(source) if source.is_dir() else None
     if tables is None:
-        rows = whole_source(source)
-        return Raw(divided(rows, settings.split, settings.split_seed), [source] if source.is_file() else [])
+        rows, too_large = whole_source(source)
+        parts = trainable(divided(rows, settings.split, settings.split_seed))
+        return Raw(parts, [source] if source.is_file() else [], too_large)
     return Raw({split: list(read_rows(tables[split])) for split in SPLITS}, [tables[split] for split in SPLITS])
+
+
+def _state(source: str) -> dict[str, str | tuple[int, int]]:
+    """What tells whether a source has changed: hashes of a file or of tables; sizes and times of a folder of CIFs."""
+    place = path_of(source)
+    if source in ("mp20", "prototypes") or not place.exists():
+        return {}
+    if place.is_file():
+        return {place.name: _sha256(place)}
+    if tables := split_files(place):
+        return {path.name: _sha256(path) for path in tables.values()}
+    files = ((path, path.stat()) for path in sorted(place.rglob("*")) if path.is_file())
+    return {str(path): (about.st_size, about.st_mtime_ns) for path, about in files}
+
+
+def _refuse_other_source(path: Path, source: str) -> None:
+    """Stop before crystals of one source take the place of another's.
+
+    Raises:
+        InputError: source.json names another one.
+    """
+    if other := other_source(path, source):
+        raise InputError(
+            f"{path.parent}: has crystals of data.source = {other}, and this is {source}; choose another folder "
+            f"(results = … in the configuration), or delete {path} to replace them and what follows from them"
+        )
 
 
 def _sha256(path: Path) -> str:

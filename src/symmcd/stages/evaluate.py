@@ -2,36 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import spglib
-from pymatgen.core import Structure
+from ase import Atoms
+from pymatgen.core import IStructure, Structure
 
-from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
 from symmcd.crystallography.normaliser import canonical_template
 from symmcd.errors import InputError
 from symmcd.metrics.coverage import add_coverage, coverage
-from symmcd.metrics.crystal_scores import COLUMNS, score, unscored
-from symmcd.metrics.fingerprints import Fingerprints, fingerprint_set, fingerprints_of_units, sites_of_structure
+from symmcd.metrics.crystal_row import WORK, Question
+from symmcd.metrics.crystal_scores import COLUMNS, unscored
+from symmcd.metrics.fingerprints import Fingerprints, Sites, fingerprint_set, fingerprints_of_units
 from symmcd.metrics.magpie import Scale, composition_fingerprints, element_counts
 from symmcd.metrics.originality import Originality, add_originality, originality
 from symmcd.metrics.published import write_tables
 from symmcd.metrics.set_summary import Reference, summarise_set, write_summary
 from symmcd.metrics.tables import WHOLE, write_per_crystal
 from symmcd.metrics.templates import templates
-from symmcd.metrics.workers import cores
 from symmcd.settings import ScoreSettings
 from symmcd.stability.journal import Progress
 from symmcd.storage import read_units
-from symmcd.structures.cif import StructureError
-from symmcd.structures.convert import to_structure
+from symmcd.structures.convert import from_object, to_structure
+from symmcd.structures.crystal import RawCrystal, StructureError
+from symmcd.structures.files import cif_files, files_of
 from symmcd.structures.read import read_structures
-from symmcd.structures.units import reduce
+from symmcd.structures.units import existing
+from symmcd.workers import OF_THE_MACHINE, cores, work
+
+A_PROCESS = 100  # crystals that are worth the start of one more process
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +48,7 @@ class Evaluation:
 
 
 def evaluate(
-    structures: Sequence[Structure] | Mapping[str, Structure],
+    structures: Iterable[IStructure | Atoms | AsymmetricUnit] | Mapping[str, IStructure] | IStructure | Path | str,
     reference: AsymmetricUnits | None = None,
     train: AsymmetricUnits | None = None,
     settings: ScoreSettings | None = None,
@@ -54,20 +59,76 @@ def evaluate(
     """Score crystals in any cell, ordered or not; what cannot be scored is a row with a status and counts as invalid.
 
     Args:
-        structures: pymatgen structures, by name if a mapping.
+        structures: pymatgen structures, ASE's atoms or asymmetric units, by name if a mapping, or one of them; or the
+            path of a file or folder that `read_structures` reads.  Oxidation states, spins and isotopes are left out.
+            A crystal of more than `MOST_ATOMS` atoms is ``too_large``; one that takes more than
+            `settings.crystal_seconds`, ends its process or finds no memory is ``timed_out``, ``crashed`` or
+            ``out_of_memory``.
         reference: set that distributions and coverage are measured against, for example the test set.
         train: set that templates and novelty are measured against, both left out where it is not given, and that
             composition fingerprints are scaled on (`reference` where not given).
         settings: tolerances and limits.
         seed: of the random sample of the distribution metrics.
-        workers: processes for fingerprints, which are computed with a reference only; 0 = one a core.
+        workers: processes, as far as the crystals are worth them; 0 = one a core.
         cache: file that keeps fingerprints for the next time; the 9,000 of a reference take a minute or two.
 
     Raises:
-        InputError: no structures.
+        InputError: no structures, or something that is no crystal at all.
     """
-    named = dict(structures) if isinstance(structures, Mapping) else {f"{i:05d}": s for i, s in enumerate(structures)}
-    return _evaluate(list(named.items()), reference, train, settings or ScoreSettings(), seed, workers, cache)
+    if isinstance(structures, str | PathLike):
+        entries = _read(existing(structures))
+    else:
+        entries = [_entered(name, crystal) for name, crystal in _named(structures)]
+    return _evaluate(entries, reference, train, settings or ScoreSettings(), seed, workers, cache)
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """A crystal that came in under a name, or why it cannot be used."""
+
+    name: str
+    crystal: RawCrystal | StructureError
+    formula: str | None = None  # of one that cannot be used, where it is known
+
+
+def _named(structures: object) -> list[tuple[str, object]]:
+    """Name and content of each entry, whatever it may be.
+
+    Raises:
+        InputError: no entries at all.
+    """
+    if isinstance(structures, Mapping):
+        return [(str(name), crystal) for name, crystal in structures.items()]
+    if isinstance(structures, IStructure | Atoms | AsymmetricUnit):  # a structure is a sequence, too: of sites
+        return [("00000", structures)]
+    if isinstance(structures, AsymmetricUnits):
+        return [(str(structures.label[i]), structures[i]) for i in range(len(structures))]
+    if not isinstance(structures, Iterable):
+        raise InputError(f"evaluate({structures!r:.60}): expected crystals or a path, got {type(structures).__name__}")
+    return [(f"{i:05d}", crystal) for i, crystal in enumerate(structures)]
+
+
+def _entered(name: str, crystal: object) -> Entry:
+    """The crystal, or why it cannot be used.
+
+    Raises:
+        InputError: it is no crystal at all.
+    """
+    try:
+        return Entry(name, from_object(crystal))
+    except StructureError as error:
+        formula = crystal.composition.reduced_formula if isinstance(crystal, IStructure) and len(crystal) else None
+        return Entry(name, error, formula)
+    except InputError as error:
+        raise InputError(f"crystal {name}: {error}") from None
+
+
+def _read(path: Path) -> list[Entry]:
+    """Entries of a file or folder; what of it was not read is said."""
+    path = _whole_set(path)
+    entries = [Entry(name, crystal) for name, crystal in read_structures(path)]
+    _tell_of_others(path)
+    return entries
 
 
 def run(
@@ -88,18 +149,16 @@ def run(
         settings: tolerances and limits.
         train: asymmetric units of the training set.
         cache: file of fingerprints; beside the output where not given.
-        workers: processes for fingerprints; 0 = one a core.
+        workers: processes; 0 = one a core.
 
     Raises:
         InputError: nothing to evaluate, or a reference that cannot be read.
     """
     held_out = read_units(reference) if reference is not None else None
     known = read_units(train) if train is not None else None
-    path = _whole_set(path)
-    crystals = [(name, c if isinstance(c, StructureError) else to_structure(c)) for name, c in read_structures(path)]
-    _tell_of_others(path)
+    entries = _read(path)
     cache = cache or output / "fingerprints.sqlite"
-    result = _evaluate(crystals, held_out, known, settings, seed=0, workers=workers, cache=cache)
+    result = _evaluate(entries, held_out, known, settings, seed=0, workers=workers, cache=cache)
     rows = result.summary.astype(object).where(result.summary.notna(), None).to_dict("records")
     written = [*write_per_crystal(output, result.table), output / "summary.csv"]
     write_summary(written[-1], rows)
@@ -111,7 +170,7 @@ def run(
 
 def _whole_set(path: Path) -> Path:
     """The file with the crystals of a folder without CIFs, such as `symmcd generate` writes of more than 300."""
-    if path.is_dir() and not any(p.suffix.lower() == ".cif" for p in path.rglob("*")):
+    if path.is_dir() and not cif_files(path):
         for name in ("crystals.extxyz", "cif.zip"):
             if (path / name).is_file():
                 print(f"no .cif in {path}: {name} in it is read")
@@ -121,16 +180,14 @@ def _whole_set(path: Path) -> Path:
 
 def _tell_of_others(path: Path) -> None:
     """Say which files of a folder were not read: only its CIFs are."""
-    others = (
-        sorted(p.name for p in path.rglob("*") if p.is_file() and p.suffix.lower() != ".cif") if path.is_dir() else []
-    )
+    others = sorted(p.name for p in files_of(path) if p.suffix.lower() != ".cif") if path.is_dir() else []
     if others:
         named = ", ".join(others[:3]) + (", …" if len(others) > 3 else "")
         print(f"not read: {len(others)} files of {path} that are no .cif ({named}); evaluate them on their own")
 
 
 def _evaluate(
-    crystals: Sequence[tuple[str, Structure | StructureError]],
+    entries: Sequence[Entry],
     reference: AsymmetricUnits | None,
     train: AsymmetricUnits | None,
     settings: ScoreSettings,
@@ -138,22 +195,16 @@ def _evaluate(
     workers: int,
     cache: Path | None,
 ) -> Evaluation:
-    if not crystals:
+    if not entries:
         raise InputError("no structures to evaluate")
-    rows = []
-    with Progress(len(crystals), 0, "crystals") as progress:
-        for name, crystal in crystals:
-            if isinstance(crystal, StructureError):
-                rows.append({"id": name, **unscored(crystal.reason, detail=crystal.detail), "template": None})
-            else:
-                rows.append(_row(name, crystal, settings))
-            progress.advance(1)
+    workers = workers or cores()
+    rows = _rows(entries, settings, workers, with_sites=reference is not None)
+    sites = [row.pop("sites", None) for row in rows]
     table = pd.DataFrame(rows, columns=[*COLUMNS, "template"]).astype(dict.fromkeys(WHOLE, "Int64"))
     table["template_canonical"] = [None if pd.isna(t) else canonical_template(t) for t in table["template"]]
     covered = None
     if reference is not None:
-        workers = workers or cores()
-        ours = _fingerprints(crystals, cache, workers, settings.fingerprint_seconds)
+        ours = _fingerprints(table, entries, sites, cache, workers, settings.fingerprint_seconds)
         with Progress(len(reference), 0, "fingerprints of the reference") as progress:
             theirs = fingerprints_of_units(reference, cache, workers, settings.fingerprint_seconds, progress.advance)
         scale = Scale.of(composition_fingerprints(element_counts(reference if train is None else train)))
@@ -161,7 +212,7 @@ def _evaluate(
         add_coverage(table, ours, covered)
     own = None
     if train is not None:
-        own = _originality(table, crystals, train, settings, seed, workers or cores())
+        own = _originality(table, entries, train, settings, seed, workers)
     summary = summarise_set(
         table,
         templates(train) if train is not None else None,
@@ -174,18 +225,52 @@ def _evaluate(
     return Evaluation(table, pd.DataFrame(summary))
 
 
+def _rows(entries: Sequence[Entry], settings: ScoreSettings, workers: int, *, with_sites: bool) -> list[dict[str, Any]]:
+    """A row of the table for each entry, in order, made in processes that a crystal may hang or crash."""
+    rows: list[dict[str, Any]] = [{}] * len(entries)
+    asked: list[int] = []
+    questions: list[Question] = []
+    for i, entry in enumerate(entries):
+        if isinstance(entry.crystal, StructureError):
+            reason, detail = entry.crystal.reason, entry.crystal.detail
+            rows[i] = {"id": entry.name, **unscored(reason, formula=entry.formula, detail=detail), "template": None}
+        else:
+            asked.append(i)
+            questions.append(Question(entry.crystal, settings.symprec, settings.smact_seconds, with_sites))
+    processes, seconds = min(workers, 1 + len(asked) // A_PROCESS), settings.crystal_seconds + settings.smact_seconds
+    with Progress(len(entries), len(entries) - len(asked), "crystals") as progress:
+        for place, outcome in work(WORK, questions, processes, seconds):
+            i = asked[place]
+            row = outcome.value
+            if outcome.status != "ok":
+                status = outcome.status if outcome.status in OF_THE_MACHINE else f"failed:{outcome.status}"
+                formula = to_structure(questions[place].crystal).composition.reduced_formula
+                row = {**unscored(status, formula=formula, detail=outcome.detail), "template": None}
+            rows[i] = {"id": entries[i].name, **row}
+            progress.advance(1)
+    return rows
+
+
+def _usable(table: pd.DataFrame, entries: Sequence[Entry]) -> list[tuple[int, RawCrystal]]:
+    """Index and crystal of each entry that can be compared with others: not of one that ended its process."""
+    lost = table["status"].isin(["bad_cell", *OF_THE_MACHINE]).tolist()
+    crystals = ((i, entry.crystal) for i, entry in enumerate(entries) if not lost[i])
+    return [(i, crystal) for i, crystal in crystals if not isinstance(crystal, StructureError)]
+
+
 def _originality(
     table: pd.DataFrame,
-    crystals: Sequence[tuple[str, Structure | StructureError]],
+    entries: Sequence[Entry],
     train: AsymmetricUnits,
     settings: ScoreSettings,
     seed: int,
     workers: int,
 ) -> Originality:
     """Uniqueness and novelty; also as columns of the table."""
-    names = [name for name, _ in crystals]
-    usable = (table["status"] != "bad_cell").tolist()
-    structures = [c if isinstance(c, Structure) and ok else None for (_, c), ok in zip(crystals, usable, strict=True)]
+    names = [entry.name for entry in entries]
+    structures: list[Structure | None] = [None] * len(entries)
+    for i, crystal in _usable(table, entries):
+        structures[i] = to_structure(crystal)
     groups = table["space_group_found"].fillna(0).astype(int).tolist()
     with Progress(len(names), 0, "crystals compared with the training set") as progress:
         own = originality(names, structures, groups, train, settings.prototype_sample, seed, progress.advance, workers)
@@ -194,46 +279,20 @@ def _originality(
 
 
 def _fingerprints(
-    crystals: Sequence[tuple[str, Structure | StructureError]], cache: Path | None, workers: int, seconds: float
+    table: pd.DataFrame,
+    entries: Sequence[Entry],
+    sites: Sequence[Sites | None],
+    cache: Path | None,
+    workers: int,
+    seconds: float,
 ) -> Fingerprints:
-    """Fingerprints of the crystals; those that cannot be read or are disordered have their reason for an outcome."""
-    usable = [i for i, (_, c) in enumerate(crystals) if not isinstance(c, StructureError) and c.is_ordered]
-    structures = [structure for i in usable if isinstance(structure := crystals[i][1], Structure)]
-    counts = np.array([np.bincount(s.atomic_numbers, minlength=119) for s in structures]).reshape(-1, 119)
-    sites = [sites_of_structure(s) for s in structures]
+    """Fingerprints of the crystals; those that cannot be used have their reason for an outcome."""
+    names = [entry.name for entry in entries]
+    usable = {i: (crystal, own) for i, crystal in _usable(table, entries) if (own := sites[i]) is not None}
+    counts = np.array([np.bincount(crystal.element, minlength=119) for crystal, _ in usable.values()]).reshape(-1, 119)
     with Progress(len(usable), 0, "fingerprints") as progress:
         found = fingerprint_set(
-            [crystals[i][0] for i in usable], sites, counts, cache, workers, seconds, progress.advance
-        )
-    reasons = [c.reason if isinstance(c, StructureError) else "disordered" for _, c in crystals]
-    return found.spread(np.array(usable, int), [name for name, _ in crystals], reasons)
-
-
-def _row(name: str, structure: Structure, settings: ScoreSettings) -> dict[str, Any]:
-    """Scores of one crystal, in its conventional cell where one is found, so that they do not depend on the cell given.
-
-    Atoms stay where they are: a cell idealised to `symprec` would have that symmetry at every tolerance.
-    """
-    if not structure.is_ordered:
-        formula = structure.composition.reduced_formula
-        return {"id": name, **unscored("disordered", formula=formula), "template": None}
-    scores = score(_conventional(structure, settings.symprec), None, settings.symprec, settings.smact_seconds)
-    if scores["status"] == "bad_cell" or scores["status"].startswith("failed"):
-        return {"id": name, **scores, "template": None}
-    try:
-        template = reduce(structure, settings.symprec).template
-    except InputError as error:
-        return {"id": name, **scores, "status": getattr(error, "reason", "not_reduced"), "template": None}
-    return {"id": name, **scores, "template": template}
-
-
-def _conventional(structure: Structure, symprec: float) -> Structure:
-    """Conventional cell, geometry untouched; the cell as it is where spglib finds none (overlapping atoms)."""
-    given = (structure.lattice.matrix, structure.frac_coords, structure.atomic_numbers)
-    if not (np.isfinite(given[0]).all() and np.isfinite(given[1]).all()):
-        return structure
-    try:
-        cell = spglib.standardize_cell(given, to_primitive=False, no_idealize=True, symprec=symprec)
-    except spglib.SpglibError:
-        return structure
-    return structure if cell is None else Structure(cell[0], [int(z) for z in cell[2]], cell[1])
+            [names[i] for i in usable], [s for _, s in usable.values()], counts, cache, workers, seconds,
+            progress.advance,
+        )  # fmt: skip
+    return found.spread(np.array(list(usable), int), names, table["status"].tolist())

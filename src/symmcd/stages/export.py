@@ -11,6 +11,7 @@ import numpy as np
 
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.errors import InputError
+from symmcd.output_folder import RESULTS, remove_other_results
 from symmcd.storage import atomic_path, read_units
 from symmcd.structures.convert import crystals_to_structures
 from symmcd.structures.write import write_cifs, write_extxyz
@@ -30,21 +31,27 @@ def run(units: Path, output: Path, target: Target, seed: int) -> None:
     as pymatgen writes it; its Evaluator takes ``[Structure.from_dict(d) for d in json.load(gzip.open(path, "rt"))]``.
 
     Raises:
-        InputError: fewer crystals than LeMat-GenBench asks for, or a folder that cannot be written.
+        InputError: fewer crystals than LeMat-GenBench asks for, or an `output` that cannot be written.
     """
+    written = _write(units, output, target, seed)
+    remove_other_results(output, RESULTS["export"], written)
+
+
+def _write(units: Path, output: Path, target: Target, seed: int) -> list[Path]:
+    """Write the crystals; paths of what was written."""
     crystals = read_units(units)
     if target == "mattergen":
         path = output / "generated_crystals.extxyz"
         write_extxyz(path, replicate_flat(crystals), crystals)
         print(f"wrote {path} ({len(crystals)} crystals)")
-        return
+        return [path]
     if target == "xtalmet":
         path = output / "structures.json.gz"
         structures = [s.as_dict() for s in crystals_to_structures(replicate_flat(crystals))]
         with atomic_path(path) as temporary, gzip.open(temporary, "wt", encoding="utf-8") as file:
             json.dump(structures, file)
         print(f"wrote {path} ({len(crystals)} crystals)")
-        return
+        return [path]
     if len(crystals) < GENBENCH:
         raise InputError(
             f"{units}: {len(crystals)} crystals, and LeMat-GenBench takes exactly {GENBENCH}; set sampling.number"
@@ -58,3 +65,4 @@ def run(units: Path, output: Path, target: Target, seed: int) -> None:
         temporary.write_text("".join(f"{path.absolute()}\n" for path in paths), encoding="utf-8")
     print(f"wrote {output / 'cif'} ({GENBENCH} of {len(crystals)} crystals, drawn with seed {seed})")
     print(f"wrote {listing}")
+    return [output / "cif", listing]

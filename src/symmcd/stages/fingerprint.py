@@ -7,10 +7,10 @@ from pathlib import Path
 
 from symmcd.errors import InputError
 from symmcd.metrics.fingerprints import fingerprints_of_units
-from symmcd.metrics.workers import cores
 from symmcd.settings import ScoreSettings
 from symmcd.stability.journal import Progress
 from symmcd.storage import read_units
+from symmcd.workers import cores
 
 
 def run(units: Path, output: Path, cache: Path | None, settings: ScoreSettings, workers: int = 0) -> None:

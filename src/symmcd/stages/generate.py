@@ -1,46 +1,68 @@
-"""``symmcd generate``: crystals from trained weights, as CIF and extxyz; and `load_pretrained` for Python."""
+"""``symmcd generate``: crystals from trained weights, as CIF and extxyz; and `load_pretrained` for Python.
+
+What cannot be done is refused before torch and the weights are loaded, which takes seconds.
+"""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
+from symmcd.crystallography import composition
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits, numbered_labels
 from symmcd.crystallography.orbit import Crystals, replicate_flat
-from symmcd.crystallography.space_group import lattice_points, symbol
+from symmcd.crystallography.space_group import lattice_points, number_of, symbol
 from symmcd.crystallography.wyckoff import wyckoff_table
-from symmcd.device import hold_gpu
-from symmcd.diffusion.checkpoint import weights_path
-from symmcd.diffusion.generator import Generator
+from symmcd.diffusion.abilities import Abilities, read_abilities, weights_path
+from symmcd.diffusion.batches import Batch
+from symmcd.diffusion.progress import Progress
+from symmcd.diffusion.sampler import Sampler
 from symmcd.errors import InputError
+from symmcd.output_folder import RESULTS, check_output_folder, remove_other_results
 from symmcd.storage import atomic_path
+from symmcd.threads import let_threads_sleep
+
+if TYPE_CHECKING:  # it loads torch
+    from symmcd.diffusion.generator import Generator
 
 SHIPPED = "mp20"  # weights that come with the package
 JOINT_STEPS = 250  # reverse steps of a joint model; a quarter of the training's, for a quarter of the time
 GRAMS_PER_CM3 = 1.66053907  # of one atomic mass unit a cubic ångström
 CIF_FOLDER_LIMIT = 300  # more crystals than this go into one zip, as in the stage replicate
+# crystals at once: the fewer, the more an interrupt finds finished.  On a CPU it is four times as many geometries that
+# are computed together, which are as fast as more; a GPU is waiting for its next call with so few
+AT_ONCE = {"cpu": 32, "cuda": 256}
 
 
-def load_pretrained(name: str = SHIPPED, device: str = "auto") -> Generator:
+def load_pretrained(name: str | Path = SHIPPED, device: str = "auto") -> Generator:
     """A generator from weights shipped with the package, or from a file.
 
     Args:
         name: ``mp20``, or the path of a denoiser.safetensors that `symmcd train` wrote.
         device: ``auto``, ``cuda`` or ``cpu``.
 
+    Where torch is not loaded yet, threads that wait are told to sleep (`symmcd.threads`).
+
     Raises:
         InputError: no such weights.
     """
-    return Generator.load(weights_path(name), device)
+    path = weights_path(str(name))
+    read_abilities(path)  # refuses what is no file of weights before torch is loaded
+    let_threads_sleep()
+    from symmcd.diffusion.generator import Generator
+
+    return Generator.load(path, device)
 
 
 def run(
     output: Path,
     number: int,
-    space_group: int | None = None,
+    space_group: int | str | None = None,
     checkpoint: Path | None = None,
     seed: int = 0,
     device: str = "auto",
@@ -56,36 +78,52 @@ def run(
     """Generate crystals; write units.npz, crystals.extxyz, crystals.csv, one CIF a crystal to the folder `output`.
 
     `elements` are symbols to choose from, `exclude` those not to take, `chemical_system` those that every crystal has
-    and no others; see `Generator.generate` for the rest.
+    and no others; see `Generator.generate` for the rest.  After an interrupt (Ctrl-C) the crystals that are finished
+    are written, with the numbers that they have in the whole set.
 
     Raises:
-        InputError: no weights, a number below 1, no such space group, an unknown element, none left to choose from, or
-            a chemical system beside other choices of elements.
+        InputError: no weights, a number below 1, no such space group, an unknown element, none left to choose from, a
+            chemical system beside other choices of elements, what the model cannot do, or an `output` that cannot be
+            written.
+        KeyboardInterrupt: after what is finished has been written.
     """
     if chemical_system and (elements or exclude):
         raise InputError("--chemical-system names all elements; leave out --elements and --exclude")
     allowed, refused = atomic_numbers_of("--elements", elements), atomic_numbers_of("--exclude", exclude)
     allowed = allowed or atomic_numbers_of("--chemical-system", chemical_system)
-    hold_gpu(device)
-    generator = Generator.load(checkpoint or weights_path(SHIPPED), device)
-    if generator.settings.kind != "staged":
-        steps = steps or min(JOINT_STEPS, generator.settings.steps)
+    group = None if space_group is None else number_of(space_group)
+    path, abilities, steps = _asked(output, number, checkpoint, steps)
     if refused:
-        allowed = sorted(set(allowed or generator.elements) - set(refused))
+        allowed = sorted(set(allowed or abilities.elements) - set(refused))
         if not allowed:
             raise InputError(f"--exclude {','.join(exclude)}: no element is left")
-    units = generator.generate(
-        number, space_group, seed=seed, steps=steps, proposals=proposals, temperature=temperature, elements=allowed,
-        every_element=bool(chemical_system), max_atoms=max_atoms,
-    )  # fmt: skip
-    write(output, units)
+    abilities.check(
+        Sampler(
+            steps=steps,
+            proposals=proposals,
+            temperature=temperature,
+            elements=tuple(sorted(set(allowed))),
+            every_element=bool(chemical_system),
+            most_atoms=max_atoms,
+        )
+    )
+    generator, at_once = _loaded(path, device)
+
+    def make(finished: list[Batch], progress: Progress) -> None:
+        generator.generate(
+            number, group, seed=seed, steps=steps, proposals=proposals, temperature=temperature, elements=allowed,
+            every_element=bool(chemical_system), max_atoms=max_atoms, batch_size=at_once,
+            on_batch=finished.append, on_progress=lambda done, work: progress.update(done, work=work),
+        )  # fmt: skip
+
+    _made(output, number, make)
 
 
 def predict(
     output: Path,
     formula: str,
     number: int,
-    space_group: int | None = None,
+    space_group: int | str | None = None,
     checkpoint: Path | None = None,
     seed: int = 0,
     device: str = "auto",
@@ -99,15 +137,85 @@ def predict(
     `atoms` are those of the primitive cell; see `Generator.predict` for the rest.
 
     Raises:
-        InputError: as `run`, no formula, or nothing found.
+        InputError: as `run`, no formula, more atoms than the model knows, or nothing found.
+        KeyboardInterrupt: after what is finished has been written.
     """
     unit = formula_unit(formula)
+    group = None if space_group is None else number_of(space_group)
+    path, abilities, steps = _asked(output, number, checkpoint, steps)
+    abilities.check_composition(unit, atoms)
+    abilities.check(Sampler(steps=steps, proposals=proposals))
+    generator, at_once = _loaded(path, device)
+
+    def make(finished: list[Batch], progress: Progress) -> None:
+        generator.predict(
+            unit, number, group, atoms=atoms, seed=seed, steps=steps, proposals=proposals, batch_size=at_once,
+            on_batch=finished.append, on_progress=lambda done, work: progress.update(done, work=work),
+        )  # fmt: skip
+
+    made = _made(output, number, make)
+    if made < number:
+        print(f"{made} instead of {number}: no more sets of Wyckoff positions fit {formula}")
+
+
+def _asked(output: Path, number: int, checkpoint: Path | None, steps: int | None) -> tuple[Path, Abilities, int | None]:
+    """Weights, what they can do, and reverse steps; the refusals that all requests share.
+
+    Raises:
+        InputError: as `run`.
+    """
+    if number < 1:
+        raise InputError(f"number = {number}: expected a whole number, at least 1")
+    check_output_folder(output, RESULTS["generate"], overwrite=True)
+    path = checkpoint or weights_path(SHIPPED)
+    abilities = read_abilities(path)
+    if abilities.kind != "staged":
+        steps = steps or min(JOINT_STEPS, abilities.trained_steps)
+    return path, abilities, steps
+
+
+def _loaded(path: Path, device: str) -> tuple[Generator, int]:
+    """The generator, and how many crystals it makes at once."""
+    let_threads_sleep()
+    from symmcd.device import hold_gpu
+    from symmcd.diffusion.generator import Generator
+
     hold_gpu(device)
-    generator = Generator.load(checkpoint or weights_path(SHIPPED), device)
-    candidates = generator.predict(unit, number, space_group, atoms=atoms, seed=seed, steps=steps, proposals=proposals)
-    write(output, [c.unit for c in candidates], [c.log_probability for c in candidates])
-    if len(candidates) < number:
-        print(f"{len(candidates)} instead of {number}: no more sets of Wyckoff positions fit {formula}")
+    generator = Generator.load(path, device)
+    return generator, AT_ONCE[generator.device.type]
+
+
+def _made(output: Path, number: int, make: Callable[[list[Batch], Progress], None]) -> int:
+    """Crystals written to `output`, of those that `make` appends to a list batch by batch.
+
+    Raises:
+        KeyboardInterrupt: in `make`, after what is finished has been written.
+    """
+    finished: list[Batch] = []
+    progress = Progress("generating crystal", number)
+    try:
+        make(finished, progress)
+    except KeyboardInterrupt:
+        progress.close()
+        if finished:
+            done = _write(output, finished, number)
+            print(f"interrupted: {done} of {number} crystals written", file=sys.stderr)
+        raise
+    progress.close()
+    return _write(output, finished, number)
+
+
+def _write(output: Path, finished: Sequence[Batch], number: int) -> int:
+    """Write the crystals of finished batches, in the order of their numbers and named by them; how many."""
+    order = np.concatenate([batch.number for batch in finished])
+    units = [unit for batch in finished for unit in batch.units]
+    said = [batch.log_probability for batch in finished if batch.log_probability is not None]
+    names = numbered_labels(max(number, len(order)))
+    rows = np.argsort(order)
+    labels = [names[order[row]] for row in rows]
+    log_probability = np.concatenate(said)[rows].tolist() if said else []
+    write(output, [units[row] for row in rows], log_probability, labels)
+    return len(order)
 
 
 def atomic_numbers_of(option: str, symbols: Sequence[str]) -> list[int]:
@@ -116,44 +224,45 @@ def atomic_numbers_of(option: str, symbols: Sequence[str]) -> list[int]:
     Raises:
         InputError: no such element.
     """
-    from ase.data import atomic_numbers  # ASE: not before it is needed
-
-    unknown = [symbol for symbol in symbols if symbol not in atomic_numbers or symbol == "X"]
+    unknown, hint = [], ""
+    for name in symbols:
+        try:
+            composition.atomic_numbers_of([name])
+        except InputError as error:
+            hint = hint or str(error).partition("no such element")[2]
+            unknown.append(name)
     if unknown:
-        raise InputError(f"{option}: {', '.join(unknown)}: no such element; write symbols, as in Li,Fe,O")
-    return [atomic_numbers[symbol] for symbol in symbols]
+        raise InputError(f"{option}: {', '.join(unknown)}: no such element{hint}")
+    return composition.atomic_numbers_of(symbols)
 
 
-def formula_unit(formula: str) -> dict[int, int]:
+def formula_unit(formula: str) -> Mapping[int, int]:
     """Atoms of the smallest formula unit, by atomic number.
 
     Raises:
         InputError: no formula of elements in whole numbers.
     """
-    from pymatgen.core import Composition as Formula  # not before it is needed
-    from pymatgen.core import Element
-
     try:
-        read = Formula(formula).reduced_composition
-    except ValueError as error:
-        raise InputError(f"--formula {formula}: {error}; write it as in LiFePO4") from None
-    counts = {element.Z: number for element, number in read.items()}
-    if not counts or any(number != int(number) for number in counts.values()):
-        raise InputError(f"--formula {formula}: whole numbers of atoms, as in LiFePO4")
-    if not all(isinstance(element, Element) for element in read):
-        raise InputError(f"--formula {formula}: elements without charges, as in LiFePO4")
-    return {atomic_number: int(number) for atomic_number, number in counts.items()}
+        return composition.parse_formula(formula)
+    except InputError as error:
+        raise InputError(f"--formula {formula[:60]}: {error}") from None
 
 
-def write(output: Path, generated: Sequence[AsymmetricUnit], log_probability: Sequence[float] = ()) -> None:
-    """Write crystals as units.npz, crystals.extxyz, crystals.csv and CIFs to the folder `output`."""
+def write(
+    output: Path,
+    generated: Sequence[AsymmetricUnit],
+    log_probability: Sequence[float] = (),
+    labels: Sequence[str] | None = None,
+) -> None:
+    """Write crystals as units.npz, crystals.extxyz, crystals.csv and CIFs to the folder `output`, and nothing else."""
     from symmcd.structures.write import write_crystals  # pymatgen and ASE: not before they are needed
 
-    units = AsymmetricUnits.from_units(generated)
+    units = AsymmetricUnits.from_units(generated, labels)
     crystals = replicate_flat(units)
-    paths = write_crystals(output, crystals, units, CIF_FOLDER_LIMIT)
-    write_table(output / "crystals.csv", units, crystals, log_probability)
-    for path in (*paths, output / "crystals.csv"):
+    paths = [*write_crystals(output, crystals, units, CIF_FOLDER_LIMIT), output / "crystals.csv"]
+    write_table(paths[-1], units, crystals, log_probability)
+    remove_other_results(output, RESULTS["generate"], paths)
+    for path in paths:
         print(f"wrote {path} ({len(units)} crystals)")
 
 

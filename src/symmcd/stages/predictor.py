@@ -31,7 +31,7 @@ from symmcd.metrics.intervals import bootstrap
 from symmcd.metrics.published import PUBLISHED_5, table_5
 from symmcd.one_writer import one_writer
 from symmcd.provenance import git_commit
-from symmcd.settings import PREDICTOR_VARIANTS, PredictorSettings, TrainingSettings
+from symmcd.settings import PREDICTOR_VARIANTS, PredictorSettings, TrainingSettings, path_of
 from symmcd.stability.journal import Progress
 from symmcd.storage import atomic_path, read_units
 
@@ -77,7 +77,7 @@ def run(
     for name in every if variant is None else (variant,):
         with one_writer(output_dir / f"{name}.safetensors"):
             if name == "cdvae":
-                _take_cdvae(sets["test"], output_dir, Path(settings.cdvae), seed)
+                _take_cdvae(sets["test"], output_dir, path_of(settings.cdvae), seed)
             else:
                 _train(sets, output_dir, settings, seed, where, name)
     if variant is None:

@@ -6,14 +6,11 @@ import csv
 import dataclasses
 import itertools
 import os
-import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
-from multiprocessing import get_context, parent_process
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,12 +18,17 @@ from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.errors import InputError
 from symmcd.settings import ReduceSettings
 from symmcd.storage import atomic_path, write_units
-from symmcd.structures.cif import StructureError, parse_cif
+from symmcd.structures.cif import parse_cif
+from symmcd.structures.crystal import StructureError
 from symmcd.structures.read import PROPERTIES, Row, read_rows
-from symmcd.structures.symmetry import StandardCell, SymmetryError, reduce_cells, standard_cell
+from symmcd.structures.symmetry import StandardCell, reduce_cells, standard_cell
+from symmcd.structures.symmetry_search import SymmetryError
+from symmcd.workers import OF_THE_MACHINE, alive, cores, work
 
+WORK = "symmcd.stages.reduce:reduce_item"
 CHUNK = 250  # crystals a task: long enough for the vectorised part, short enough for an even load
 SHOWN = 10  # rejects in an error
+ALWAYS = 3  # rejects that do not stop a run, whatever their share, if at most a quarter of the rows are
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def run(raw: Path, units: Path, rejects: Path, settings: ReduceSettings, workers
     if total == 0:
         raise InputError(f"{raw}: no rows; expected a csv with the columns material_id and cif")
     reasons = ", ".join(f"{reason} {count}" for reason, count in Counter(r.reason for r in rejected).most_common())
-    if len(rejected) > settings.max_rejected_share * total:
+    if len(rejected) > tolerated(total, settings.max_rejected_share):
         write_rejects(too_many, rejected)
         first = sorted(rejected, key=lambda r: r.row)[:SHOWN]
         raise InputError(
@@ -78,6 +80,14 @@ def run(raw: Path, units: Path, rejects: Path, settings: ReduceSettings, workers
     groups = len(np.unique(result.space_group))
     print(f"wrote {units} ({len(result)} crystals, {len(result.element)} orbits, {groups} space groups)")
     print(f"wrote {rejects} ({len(rejected)} of {total} rows rejected{': ' + reasons if reasons else ''})")
+
+
+def tolerated(total: int, share: float) -> float:
+    """How many of `total` rows may be rejected: that share; of few rows up to `ALWAYS`, but no more than a quarter.
+
+    One broken file in a split of six is 17 %, and no reason to stop.  A share of 0 allows none.
+    """
+    return max(share * total, min(ALWAYS, total / 4)) if share else 0
 
 
 def write_rejects(path: Path, rejected: Iterable[Reject]) -> None:
@@ -96,30 +106,47 @@ def _chunked(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
 def _reduced(
     chunks: Iterator[list[Row]], settings: ReduceSettings, workers: int
 ) -> Iterator[tuple[AsymmetricUnits, list[Reject], int]]:
-    """Chunks reduced in order, by as many processes as asked."""
-    work = partial(reduce_chunk, symprec=settings.symprec, max_orbits=settings.max_orbits, max_atoms=settings.max_atoms)
-    workers = workers or len(os.sched_getaffinity(0))
-    if workers == 1:
-        yield from map(work, chunks)
-        return
-    with ProcessPoolExecutor(workers, get_context("forkserver"), initializer=end_with_parent) as pool:
-        yield from pool.map(work, chunks)
+    """Chunks reduced in order, by as many processes as asked.
 
-
-def end_with_parent() -> None:
-    """In a worker: end it when the process that it works for has ended, killed or not.
-
-    Otherwise it would wait for its next task for ever, its standard output open: who reads that, such as the `tee` of a
-    rule, would wait too.
+    A chunk that its process does not finish, for a crystal that hangs, crashes it or asks for too much memory, is done
+    again crystal by crystal: that crystal is a reject, and the others are not.
     """
-    parent = parent_process()
-    assert parent is not None
+    limits = {"symprec": settings.symprec, "max_orbits": settings.max_orbits, "max_atoms": settings.max_atoms}
+    workers = workers or cores()
+    at_work: dict[int, list[Row]] = {}
+    done: dict[int, tuple[AsymmetricUnits, list[Reject], int]] = {}
+    following = 0
 
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
+    def handed_out() -> Iterator[tuple[list[Row], dict[str, Any]]]:
+        for number, chunk in enumerate(chunks):
+            at_work[number] = chunk
+            yield chunk, limits
 
-    threading.Thread(target=watch, daemon=True).start()
+    for number, outcome in work(WORK, handed_out(), workers, settings.seconds):
+        chunk = at_work.pop(number)
+        done[number] = outcome.value if outcome.status == "ok" else _one_by_one(chunk, limits, settings.seconds)
+        while following in done:
+            yield done.pop(following)
+            following += 1
+
+
+def _one_by_one(rows: list[Row], limits: dict[str, Any], seconds: float) -> tuple[AsymmetricUnits, list[Reject], int]:
+    """`reduce_chunk` of each row on its own; a row that its process does not finish is a reject."""
+    parts, rejects = [AsymmetricUnits.empty()] * len(rows), []
+    for i, outcome in work(WORK, [([row], limits) for row in rows], 1, seconds):
+        if outcome.status == "ok":
+            parts[i] = outcome.value[0]
+            rejects.extend(outcome.value[1])
+        else:
+            reason = outcome.status if outcome.status in OF_THE_MACHINE else f"failed:{outcome.status}"
+            rejects.append(Reject(rows[i].number, rows[i].material_id, reason, outcome.detail))
+    return AsymmetricUnits.concatenate([part for part in parts if len(part)]), rejects, len(rows)
+
+
+def reduce_item(item: tuple[list[Row], dict[str, Any]]) -> tuple[AsymmetricUnits, list[Reject], int]:
+    """`reduce_chunk` in a process of its own."""
+    rows, limits = item
+    return reduce_chunk(rows, **limits)
 
 
 def reduce_chunk(
@@ -131,12 +158,15 @@ def reduce_chunk(
     kept: list[Row] = []
     rejects: list[Reject] = []
     for row in rows:
+        alive()
         try:
             crystal = parse_cif(row.cif)
+            _check_size(crystal.element, max_atoms)
             cells.append(standard_cell(crystal.lattice, crystal.position, crystal.element, symprec))
             kept.append(row)
         except (StructureError, SymmetryError) as error:
             rejects.append(Reject(row.number, row.material_id, error.reason, error.detail))
+    alive()
     units, good, failures = reduce_cells(cells, [row.material_id for row in kept], symprec)
     rejects.extend(Reject(kept[i].number, kept[i].material_id, e.reason, e.detail) for i, e in failures.items())
     kept = [kept[i] for i in good]
@@ -151,3 +181,16 @@ def reduce_chunk(
     small = np.flatnonzero(~large)
     known = {name: np.array([kept[i].properties.get(name, np.nan) for i in small], float) for name in PROPERTIES}
     return dataclasses.replace(units.take(small), properties=known), rejects, len(rows)
+
+
+def _check_size(element: np.ndarray, max_atoms: int) -> None:
+    """Refuse a cell of which not even the smallest part with whole numbers of each element has few atoms enough.
+
+    Raises:
+        StructureError: too_large.
+    """
+    counts = np.bincount(element)
+    least = len(element) // int(np.gcd.reduce(counts[counts > 0]))
+    if least > max_atoms:
+        detail = f"at least {least} atoms in the primitive cell; reduce.max_atoms = {max_atoms}"
+        raise StructureError("too_large", detail)

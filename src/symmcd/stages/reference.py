@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from pathlib import Path
 
 from pymatgen.core import Composition, Element
 
-from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, numbered_labels
 from symmcd.errors import InputError
-from symmcd.settings import HullSettings
+from symmcd.settings import HullSettings, path_of
 from symmcd.stability import reference
 from symmcd.stability.hull import ReferenceEntry
 from symmcd.stability.journal import Journal, Progress
@@ -44,11 +45,12 @@ def run(units: list[Path], output: Path, settings: HullSettings, device: str) ->
         for name in ("path", "elemental_references"):
             if not getattr(settings, name):
                 raise InputError(f"hull.{name} is empty; hull.source = table needs it (or choose hull.source = chgnet)")
-        hull = f"table {Path(settings.path).name}"
-        entries = reference.elemental_reference_entries(Path(settings.elemental_references))
-        entries += reference.table_entries(Path(settings.path))
+        path = path_of(settings.path)
+        hull = f"table {path.name}"
+        entries = reference.elemental_reference_entries(path_of(settings.elemental_references))
+        entries += reference.table_entries(path)
     elif settings.source == "matbench-discovery":
-        path = Path(settings.path) if settings.path else output.parent / MATBENCH_FILE
+        path = path_of(settings.path) if settings.path else output.parent / MATBENCH_FILE
         if not settings.path:
             fetch(settings.url, path, MATBENCH_MD5, RETRIES, digest="MD5", advice=WITHOUT_NETWORK)
         hull, entries = settings.source, reference.computed_entries(path)
@@ -75,6 +77,13 @@ def _chgnet_energies(paths: list[Path], output: Path, batch_size: int, device: s
     from symmcd.stability.potential import VERSION, load_chgnet
 
     files = [(path.stem, read_units(path)) for path in paths]
+    for path, (_, of_file) in zip(paths, files, strict=True):
+        if len(of_file) and of_file.label.tolist() == numbered_labels(len(of_file)):
+            print(
+                f"{path}: its crystals are numbered {of_file.label[0]} … {of_file.label[-1]}, as generated ones are: a "
+                "hull of these says nothing about them",
+                file=sys.stderr,
+            )
     journal = Journal(output, {"units": [hashlib.sha256(p.read_bytes()).hexdigest() for p in paths], "model": VERSION})
     total, skip = sum(len(units) for _, units in files), len(journal.done)
     if skip == total:

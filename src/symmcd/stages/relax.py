@@ -16,6 +16,8 @@ from ase.io import write
 from pymatgen.core import Structure
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
+from symmcd.crystallography.consistency import POSITION_TOLERANCE
+from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.device import choose_device, hold_gpu
 from symmcd.errors import InputError
 from symmcd.settings import RelaxSettings
@@ -23,10 +25,11 @@ from symmcd.stability.batch_relaxation import BATCH_ROWS, BATCH_SIZE, Limits, re
 from symmcd.stability.batched_potential import BatchedPotential
 from symmcd.stability.journal import Journal, Progress
 from symmcd.stability.outcome import COLUMNS, Relaxation
-from symmcd.stability.potential import load_chgnet
+from symmcd.stability.potential import FLAT, load_chgnet
 from symmcd.stability.relaxation import relax_each
 from symmcd.storage import atomic_path
-from symmcd.structures.write import read_extxyz
+from symmcd.structures.frames import read_generated, space_group_of
+from symmcd.structures.names import ase_info
 
 
 def run(
@@ -35,16 +38,19 @@ def run(
     """Relax this shard's part of `settings.number` crystals drawn with `seed`; write their table and structures.
 
     Every finished crystal goes to ``TABLE.partial`` at once, from where a killed run goes on.  The table has a row for
-    each crystal drawn; `relaxed` has those with a relaxed structure, in their primitive cells.  With several
+    each crystal drawn, with the number drawn for all shards as ``drawn``, so that a lost row is noticed; `relaxed` has
+    those with a relaxed structure, in their primitive cells.  With several
     `settings.draws`, the column ``draw`` says in which one a crystal is, from 1; shards cut across draws.
 
     Raises:
         InputError: unreadable crystals, too few for the draws, a space group that is none or is needed and missing, or
             an output that cannot be written.
     """
-    frames = read_extxyz(crystals)
+    frames = read_generated(crystals)
     draw_of = draw(len(frames), settings.number, settings.draws, seed)
     chosen = sorted(draw_of)[shard::shards]
+    needed = " (or set relax.method = unconstrained)" if settings.method == "symmetry" else ""
+    group = {index: space_group_of(crystals, frames[index], needed=needed) for index in chosen}
     several = settings.draws > 1
     how = dataclasses.asdict(settings)
     if not several:
@@ -59,7 +65,6 @@ def run(
     journal = Journal(table, work)
     finished = {result["id"] for result in journal.done}
     left = [index for index in chosen if frames[index].info["id"] not in finished]
-    group = {i: _space_group(crystals, frames[i], needed=settings.method == "symmetry") for i in left}
     with Progress(len(chosen), len(finished), "crystals") as progress:
         for index, result in _relaxed(crystals, [frames[i] for i in left], settings, choose_device(device).type):
             name = frames[left[index]].info["id"]
@@ -69,7 +74,8 @@ def run(
     if several:
         number = {str(frames[index].info["id"]): draw_of[index] for index in chosen}
         results = [{**result, "draw": number[result["id"]]} for result in results]
-    _write_table(table, results, ("draw",) if several else ())
+    results = [{**result, "drawn": len(draw_of)} for result in results]
+    _write_table(table, results, ("drawn", "draw") if several else ("drawn",))
     _write_structures(relaxed, results)
     journal.remove()
     statuses = ", ".join(f"{status} {count}" for status, count in Counter(r["status"] for r in results).most_common())
@@ -94,9 +100,9 @@ def _relaxed(
         )  # fmt: skip
         return
     symmetric = settings.method == "symmetry"
-    crystals = (_unit(source, frame) if symmetric else _structure(frame) for frame in frames)
+    units = [_unit(source, frame) for frame in frames] if symmetric else []  # all are looked at before the first runs
     yield from relax_many(
-        crystals,
+        units if symmetric else (_structure(frame) for frame in frames),
         BatchedPotential(model),
         settings.method,
         batch_size=settings.batch_size or BATCH_SIZE[device],
@@ -129,50 +135,67 @@ def draw(total: int, number: int, draws: int, seed: int) -> dict[int, int]:
     return found
 
 
-def _space_group(source: Path, frame: Atoms, *, needed: bool) -> int | None:
-    """Space group that a frame was made in; None where it does not say, for the group is only passed on.
-
-    Raises:
-        InputError: it is no number from 1 to 230, or is missing where it is needed.
-    """
-    given = frame.info.get("space_group")
-    if given is None and not needed:
-        return None
-    if isinstance(given, int | np.integer) and 1 <= given <= 230:
-        return int(given)
-    is_there = "no space_group" if given is None else f"space_group={given!r}"
-    raise InputError(
-        f"{source}: frame {frame.info['id']} has {is_there}; expected a number from 1 to 230"
-        + (" (or set relax.method = unconstrained)" if needed else ", or nothing")
-    )
-
-
 def _structure(frame: Atoms) -> Structure:
-    flat = frame.cell.volume == 0  # then there are no fractional positions; `relax` says what is wrong
-    positions = frame.positions if flat else frame.get_scaled_positions()
-    return Structure(frame.cell.array, frame.numbers.tolist(), positions)
+    return Structure(frame.cell.array, frame.numbers.tolist(), _fractional(frame))
+
+
+def _fractional(frame: Atoms) -> np.ndarray:
+    """Fractional positions (N, 3); a flat cell has none, and `relax` says that it is flat."""
+    return frame.positions if frame.cell.volume < FLAT else frame.get_scaled_positions()
 
 
 def _unit(source: Path, frame: Atoms) -> AsymmetricUnit:
-    """Asymmetric unit of a frame of ours: its orbits' first atoms are representatives in generator form.
+    """Asymmetric unit of a frame of ours: its orbits' first atoms are the representatives.
+
+    What is broken physically (no cell, no numbers, atoms on one point) is left to the relaxation, which gives it a
+    status; a frame that contradicts itself is refused.
 
     Raises:
-        InputError: the frame does not say what its orbits are.
+        InputError: the frame does not say what its orbits are, or atoms, letters and cell do not fit its group.
     """
     if not {"wyckoff", "orbit"} <= set(frame.arrays):
         raise InputError(
             f"{source}: frame {frame.info['id']} has no Wyckoff letters and orbits, which relax.method = symmetry goes "
             "by; give crystals.extxyz of `symmcd replicate`, or set relax.method = unconstrained"
         )
-    _, first = np.unique(frame.arrays["orbit"], return_index=True)
-    positions = frame.positions if frame.cell.volume == 0 else frame.get_scaled_positions()
+    _, first, orbit = np.unique(frame.arrays["orbit"], return_index=True, return_inverse=True)
     letters = tuple(str(letter) for letter in frame.arrays["wyckoff"][first])
+    number, cell, elements = int(frame.info["space_group"]), frame.cell.array, frame.numbers[first]
     try:
-        return AsymmetricUnit(
-            int(frame.info["space_group"]), frame.cell.array, frame.numbers[first], letters, positions[first]
-        )
+        for name, of_atoms in (("wyckoff", frame.arrays["wyckoff"]), ("species", frame.numbers)):
+            if (of_atoms != of_atoms[first][orbit]).any():
+                raise InputError(f"atoms of one orbit differ in the column {name}")
+        if not (np.isfinite(cell).all() and np.isfinite(frame.positions).all() and frame.cell.volume > 0):
+            for letter in letters:
+                wyckoff_table().row(number, letter)
+            return AsymmetricUnit.exact(number, cell, elements, letters, frame.positions[first])
+        unit = AsymmetricUnit(number, cell, elements, letters, frame.get_scaled_positions()[first], apart=False)
     except InputError as error:
         raise InputError(f"{source}: frame {frame.info['id']}: {error}") from None
+    wrong = _of_another_orbit(unit, frame, orbit)
+    if wrong is not None:
+        raise InputError(
+            f"{source}: frame {frame.info['id']}: atom {wrong} is not one that space group {number} makes of its orbit "
+            f"{frame.arrays['orbit'][wrong]}; give crystals.extxyz as `symmcd replicate` wrote it, or set relax.method "
+            "= unconstrained"
+        )
+    return unit
+
+
+def _of_another_orbit(unit: AsymmetricUnit, frame: Atoms, orbit: np.ndarray) -> int | None:
+    """The first atom of a frame that is not on one of the points of its `orbit` (N,)."""
+    made, owner = wyckoff_table().orbit(unit.wyckoff, unit.position)
+    position = frame.get_scaled_positions()
+    for index in range(len(unit.element)):
+        atoms = np.flatnonzero(orbit == index)
+        difference = position[atoms, None] - made[owner == index]
+        distance = np.linalg.norm((difference - np.rint(difference)) @ unit.lattice, axis=2)
+        if len(atoms) != distance.shape[1]:
+            return int(atoms[0])
+        wrong = (distance.min(axis=1) > POSITION_TOLERANCE) | (frame.numbers[atoms] != unit.element[index])
+        if wrong.any():
+            return int(atoms[wrong.argmax()])
+    return None
 
 
 def _as_json(result: Relaxation) -> dict[str, Any]:
@@ -204,7 +227,7 @@ def _write_structures(path: Path, results: list[dict[str, Any]]) -> None:
             continue
         frame = Atoms(result["element"], cell=result["cell"], scaled_positions=result["position"], pbc=True)
         frame.info = {
-            "id": result["id"],
+            "id": ase_info(result["id"]),
             "status": result["status"],
             "energy_per_atom": result["energy_relaxed"],
             "space_group_relaxed": result["space_group_relaxed"] or 0,  # 0: spglib found none

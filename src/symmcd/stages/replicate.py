@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from symmcd.crystallography.asymmetric_unit import AsymmetricUnits, numbered_labels
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnits, labels_of
 from symmcd.crystallography.decode import decode
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.diffusion.samples import read_samples
@@ -41,9 +41,9 @@ def _decoded(samples: Sequence[Path]) -> AsymmetricUnits:
         raise InputError(
             f"{', '.join(map(str, samples))}: two shards hold the same crystal; delete them and sample again"
         )
-    labels = np.array(numbered_labels(int(number.max()) + 1 if len(number) else 0))
+    largest = int(number.max(initial=0))
     decoded = [
-        decode(p.space_group, p.lattice, p.element, p.position, p.site_symmetry, p.start, labels[p.number].tolist())
+        decode(p.space_group, p.lattice, p.element, p.position, p.site_symmetry, p.start, labels_of(p.number, largest))
         for p in parts
     ]
     return AsymmetricUnits.concatenate(decoded).take(np.argsort(number))

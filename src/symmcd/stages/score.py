@@ -17,16 +17,22 @@ from symmcd.metrics.crystal_scores import COLUMNS, FLAT, score, unscored
 from symmcd.settings import ScoreSettings
 from symmcd.stability.journal import Journal, Progress
 from symmcd.storage import atomic_path
-from symmcd.structures.write import read_extxyz
+from symmcd.structures.frames import read_generated, space_group_of
 
 
 def run(crystals: Path, output: Path, shard: int, shards: int, settings: ScoreSettings) -> None:
     """Score the crystals ``shard::shards``; each is a row, whatever happens to it.
 
+    Where no frame says a space group that it was made in, symmetry is found and compared with nothing.
+
     Raises:
-        InputError: unreadable crystals, or an output that cannot be written.
+        InputError: unreadable crystals, a space group that is none or that only some have, or an output that cannot be
+            written.
     """
-    frames = read_extxyz(crystals)[shard::shards]
+    everything = read_generated(crystals)
+    grouped = any("space_group" in frame.info for frame in everything)
+    frames = everything[shard::shards]
+    groups = [space_group_of(crystals, frame, needed=", as other frames have" if grouped else "") for frame in frames]
     work = {
         "crystals": hashlib.sha256(crystals.read_bytes()).hexdigest(),
         "settings": dataclasses.asdict(settings),
@@ -35,10 +41,10 @@ def run(crystals: Path, output: Path, shard: int, shards: int, settings: ScoreSe
     journal = Journal(output, work)
     finished = {row["id"] for row in journal.done}
     with Progress(len(frames), len(finished), "crystals") as progress:
-        for frame in frames:
+        for frame, space_group in zip(frames, groups, strict=True):
             if frame.info["id"] in finished:
                 continue
-            row = _row(frame, settings)
+            row = _row(frame, space_group, settings)
             journal.append({"id": frame.info["id"], **row})
             progress.advance(1, row["formula"])
     rows = sorted(journal.done, key=lambda row: row["id"])
@@ -51,9 +57,8 @@ def run(crystals: Path, output: Path, shard: int, shards: int, settings: ScoreSe
     print(f"wrote {output} ({len(rows)} crystals: {statuses or 'none'})")
 
 
-def _row(frame: Atoms, settings: ScoreSettings) -> dict[str, Any]:
+def _row(frame: Atoms, space_group: int | None, settings: ScoreSettings) -> dict[str, Any]:
     """Scores of a frame; a flat cell has no fractional coordinates to make a structure of."""
-    space_group = int(frame.info["space_group"])
     volume = abs(np.linalg.det(frame.cell.array))
     if not volume >= FLAT:  # nan is not above either
         formula = Composition(frame.get_chemical_formula()).reduced_formula

@@ -13,6 +13,7 @@ from symmcd.crystallography.normaliser import canonical_template
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.errors import InputError
 from symmcd.metrics.coverage import add_coverage, coverage
+from symmcd.metrics.crystal_scores import COLUMNS, FLAGS
 from symmcd.metrics.fingerprints import Fingerprints
 from symmcd.metrics.magpie import Scale, composition_fingerprints, element_counts
 from symmcd.metrics.originality import add_originality, originality
@@ -20,11 +21,14 @@ from symmcd.metrics.published import write_tables
 from symmcd.metrics.set_summary import Reference, summarise_set, write_summary
 from symmcd.metrics.tables import WHOLE, write_per_crystal
 from symmcd.metrics.templates import templates
-from symmcd.metrics.workers import cores
 from symmcd.settings import ScoreSettings
 from symmcd.stability.journal import Progress
 from symmcd.storage import read_units
 from symmcd.structures.convert import crystals_to_structures
+from symmcd.tables import check_flags, check_ids, check_numbers, read_rows
+from symmcd.workers import cores
+
+NUMBERS = (*WHOLE, "volume", "density", "closest", "closest_with_images")  # columns of the shards
 
 
 def run(
@@ -60,10 +64,8 @@ def run(
     """
     generated, trained, held_out = read_units(units), read_units(train), read_units(reference)
     table = read_shards(shards)
-    if sorted(table["id"]) != sorted(generated.label.tolist()):
-        raise InputError(
-            f"{len(table)} scored crystals do not match the {len(generated)} of {units}; run `symmcd score` again"
-        )
+    where = shards[0] if len(shards) == 1 else shards[0].parent
+    check_ids(where, table["id"].tolist(), generated.label.tolist(), units, "score")
     table = table.set_index("id").loc[generated.label].reset_index()
     table = table.astype(dict.fromkeys(WHOLE, "Int64"))  # an unscored crystal must not turn 225 into 225.0
     known = templates(trained)
@@ -152,8 +154,8 @@ def read_shards(paths: list[Path]) -> pd.DataFrame:
     """
     parts = []
     for path in paths:
-        try:
-            parts.append(pd.read_csv(path, dtype={"id": str, "formula": str}, keep_default_na=False, na_values=[""]))
-        except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-            raise InputError(f"{path}: not a readable table ({error}); run `symmcd score` again") from None
+        rows = read_rows(path, COLUMNS, "score")
+        check_numbers(path, rows, NUMBERS, "score")
+        check_flags(path, rows, FLAGS, "score")
+        parts.append(pd.read_csv(path, dtype={"id": str, "formula": str}, keep_default_na=False, na_values=[""]))
     return pd.concat(parts, ignore_index=True)

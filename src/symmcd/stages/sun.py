@@ -7,21 +7,29 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from ase import Atoms
+from pymatgen.core import Composition
 
 from symmcd.errors import InputError
 from symmcd.metrics.intervals import wilson
 from symmcd.metrics.lookup import look_up, same_crystals
 from symmcd.metrics.uniqueness import first_matches
-from symmcd.metrics.workers import cores
 from symmcd.settings import SunSettings
 from symmcd.stability.doubts import doubts
 from symmcd.stability.journal import Progress
+from symmcd.stability.reference import is_formula
 from symmcd.stability.sun import FIRST_COLUMNS, between_draws, judge, rates, stable
 from symmcd.storage import atomic_path, read_units
 from symmcd.structures.convert import from_atoms, to_structure
-from symmcd.structures.write import read_extxyz
+from symmcd.structures.frames import frames_by_id, read_generated
+from symmcd.tables import check_drawn, check_flags, check_ids, check_numbers, read_rows
+from symmcd.workers import cores
 
 NEEDED = ("id", "hull", "status", "e_above_hull_initial", "e_above_hull_relaxed")
+NUMBERS = (
+    "e_above_hull_initial", "e_above_hull_relaxed", "energy_initial", "energy_relaxed", "hull_energy",
+    "rms_displacement", "volume_change", "space_group_initial", "space_group_relaxed", "reference_entries", "drawn",
+)  # fmt: skip
 
 
 def run(
@@ -53,26 +61,26 @@ def run(
     Crystals are compared in `workers` processes, 0 = one a core.
 
     Raises:
-        InputError: a table or file is missing or damaged, or a crystal of hull.csv is in none of the others.
+        InputError: a table or file is missing or damaged, or one lacks a crystal that another has.
     """
     table = _read_hull(hull)
-    generated = {frame.info["id"]: frame for frame in read_extxyz(crystals)}
+    generated = {frame.info["id"]: frame for frame in read_generated(crystals)}
     _all_there(table["id"], generated, hull, [crystals])
+    frames = frames_by_id(relaxed)
+    _same_run(table, hull, generated, crystals, frames, relaxed)
     table["elements"] = [len(set(generated[name].numbers.tolist())) for name in table["id"]]
     if "formula" not in table:
         table["formula"] = [generated[name].get_chemical_formula(empirical=True) for name in table["id"]]
     if scores:
         valid = _read_valid(scores)
-        _all_there(table["id"], valid, hull, scores)
+        check_ids(scores[0] if len(scores) == 1 else scores[0].parent, list(valid), generated, crystals, "score")
         table["valid"] = table["id"].map(valid)
-    table["doubts"] = _doubts(table)
+    table["doubts"] = _doubts(table, hull)
     table["compared"] = stable(
         table["e_above_hull_relaxed"].to_numpy(float), table["elements"].to_numpy(int), max(settings.thresholds),
         settings.min_elements,
     )  # fmt: skip
-    frames = {frame.info["id"]: frame for path in relaxed for frame in read_extxyz(path)}
     candidates = list(dict.fromkeys(table.loc[table["compared"], "id"]))
-    _all_there(candidates, frames, hull, relaxed)
     structures = [to_structure(from_atoms(frames[name])) for name in candidates]
     processes = workers or cores()
     with Progress(len(candidates), 0, "crystals") as progress:
@@ -130,27 +138,26 @@ def run(
 
 
 def _read_hull(path: Path) -> pd.DataFrame:
-    try:
-        table = pd.read_csv(path, dtype={"id": str, "formula": str}, keep_default_na=False, na_values=["", "nan"])
-    except (OSError, ValueError) as error:  # pandas' errors are ValueErrors
-        raise InputError(f"{path}: not a readable table ({error}); run `symmcd hull` again") from None
-    missing = [name for name in NEEDED if name not in table.columns]
-    if missing:
-        raise InputError(f"{path}: lacks the column {', '.join(missing)}; run `symmcd hull` again")
-    if not len(table):
+    rows = read_rows(path, NEEDED, "hull")
+    if not rows:
         raise InputError(f"{path}: no crystals; relax.number must be above 0")
-    for name in NEEDED[3:]:
-        bad = pd.to_numeric(table[name], errors="coerce").isna() & table[name].notna()
-        if bad.any():
-            row = int(np.argmax(bad))
+    rows = [{name: "" if value == "nan" else value for name, value in row.items()} for row in rows]
+    check_numbers(path, rows, NUMBERS, "hull")
+    for number, row in enumerate(rows, 1):
+        if not row["id"] or not row["hull"] or not is_formula(row.get("formula", "H")):
             raise InputError(
-                f"{path}, row {row + 1}: {name} {table[name][row]!r} is not a number; run `symmcd hull` again"
+                f"{path}, row {number}: id {row['id']!r}, hull {row['hull']!r}, formula {row.get('formula')!r}; run "
+                "`symmcd hull` again"
             )
+    # sound: pandas may take it for what it is
+    table = pd.read_csv(path, dtype={"id": str, "formula": str}, keep_default_na=False, na_values=["", "nan"])
     if "draw" in table and not table["draw"].astype(str).str.fullmatch(r"[1-9]\d*").all():
         raise InputError(f"{path}: the column draw has {table['draw'].unique().tolist()}; run `symmcd relax` again")
     if table.duplicated(["id", "hull"]).any():
-        row = int(np.argmax(table.duplicated(["id", "hull"])))
-        raise InputError(f"{path}, row {row + 1}: crystal {table['id'][row]} is there twice; run `symmcd hull` again")
+        twice = int(np.argmax(table.duplicated(["id", "hull"])))
+        raise InputError(
+            f"{path}, row {twice + 1}: crystal {table['id'][twice]} is there twice; run `symmcd hull` again"
+        )
     return table.sort_values("id", kind="stable", ignore_index=True)
 
 
@@ -162,28 +169,66 @@ def _read_valid(paths: Sequence[Path]) -> dict[str, bool]:
     """
     valid: dict[str, bool] = {}
     for path in paths:
-        try:
-            table = pd.read_csv(path, usecols=["id", "valid"], dtype=str, keep_default_na=False)
-        except (OSError, ValueError) as error:  # pandas' errors are ValueErrors
-            raise InputError(f"{path}: not a table with id and valid ({error}); run `symmcd score` again") from None
-        for number, (name, value) in enumerate(zip(table["id"], table["valid"], strict=True), 1):
-            if value not in ("True", "False", ""):
-                raise InputError(
-                    f"{path}, row {number}: valid {value!r} is not True or False; run `symmcd score` again"
-                )
-            if name in valid:
-                raise InputError(f"{path}, row {number}: crystal {name} is there twice; give each shard once")
-            valid[name] = value == "True"
+        rows = read_rows(path, ("id", "valid"), "score")
+        check_flags(path, rows, ("valid",), "score")
+        for number, row in enumerate(rows, 1):
+            if row["id"] in valid:
+                raise InputError(f"{path}, row {number}: crystal {row['id']} is there twice; give each shard once")
+            valid[row["id"]] = row["valid"] == "True"
     return valid
 
 
-def _doubts(table: pd.DataFrame) -> list[str]:
-    """`doubts` of each crystal, by what the table says of it."""
+def _doubts(table: pd.DataFrame, path: Path) -> list[str]:
+    """`doubts` of each crystal, by what the table says of it.
+
+    Raises:
+        InputError: a decomposition that is none.
+    """
     unknown = pd.Series(np.nan, index=table.index)
-    decomposition = table.get("decomposition", unknown).fillna("").astype(str)
-    moved = table.get("rms_displacement", unknown).astype(float)
-    columns = zip(table["formula"], table["e_above_hull_relaxed"].astype(float), decomposition, moved, strict=True)
-    return [";".join(doubts(*values)) for values in columns]
+    found = []
+    for name, *values in zip(
+        table["id"],
+        table["formula"],
+        table["e_above_hull_relaxed"].astype(float),
+        table.get("decomposition", unknown).fillna("").astype(str),
+        table.get("rms_displacement", unknown).astype(float),
+        table.get("reference_entries", unknown).astype(float),
+        table.get("own_reference", unknown).fillna("").astype(str),
+        strict=True,
+    ):
+        try:
+            found.append(";".join(doubts(*values)))
+        except (ValueError, IndexError) as error:
+            raise InputError(f"{path}: crystal {name}: {error}; run `symmcd hull` again") from None
+    return found
+
+
+def _same_run(
+    table: pd.DataFrame,
+    hull: Path,
+    generated: Mapping[str, Atoms],
+    crystals: Path,
+    frames: Mapping[str, Atoms],
+    relaxed: Sequence[Path],
+) -> None:
+    """Refuse a hull.csv that lacks a relaxed crystal or tells of other crystals, or relaxed crystals that are lost."""
+    ids = set(table["id"])
+    where = ", ".join(map(str, relaxed))
+    lost = [name for name in frames if name not in ids]
+    if lost:
+        raise InputError(
+            f"{hull}: crystal {lost[0]} of {where} is missing ({len(lost)} of {len(frames)} are); run `symmcd hull` "
+            "again"
+        )
+    for name, formula in zip(table["id"], table["formula"], strict=True):
+        of_frame = Composition(generated[name].get_chemical_formula()).reduced_formula
+        if of_frame != Composition(formula).reduced_formula:
+            raise InputError(
+                f"{hull}: crystal {name} is {formula}, and {of_frame} in {crystals}; the files are of different runs"
+            )
+    _all_there(table.loc[table["e_above_hull_relaxed"].notna(), "id"], frames, hull, relaxed)
+    for name, part in table.groupby("hull", sort=False):
+        check_drawn(f"{hull}, hull {name}", part["drawn"].tolist() if "drawn" in part else [])
 
 
 def _all_there(

@@ -24,11 +24,11 @@ from torch import Tensor
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.crystallography.orbit import in_unit_cell
 from symmcd.device import choose_device, hold_gpu
+from symmcd.diffusion.abilities import weights_path
 from symmcd.diffusion.checkpoint import (
     data_sha256,
     read_checkpoint,
     read_part,
-    weights_path,
     write_checkpoint,
     write_part,
 )
@@ -45,7 +45,7 @@ from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
 from symmcd.diffusion.training import STATE, minimise, set_aside, write_losses
 from symmcd.errors import InputError
 from symmcd.one_writer import one_writer
-from symmcd.settings import ModelSettings, TrainingSettings, read_section
+from symmcd.settings import ModelSettings, TrainingSettings, path_of, read_section
 from symmcd.storage import atomic_path, read_units
 
 CPU_FLOPS = 1e11  # a generous guess of what two cores do in a second
@@ -120,7 +120,7 @@ def adopt(name: str, output_dir: Path) -> None:
     Raises:
         InputError: no such weights, or a damaged file.
     """
-    source, path = weights_path(name), output_dir / "denoiser.safetensors"
+    source, path = weights_path(str(path_of(name))), output_dir / "denoiser.safetensors"
     read_checkpoint(source)
     with atomic_path(path) as temporary:
         shutil.copyfile(source, temporary)

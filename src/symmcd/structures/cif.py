@@ -7,62 +7,36 @@ the settings it knows, and with them the atoms they stand for.
 from __future__ import annotations
 
 import functools
+import itertools
 import re
-from dataclasses import dataclass
 
 import gemmi
 import numpy as np
 
-from symmcd.crystallography.orbit import wrap
-from symmcd.crystallography.space_group import parse_triplet
-from symmcd.errors import InputError
+from symmcd.structures.cif_sites import Sites
+from symmcd.structures.cif_witnesses import crystal_of
+from symmcd.structures.crystal import HEAVIEST, RawCrystal, StructureError, check_ordered
 
-SAME_SITE = 0.1
-"""Å: images of an atom this close are one atom, on a special position that the file gives rounded; two different atoms
-this close are disorder.  No two atoms of an ordered crystal are nearer than 0.7 Å (H₂)."""
+MOST_TEXT = 20_000_000
+"""Characters of a CIF that are read; one with 10,000 atoms and all that a journal asks for has a tenth of that."""
 
-HEAVIEST = 118
+MOST_SITES = 10_000
+"""Atoms that a CIF may list; the largest inorganic cells known have some 25,000, and no part of this package could do
+anything with these."""
+
 _AMBIGUOUS = {"CN", "CO", "HO", "NH", "NO", "PO"}  # groups of light elements, or Cn, Co, Ho, Nh, No, Po in capitals
-_PAIR_ROWS = 256  # atoms whose distances to all others are computed at once, to bound the memory
-
-_OPERATIONS = (
-    "_symmetry_equiv_pos_as_xyz", "_space_group_symop_operation_xyz",
-    "_symmetry_equiv.pos_as_xyz", "_space_group_symop.operation_xyz",
-)  # fmt: skip
-_HALL = ("_space_group_name_Hall", "_symmetry_space_group_name_Hall")
-_HERMANN_MAUGUIN = ("_symmetry_space_group_name_H-M", "_space_group_name_H-M_alt", "_space_group_name_H-M_ref")
-_NUMBER = ("_symmetry_Int_Tables_number", "_space_group_IT_number")
 _CELL = tuple(f"_cell_length_{n}" for n in "abc") + tuple(f"_cell_angle_{n}" for n in ("alpha", "beta", "gamma"))
 
-
-class StructureError(InputError):
-    """A crystal that cannot be used; `reason` is short and fixed, `detail` says what was found.
-
-    Reasons: unparseable, several_crystals, no_atoms, bad_cell, bad_position, disordered, unknown_element,
-    unknown_space_group.
-    """
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
-
-
-@dataclass(frozen=True, eq=False)
-class RawCrystal:
-    """A crystal as its file gives it, all atoms of the cell."""
-
-    lattice: np.ndarray  # (3, 3) rows a, b, c, Å
-    element: np.ndarray  # (N,) atomic numbers
-    position: np.ndarray  # (N, 3) fractional
+__all__ = ["HEAVIEST", "RawCrystal", "StructureError", "atomic_number", "check_ordered", "parse_cif", "split_crystals"]
 
 
 def parse_cif(text: str) -> RawCrystal:
     """All atoms of the unit cell of the crystal in a CIF.
 
     The file's symmetry operations are applied (those it lists, else those of its Hall or Hermann–Mauguin symbol, else
-    none) and coincident images of an atom merged, on the special position they surround.  Deuterium and tritium are
-    hydrogen; charges are dropped.
+    none) and coincident images of an atom merged, on the special position they surround.  A file whose operations,
+    symbols, number, multiplicities and formula contradict each other is refused, unless they decide against one of
+    them (`cif_witnesses`).  Deuterium and tritium are hydrogen; charges are dropped.
 
     Raises:
         StructureError: with one of the reasons listed there.
@@ -71,14 +45,7 @@ def parse_cif(text: str) -> RawCrystal:
     if len(blocks) > 1:
         raise StructureError("several_crystals", f"data blocks {', '.join(b.name for b in blocks)}; expected one")
     block = blocks[0]
-    lattice = _lattice(block)
-    element, position, names = _sites(block)
-    operations = _operations(block)
-    if len(operations) > 1:
-        position, site = _expanded(position, operations, lattice, names)
-        element, names = element[site], [names[i] for i in site]
-    check_ordered(lattice, position, names)
-    return RawCrystal(lattice, element, position)
+    return crystal_of(block, _lattice(block), _sites(block))
 
 
 def split_crystals(text: str) -> list[tuple[str, str]]:
@@ -88,22 +55,6 @@ def split_crystals(text: str) -> list[tuple[str, str]]:
         StructureError: unparseable, or no_atoms.
     """
     return [(block.name, block.as_string()) for block in _blocks(text)]
-
-
-def check_ordered(lattice: np.ndarray, position: np.ndarray, names: list[str]) -> None:
-    """Refuse two atoms on one site.
-
-    Raises:
-        StructureError: disordered.
-    """
-    for first in range(0, len(position), _PAIR_ROWS):
-        distance = _distances(position[first : first + _PAIR_ROWS], position, lattice)
-        near = np.argwhere(distance < SAME_SITE)
-        near = near[near[:, 0] + first < near[:, 1]]
-        if len(near):
-            i, j = near[0] + [first, 0]
-            gap = distance[i - first, j]
-            raise StructureError("disordered", f"{names[i]} and {names[j]} are on one site ({gap:.3f} Å apart)")
 
 
 @functools.cache
@@ -127,9 +78,17 @@ def _labelled_number(label: str) -> int:
 
 
 def _blocks(text: str) -> list[gemmi.cif.Block]:
-    """Data blocks with atom sites."""
+    """Data blocks with atom sites; equal names are numbered, ``I`` and ``I#2``."""
+    if len(text) > MOST_TEXT:
+        raise StructureError("too_large", f"{len(text)} characters; a CIF of at most {MOST_TEXT} is read")
     try:
-        document = gemmi.cif.read_string(text)
+        document = gemmi.cif.read_string(text, check_level=0)  # which lets equal names of blocks pass, and of tags
+        seen: dict[str, int] = {}
+        for block in document:
+            seen[block.name] = seen.get(block.name, 0) + 1
+            if seen[block.name] > 1:
+                block.name = f"{block.name}#{seen[block.name]}"
+        document.check_for_duplicates()
     except (ValueError, RuntimeError, UnicodeError) as error:
         raise StructureError("unparseable", str(error).strip()) from None
     if not len(document):
@@ -153,12 +112,14 @@ def _lattice(block: gemmi.cif.Block) -> np.ndarray:
     return lattice
 
 
-def _sites(block: gemmi.cif.Block) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Atomic numbers (n,), fractional positions (n, 3) and labels of the atoms that the file lists."""
+def _sites(block: gemmi.cif.Block) -> Sites:
+    """The atoms that the file lists."""
     columns = [list(block.find_values(f"_atom_site_fract_{n}")) for n in "xyz"]
     if len({len(column) for column in columns}) > 1:
         raise StructureError("bad_position", "_atom_site_fract_x, _y and _z are not of one length")
     number = len(columns[0])
+    if number > MOST_SITES:
+        raise StructureError("too_large", f"{number} atoms listed; at most {MOST_SITES} are read")
     position = np.array([[gemmi.cif.as_number(v) for v in column] for column in columns]).T
     symbols = [gemmi.cif.as_string(v) for v in block.find_values("_atom_site_type_symbol")]
     labels = [gemmi.cif.as_string(v) for v in block.find_values("_atom_site_label")]
@@ -170,89 +131,35 @@ def _sites(block: gemmi.cif.Block) -> tuple[np.ndarray, np.ndarray, list[str]]:
         i = element.index(0)
         raise StructureError("unknown_element", f"site {names[i]}: {(symbols or labels)[i]!r} names no element")
     for i, value in enumerate(block.find_values("_atom_site_occupancy")):
-        if value != "." and not abs(gemmi.cif.as_number(value) - 1) < 1e-3:
+        if value not in (".", "?") and not abs(gemmi.cif.as_number(value) - 1) < 1e-3:  # 1 where it is not given
             raise StructureError("disordered", f"site {names[i]} has occupancy {value}")
     finite = np.isfinite(position).all(axis=1)
     if not finite.all():
         raise StructureError("bad_position", f"site {names[int(finite.argmin())]} has no position")
-    return np.array(element), position, names
+    hydrogens = sum(_whole(v) for v in block.find_values("_atom_site_attached_hydrogens"))
+    return Sites(np.array(element), position, names, _multiplicity(block, number), _rounding(columns), hydrogens)
 
 
-def _operations(block: gemmi.cif.Block) -> np.ndarray:
-    """(n, 3, 4) operations of the file, the identity first."""
-    listed = next((column for tag in _OPERATIONS if len(column := block.find_values(tag))), ())
-    if len(listed):
-        return _parsed(tuple(gemmi.cif.as_string(v) for v in listed))
-    if any("symop_magn" in name for name in block.get_mmcif_category_names()):
-        raise StructureError("unknown_space_group", "a magnetic CIF; magnetic operations are not read")
-    if hall := _text(block, _HALL):
-        try:
-            return _parsed(tuple(op.triplet() for op in gemmi.symops_from_hall(hall)))
-        except (RuntimeError, ValueError):
-            raise StructureError("unknown_space_group", f"Hall symbol {hall!r}") from None
-    number, name = _text(block, _NUMBER), _text(block, _HERMANN_MAUGUIN)
-    if not name and number in ("", "1"):
-        return _parsed(("x,y,z",))  # no word about symmetry: every atom is listed
-    alpha, gamma = (gemmi.cif.as_number(block.find_value(tag)) for tag in ("_cell_angle_alpha", "_cell_angle_gamma"))
-    group = gemmi.find_spacegroup_by_name(name, alpha, gamma) if name else None
-    if group is None:
-        raise StructureError("unknown_space_group", f"symbol {name!r}, number {number!r}, and no operations listed")
-    if group.ext in ("1", "2") and ":" not in name:
-        raise StructureError("unknown_space_group", f"{name!r} has two origin choices, and no operations are listed")
-    return _parsed(tuple(op.triplet() for op in group.operations()))
+def _multiplicity(block: gemmi.cif.Block, number: int) -> np.ndarray:
+    """(number,) multiplicities as the file has them, 0 where it has none."""
+    for tag in ("_atom_site_symmetry_multiplicity", "_atom_site_site_symmetry_multiplicity"):
+        given = [_whole(v) for v in block.find_values(tag)]
+        if len(given) == number:
+            return np.array(given, int)
+    return np.zeros(number, int)
 
 
-def _text(block: gemmi.cif.Block, tags: tuple[str, ...]) -> str:
-    """First value given under one of `tags`; empty if there is none."""
-    values = (gemmi.cif.as_string(value) for tag in tags if (value := block.find_value(tag)))
-    return next((value for value in values if value), "")
+def _whole(text: str) -> int:
+    """A number from 0 to a million, 0 for anything else."""
+    value = gemmi.cif.as_number(text)
+    return int(value) if 0 <= value <= 1e6 and value == round(value) else 0
 
 
-@functools.lru_cache(maxsize=1024)
-def _parsed(triplets: tuple[str, ...]) -> np.ndarray:
-    """(n, 3, 4) operations of coordinate triplets, translations snapped to 24ths if nearly so."""
-    try:
-        found = np.array([parse_triplet(re.sub(r"\s", "", t).lower()) for t in triplets])
-        rotation = found[:, :, :3]
-        valid = np.abs(np.abs(np.linalg.det(rotation)) - 1) < 1e-6
-    except (ValueError, IndexError, ZeroDivisionError, np.linalg.LinAlgError):
-        raise StructureError("unparseable", f"symmetry operations {'; '.join(triplets)[:200]}") from None
-    if not valid.all():
-        raise StructureError("unparseable", f"symmetry operation {triplets[int(valid.argmin())]!r}")
-    snapped = np.rint(found[:, :, 3] * 24) / 24
-    found[:, :, 3] = np.where(np.abs(found[:, :, 3] - snapped) < 2e-3, snapped, found[:, :, 3]) % 1
-    identity = np.eye(3, 4)
-    others = ~(np.abs(found - identity) < 1e-9).all(axis=(1, 2))
-    found = np.concatenate([identity[None], np.unique(found[others], axis=0)])
-    found.setflags(write=False)
-    return found
+def _rounding(columns: list[list[str]]) -> float:
+    """Half a unit of the last digit of the most exact coordinate: others may have lost their final zeros.
 
-
-def _expanded(
-    position: np.ndarray, operations: np.ndarray, lattice: np.ndarray, names: list[str]
-) -> tuple[np.ndarray, np.ndarray]:
-    """All images (N, 3) of the sites (n, 3), and the site (N,) that each comes from."""
-    parts = []
-    for i, site in enumerate(position):
-        images = operations[:, :, :3] @ site + operations[:, :, 3]
-        shift = images - site
-        shift -= np.rint(shift)
-        here = np.linalg.norm(shift @ lattice, axis=1) < SAME_SITE  # operations that keep the atom where it is
-        centred = site + shift[here].mean(axis=0)
-        images = wrap(operations[:, :, :3] @ centred + operations[:, :, 3])
-        first = (_distances(images, images, lattice) < SAME_SITE).argmax(axis=1)
-        distinct = images[first == np.arange(len(images))]
-        if len(distinct) * here.sum() != len(operations):
-            raise StructureError(
-                "bad_position", f"site {names[i]} has {len(distinct)} images under {len(operations)} operations, "
-                f"{here.sum()} of which keep it; it is too near a special position, or operations are missing"
-            )  # fmt: skip
-        parts.append(distinct)
-    return np.concatenate(parts), np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-
-
-def _distances(a: np.ndarray, b: np.ndarray, lattice: np.ndarray) -> np.ndarray:
-    """(n, m) distances in Å between points (n, 3) and (m, 3); right where small, as rounding finds the near image."""
-    difference = a[:, None] - b
-    difference -= np.rint(difference)
-    return np.sqrt(((difference @ lattice) ** 2).sum(axis=2))
+    One digit, as in 0.5, is exact: nobody rounds to it.
+    """
+    decimals = re.findall(r"\.(\d+)", " ".join(itertools.chain(*columns)))
+    digits = max(map(len, decimals), default=0)
+    return 0.5 * 10.0**-digits if digits > 1 else 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from symmcd.errors import InputError
-from symmcd.structures.cif import RawCrystal, atomic_number
+from symmcd.structures.cif import RawCrystal, StructureError, atomic_number, parse_cif
 from symmcd.structures.read import Row, read_rows
 from symmcd.structures.write import p1_cif
 
 SPLITS = ("train", "val", "test")
+LOOKED_AT = 200  # validation crystals whose elements are compared with those of the training set
 PROTOTYPE_ATOMS = 20  # as in MP-20; the few larger ones would take most of the quickstart's time
 CHGNET_ELEMENTS = frozenset(range(1, 95)) - {84, 85, 86, 87, 88}  # its training data have no Po, At, Rn, Fr, Ra
 
@@ -42,8 +43,11 @@ def split_files(folder: Path) -> dict[str, Path] | None:
     return found or None
 
 
-def whole_source(source: Path) -> list[Row]:
+def whole_source(source: Path) -> tuple[list[Row], dict[str, str]]:
     """All rows of a source that comes in one piece: a csv file or a folder of CIFs.
+
+    Returns:
+        The rows, and the reason for each file that is too large to be one, by its name.
 
     Raises:
         InputError: no such file or folder, or nothing in it.
@@ -55,7 +59,10 @@ def whole_source(source: Path) -> list[Row]:
     rows = list(read_rows(source))
     if not rows:
         raise InputError(f"{source}: no rows; expected a csv with the columns material_id and cif")
-    return rows
+    usable = [row for row in rows if not row.problem]
+    if not usable:
+        raise InputError(f"{source}: no CIF here can be read; {rows[0].material_id} has {rows[0].problem}")
+    return usable, {row.material_id: row.problem for row in rows if row.problem}
 
 
 def divided(rows: Sequence[Row], shares: Sequence[float], seed: int) -> dict[str, list[Row]]:
@@ -74,6 +81,58 @@ def divided(rows: Sequence[Row], shares: Sequence[float], seed: int) -> dict[str
     if empty:
         raise InputError(f"data.split = {tuple(shares)} leaves {', '.join(empty)} of {len(rows)} crystals empty")
     return parts
+
+
+def elements_of(row: Row) -> frozenset[int] | None:
+    """Atomic numbers in a row's crystal; None of one that cannot be read, which `symmcd reduce` will reject."""
+    try:
+        return frozenset(parse_cif(row.cif).element.tolist())
+    except StructureError:
+        return None
+
+
+def covered(train: Sequence[Row], val: Sequence[Row]) -> bool:
+    """Whether half of the validation crystals or more have no element that no training crystal has.
+
+    Of many, `LOOKED_AT` are looked at, and training crystals are read only until these are covered.
+    """
+    wanted = [found for row in val[:LOOKED_AT] if (found := elements_of(row)) is not None]
+    seen: set[int] = set()
+    for row in train:
+        if 2 * sum(elements <= seen for elements in wanted) >= len(wanted):
+            return True
+        seen |= elements_of(row) or frozenset()
+    return 2 * sum(elements <= seen for elements in wanted) >= len(wanted)
+
+
+def trainable(parts: Mapping[str, Sequence[Row]]) -> dict[str, list[Row]]:
+    """Parts of which a model can be trained and validated: those given where they are, else with crystals exchanged.
+
+    A validation crystal with an element that no training crystal has tells nothing of a model.  Where most are such,
+    each changes places with the first training crystal whose elements others have too; where there is none, it stays.
+    Parts keep their sizes, and rows their order within a part.
+    """
+    train, val = list(parts["train"]), list(parts["val"])
+    if covered(train, val):
+        return {split: list(rows) for split, rows in parts.items()}
+    elements = {id(row): elements_of(row) or frozenset() for row in (*train, *val)}
+    count = Counter(z for row in train for z in elements[id(row)])
+    for place, row in enumerate(val):
+        if all(count[z] for z in elements[id(row)]):
+            continue
+        with_row = count + Counter(elements[id(row)])
+        for other, spare in enumerate(train):
+            theirs = elements[id(spare)]
+            if theirs and all(with_row[z] > 1 for z in theirs):
+                train[other], val[place] = row, spare
+                count = with_row - Counter(theirs)
+                break
+    order = {id(row): number for number, row in enumerate(sorted((*train, *val), key=lambda row: row.number))}
+    return {
+        "train": sorted(train, key=lambda row: order[id(row)]),
+        "val": sorted(val, key=lambda row: order[id(row)]),
+        "test": list(parts["test"]),
+    }
 
 
 def limited(rows: Sequence[Row], limit: int, seed: int | Sequence[int]) -> list[Row]:

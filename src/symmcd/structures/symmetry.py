@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import spglib
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
-from symmcd.crystallography.decode import to_generator_form
 from symmcd.crystallography.lattice import constrain, k_from_lattice
-from symmcd.crystallography.orbit import wrap
-from symmcd.crystallography.projection import nearest_on_images
+from symmcd.crystallography.projection import nearest_on_images, to_generator_form
 from symmcd.crystallography.space_group import operations
-from symmcd.crystallography.wyckoff import wyckoff_table
-from symmcd.errors import InputError
+from symmcd.crystallography.wyckoff import wrap, wyckoff_table
+from symmcd.structures.symmetry_search import SymmetryError, find_symmetry, standard_hall_numbers
 
 EXACT = 1e-6
 """Å: atoms this close to where their group puts them count as exactly there."""
@@ -29,15 +25,6 @@ CENTRE = np.array([0.2371, 0.1713, 0.0917])
 wrapped): a fixed choice, and for the general position a convex asymmetric unit, up to the metric."""
 
 
-class SymmetryError(InputError):
-    """A crystal whose symmetry could not be found or does not account for its atoms; `reason` is short and fixed."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
-
-
 @dataclass(frozen=True, eq=False)
 class StandardCell:
     """Idealised conventional cell in the standard setting."""
@@ -46,17 +33,6 @@ class StandardCell:
     lattice: np.ndarray  # (3, 3) rows, Å
     position: np.ndarray  # (N, 3) fractional
     element: np.ndarray  # (N,)
-
-
-@functools.cache
-def standard_hall_numbers() -> tuple[int, ...]:
-    """Hall numbers of the standard settings, groups 1..230: spglib's default, but origin choice 2 of two."""
-    chosen: dict[int, int] = {}
-    for hall in range(1, 531):
-        kind = spglib.get_spacegroup_type(hall)
-        if kind.number not in chosen or kind.choice == "2":
-            chosen[kind.number] = hall
-    return tuple(chosen[number] for number in range(1, 231))
 
 
 def standard_cell(lattice: np.ndarray, position: np.ndarray, element: np.ndarray, symprec: float) -> StandardCell:
@@ -69,18 +45,13 @@ def standard_cell(lattice: np.ndarray, position: np.ndarray, element: np.ndarray
         symprec: tolerance in Å.
 
     Raises:
-        SymmetryError: spglib finds no symmetry at this tolerance (overlapping atoms, usually).
+        InputError: `symprec` is no tolerance.
+        SymmetryError: no symmetry at this tolerance (overlapping atoms, usually), or no crystal (`check_arrays`).
     """
-    cell = (lattice, position, element)
-    try:
-        found = spglib.get_symmetry_dataset(cell, symprec=symprec)
-        hall = standard_hall_numbers()[found.number - 1] if found is not None else 0
-        if found is not None and found.hall_number != hall:
-            found = spglib.get_symmetry_dataset(cell, symprec=symprec, hall_number=hall)
-    except spglib.SpglibError as error:
-        raise SymmetryError("no_symmetry_found", f"spglib at symprec {symprec} Å: {error}") from None
-    if found is None:
-        raise SymmetryError("no_symmetry_found", f"spglib at symprec {symprec} Å: atoms too close, or a broken cell")
+    found = find_symmetry(lattice, position, element, symprec)
+    hall = standard_hall_numbers()[found.number - 1]
+    if found.hall_number != hall:
+        found = find_symmetry(lattice, position, element, symprec, hall)
     return StandardCell(found.number, found.std_lattice, np.array(found.std_positions), found.std_types)
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import functools
-import re
+import json
 import shutil
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
-from ase.io import iread
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.crystallography.lattice import lengths_and_angles
@@ -21,65 +20,74 @@ from symmcd.crystallography.space_group import symbol, triplets
 from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.errors import InputError
 from symmcd.storage import atomic_path, write_units
-from symmcd.structures.cif import RawCrystal
+from symmcd.structures.cif import RawCrystal, StructureError
+from symmcd.structures.extxyz import atoms_of_frame, frames
+from symmcd.structures.files import bounded_lines, shown
+from symmcd.structures.names import (
+    extxyz_ids,
+    extxyz_value,
+    file_stem,
+    file_stems,
+    is_companion,
+    tell_of_changes,
+)
 
 SYMBOLS = np.array(chemical_symbols)
 
 
 def write_extxyz(path: Path, crystals: Crystals, units: AsymmetricUnits) -> None:
-    """One frame a crystal: `id`, `space_group`; per atom Cartesian position (Å), Wyckoff letter, orbit in the unit."""
+    """One frame a crystal: `id`, `space_group`; per atom Cartesian position (Å), Wyckoff letter, orbit in the unit.
+
+    Ids are the units' labels where a line can hold them; how many are not is said (`extxyz_ids`).
+    """
     letter = wyckoff_table().letter[units.wyckoff[crystals.orbit]]
     name = SYMBOLS[crystals.element]
-    with atomic_path(path) as temporary, temporary.open("w", encoding="ascii") as file:
+    labels = [str(label) for label in units.label]
+    ids = extxyz_ids(labels)
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         for i in range(len(crystals)):
             atoms = slice(crystals.start[i], crystals.start[i + 1])
             cartesian = crystals.position[atoms] @ crystals.lattice[i]
             cell = " ".join(f"{v:.10g}" for v in crystals.lattice[i].ravel())
             file.write(
                 f'{len(cartesian)}\nLattice="{cell}" Properties=species:S:1:pos:R:3:wyckoff:S:1:orbit:I:1 '
-                f'id="{units.label[i]}" space_group={units.space_group[i]} pbc="T T T"\n'
+                f'id={extxyz_value(ids[i])} space_group={units.space_group[i]} pbc="T T T"\n'
             )
             orbit = crystals.orbit[atoms] - units.start[i]
             rows = zip(name[atoms].tolist(), cartesian.tolist(), letter[atoms].tolist(), orbit.tolist(), strict=True)
             file.writelines(f"{e} {x:.10f} {y:.10f} {z:.10f} {w} {o}\n" for e, (x, y, z), w, o in rows)
+    tell_of_changes(labels, ids, str(path))
 
 
 def read_extxyz(path: Path) -> list[Atoms]:
     """All frames of an extxyz file, each with its `info["id"]` (a string) and whatever else was written.
 
     Raises:
-        InputError: missing or damaged.
+        InputError: missing; a frame is damaged or has no id, or two have the same, by their numbers.
     """
+    found: list[Atoms] = []
+    first: dict[str, str] = {}
     try:
-        frames = list(iread(path, index=":", format="extxyz")) if path.stat().st_size else []
-        names = extxyz_ids(path)
+        with path.open(encoding="utf-8-sig") as file:
+            for frame in frames(bounded_lines(file, path)):
+                found.append(atoms_of_frame(frame))
+                if not frame.id:
+                    raise InputError(f"{path}: {frame} has no id; it is not a file of this package")
+                if frame.id in first:
+                    raise InputError(
+                        f"{path}: {first[frame.id]} and {frame} have the same id, {shown(frame.id)!r}; one of the two "
+                        "would be lost; give each its own"
+                    )
+                first[frame.id] = str(frame)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run the stage that makes it first") from None
-    except (ValueError, OSError, KeyError, IndexError, StopIteration) as error:
+    except StructureError as error:
+        raise InputError(
+            f"{path}: not a readable extxyz file ({frame}: {error.detail}); delete it and rerun its stage"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a readable extxyz file ({error}); delete it and rerun its stage") from None
-    if len(names) != len(frames) or not all(names):
-        raise InputError(f"{path}: {len(frames)} frames, not each with an id; it is not a file of this package")
-    for frame, name in zip(frames, names, strict=True):
-        frame.info["id"] = name
-    return frames
-
-
-def extxyz_ids(path: Path) -> list[str]:
-    """``id`` (or ``material_id``) of each frame as it stands, for ASE reads id="00012" as the number 12; empty if none.
-
-    Raises:
-        ValueError: a frame does not begin with its number of atoms.
-    """
-    names = []
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            if not line.strip():
-                continue
-            found = re.search(r'(?:^|\s)(?:material_)?id=(?:"([^"]*)"|(\S+))', next(lines, ""))
-            names.append((found[1] or found[2] or "") if found else "")
-            for _ in range(int(line)):
-                next(lines, "")
-    return names
+    return found
 
 
 def write_crystals(folder: Path, crystals: Crystals, units: AsymmetricUnits, cif_folder_limit: int) -> list[Path]:
@@ -98,7 +106,7 @@ def write_crystals(folder: Path, crystals: Crystals, units: AsymmetricUnits, cif
 def write_cifs(target: Path, crystals: Crystals, units: AsymmetricUnits) -> None:
     """One symmetrised CIF a crystal, named ``<id>_<formula>_<group>.cif``, in a folder or, if `target` ends so, a .zip.
 
-    A folder is replaced whole.  Archives are byte-reproducible.
+    A folder is replaced whole, and is at no time half of one.  Archives are byte-reproducible.
 
     Raises:
         InputError: cannot be written, or the folder to be replaced holds other files than CIFs.
@@ -107,19 +115,28 @@ def write_cifs(target: Path, crystals: Crystals, units: AsymmetricUnits) -> None
         write_zip(target, cifs(crystals, units))
         return
     _only_cifs(target)
-    building = target.with_name(f".{target.name}.tmp")
+    building, old = target.with_name(f".{target.name}.tmp"), target.with_name(f".{target.name}.old")
     try:
+        _put_back(old, target)  # where a writer was ended between the two renames below
+        shutil.rmtree(old, ignore_errors=True)
         shutil.rmtree(building, ignore_errors=True)
         building.mkdir(parents=True)
         for name, text in cifs(crystals, units):
             (building / name).write_text(text, encoding="ascii")
         if target.exists():
-            shutil.rmtree(target)
+            target.rename(old)
         building.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         raise InputError(f"{target}: cannot write here ({error.strerror}); choose another folder") from None
     finally:
+        _put_back(old, target)
         shutil.rmtree(building, ignore_errors=True)
+
+
+def _put_back(old: Path, target: Path) -> None:
+    if old.is_dir() and not target.exists():
+        old.rename(target)
 
 
 def write_zip(target: Path, files: Iterable[tuple[str, str]]) -> None:
@@ -149,16 +166,25 @@ def write_cif_set(folder: Path, crystals: Crystals, units: AsymmetricUnits, limi
 
 def _only_cifs(folder: Path) -> None:
     """Raise where a folder that is to be replaced holds other files than CIFs."""
-    foreign = [path.name for path in folder.glob("*") if path.suffix != ".cif"] if folder.is_dir() else []
+    others = (path for path in folder.glob("*") if path.suffix != ".cif" and not is_companion(path.name))
+    foreign = sorted(path.name for path in others) if folder.is_dir() else []
     if foreign:
         raise InputError(
             f"{folder}: holds {foreign[0]}, which is no CIF of ours; choose another folder, or empty this one"
         )
 
 
-def cifs(crystals: Crystals, units: AsymmetricUnits) -> Iterator[tuple[str, str]]:
-    """File name and text of each crystal's CIF: operations of the group, and one atom an orbit."""
+def cifs(crystals: Crystals, units: AsymmetricUnits, stems: Sequence[str] | None = None) -> Iterator[tuple[str, str]]:
+    """File name and text of each crystal's CIF: operations of the group, and one atom an orbit.
+
+    Names begin with `stems`; where not given, those are the units' labels, or what stands for a label that is no file
+    name (`file_stems`), and how many are not is said.  A CIF with another name has the label in a comment.
+    """
     table = wyckoff_table()
+    labels = [str(label) for label in units.label]
+    if stems is None:
+        stems = file_stems(labels)
+        tell_of_changes(labels, stems, "file names of CIFs")
     lengths, angles = lengths_and_angles(crystals.lattice)
     volume = np.abs(np.linalg.det(crystals.lattice))
     multiplicity, letter = table.multiplicity[units.wyckoff], table.letter[units.wyckoff]
@@ -171,7 +197,8 @@ def cifs(crystals: Crystals, units: AsymmetricUnits) -> Iterator[tuple[str, str]
         group = int(units.space_group[i])
         formula = "".join(f"{e}{n if n > 1 else ''}" for e, n in sorted(counts.items()))
         lines = [
-            f"data_{units.label[i]}_{formula}",
+            *((f"# id {json.dumps(labels[i])}",) if stems[i] != labels[i] else ()),
+            f"data_{stems[i]}_{formula}",
             f"_symmetry_space_group_name_H-M '{symbol(group)}'",
             f"_space_group_IT_number {group}",
             f"_symmetry_Int_Tables_number {group}",
@@ -190,7 +217,7 @@ def cifs(crystals: Crystals, units: AsymmetricUnits) -> Iterator[tuple[str, str]
             lines.append(
                 f"{element}{number} {element} {multiplicity[orbit]} {letter[orbit]} {x:.10f} {y:.10f} {z:.10f} 1"
             )
-        yield f"{units.label[i]}_{formula}_{group}.cif", "\n".join(lines) + "\n"
+        yield f"{stems[i]}_{formula}_{group}.cif", "\n".join(lines) + "\n"
 
 
 @functools.cache
@@ -204,7 +231,7 @@ def p1_cif(name: str, crystal: RawCrystal) -> str:
     symbols = SYMBOLS[crystal.element].tolist()
     atoms = zip(symbols, crystal.position.tolist(), strict=True)
     lines = [
-        f"data_{name}",
+        f"data_{file_stem(name)}",
         "_symmetry_space_group_name_H-M 'P 1'",
         "_symmetry_Int_Tables_number 1",
         *(f"_cell_length_{n} {v:.8f}" for n, v in zip("abc", lengths[0], strict=True)),

@@ -123,8 +123,10 @@
     view.render();
     byId("legend").innerHTML = Object.entries(crystal.elements)
       .map(([name, { colour }]) => `<span class="key"><i style="background:${colour}"></i>${name}</span>`).join("");
+    // formula and group are HTML made from atomic numbers and the number of the group; an id is anybody's text
     byId("caption").innerHTML =
-      `<span class="formula">${crystal.formula}</span> &nbsp;${crystal.group}, ${counted(crystal)} in the cell, id ${crystal.id}`;
+      `<span class="formula">${crystal.formula}</span> &nbsp;${crystal.group}, ${counted(crystal)} in the cell, id `;
+    byId("caption").append(String(crystal.id));
     byId("list").querySelectorAll("button").forEach((button, i) => button.setAttribute("aria-pressed", String(i === current)));
     stage.dataset.shown = crystal.id;
   }

@@ -1,0 +1,170 @@
+"""What weights can be asked for, read from their file without the weights themselves and without torch.
+
+So that a request that they cannot fulfil is refused at once, and not after seconds of loading.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from symmcd.crystallography.composition import SYMBOLS
+from symmcd.crystallography.space_group import lattice_points
+from symmcd.crystallography.wyckoff import multiplicities
+from symmcd.diffusion.sampler import STAGED_STEPS, Sampler
+from symmcd.errors import InputError
+from symmcd.settings import ModelSettings, read_section
+from symmcd.tensor_header import read_some_tensors
+
+FORMAT = "symmcd denoiser 1"
+NEEDED = (  # tensors that `Abilities.of` looks at
+    "weights/wyckoff.seen",
+    "statistics/element_marginal",
+    "statistics/orbit_count",
+    "statistics/templates.space_group",
+    "statistics/templates.count",
+    "statistics/templates.wyckoff",
+)
+
+
+@dataclass(frozen=True)
+class Abilities:
+    """What a model was trained on and how it is built."""
+
+    kind: str  # of model, as the setting model.kind
+    trained_steps: int  # T
+    elements: frozenset[int]  # atomic numbers of the training set
+    most_orbits: int  # of a crystal of the training set
+    most_atoms: int | None  # of a primitive cell of the training set; None where an older checkpoint does not say
+
+    @classmethod
+    def of(cls, settings: ModelSettings, tensors: Mapping[str, np.ndarray]) -> Abilities:
+        """Of a checkpoint with these tensors (those of `NEEDED` that it has).
+
+        Raises:
+            KeyError: a tensor that every checkpoint has is missing.
+        """
+        seen = tensors["weights/wyckoff.seen" if settings.kind == "staged" else "statistics/element_marginal"]
+        group, count, wyckoff = (tensors.get(name) for name in NEEDED[3:])
+        most_atoms = None
+        if group is not None and count is not None and wyckoff is not None and len(group):
+            real = np.arange(wyckoff.shape[1]) < count[:, None]
+            atoms = (multiplicities()[wyckoff.astype(int)] * real).sum(axis=1)
+            most_atoms = int((atoms // [lattice_points(int(number)) for number in group]).max())
+        elements = frozenset((np.flatnonzero(seen > 0) + 1).tolist())
+        orbits = tensors["statistics/orbit_count"].shape[1] - 1
+        return cls(settings.kind, settings.steps, elements, orbits, most_atoms)
+
+    def steps(self, sampler: Sampler) -> int:
+        """Reverse steps that `sampler` asks for."""
+        return sampler.steps or (min(STAGED_STEPS, self.trained_steps) if self.kind == "staged" else self.trained_steps)
+
+    def check(self, sampler: Sampler) -> None:
+        """Raise InputError for what this model cannot do."""
+        if sampler.temperature != 1 and self.kind != "staged":
+            raise InputError(f"temperature {sampler.temperature}: of a model of kind {self.kind!r} it is 1")
+        if (sampler.proposals or 1) != 1 and self.kind != "staged":
+            raise InputError(f"{sampler.proposals} proposals: a model of kind {self.kind!r} makes one")
+        if sampler.chooses:
+            self.check_staged()
+        self.check_elements(sampler.elements)
+        if sampler.every_element and len(sampler.elements) > self.most_orbits:
+            raise InputError(
+                f"every one of {len(sampler.elements)} elements: this model's crystals have at most "
+                f"{self.most_orbits} orbits, and so no more elements"
+            )
+        if (steps := self.steps(sampler)) > self.trained_steps:
+            raise InputError(
+                f"{steps} reverse steps, but the denoiser was trained with {self.trained_steps}; take no more"
+            )
+
+    def check_staged(self) -> None:
+        """Raise InputError where positions and elements cannot be asked for or given."""
+        if self.kind != "staged":
+            raise InputError(
+                f"a model of kind {self.kind!r} cannot be told elements, atoms or a composition; 'staged' can"
+            )
+
+    def check_elements(self, elements: Sequence[int]) -> None:
+        """Raise InputError for elements, by atomic number, that the training set has not."""
+        unknown = sorted(set(elements) - self.elements)
+        if unknown:
+            raise InputError(
+                f"{in_symbols(unknown)}: elements with atomic numbers {unknown} are not in the training set of this "
+                "model"
+            )
+
+    def check_composition(self, formula_unit: Mapping[int, int], atoms: int | None = None) -> None:
+        """Raise InputError for a composition that no crystal of this model can have.
+
+        Args:
+            formula_unit: atomic number → atoms.
+            atoms: of the primitive cell; None: any number of formula units.
+        """
+        self.check_staged()
+        self.check_elements(tuple(formula_unit))
+        formula, per_unit = formula_of(formula_unit), sum(formula_unit.values())
+        if atoms is not None and (atoms < 1 or atoms % per_unit):
+            raise InputError(
+                f"{atoms} atoms are no multiple of the {per_unit} of the formula unit {formula}; take {per_unit}, "
+                f"{2 * per_unit}, …"
+            )
+        if self.most_atoms is not None and (atoms or per_unit) > self.most_atoms:
+            asked = f"{formula} has {per_unit} atoms" if atoms is None else f"{atoms} atoms of {formula}"
+            raise InputError(
+                f"{asked}: more than the {self.most_atoms} in the largest primitive cell that this model has learnt "
+                "from; ask for less, or train on larger crystals"
+            )
+        if len(formula_unit) > self.most_orbits:
+            raise InputError(f"{formula}: more elements than the {self.most_orbits} orbits of this model's crystals")
+
+
+def read_abilities(path: Path) -> Abilities:
+    """Abilities of a file that `symmcd train` wrote.
+
+    Raises:
+        InputError: missing, cut short, or no denoiser of ours.
+    """
+    tensors, text = read_some_tensors(path, NEEDED)
+    try:
+        if text.get("format") != FORMAT:
+            raise InputError(f"{path}: not a denoiser of symmcd (format {text.get('format')!r}, expected {FORMAT!r})")
+        settings = read_section("model", {"kind": "joint"} | json.loads(text["symmcd"])["model"])
+        return Abilities.of(settings, tensors)
+    except InputError:
+        raise
+    except (KeyError, ValueError, TypeError, IndexError, RecursionError) as error:
+        raise InputError(f"{path}: not a readable denoiser of symmcd ({error!r}); train again") from None
+
+
+def weights_path(name: str) -> Path:
+    """File of the weights called `name`: shipped with the package, or itself a path of a ``.safetensors``.
+
+    Raises:
+        InputError: no such weights.
+    """
+    if name.endswith(".safetensors"):
+        return Path(name)
+    shipped = Path(str(resources.files("symmcd"))) / "weights" / f"{name}.safetensors"
+    if not shipped.is_file():
+        raise InputError(
+            f"no weights named {name!r} come with this version. Train some (`symmcd train`, or the whole chain with "
+            "`make quickstart`) and give their file: --checkpoint results/training/seed0/denoiser.safetensors, "
+            "in Python load_pretrained('…/denoiser.safetensors')"
+        )
+    return shipped
+
+
+def in_symbols(elements: Sequence[int]) -> str:
+    """``Li, Fe, O`` of atomic numbers."""
+    return ", ".join(SYMBOLS[number - 1] for number in elements)
+
+
+def formula_of(formula_unit: Mapping[int, int]) -> str:
+    """``LiFeO2`` of atoms by atomic number, in their order."""
+    return "".join(f"{SYMBOLS[number - 1]}{count if count > 1 else ''}" for number, count in formula_unit.items())

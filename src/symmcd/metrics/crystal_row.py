@@ -1,0 +1,57 @@
+"""The row of one crystal in the table of `symmcd.evaluate`, made in a process of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pymatgen.core import Structure
+
+from symmcd.errors import InputError
+from symmcd.metrics.crystal_scores import score
+from symmcd.structures.convert import to_structure
+from symmcd.structures.crystal import RawCrystal
+from symmcd.structures.symmetry_search import SymmetryError, conventional_cell
+from symmcd.structures.units import reduce_crystal
+
+WORK = "symmcd.metrics.crystal_row:crystal_row"
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """A crystal, and what is to be known of it."""
+
+    crystal: RawCrystal  # that `check_crystal` has passed
+    symprec: float  # Å
+    smact_seconds: float  # time limit of the composition test
+    with_sites: bool  # for a fingerprint
+
+
+def crystal_row(question: Question) -> dict[str, Any]:
+    """Values of `crystal_scores.COLUMNS` but ``id``, ``template``, and ``sites`` (`fingerprints.Sites`) if asked for.
+
+    Scores are those of the conventional cell where one is found, so that they do not depend on the cell given.  Atoms
+    stay where they are: a cell idealised to `symprec` would have that symmetry at every tolerance.
+    """
+    crystal, symprec = question.crystal, question.symprec
+    row = score(_conventional(crystal, symprec), None, symprec, question.smact_seconds)
+    row["template"] = None
+    if row["status"] not in ("bad_cell", "out_of_memory") and not row["status"].startswith("failed"):
+        try:
+            row["template"] = reduce_crystal(crystal, symprec).template
+        except InputError as error:
+            row["status"] = getattr(error, "reason", "not_reduced")
+    if question.with_sites:
+        from symmcd.metrics.fingerprints import sites_of_structure  # half a second, where it is not needed
+
+        row["sites"] = sites_of_structure(to_structure(crystal))
+    return row
+
+
+def _conventional(crystal: RawCrystal, symprec: float) -> Structure:
+    """Conventional cell, geometry untouched; the cell as it is where spglib finds none (overlapping atoms)."""
+    try:
+        cell = conventional_cell(crystal.lattice, crystal.position, crystal.element, symprec)
+    except SymmetryError:
+        return to_structure(crystal)
+    return Structure(cell[0], [int(z) for z in cell[2]], cell[1])

@@ -1,0 +1,71 @@
+"""A folder that a command writes its results to: not over those of an earlier run, unless asked to, and writable."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from symmcd.errors import InputError
+
+RESULTS: dict[str, tuple[str, ...]] = {
+    "generate": ("units.npz", "crystals.extxyz", "crystals.csv", "cif", "cif.zip"),
+    "evaluate": (
+        "per_crystal.csv", "per_crystal.parquet", "summary.csv", "table1.md", "table1.tex", "table2.md", "table2.tex",
+    ),
+    "export": ("generated_crystals.extxyz", "structures.json.gz", "cif", "structures.txt"),
+}  # fmt: skip
+"""What a command writes to the folder that a user names; known fingerprints are kept for its next run."""
+
+
+def check_output_folder(folder: Path, names: Iterable[str], *, overwrite: bool) -> None:
+    """Refuse a folder before work is put into what cannot or must not be written there; leave nothing behind.
+
+    Args:
+        folder: there or not yet.
+        names: files and folders in it that results go to.
+        overwrite: they may be there already.
+
+    Raises:
+        InputError: no folder, not writable, or it holds results and `overwrite` is not given.
+    """
+    held = [name for name in names if os.path.lexists(folder / name)]
+    if held and not overwrite:
+        named = ", ".join(held[:3]) + (", …" if len(held) > 3 else "")
+        raise InputError(
+            f"{folder}: holds results of an earlier run ({named}); choose another folder, or give --overwrite"
+        )
+    there = folder.resolve()
+    while not os.path.lexists(there):
+        there = there.parent
+    if not there.is_dir():
+        raise InputError(f"{folder}: cannot write here ({there} is no folder); choose another folder")
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise InputError(f"{folder}: cannot write here ({error.strerror}); choose another folder") from None
+    for name in held:
+        _check_replaced(folder / name)
+
+
+def remove_other_results(folder: Path, names: Iterable[str], written: Iterable[Path]) -> None:
+    """Delete results of an earlier run that the new ones do not replace: they are of other crystals."""
+    new = {path.name for path in written}
+    for name in names:
+        if name in new:
+            continue
+        _check_replaced(folder / name)
+        if (folder / name).is_dir() and not (folder / name).is_symlink():
+            shutil.rmtree(folder / name)
+        else:
+            (folder / name).unlink(missing_ok=True)
+
+
+def _check_replaced(path: Path) -> None:
+    """Raise InputError for a folder that is to be replaced and holds other files than CIFs."""
+    foreign = sorted(inner.name for inner in path.iterdir() if inner.suffix != ".cif") if path.is_dir() else []
+    if foreign:
+        raise InputError(f"{path}: holds {foreign[0]}, which is no CIF of ours; choose another folder")

@@ -1,0 +1,371 @@
+"""What a CIF says of its symmetry, weighed: operations, symbols, number, multiplicities and the chemical formula.
+
+A file that contradicts itself is not believed.  Each list of operations that the file gives, written out or by a
+symbol, makes a crystal of the listed atoms; the formula, the multiplicities and the group's number speak for or against
+it.  The one crystal that nothing speaks against is the file's; where there is none, or more than one, the file is
+refused and what it says is named.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import gcd
+
+import gemmi
+import numpy as np
+
+from symmcd.structures.cif_sites import Sites, expanded
+from symmcd.structures.crystal import SAME_SITE, RawCrystal, StructureError, distances
+from symmcd.structures.symmetry_operations import (
+    Operations,
+    by_hall,
+    by_symbol,
+    completed,
+    fits_cell,
+    listed,
+    of_setting,
+)
+from symmcd.structures.symmetry_search import SymmetryError, find_symmetry
+
+_OPERATIONS = (
+    "_symmetry_equiv_pos_as_xyz", "_space_group_symop_operation_xyz",
+    "_symmetry_equiv.pos_as_xyz", "_space_group_symop.operation_xyz",
+)  # fmt: skip
+_HALL = ("_space_group_name_Hall", "_symmetry_space_group_name_Hall")
+_HERMANN_MAUGUIN = ("_symmetry_space_group_name_H-M", "_space_group_name_H-M_alt", "_space_group_name_H-M_ref")
+_NUMBER = ("_symmetry_Int_Tables_number", "_space_group_IT_number")
+
+FOUND_AT = (0.01, 0.1)
+"""Å: at one of these tolerances a crystal that is listed without its symmetry has the group that the file names."""
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A group that the file names."""
+
+    said: str  # as in "the symbol 'F m -3 m'"
+    number: int
+    orders: frozenset[int]  # operations that the setting has, modulo the translations of its cell
+
+    def names(self, operations: Operations) -> bool:
+        """Whether the operations are of the group, and of as small a part of the crystal as its cell."""
+        return operations.number == self.number and len(operations) in self.orders
+
+
+@dataclass(frozen=True)
+class Formula:
+    """The chemical formula of a file."""
+
+    said: str
+    counts: dict[int, float]  # by atomic number
+    units: int  # Z, formula units in the cell; 0 where it is not given
+
+    def verdict(self, found: dict[int, int]) -> str:
+        """``contradicted``, ``exact`` or ``proportional``: how the formula goes with the atoms of a cell.
+
+        The sum is that of a formula unit, or of the whole cell as pymatgen writes it: then Z divides it.  Only with Z,
+        or where it cannot be a formula unit, does it say how many atoms there are.
+        """
+        if set(found) != set(self.counts):
+            return "contradicted"
+        atoms, total = sum(found.values()), sum(self.counts.values())
+        if any(abs(found[z] / atoms - n / total) > 5e-3 for z, n in self.counts.items()):
+            return "contradicted"
+        whole = [round(n) for n in self.counts.values()]
+        divisor = gcd(*whole) if all(abs(n - m) < 1e-6 for n, m in zip(self.counts.values(), whole, strict=True)) else 1
+        totals = [total * self.units] if self.units else []
+        if (self.units and divisor % self.units == 0) or (not self.units and divisor > 1):
+            totals.append(total)
+        if any(abs(atoms - n) <= 0.01 * atoms for n in totals):
+            return "exact"
+        short = atoms < 0.99 * total  # of one formula unit
+        return "contradicted" if self.units or short else "proportional"
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """Operations that the file gives, and the crystal that they make of the listed atoms."""
+
+    source: str
+    operations: Operations
+    crystal: RawCrystal | StructureError
+    against: tuple[str, ...]  # groups named that it is not of
+    formula: str  # absent, exact, proportional or contradicted
+    multiplicity: str  # absent, agrees or contradicted
+
+    @property
+    def possible(self) -> bool:
+        """Whether there is a crystal, and its number of atoms contradicts nothing."""
+        return isinstance(self.crystal, RawCrystal) and "contradicted" not in (self.formula, self.multiplicity)
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether the file says in another way how many atoms there are."""
+        return self.formula == "exact" or self.multiplicity == "agrees"
+
+    def __str__(self) -> str:
+        if isinstance(self.crystal, StructureError):
+            return f"{self.source}: {self.crystal.detail}"
+        return (
+            f"{self.source} {'give' if self.source.endswith('listed') else 'gives'} {_written(_counts(self.crystal))}"
+        )
+
+
+def crystal_of(block: gemmi.cif.Block, lattice: np.ndarray, sites: Sites) -> RawCrystal:
+    """The crystal that a block of a CIF means.
+
+    Args:
+        block: for its symmetry and formula.
+        lattice: (3, 3) rows, Å.
+        sites: atoms that it lists.
+
+    Raises:
+        StructureError: contradiction, not_a_group, unknown_space_group, unparseable, or as `expanded`.
+    """
+    statements, formula = _statements(block), _formula(block)
+    readings: list[Reading] = []
+    broken = ""  # what is wrong with the operations listed
+    for source, operations in _sources(block):
+        whole: Operations | None = operations
+        if operations.missing:
+            broken = f"the {len(operations)} operations listed lack {operations.missing}, which two of them make"
+            whole = completed(operations)
+        if whole is None:
+            continue
+        reading = _reading(source, whole, lattice, sites, statements, formula)
+        if operations.missing:
+            if not (reading.confirmed or any(s.names(whole) for s in statements)):
+                continue
+            broken = ""  # generators, which the file's other words complete
+        if not readings and not broken and reading.possible and not reading.against:
+            return _positioned(reading, sites, formula)
+        readings.append(reading)
+    best = _resolved(readings, trusted=not broken)
+    if best is None:
+        raise _refusal(readings, broken, statements, formula, sites)
+    return _positioned(best, sites, formula)
+
+
+def _sources(block: gemmi.cif.Block) -> Iterator[tuple[str, Operations]]:
+    """The operations that a file lists, and those of its symbols."""
+    lists = _lists(block)
+    if lists:
+        yield "the operations listed", listed(lists[0])
+    elif any("symop_magn" in name for name in block.get_mmcif_category_names()):
+        raise StructureError("unknown_space_group", "a magnetic CIF; magnetic operations are not read")
+    hall = next(iter(_texts(block, _HALL)), "")
+    if hall:
+        operations = by_hall(hall)
+        if operations is not None:
+            yield f"the Hall symbol {hall!r}", operations
+        elif not lists:
+            raise StructureError("unknown_space_group", f"Hall symbol {hall!r}")
+    names, numbers = _texts(block, _HERMANN_MAUGUIN), _texts(block, _NUMBER)
+    if not (names or hall or lists) and set(numbers) <= {"1"}:
+        yield "the file, which names no group,", listed(("x,y,z",))  # every atom is listed
+    elif not (names or hall or lists):
+        raise StructureError(
+            "unknown_space_group", f"number {numbers[0]!r}, and neither symbol nor operations; its setting is not known"
+        )
+    for name in names:
+        setting = by_symbol(name, *_angles(block))
+        if setting is None or (setting.ext in ("1", "2") and ":" not in name and not re.search(r" [SZ]$|O[12]$", name)):
+            if not (lists or hall):
+                what = "is unknown" if setting is None else "has two origin choices"
+                raise StructureError("unknown_space_group", f"symbol {name!r} {what}, and no operations are listed")
+            continue
+        yield f"the symbol {name!r}", of_setting(setting.hall)
+
+
+def _lists(block: gemmi.cif.Block) -> list[tuple[str, ...]]:
+    """Distinct lists of operations, as triplets, under the names that there are for them."""
+    found = []
+    for tag in _OPERATIONS:
+        triplets = tuple(text for value in block.find_values(tag) if (text := gemmi.cif.as_string(value)))
+        if triplets and triplets not in found:
+            found.append(triplets)
+    return found
+
+
+def _statements(block: gemmi.cif.Block) -> list[Statement]:
+    """Every space group that the file names and that can be read."""
+    settings = {name: by_symbol(name, *_angles(block)) for name in _texts(block, _HERMANN_MAUGUIN)}
+    named = [
+        Statement(f"the symbol {name!r}", found.number, frozenset({len(of_setting(found.hall))}))
+        for name, found in settings.items()
+        if found is not None
+    ]
+    halls = {text: by_hall(text) for text in _texts(block, _HALL)}
+    named += [
+        Statement(f"the Hall symbol {text!r}", found.number, frozenset({len(found)}))
+        for text, found in halls.items()
+        if found is not None
+    ]
+    numbers = [text for text in _texts(block, _NUMBER) if re.fullmatch(r"\d{1,3}", text) and 1 <= int(text) <= 230]
+    more = [listed(triplets) for triplets in _lists(block)[1:]]
+    named += [Statement(f"a second list of {len(o)} operations", o.number, frozenset({len(o)})) for o in more]
+    return named + [Statement(f"number {text}", int(text), _orders(int(text))) for text in numbers]
+
+
+@functools.cache
+def _orders(number: int) -> frozenset[int]:
+    """Operations in any of the tabulated settings of a group."""
+    return frozenset(len(of_setting(g.hall)) for g in gemmi.spacegroup_table() if g.number == number)
+
+
+def _reading(
+    source: str,
+    operations: Operations,
+    lattice: np.ndarray,
+    sites: Sites,
+    statements: list[Statement],
+    formula: Formula | None,
+) -> Reading:
+    crystal: RawCrystal | StructureError
+    multiplicity, verdict = "absent", "absent"
+    try:
+        if not fits_cell(operations, lattice):
+            raise StructureError("contradiction", f"they are of group {operations.number}, whose cell is another")
+        crystal, images = expanded(sites, operations, lattice)
+    except StructureError as error:
+        crystal = error
+    else:
+        multiplicity = _multiplicities(sites, images, len(operations))
+        verdict = "absent" if formula is None else formula.verdict(_counts(crystal))
+    against = tuple(s.said for s in statements if operations.number not in (0, s.number))
+    if against and len(against) < len(statements) and source.endswith("listed") and len(operations) > 1:
+        against = ()  # one word against the operations and another word
+    if against and isinstance(crystal, RawCrystal):
+        groups = _groups_found(crystal)
+        against = tuple(s.said for s in statements if s.said in against and s.number not in groups)
+    return Reading(source, operations, crystal, against, verdict, multiplicity)
+
+
+def _groups_found(crystal: RawCrystal) -> set[int]:
+    """Space groups of a crystal, whatever its file lists, such as all atoms of a primitive cell beside the symbol."""
+    found = set()
+    for tolerance in FOUND_AT:
+        with contextlib.suppress(SymmetryError):  # then it has none that could agree
+            found.add(int(find_symmetry(crystal.lattice, crystal.position, crystal.element, tolerance).number))
+    return found
+
+
+def _multiplicities(sites: Sites, images: np.ndarray, order: int) -> str:
+    """Verdict on the column: images in the cell, or as old SHELX files have it, the order of the site symmetry."""
+    given = sites.multiplicity > 0
+    if not given.any():
+        return "absent"
+    if order == 1 and _whole_orbits(sites):
+        return "absent"  # every atom is listed, with the size of its orbit in the group that was left out
+    agrees = (sites.multiplicity == images)[given].all() or (sites.multiplicity * images == order)[given].all()
+    if not agrees:
+        return "contradicted"
+    return "agrees" if order > 1 else "absent"  # all are 1 where there are no operations: that says nothing
+
+
+def _whole_orbits(sites: Sites) -> bool:
+    """Whether of each element and multiplicity as many atoms are listed as whole orbits have."""
+    groups = Counter(zip(sites.element.tolist(), sites.multiplicity.tolist(), strict=True))
+    return all(size > 0 and number % size == 0 for (_, size), number in groups.items())
+
+
+def _resolved(readings: list[Reading], *, trusted: bool) -> Reading | None:
+    """The reading that the file's other words decide for; None where they do not decide.
+
+    Args:
+        readings: one for each list of operations.
+        trusted: whether the operations that the file lists are a group, and so among them.
+    """
+    possible = [reading for reading in readings if reading.possible]
+    confirmed = [reading for reading in possible if reading.confirmed]
+    if confirmed:
+        return confirmed[0] if _one_crystal(confirmed) else None
+    if not (possible and trusted and len(readings) > 1 and _one_crystal(possible)):
+        return None
+    agreed = len(possible) == len(readings)
+    proportional = all(reading.formula == "proportional" for reading in possible)
+    return possible[0] if agreed or proportional else None
+
+
+def _one_crystal(readings: list[Reading]) -> bool:
+    """Whether all readings have the same atoms."""
+    first, *others = [reading.crystal for reading in readings if isinstance(reading.crystal, RawCrystal)]
+    for other in others:
+        if sorted(first.element.tolist()) != sorted(other.element.tolist()):
+            return False
+        apart = distances(first.position, other.position, first.lattice)
+        apart[first.element[:, None] != other.element] = np.inf
+        if not (apart.min(axis=1) < SAME_SITE).all():
+            return False
+    return True
+
+
+def _positioned(reading: Reading, sites: Sites, formula: Formula | None) -> RawCrystal:
+    """The crystal of a reading, if no hydrogen of it lacks a position."""
+    assert isinstance(reading.crystal, RawCrystal)
+    if sites.hydrogens and formula is None and 1 not in reading.crystal.element:
+        raise StructureError("contradiction", f"{sites.hydrogens} hydrogens are attached, and none is listed")
+    return reading.crystal
+
+
+def _refusal(
+    readings: list[Reading], broken: str, statements: list[Statement], formula: Formula | None, sites: Sites
+) -> StructureError:
+    """What contradicts what."""
+    errors = [reading.crystal for reading in readings if isinstance(reading.crystal, StructureError)]
+    if errors and len(errors) == len(readings) and not broken:
+        return errors[0]
+    said = [broken] if broken else []
+    said += [str(reading) for reading in readings]
+    named = {reading.source for reading in readings}
+    said += [f"the file has {s.said}" for s in statements if s.said not in named]
+    if formula is not None:
+        said.append(formula.said)
+    if any(reading.multiplicity == "contradicted" for reading in readings):
+        said.append(f"the multiplicities are {sites.multiplicity.tolist()[:8]}")
+    return StructureError("not_a_group" if broken else "contradiction", "; ".join(said))
+
+
+def _formula(block: gemmi.cif.Block) -> Formula | None:
+    """The formula of the file; None where there is none that can be read."""
+    text = next(iter(_texts(block, ("_chemical_formula_sum",))), "")
+    parts = re.findall(r"([A-Z][a-z]?)(\d+\.?\d*|\.\d+)?", text)
+    if not text or "".join(element + count for element, count in parts) != re.sub(r"\s", "", text):
+        return None
+    counts: dict[int, float] = {}
+    for element, count in parts:
+        number = 1 if element in ("D", "T") else gemmi.Element(element).atomic_number
+        if not number:
+            return None
+        counts[number] = counts.get(number, 0) + float(count or 1)
+    if not all(counts.values()) or sum(counts.values()) > 1e6:
+        return None
+    units = gemmi.cif.as_number(block.find_value("_cell_formula_units_Z") or "?")
+    known = np.isfinite(units) and 1 <= units <= 1e6 and units == round(units)
+    said = f"the formula is {text!r}" + (f" with Z = {int(units)}" if known else "")
+    return Formula(said, counts, int(units) if known else 0)
+
+
+def _counts(crystal: RawCrystal) -> dict[int, int]:
+    return dict(Counter(crystal.element.tolist()))
+
+
+def _written(counts: dict[int, int]) -> str:
+    return " ".join(f"{gemmi.Element(z).name}{n}" for z, n in counts.items())
+
+
+def _angles(block: gemmi.cif.Block) -> tuple[float, float]:
+    """alpha and gamma, °."""
+    alpha, gamma = (gemmi.cif.as_number(block.find_value(f"_cell_angle_{n}") or "?") for n in ("alpha", "gamma"))
+    return alpha, gamma
+
+
+def _texts(block: gemmi.cif.Block, tags: tuple[str, ...]) -> list[str]:
+    """Distinct values given under `tags`."""
+    values = (gemmi.cif.as_string(value).strip() for tag in tags if (value := block.find_value(tag)))
+    return list(dict.fromkeys(value for value in values if value))

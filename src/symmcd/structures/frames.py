@@ -1,0 +1,103 @@
+"""Frames of our extxyz files, held against what else is known of their crystals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+
+from symmcd.errors import InputError
+from symmcd.storage import read_units
+from symmcd.structures.write import read_extxyz
+
+HEAVIEST = 118  # atomic number
+
+
+def read_generated(path: Path) -> list[Atoms]:
+    """Frames of generated crystals, each with an id of its own.
+
+    Where `path` is called ``crystals.extxyz`` and ``units.npz`` lies beside it, as `symmcd replicate` and `generate`
+    write them, both must hold the same crystals in the same order: a file that was cut would go on as a smaller set.
+
+    Raises:
+        InputError: unreadable, an id that is there twice, an atom that is no element, or other crystals than those of
+            units.npz.
+    """
+    frames = read_extxyz(path)
+    seen: dict[str, int] = {}
+    for number, frame in enumerate(frames, 1):
+        name = frame.info["id"]
+        if name in seen:
+            raise InputError(
+                f"{path}, frame {number}: id {name} is that of frame {seen[name]} too; give every crystal its own"
+            )
+        seen[name] = number
+        if not all(1 <= z <= HEAVIEST for z in frame.numbers.tolist()):
+            raise InputError(f"{path}, frame {number} ({name}): an atom X, which is no element; remove the frame")
+    beside = path.with_name("units.npz")
+    if path.name == "crystals.extxyz" and beside.is_file():
+        _compare(path, frames, beside)
+    return frames
+
+
+def _compare(path: Path, frames: list[Atoms], beside: Path) -> None:
+    units = read_units(beside)
+    labels, atoms = units.label.tolist(), units.number_of_atoms.tolist()
+    there = {frame.info["id"] for frame in frames}
+    missing = [name for name in labels if name not in there]
+    advice = "run `symmcd replicate` again, or give other crystals another name than crystals.extxyz"
+    if missing:
+        raise InputError(
+            f"{path}: crystal {missing[0]} of {beside} is missing ({len(missing)} of {len(labels)} are); {advice}"
+        )
+    if len(frames) != len(labels):
+        foreign = next(frame.info["id"] for frame in frames if frame.info["id"] not in set(labels))
+        raise InputError(f"{path}: crystal {foreign} is not in {beside}; {advice}")
+    groups = units.space_group.tolist()
+    for number, (frame, name, size, group) in enumerate(zip(frames, labels, atoms, groups, strict=True), 1):
+        found = (frame.info["id"], len(frame), frame.info.get("space_group", group))
+        if found != (name, size, group):
+            raise InputError(
+                f"{path}, frame {number}: crystal {found[0]} of {found[1]} atoms in space group {found[2]}, where "
+                f"{beside} has {name} of {size} in {group}; the files are of different runs: {advice}"
+            )
+
+
+def frames_by_id(paths: Iterable[Path]) -> dict[str, Atoms]:
+    """Frames of several files by their id.
+
+    Raises:
+        InputError: unreadable, or an id that is there twice.
+    """
+    found: dict[str, Atoms] = {}
+    for path in paths:
+        for number, frame in enumerate(read_extxyz(path), 1):
+            name = frame.info["id"]
+            if name in found:
+                raise InputError(f"{path}, frame {number}: crystal {name} is there twice; give each shard once")
+            found[name] = frame
+    return found
+
+
+def space_group_of(path: Path, frame: Atoms, *, needed: str = "") -> int | None:
+    """Space group that a frame says it was made in; None where it says none.
+
+    Args:
+        path: the frame's file.
+        frame: of `read_generated`.
+        needed: why it has to be there; empty where it has not.
+
+    Raises:
+        InputError: it is no number from 1 to 230, or is missing where it is needed.
+    """
+    given = frame.info.get("space_group")
+    if given is None and not needed:
+        return None
+    if isinstance(given, int | np.integer) and not isinstance(given, bool) and 1 <= given <= 230:
+        return int(given)
+    is_there = "no space_group" if given is None else f"space_group={given!r}"
+    raise InputError(
+        f"{path}: frame {frame.info['id']} has {is_there}; expected a number from 1 to 230" + (needed or ", or nothing")
+    )
