@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from symmcd.errors import InputError
+from symmcd.errors import InputError, SymmcdError
 
 NO_ROOM = {  # what went wrong, and what to do before the same command is run again
     errno.ENOSPC: "disk full while writing it; make room",
@@ -128,12 +128,11 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         delete(old)
         delete(building)
         building.mkdir()
+    except OSError as error:
+        raise cannot_write(path, error) from None
+    try:
         yield building
-        if path.exists():
-            path.rename(old)
-        building.rename(path)
-        flush_to_disk(path.parent)
-        delete(old)
+        _exchange(building, path, old)
     except Exception as error:
         if (cause := failed_write(error, building)) is not None:
             raise cannot_write(path, cause) from error
@@ -142,6 +141,18 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         with contextlib.suppress(OSError):
             _put_back(old, path)
         shutil.rmtree(building, ignore_errors=True)
+
+
+def _exchange(building: Path, path: Path, old: Path) -> None:
+    """Put a finished folder in the place of the one before."""
+    try:
+        if path.exists():
+            path.rename(old)
+        building.rename(path)
+        flush_to_disk(path.parent)
+        delete(old)
+    except OSError as error:
+        raise cannot_write(path, error) from None
 
 
 def _put_back(old: Path, path: Path) -> None:
@@ -175,7 +186,7 @@ def failed_write(error: BaseException, written: Path | None = None) -> OSError |
     wrap a full disk in errors of their own or stumble over it a second time when they close the file, so what the error
     arose from is looked at too.
     """
-    link: BaseException | None = error
+    link: BaseException | None = None if isinstance(error, SymmcdError) else error  # that has said it already
     while link is not None:
         if isinstance(link, OSError) and link.errno is not None and not isinstance(link, ConnectionError):
             named = link.filename if isinstance(link.filename, str | os.PathLike) else None

@@ -96,11 +96,12 @@ def stages() -> Iterator[Stage]:
     yield Stage("predictor", words, one_writer=True)
     yield Stage("report", ("report", RESULTS, f"{RESULTS}/report", "--no-table-5", *CONFIG))
     words = ("generate", "--checkpoint", f"{SEED0}/denoiser.safetensors", "--output", f"{RESULTS}/made", *CPU)
-    yield Stage("generate", (*words, "--number", "3"))
+    yield Stage("generate", (*words, "--number", "3", "--overwrite"))
     words = ("evaluate", CRYSTALS, "--output", f"{RESULTS}/scored", "--reference", val, "--train", train)
-    yield Stage("evaluate", (*words, "--workers", "2"))
+    yield Stage("evaluate", (*words, "--workers", "2", "--overwrite"))
     for form in ("mattergen", "xtalmet"):  # genbench takes 2,500 crystals
-        yield Stage(f"export {form}", ("export", UNITS, f"{RESULTS}/export_{form}", "--format", form))
+        words = ("export", UNITS, f"{RESULTS}/export_{form}", "--format", form, "--overwrite")
+        yield Stage(f"export {form}", words)
 
 
 def prepare(folder: Path, only: set[str] | None = None) -> Prepared:

@@ -115,9 +115,9 @@ def small_disk(folder: Path, kilobytes: int) -> Iterator[bool]:
 
 def full_disk(prepared: Prepared, stage: Stage, folder: Path, chance: random.Random) -> list[str]:
     """A disk with room for the inputs and a part of the outputs; then with room for all."""
-    sizes = {name: (prepared.folder / name).stat().st_size for name in (*stage.inputs, *stage.outputs)}
-    pages = {name: -(-size // PAGE) for name, size in sizes.items()}
-    inputs, outputs = (sum(pages[name] for name in names) for names in (stage.inputs, stage.outputs))
+    needed = [name for name in stage.outputs if not name.endswith(CACHES)]  # without a cache a stage goes on
+    sizes = {name: (prepared.folder / name).stat().st_size for name in (*stage.inputs, *needed)}
+    inputs, outputs = (sum(-(-sizes[name] // PAGE) for name in names) for names in (stage.inputs, needed))
     # a small output fits into the page that the lock has, or not at all
     room = chance.randrange(max(1, outputs - 1))
     with small_disk(folder, 4 * (inputs + room) or 4) as mounted:
@@ -128,7 +128,7 @@ def full_disk(prepared: Prepared, stage: Stage, folder: Path, chance: random.Ran
             done = start(stage.words, folder).finish(limit(stage))
             (folder / "filler").unlink(missing_ok=True)
         else:
-            most = chance.randrange(max(sizes[name] for name in stage.outputs))
+            most = chance.randrange(max(sizes[name] for name in needed))
             done = start(stage.words, folder, largest_file=most).finish(limit(stage))
         how = f"{4 * room} of {4 * outputs} kB left" if mounted else f"files of at most {most} bytes"
         wrong = _refusal(done, stage)

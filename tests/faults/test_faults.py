@@ -49,6 +49,7 @@ def test_a_lost_file_and_a_changed_table_are_seen(prepared, tmp_path):
     assert kinds.left_over(stage, tmp_path) == ["results/raw/.node7-12.tmp.val.csv.gz is left over"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [

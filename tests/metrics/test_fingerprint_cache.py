@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import sqlite3
 from pathlib import Path
 
@@ -169,3 +170,22 @@ def test_another_version_has_other_keys(monkeypatch: pytest.MonkeyPatch, name: s
     monkeypatch.undo()
     fingerprints._computed_by.cache_clear()
     assert sites.key() == before
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["new", "there"])
+def test_a_full_disk_costs_time_only(tmp_path, capsys, there):
+    if there:
+        with Cache(tmp_path / "cache.sqlite"):
+            pass
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, before[1]))
+    try:
+        with Cache(tmp_path / "cache.sqlite") as cache:
+            for i in range(20):
+                cache.put(bytes([i]) * 32, Outcome("ok", np.full(61, 0.5)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    said = capsys.readouterr().err
+    assert "cache.sqlite: no cache any more" in said
+    assert "delete" not in said
+    assert said.count("\n") == 1

@@ -15,6 +15,7 @@ import numpy as np
 from symmcd.errors import InputError
 from symmcd.metrics.order_parameters import LABELS
 from symmcd.workers import Outcome
+from symmcd.writing import NO_ROOM
 
 # A damaged length makes SQLite ask for more memory than there is, a damaged name of a column is no text.
 FAILURES = (sqlite3.Error, MemoryError, UnicodeDecodeError)
@@ -50,7 +51,7 @@ class Cache:
             self._connection.text_factory = bytes  # a damaged text need not be one
             self._make_table()
         except (OSError, *FAILURES) as error:
-            if getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            if _passes(error):
                 self._give_up(error)
                 return
             raise InputError(f"{path}: cannot be used as a cache ({error}); delete it or choose another") from None
@@ -119,8 +120,7 @@ class Cache:
         self._waiting, self._written = [], time.monotonic()
 
     def _give_up(self, error: Exception) -> None:
-        damaged = getattr(error, "sqlite_errorcode", None) not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-        advice = "; delete it to have one again" if damaged else ""
+        advice = "" if _passes(error) else "; delete it to have one again"
         print(
             f"{self._path}: no cache any more ({error}); fingerprints are computed without it{advice}", file=sys.stderr
         )
@@ -173,3 +173,10 @@ def _sound(outcome: Outcome) -> bool:
     if outcome.status != "ok":
         return outcome.value is None
     return np.shape(outcome.value) == (len(LABELS),) and bool(np.isfinite(outcome.value).all())
+
+
+def _passes(error: Exception) -> bool:
+    """Whether nothing is wrong with the cache itself: another job has it, or its disk is full."""
+    kinds = sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR
+    extended = getattr(error, "sqlite_errorcode", None)  # the kind is its last byte
+    return getattr(error, "errno", None) in NO_ROOM or (extended is not None and extended & 0xFF in kinds)

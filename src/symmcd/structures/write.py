@@ -19,7 +19,7 @@ from symmcd.crystallography.orbit import Crystals
 from symmcd.crystallography.space_group import symbol, triplets
 from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.errors import InputError
-from symmcd.storage import atomic_path, write_units
+from symmcd.storage import atomic_folder, atomic_path, write_units
 from symmcd.structures.crystal import RawCrystal, StructureError
 from symmcd.structures.extxyz import atoms_of_frame, frames
 from symmcd.structures.files import bounded_lines, shown
@@ -115,28 +115,9 @@ def write_cifs(target: Path, crystals: Crystals, units: AsymmetricUnits) -> None
         write_zip(target, cifs(crystals, units))
         return
     _only_cifs(target)
-    building, old = target.with_name(f".{target.name}.tmp"), target.with_name(f".{target.name}.old")
-    try:
-        _put_back(old, target)  # where a writer was ended between the two renames below
-        shutil.rmtree(old, ignore_errors=True)
-        shutil.rmtree(building, ignore_errors=True)
-        building.mkdir(parents=True)
+    with atomic_folder(target) as building:
         for name, text in cifs(crystals, units):
             (building / name).write_text(text, encoding="ascii")
-        if target.exists():
-            target.rename(old)
-        building.rename(target)
-        shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
-        raise InputError(f"{target}: cannot write here ({error.strerror}); choose another folder") from None
-    finally:
-        _put_back(old, target)
-        shutil.rmtree(building, ignore_errors=True)
-
-
-def _put_back(old: Path, target: Path) -> None:
-    if old.is_dir() and not target.exists():
-        old.rename(target)
 
 
 def write_zip(target: Path, files: Iterable[tuple[str, str]]) -> None:
