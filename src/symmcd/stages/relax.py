@@ -140,8 +140,9 @@ def _structure(frame: Atoms) -> Structure:
 
 
 def _fractional(frame: Atoms) -> np.ndarray:
-    """Fractional positions (N, 3); a flat cell has none, and `relax` says that it is flat."""
-    return frame.positions if frame.cell.volume < FLAT else frame.get_scaled_positions()
+    """Fractional positions (N, 3); a flat or infinite cell has none, and `relax` says what it is."""
+    usable = np.isfinite(frame.cell.array).all() and frame.cell.volume >= FLAT
+    return frame.get_scaled_positions() if usable else frame.positions
 
 
 def _unit(source: Path, frame: Atoms) -> AsymmetricUnit:

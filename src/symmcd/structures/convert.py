@@ -98,9 +98,9 @@ def from_atoms(atoms: Atoms) -> RawCrystal:
     """Arrays of ASE's atoms, positions as they stand (not wrapped into the cell).
 
     Raises:
-        StructureError: bad_cell, as the cell has not three independent vectors.
+        StructureError: bad_cell, as the cell has not three independent, finite vectors.
     """
-    if atoms.cell.rank < 3:
+    if not np.isfinite(atoms.cell.array).all() or atoms.cell.rank < 3:
         raise StructureError("bad_cell", f"{atoms.get_chemical_formula()} has no lattice of three vectors")
     return RawCrystal(atoms.cell.array.copy(), atoms.numbers.copy(), atoms.get_scaled_positions(wrap=False))
 
