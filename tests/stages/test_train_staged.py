@@ -116,6 +116,18 @@ def test_network_by_network_is_the_same_as_in_one_go(data, trained, tmp_path, ca
         train.run(*files, tmp_path, SMALL_STAGED, TRAINING, part="elements")
 
 
+@pytest.mark.parametrize("part", ["wyckoff", "geometry"])
+@pytest.mark.parametrize("cut", [lambda text: text[: text.rindex("3,")], lambda text: text[:-4]])
+def test_losses_that_lost_rows_are_not_joined(data, trained, tmp_path, part, cut):
+    shutil.copytree(trained, tmp_path / "run")
+    (tmp_path / "run/denoiser.safetensors").unlink()
+    losses = tmp_path / "run" / part / "losses.csv"
+    losses.write_text(cut(losses.read_text()))
+    with pytest.raises(InputError, match=rf"{part}/losses\.csv.*(wrote 3|row 3)"):
+        train.run(data / "train.npz", data / "val.npz", tmp_path / "run", SMALL_STAGED, TRAINING, seed=3, device="cpu")
+    assert not (tmp_path / "run/denoiser.safetensors").exists()
+
+
 def test_wyckoff_networks_are_trained_apart_and_drawn_from_together(data, trained, tmp_path, capsys):
     """The first is what a model of one has; each part may be trained alone, and more may be added later."""
     files, model = (data / "train.npz", data / "val.npz"), dataclasses.replace(SMALL_STAGED, wyckoff_networks=3)

@@ -120,6 +120,7 @@ def minimise(
         "steps_planned": total_steps,
         "seconds": round(state.seconds, 1),
         "precision": precision,
+        "loss_rows": len(state.rows),
     }
     if not process.writes:
         return averaged.state_dict(), done

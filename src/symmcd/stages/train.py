@@ -7,12 +7,11 @@ one after the other, or each by a process of its own (`part`), after which a cal
 from __future__ import annotations
 
 import contextlib
-import csv
 import dataclasses
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +46,7 @@ from symmcd.errors import InputError
 from symmcd.one_writer import one_writer
 from symmcd.settings import ModelSettings, TrainingSettings, path_of, read_section
 from symmcd.storage import atomic_path, read_units
+from symmcd.tables import check_numbers, read_rows
 
 CPU_FLOPS = 1e11  # a generous guess of what two cores do in a second
 SURROUNDINGS = 4.0  # what a staged model spends on distances to images and its second network, over its matrix products
@@ -195,9 +195,12 @@ def train_staged(task: Task, output_dir: Path, part: str | None) -> None:
         statistics = DataStatistics.of(task.units).tensors()
         statistics |= {f"{name}.{k}": v for name, tensors in others.items() for k, v in tensors.items()}
         path = output_dir / "denoiser.safetensors"
-        write_checkpoint(path, weights, statistics, task.model, provenance)
         # of several Wyckoff networks the first; the others' tables stay in their folders
-        join_losses([output_dir / name / "losses.csv" for name in ("wyckoff", "geometry")], output_dir / "losses.csv")
+        tables = {
+            output_dir / name / "losses.csv": provenance[name].get("loss_rows") for name in ("wyckoff", "geometry")
+        }
+        join_losses(tables, output_dir / "losses.csv")
+        write_checkpoint(path, weights, statistics, task.model, provenance)
         print(f"wrote {path} ({sum(w.numel() for w in weights.values())} values)")
 
 
@@ -297,17 +300,30 @@ def fingerprint(
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
-def join_losses(parts: Sequence[Path], path: Path) -> None:
-    """One table of the losses of parts that have different ones; seconds add up, totals stay with the parts."""
+def join_losses(parts: Mapping[Path, int | None], path: Path) -> None:
+    """One table of the losses of parts that have different ones; seconds add up, totals stay with the parts.
+
+    Args:
+        parts: tables, with the number of rows that their training wrote; None for one of an earlier version.
+        path: table to write.
+
+    Raises:
+        InputError: a table that is damaged or has lost rows.
+    """
     rows: dict[int, dict[str, Any]] = {}
     names: list[str] = []
-    for part in parts:
-        with part.open(newline="") as file:
-            reader = csv.DictReader(file)
-            of_part = [column for column in reader.fieldnames or () if column.startswith("train_")]
-            names += [column.removeprefix("train_") for column in of_part if column != "train_total"]
-            for row in reader:
-                joined = rows.setdefault(int(row["epoch"]), {"epoch": row["epoch"], "seconds": 0.0})
-                joined["seconds"] += float(row["seconds"])
-                joined |= {k: v for k, v in row.items() if k not in ("epoch", "seconds") and not k.endswith("_total")}
+    for part, number in parts.items():
+        table = read_rows(part, ("epoch", "seconds"), "train")
+        if number is not None and len(table) != number:
+            raise InputError(
+                f"{part}: {len(table)} rows, and its training wrote {number}; delete {part.parent} and run "
+                "`symmcd train` again"
+            )
+        check_numbers(part, table, ("epoch", "seconds"), "train")
+        of_part = [column for column in (table[0] if table else ()) if column.startswith("train_")]
+        names += [column.removeprefix("train_") for column in of_part if column != "train_total"]
+        for row in table:
+            joined = rows.setdefault(int(float(row["epoch"])), {"epoch": row["epoch"], "seconds": 0.0})
+            joined["seconds"] += float(row["seconds"])
+            joined |= {k: v for k, v in row.items() if k not in ("epoch", "seconds") and not k.endswith("_total")}
     write_losses(path, [rows[epoch] for epoch in sorted(rows)], names)
