@@ -17,10 +17,12 @@ MADE = ["source.json", "test.csv.gz", "train.csv.gz", "val.csv.gz"]
 
 # A stage in place of `show`: it writes a file, with a body of each test's own.
 STAGE = """\
-import os, sys, time, types
+import os, signal, sys, time, types
 from pathlib import Path
 from symmcd import cli
 from symmcd.writing import atomic_path
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and so do its children
 
 def run(results):
     with atomic_path(Path("out.csv")) as temporary:
@@ -108,12 +110,20 @@ def test_a_full_disk_is_one_line(tmp_path, body, line):
 )
 def test_signals_end_with_a_line_and_nothing_left(tmp_path, number, body):
     with subprocess.Popen(
-        stage(body), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        stage(body),
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     ) as process:
         assert process.stdout.readline() == "ready\n"
         assert len(list(tmp_path.iterdir())) == 1
         os.killpg(process.pid, number)
-        _, error = process.communicate(timeout=60)
+        try:
+            _, error = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 128 + number
     assert error == f"symmcd show: {'interrupted' if number == signal.SIGINT else f'ended by {number.name}'}\n"
     assert list(tmp_path.iterdir()) == []
