@@ -92,7 +92,8 @@ def test_no_changed_bit_is_believed(place, bit):
             assert "damaged" in str(error)  # noqa: PT017
         else:
             assert journal.done == results[: len(journal.done)]
-            assert len(journal.done) in (0, 3, 4)  # the last line, or a head that reads as none
+            # a head that reads as none; the last line, or the end of the line before it; trailing blanks of none
+            assert len(journal.done) in (0, 2, 3, 4)
             journal.close()
 
 

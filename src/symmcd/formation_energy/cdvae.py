@@ -56,6 +56,8 @@ def read_cdvae(folder: Path) -> tuple[dict[str, Tensor], str]:
         network.load_state_dict(state)
     except DAMAGED as error:
         said = " ".join(str(error).split())[:300]
+        if isinstance(error, pickle.UnpicklingError):  # torch's words advise to let it run
+            said = "what it asks for is blocked, as it is no plain array"
         raise InputError(
             f"{checkpoints[0]}: not CDVAE's predictor for MP-20 ({said or type(error).__name__})"
         ) from None

@@ -165,7 +165,8 @@ def test_predicted_crystals_are_of_the_composition(staged: Generator, group):
         ({86: 1}, {}, "not in the training set"),
         ({8: 1}, {"number": 0}, "at least 1"),
         ({8: 1}, {"space_group": 231}, "231"),
-        ({8: 97, 22: 89}, {}, "no known set of Wyckoff positions fits"),
+        ({8: 97, 22: 89}, {}, "186 atoms: more than the 162"),
+        ({8: 31, 22: 29}, {}, "no known set of Wyckoff positions fits"),
     ],
 )
 def test_what_cannot_be_predicted_is_refused(staged: Generator, composition, options, message):
