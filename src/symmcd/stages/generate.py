@@ -36,7 +36,7 @@ GRAMS_PER_CM3 = 1.66053907  # of one atomic mass unit a cubic ångström
 CIF_FOLDER_LIMIT = 300  # more crystals than this go into one zip, as in the stage replicate
 # crystals at once: the fewer, the more an interrupt finds finished.  On a CPU it is four times as many geometries that
 # are computed together, which are as fast as more; a GPU is waiting for its next call with so few
-AT_ONCE = {"cpu": 32, "cuda": 256}
+AT_ONCE = {"cpu": 64, "cuda": 256}
 
 
 def load_pretrained(name: str | Path = SHIPPED, device: str = "auto") -> Generator:
