@@ -28,12 +28,12 @@ def test_every_command_says_so_before_torch_is_loaded(words):
         "cli.let_threads_sleep = lambda: print('before', 'torch' in sys.modules) or told(); "
         f"cli.main({words!r})"
     )
-    assert printed(code).startswith("3000")
+    assert printed(code).startswith("10000")
 
 
 def test_python_users_get_it_with_the_weights_and_not_at_import():
     assert printed("import symmcd; symmcd.load_pretrained") == "None False"
-    assert printed("import symmcd; symmcd.load_pretrained(device='cpu')") == "3000 True"
+    assert printed("import symmcd; symmcd.load_pretrained(device='cpu')") == "10000 True"
 
 
 def test_the_choice_of_the_user_stays(monkeypatch):
@@ -56,7 +56,7 @@ def test_a_process_that_has_torch_keeps_its_environment(monkeypatch):
     assert not any(name in os.environ for name in CHOICES)
     monkeypatch.delitem(sys.modules, "torch")
     assert let_threads_sleep()
-    assert os.environ["GOMP_SPINCOUNT"] == "3000"
+    assert os.environ["GOMP_SPINCOUNT"] == "10000"
     assert not let_threads_sleep()  # said once
 
 
@@ -67,4 +67,4 @@ def test_the_runtime_hears_it():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=clean)
     if "GOMP_SPINCOUNT" not in done.stderr:
         pytest.skip("this OpenMP runtime does not tell its settings")
-    assert "GOMP_SPINCOUNT = '3000'" in done.stderr
+    assert "GOMP_SPINCOUNT = '10000'" in done.stderr
