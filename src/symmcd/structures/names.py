@@ -84,7 +84,7 @@ def file_stems(names: Sequence[str]) -> list[str]:
 def extxyz_ids(names: Sequence[str]) -> list[str]:
     """`names` as a line of extended xyz can hold them, each once: line ends and other unprintable characters are ``_``.
 
-    An empty one is ``_``, and so is an equals sign at the end, behind which ASE's writer puts no quote.  Other quotes and
+    An empty one is ``_``, and so is an equals sign at the end, where ASE's writer puts no quotes.  Other quotes and
     blanks stay: `extxyz_value` marks them.
     """
     return unique([_printable(name) for name in names])
