@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -111,19 +109,13 @@ def write_tensors(path: Path, tensors: Mapping[str, np.ndarray], metadata: Mappi
     Raises:
         InputError: it cannot be written.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save  # not save_file: that makes a temporary of its own, which a kill leaves for ever
 
     arrays = {name: np.ascontiguousarray(values) for name, values in tensors.items()}
     text = {name: value for name, value in metadata.items() if name != CHECKSUM}
     text[CHECKSUM] = _checksum(arrays, text)
     with atomic_path(path) as temporary:
-        try:
-            save_file(arrays, temporary, metadata=text)
-        except SafetensorError as error:  # no OSError, but its text tells the number of one
-            if (number := re.search(r"\(os error (\d+)\)", str(error))) is None:
-                raise
-            raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
+        temporary.write_bytes(save(arrays, metadata=text))
 
 
 def read_tensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:

@@ -99,7 +99,7 @@ def test_a_crystal_that_hangs_crashes_or_eats_the_memory_is_a_reject(tmp_path):
     """In C code that nothing but the end of its process ends; the other crystals of its chunk are reduced."""
     bad = {"hangs": HANGS, "crashes": CRASHES, "no_memory": NO_MEMORY, "errs": ERRS}
     table(tmp_path / "raw.csv", {"a": 4.1, **bad, "b": 4.2})
-    settings = ReduceSettings(max_rejected_share=1, seconds=2.0)
+    settings = ReduceSettings(max_rejected_share=1, seconds=5.0)
     with trap(tmp_path):
         reduce.run(tmp_path / "raw.csv", tmp_path / "units.npz", tmp_path / "rejects.csv", settings, workers=2)
     assert rejects_of(tmp_path / "rejects.csv") == {

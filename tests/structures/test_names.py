@@ -142,5 +142,18 @@ def test_ids_that_ase_writes_are_read_back(name):
 
 
 def test_only_what_a_line_cannot_hold_is_replaced():
-    given_names = ["mp-1", 'a "b"', "it's", "{x}", "a\\b", "a\nb", "a\u2028b", "é", "", "_JSON x"]
-    assert extxyz_ids(given_names) == ["mp-1", 'a "b"', "it's", "{x}", "a\\b", "a_b", "a_b#2", "é", "_", "_ x"]
+    given_names = ["a=b", "a==", "mp-1", 'a "b"', "it's", "{x}", "a\\b", "a\nb", "a\u2028b", "é", "", "_JSON x"]
+    assert extxyz_ids(given_names) == [
+        "a=b",
+        "a__",
+        "mp-1",
+        'a "b"',
+        "it's",
+        "{x}",
+        "a\\b",
+        "a_b",
+        "a_b#2",
+        "é",
+        "_",
+        "_ x",
+    ]

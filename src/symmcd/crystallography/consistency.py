@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from symmcd.crystallography.composition import HEAVIEST
 from symmcd.crystallography.lattice import constrain, lattice_from_k, lengths_and_angles
 from symmcd.crystallography.projection import nearest_on_positions, to_generator_form
 from symmcd.crystallography.space_group import crystal_family, format_triplet, symbol
@@ -30,8 +31,6 @@ SAME_POINT = 0.01
 
 EXACT = 1e-9
 """Fraction of the cell, and coefficient of the lattice: what rounding in double precision leaves."""
-
-HEAVIEST = 118
 
 FAMILY_CONDITIONS = {
     "triclinic": "any cell",

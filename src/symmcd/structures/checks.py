@@ -10,10 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from symmcd.structures.crystal import HEAVIEST, RawCrystal, StructureError, check_ordered
-
-MOST_ATOMS = 10_000
-"""Atoms of a cell, as it is given; the search for symmetry takes some seconds for so many, and minutes for more."""
+from symmcd.structures.crystal import HEAVIEST, MOST_ATOMS, RawCrystal, StructureError, check_ordered
 
 FLAT = 1e-3
 """Å³: a cell of a smaller volume has no three directions."""

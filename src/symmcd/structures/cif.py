@@ -15,14 +15,10 @@ import numpy as np
 
 from symmcd.structures.cif_sites import Sites
 from symmcd.structures.cif_witnesses import crystal_of
-from symmcd.structures.crystal import HEAVIEST, RawCrystal, StructureError, check_ordered
+from symmcd.structures.crystal import HEAVIEST, MOST_ATOMS, RawCrystal, StructureError, check_ordered
 
 MOST_TEXT = 20_000_000
 """Characters of a CIF that are read; one with 10,000 atoms and all that a journal asks for has a tenth of that."""
-
-MOST_SITES = 10_000
-"""Atoms that a CIF may list; the largest inorganic cells known have some 25,000, and no part of this package could do
-anything with these."""
 
 _AMBIGUOUS = {"CN", "CO", "HO", "NH", "NO", "PO"}  # groups of light elements, or Cn, Co, Ho, Nh, No, Po in capitals
 _CELL = tuple(f"_cell_length_{n}" for n in "abc") + tuple(f"_cell_angle_{n}" for n in ("alpha", "beta", "gamma"))
@@ -118,8 +114,8 @@ def _sites(block: gemmi.cif.Block) -> Sites:
     if len({len(column) for column in columns}) > 1:
         raise StructureError("bad_position", "_atom_site_fract_x, _y and _z are not of one length")
     number = len(columns[0])
-    if number > MOST_SITES:
-        raise StructureError("too_large", f"{number} atoms listed; at most {MOST_SITES} are read")
+    if number > MOST_ATOMS:
+        raise StructureError("too_large", f"{number} atoms listed; at most {MOST_ATOMS} are read")
     position = np.array([[gemmi.cif.as_number(v) for v in column] for column in columns]).T
     symbols = [gemmi.cif.as_string(v) for v in block.find_values("_atom_site_type_symbol")]
     labels = [gemmi.cif.as_string(v) for v in block.find_values("_atom_site_label")]

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from symmcd.crystallography.wyckoff import wrap
-from symmcd.structures.crystal import SAME_SITE, RawCrystal, StructureError, check_ordered, distances, near_pairs
+from symmcd.structures.crystal import (
+    MOST_ATOMS,
+    SAME_SITE,
+    RawCrystal,
+    StructureError,
+    check_ordered,
+    distances,
+    near_pairs,
+)
 from symmcd.structures.symmetry_operations import Operations
 
 CONTACT = 0.5
@@ -16,9 +24,6 @@ CONTACT = 0.5
 COARSE = 0.005
 """Å: an uncertainty of rounding above it, as of two or three digits, makes contacts below `CONTACT` an error of the
 file.  Of more exact positions they are what the file means, for example a bad crystal that is to be judged."""
-
-MOST_ATOMS = 10_000
-"""Atoms of a cell, after the operations."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,13 +6,27 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from symmcd.crystallography.composition import HEAVIEST
 from symmcd.errors import InputError
+
+__all__ = [
+    "HEAVIEST",
+    "MOST_ATOMS",
+    "SAME_SITE",
+    "RawCrystal",
+    "StructureError",
+    "check_ordered",
+    "distances",
+    "near_pairs",
+]
 
 SAME_SITE = 0.1
 """Å: images of an atom this close are one atom, on a special position that the file gives rounded; two different atoms
 this close are disorder.  No two atoms of an ordered crystal are nearer than 0.7 Å (H₂)."""
 
-HEAVIEST = 118
+MOST_ATOMS = 10_000
+"""Atoms of a cell: the search for symmetry takes some seconds for so many, and minutes for more."""
+
 _ROWS = 256  # atoms whose distances to all others are computed at once, to bound the memory
 _FAR = 0.1  # of the cell: beyond it a tree finds too many pairs to gain anything
 

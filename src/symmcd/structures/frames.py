@@ -10,9 +10,8 @@ from ase import Atoms
 
 from symmcd.errors import InputError
 from symmcd.storage import read_units
+from symmcd.structures.crystal import HEAVIEST
 from symmcd.structures.write import read_extxyz
-
-HEAVIEST = 118  # atomic number
 
 
 def read_generated(path: Path) -> list[Atoms]:

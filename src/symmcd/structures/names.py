@@ -84,13 +84,16 @@ def file_stems(names: Sequence[str]) -> list[str]:
 def extxyz_ids(names: Sequence[str]) -> list[str]:
     """`names` as a line of extended xyz can hold them, each once: line ends and other unprintable characters are ``_``.
 
-    An empty one is ``_``.  Quotes and blanks stay: `extxyz_value` marks them.
+    An empty one is ``_``, and so is an equals sign at the end, where ASE's writer puts no quotes.  Other quotes and
+    blanks stay: `extxyz_value` marks them.
     """
     return unique([_printable(name) for name in names])
 
 
 def _printable(name: str) -> str:
     kept = "".join(c if c.isprintable() else "_" for c in name) or "_"
+    bare = kept.rstrip("=")
+    kept = bare + "_" * (len(kept) - len(bare))
     return f"_{kept[5:]}" if kept.startswith("_JSON ") else kept  # ASE takes the rest of such a text for JSON
 
 
