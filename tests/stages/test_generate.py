@@ -200,6 +200,7 @@ def interrupted_after(monkeypatch, batches: int) -> None:
 
 @pytest.mark.parametrize("batches", [1, 2])
 def test_ctrl_c_keeps_what_is_finished(batches, whole, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(generate.AT_ONCE, "cpu", 32)
     interrupted_after(monkeypatch, batches)
     assert cli.main(["generate", "--number", "70", "--output", str(tmp_path), *FEW]) == 130
     assert f"interrupted: {32 * batches} of 70 crystals written\n" in capsys.readouterr().err
@@ -220,6 +221,7 @@ def test_ctrl_c_before_anything_is_finished_writes_nothing(tmp_path, monkeypatch
 
 
 def test_ctrl_c_keeps_the_likeliest_crystals_of_a_formula(tmp_path, monkeypatch):
+    monkeypatch.setitem(generate.AT_ONCE, "cpu", 32)
     words = ["generate", "--formula", "TiO2", "--number", "50", "--atoms", "6", *FEW]
     assert cli.main([*words, "--output", str(tmp_path / "whole")]) == 0
     updates = generate.Progress.update
