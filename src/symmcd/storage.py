@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -118,8 +118,13 @@ def write_tensors(path: Path, tensors: Mapping[str, np.ndarray], metadata: Mappi
         temporary.write_bytes(save(arrays, metadata=text))
 
 
-def read_tensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+def read_tensors(path: Path, names: Collection[str] | None = None) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Arrays and metadata of a safetensors file; nothing is unpickled.
+
+    Args:
+        path: file.
+        names: read only those of these arrays that there are, in milliseconds whatever the size of the file; its
+            checksum, which is of all arrays, is then not looked at.
 
     Raises:
         InputError: the file is missing, truncated or not a safetensors file, or its content is not what was written.
@@ -130,12 +135,13 @@ def read_tensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         raise InputError(f"{path}: no such file")
     try:
         with safe_open(path, framework="numpy") as file:
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            wanted = [name for name in file.keys() if names is None or name in names]  # noqa: SIM118
+            arrays = {name: file.get_tensor(name) for name in wanted}
             text = dict(file.metadata() or {})
     except (SafetensorError, MemoryError, *DAMAGED) as error:
         raise InputError(f"{path}: not a readable safetensors file, or cut short ({_line(error)})") from None
     expected = text.pop(CHECKSUM, None)  # files of earlier versions have none
-    if expected is not None and _checksum(arrays, text) != expected:
+    if names is None and expected is not None and _checksum(arrays, text) != expected:
         raise InputError(f"{path}: damaged, its checksum does not fit; delete it and make or fetch it again")
     return arrays, text
 

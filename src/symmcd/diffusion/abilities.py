@@ -19,7 +19,7 @@ from symmcd.crystallography.wyckoff import multiplicities
 from symmcd.diffusion.sampler import STAGED_STEPS, Sampler
 from symmcd.errors import InputError
 from symmcd.settings import ModelSettings, read_section
-from symmcd.tensor_header import read_some_tensors
+from symmcd.storage import read_tensors
 
 FORMAT = "symmcd denoiser 1"
 NEEDED = (  # tensors that `Abilities.of` looks at
@@ -130,7 +130,7 @@ def read_abilities(path: Path) -> Abilities:
     Raises:
         InputError: missing, cut short, or no denoiser of ours.
     """
-    tensors, text = read_some_tensors(path, NEEDED)
+    tensors, text = read_tensors(path, NEEDED)
     try:
         if text.get("format") != FORMAT:
             raise InputError(f"{path}: not a denoiser of symmcd (format {text.get('format')!r}, expected {FORMAT!r})")
