@@ -14,7 +14,7 @@ import numpy as np
 
 from symmcd.errors import InputError
 from symmcd.metrics.order_parameters import LABELS
-from symmcd.workers import Outcome
+from symmcd.workers import OF_THE_MACHINE, Outcome
 from symmcd.writing import NO_ROOM
 
 # A damaged length makes SQLite ask for more memory than there is, a damaged name of a column is no text.
@@ -101,7 +101,7 @@ class Cache:
 
     def put(self, key: bytes, outcome: Outcome) -> None:
         """Keep an outcome; time limits and crashes depend on the machine and are not kept."""
-        if self._connection is None or outcome.status in ("timed_out", "crashed") or not _sound(outcome):
+        if self._connection is None or outcome.status in OF_THE_MACHINE or not _sound(outcome):
             return
         status, detail = outcome.status.encode(), outcome.detail.encode("utf-8", "replace")
         value = None if outcome.value is None else outcome.value.astype("<f8").tobytes()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from symmcd.crystallography import composition
-from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits, numbered_labels
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits, labels_of
 from symmcd.crystallography.orbit import Crystals, replicate_flat
 from symmcd.crystallography.space_group import lattice_points, number_of, symbol
 from symmcd.crystallography.wyckoff import wyckoff_table
@@ -210,9 +210,8 @@ def _write(output: Path, finished: Sequence[Batch], number: int) -> int:
     order = np.concatenate([batch.number for batch in finished])
     units = [unit for batch in finished for unit in batch.units]
     said = [batch.log_probability for batch in finished if batch.log_probability is not None]
-    names = numbered_labels(max(number, len(order)))
     rows = np.argsort(order)
-    labels = [names[order[row]] for row in rows]
+    labels = labels_of(order[rows], max(number, len(order)) - 1)
     log_probability = np.concatenate(said)[rows].tolist() if said else []
     write(output, [units[row] for row in rows], log_probability, labels)
     return len(order)

@@ -11,6 +11,7 @@ from ase import Atoms
 from symmcd.errors import InputError
 from symmcd.storage import read_units
 from symmcd.structures.crystal import HEAVIEST
+from symmcd.structures.names import extxyz_ids
 from symmcd.structures.write import read_extxyz
 
 
@@ -25,16 +26,11 @@ def read_generated(path: Path) -> list[Atoms]:
             units.npz.
     """
     frames = read_extxyz(path)
-    seen: dict[str, int] = {}
     for number, frame in enumerate(frames, 1):
-        name = frame.info["id"]
-        if name in seen:
-            raise InputError(
-                f"{path}, frame {number}: id {name} is that of frame {seen[name]} too; give every crystal its own"
-            )
-        seen[name] = number
         if not all(1 <= z <= HEAVIEST for z in frame.numbers.tolist()):
-            raise InputError(f"{path}, frame {number} ({name}): an atom X, which is no element; remove the frame")
+            raise InputError(
+                f"{path}, frame {number} ({frame.info['id']}): an atom X, which is no element; remove the frame"
+            )
     beside = path.with_name("units.npz")
     if path.name == "crystals.extxyz" and beside.is_file():
         _compare(path, frames, beside)
@@ -43,7 +39,7 @@ def read_generated(path: Path) -> list[Atoms]:
 
 def _compare(path: Path, frames: list[Atoms], beside: Path) -> None:
     units = read_units(beside)
-    labels, atoms = units.label.tolist(), units.number_of_atoms.tolist()
+    labels, atoms = extxyz_ids(units.label.tolist()), units.number_of_atoms.tolist()
     there = {frame.info["id"] for frame in frames}
     missing = [name for name in labels if name not in there]
     advice = "run `symmcd replicate` again, or give other crystals another name than crystals.extxyz"
