@@ -20,7 +20,7 @@ TABLE: dict[str, tuple[set[str], set[str] | None]] = {
     "batch": ({"crystallography"}, ARRAYS),
     "npz": (set(), {"numpy"}),
     "storage": ({"crystallography", "batch", "npz"}, {"numpy", "safetensors"}),
-    "output_folder": (set(), set()),
+    "output_folder": ({"structures"}, set()),
     "threads": (set(), set()),
     "device": (set(), {"torch"}),
     "tables": (set(), set()),

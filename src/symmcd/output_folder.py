@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 from symmcd.errors import InputError
+from symmcd.writing import delete
 
 RESULTS: dict[str, tuple[str, ...]] = {
     "generate": ("units.npz", "crystals.extxyz", "crystals.csv", "cif", "cif.zip"),
@@ -31,6 +31,8 @@ def check_output_folder(folder: Path, names: Iterable[str], *, overwrite: bool) 
     Raises:
         InputError: no folder, not writable, or it holds results and `overwrite` is not given.
     """
+    from symmcd.structures.files import check_only_cifs  # not before it is needed: `symmcd --help` is instant
+
     held = [name for name in names if os.path.lexists(folder / name)]
     if held and not overwrite:
         named = ", ".join(held[:3]) + (", …" if len(held) > 3 else "")
@@ -48,24 +50,16 @@ def check_output_folder(folder: Path, names: Iterable[str], *, overwrite: bool) 
     except OSError as error:
         raise InputError(f"{folder}: cannot write here ({error.strerror}); choose another folder") from None
     for name in held:
-        _check_replaced(folder / name)
+        check_only_cifs(folder / name)
 
 
 def remove_other_results(folder: Path, names: Iterable[str], written: Iterable[Path]) -> None:
     """Delete results of an earlier run that the new ones do not replace: they are of other crystals."""
+    from symmcd.structures.files import check_only_cifs
+
     new = {path.name for path in written}
     for name in names:
         if name in new:
             continue
-        _check_replaced(folder / name)
-        if (folder / name).is_dir() and not (folder / name).is_symlink():
-            shutil.rmtree(folder / name)
-        else:
-            (folder / name).unlink(missing_ok=True)
-
-
-def _check_replaced(path: Path) -> None:
-    """Raise InputError for a folder that is to be replaced and holds other files than CIFs."""
-    foreign = sorted(inner.name for inner in path.iterdir() if inner.suffix != ".cif") if path.is_dir() else []
-    if foreign:
-        raise InputError(f"{path}: holds {foreign[0]}, which is no CIF of ours; choose another folder")
+        check_only_cifs(folder / name)
+        delete(folder / name)

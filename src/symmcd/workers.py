@@ -42,6 +42,11 @@ class Outcome:
     value: Any = None
     detail: str = ""
 
+    @property
+    def failure(self) -> str:
+        """Status of an item that is not ``ok``, as tables have it: one of `OF_THE_MACHINE`, or ``failed:<reason>``."""
+        return self.status if self.status in OF_THE_MACHINE else f"failed:{self.status}"
+
 
 def cores() -> int:
     """Cores that this process may use."""

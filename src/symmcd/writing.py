@@ -90,14 +90,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_abandoned(path)
         temporary.unlink(missing_ok=True)
-        temporary.touch()
-        mode = temporary.stat().st_mode  # as the user's umask has it; safetensors makes its files 0600
+        temporary.touch()  # before any work, to see whether it can be
         temporary.unlink()
     except OSError as error:
         raise cannot_write(path, error) from None
     try:
         yield temporary
-        temporary.chmod(mode)
         flush_to_disk(temporary)
         os.replace(temporary, path)
         flush_to_disk(path.parent)

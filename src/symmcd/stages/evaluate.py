@@ -243,9 +243,8 @@ def _rows(entries: Sequence[Entry], settings: ScoreSettings, workers: int, *, wi
             i = asked[place]
             row = outcome.value
             if outcome.status != "ok":
-                status = outcome.status if outcome.status in OF_THE_MACHINE else f"failed:{outcome.status}"
                 formula = to_structure(questions[place].crystal).composition.reduced_formula
-                row = {**unscored(status, formula=formula, detail=outcome.detail), "template": None}
+                row = {**unscored(outcome.failure, formula=formula, detail=outcome.detail), "template": None}
             rows[i] = {"id": entries[i].name, **row}
             progress.advance(1)
     return rows

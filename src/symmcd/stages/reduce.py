@@ -23,7 +23,7 @@ from symmcd.structures.crystal import StructureError
 from symmcd.structures.read import PROPERTIES, Row, read_rows
 from symmcd.structures.symmetry import StandardCell, reduce_cells, standard_cell
 from symmcd.structures.symmetry_search import SymmetryError
-from symmcd.workers import OF_THE_MACHINE, alive, cores, work
+from symmcd.workers import alive, cores, work
 
 WORK = "symmcd.stages.reduce:reduce_item"
 CHUNK = 250  # crystals a task: long enough for the vectorised part, short enough for an even load
@@ -138,8 +138,7 @@ def _one_by_one(rows: list[Row], limits: dict[str, Any], seconds: float) -> tupl
             parts[i] = outcome.value[0]
             rejects.extend(outcome.value[1])
         else:
-            reason = outcome.status if outcome.status in OF_THE_MACHINE else f"failed:{outcome.status}"
-            rejects.append(Reject(rows[i].number, rows[i].material_id, reason, outcome.detail))
+            rejects.append(Reject(rows[i].number, rows[i].material_id, outcome.failure, outcome.detail))
     return AsymmetricUnits.concatenate([part for part in parts if len(part)]), rejects, len(rows)
 
 

@@ -74,6 +74,16 @@ def cif_files(folder: Path) -> list[Path]:
     return [path for path in files_of(folder) if path.suffix.lower() == ".cif"]
 
 
+def check_only_cifs(folder: Path) -> None:
+    """Raise InputError where a folder that is to be replaced or deleted holds other files than CIFs."""
+    others = (path for path in folder.glob("*") if path.suffix != ".cif" and not is_companion(path.name))
+    foreign = sorted(path.name for path in others) if folder.is_dir() else []
+    if foreign:
+        raise InputError(
+            f"{folder}: holds {foreign[0]}, which is no CIF of ours; choose another folder, or empty this one"
+        )
+
+
 def read_cif_file(path: Path) -> bytes:
     """Content of a CIF.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import shutil
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -22,15 +21,15 @@ from symmcd.errors import InputError
 from symmcd.storage import atomic_folder, atomic_path, write_units
 from symmcd.structures.crystal import RawCrystal, StructureError
 from symmcd.structures.extxyz import atoms_of_frame, frames
-from symmcd.structures.files import bounded_lines, shown
+from symmcd.structures.files import bounded_lines, check_only_cifs, shown
 from symmcd.structures.names import (
     extxyz_ids,
     extxyz_value,
     file_stem,
     file_stems,
-    is_companion,
     tell_of_changes,
 )
+from symmcd.writing import delete
 
 SYMBOLS = np.array(chemical_symbols)
 
@@ -114,7 +113,7 @@ def write_cifs(target: Path, crystals: Crystals, units: AsymmetricUnits) -> None
     if target.suffix == ".zip":
         write_zip(target, cifs(crystals, units))
         return
-    _only_cifs(target)
+    check_only_cifs(target)
     with atomic_folder(target) as building:
         for name, text in cifs(crystals, units):
             (building / name).write_text(text, encoding="ascii")
@@ -136,23 +135,10 @@ def write_cif_set(folder: Path, crystals: Crystals, units: AsymmetricUnits, limi
     one, other = folder / "cif", folder / "cif.zip"
     if len(units) > limit:
         one, other = other, one
-        _only_cifs(other)
+        check_only_cifs(other)
     write_cifs(one, crystals, units)
-    if other.is_dir():
-        shutil.rmtree(other)
-    else:
-        other.unlink(missing_ok=True)
+    delete(other)
     return one
-
-
-def _only_cifs(folder: Path) -> None:
-    """Raise where a folder that is to be replaced holds other files than CIFs."""
-    others = (path for path in folder.glob("*") if path.suffix != ".cif" and not is_companion(path.name))
-    foreign = sorted(path.name for path in others) if folder.is_dir() else []
-    if foreign:
-        raise InputError(
-            f"{folder}: holds {foreign[0]}, which is no CIF of ours; choose another folder, or empty this one"
-        )
 
 
 def cifs(crystals: Crystals, units: AsymmetricUnits, stems: Sequence[str] | None = None) -> Iterator[tuple[str, str]]:
