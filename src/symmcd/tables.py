@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from symmcd.errors import InputError
@@ -48,6 +48,11 @@ def read_rows(path: Path, columns: Iterable[str], stage: str) -> list[dict[str, 
     if not text.endswith("\n"):
         raise InputError(f"{path}, row {len(body)}: the file ends within it; it is cut, {again}")
     return rows
+
+
+def without_nan(row: Mapping[str, str]) -> dict[str, str]:
+    """A row in which Python's own "nan" is a blank field."""
+    return {name: "" if value == "nan" else value for name, value in row.items()}
 
 
 def check_numbers(path: Path, rows: Sequence[dict[str, str]], columns: Iterable[str], stage: str) -> None:

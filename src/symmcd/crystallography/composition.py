@@ -28,7 +28,9 @@ SYMBOLS = (
 
 HEAVIEST = len(SYMBOLS)
 LONGEST, MOST_ATOMS = 200, 100_000  # characters of a formula, atoms of its smallest unit
-_NUMBER = {symbol: number for number, symbol in enumerate(SYMBOLS, start=1)} | {"D": 1, "T": 1}  # isotopes of hydrogen
+NUMBERS = {symbol: number for number, symbol in enumerate(SYMBOLS, start=1)} | {"D": 1, "T": 1}
+"""Atomic numbers of symbols; D and T are isotopes of hydrogen."""
+
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -50,9 +52,9 @@ def atomic_numbers_of(elements: str | Iterable[int | str]) -> list[int]:
 
 def _atomic_number(element: object) -> int:
     if isinstance(element, str):
-        if (number := _NUMBER.get(element.strip())) is not None:
+        if (number := NUMBERS.get(element.strip())) is not None:
             return number
-        near = difflib.get_close_matches(element.strip().capitalize(), _NUMBER, n=1, cutoff=1.0)
+        near = difflib.get_close_matches(element.strip().capitalize(), NUMBERS, n=1, cutoff=1.0)
         hint = f"; did you mean {near[0]}?" if near else "; write symbols, as in Li,Fe,O"
         raise InputError(f"{element[:20]!r}: no such element{hint}")
     if isinstance(element, Integral) and not isinstance(element, bool) and 1 <= int(element) <= HEAVIEST:
@@ -126,8 +128,8 @@ def _counted(plain: str) -> list[tuple[int, int]]:
             raise refuse(place, f"a number from 1 to {MOST_ATOMS} is expected")
         if what is None:
             open_at.append((_CLOSING[part[0]], len(found)))
-        elif what in _NUMBER:
-            found.append((_NUMBER[what], count))
+        elif what in NUMBERS:
+            found.append((NUMBERS[what], count))
         elif what.isalpha():
             raise refuse(place, f"{what} is no element")
         elif not open_at or open_at[-1][0] != what or open_at[-1][1] == len(found):

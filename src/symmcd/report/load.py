@@ -13,7 +13,7 @@ from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.errors import InputError
 from symmcd.provenance import maker
 from symmcd.storage import read_units
-from symmcd.tables import check_ids, check_numbers, read_rows
+from symmcd.tables import check_ids, check_numbers, read_rows, without_nan
 
 SUN_RATES = ("initially_stable", "relaxed_stable", "sun")  # compared with the published ones
 ALL_RATES = ("initially_stable", "relaxed_stable", "stable_unique", "stable_novel", "sun")
@@ -220,7 +220,7 @@ def _table(path: Path, stage: str, columns: Sequence[str]) -> Any:
     import pandas as pd
 
     rows = read_rows(_there(path, stage), columns, stage)
-    check_numbers(path, [_without_nan(row) for row in rows], [c for c in columns if c not in NO_NUMBERS], stage)
+    check_numbers(path, [without_nan(row) for row in rows], [c for c in columns if c not in NO_NUMBERS], stage)
     try:
         # NaN is a formula, sodium nitride: only empty fields and Python's own "nan" are missing values
         table = pd.read_csv(
@@ -234,11 +234,6 @@ def _table(path: Path, stage: str, columns: Sequence[str]) -> Any:
     if not len(table) and stage != "train":  # nothing was trained where weights were given
         raise InputError(f"{path}: has no rows; run `symmcd {stage}` again")
     return table
-
-
-def _without_nan(row: Mapping[str, str]) -> dict[str, str]:
-    """Python's own "nan" is a blank field."""
-    return {name: "" if value == "nan" else value for name, value in row.items()}
 
 
 def _units(path: Path, stage: str) -> AsymmetricUnits:

@@ -215,10 +215,13 @@ def read_entries(path: Path) -> dict[str, list[ReferenceEntry]]:
     """Energies by name of hull; rows without an energy are left out.
 
     Raises:
-        InputError: missing, unreadable or empty.
+        InputError: missing, unreadable, empty, or not as many rows as its column ``rows`` says, if it has one.
     """
     hulls: dict[str, list[ReferenceEntry]] = {}
+    said: list[str] = []
     for number, row in _read_csv(path, COLUMNS):
+        if "rows" in row:
+            said.append(row["rows"])
         if row["status"] != "ok":
             continue
         kind = next((kind for kind in KINDS if kind == row["kind"]), None)
@@ -228,6 +231,9 @@ def read_entries(path: Path) -> dict[str, list[ReferenceEntry]]:
         hulls.setdefault(row["hull"], []).append(ReferenceEntry(formula, energy, kind, row["origin"], row["id"]))
     if not hulls:
         raise InputError(f"{path}: no reference energies; rerun `symmcd reference`")
+    if said and set(said) != {str(len(said))}:
+        numbers = " or ".join(sorted(set(said)))
+        raise InputError(f"{path}: {len(said)} rows of {numbers}; it is cut or changed, run `symmcd reference` again")
     return hulls
 
 

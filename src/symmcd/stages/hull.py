@@ -57,9 +57,7 @@ def run(relaxed: list[Path], reference: Path, output: Path, settings: HullSettin
     rows.sort(key=lambda row: row["id"])
     candidates = [Candidate(row["id"], row["formula"], _energies(row)) for row in rows]
     results = []
-    hulls = read_entries(reference)
-    _check_reference(reference)
-    for name, entries in hulls.items():
+    for name, entries in read_entries(reference).items():
         own = own_references(candidates, entries)
         if own.alone:
             raise InputError(
@@ -104,19 +102,6 @@ def _above(row: dict[str, str], name: str, hull: ConvexHull, own: Mapping[str, R
         if row[f"energy_{when}"]:
             result[f"e_above_hull_{when}"] = f"{float(row[f'energy_{when}']) - point.energy_per_atom:.6f}"
     return result
-
-
-def _check_reference(path: Path) -> None:
-    """Refuse reference energies of which rows were lost; a file without the column ``rows`` does not tell.
-
-    Raises:
-        InputError: naming both numbers.
-    """
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        said = [row["rows"] for row in csv.DictReader(file) if row.get("rows") is not None]
-    if said and set(said) != {str(len(said))}:
-        numbers = " or ".join(sorted(set(said)))
-        raise InputError(f"{path}: {len(said)} rows of {numbers}; it is cut or changed, run `symmcd reference` again")
 
 
 def _read_relaxed(path: Path) -> list[dict[str, str]]:

@@ -22,7 +22,7 @@ from symmcd.stability.sun import FIRST_COLUMNS, between_draws, judge, rates, sta
 from symmcd.storage import atomic_path, read_units
 from symmcd.structures.convert import from_atoms, to_structure
 from symmcd.structures.frames import frames_by_id, read_generated
-from symmcd.tables import check_drawn, check_flags, check_ids, check_numbers, read_rows
+from symmcd.tables import check_drawn, check_flags, check_ids, check_numbers, read_rows, without_nan
 from symmcd.workers import cores
 
 NEEDED = ("id", "hull", "status", "e_above_hull_initial", "e_above_hull_relaxed")
@@ -141,7 +141,7 @@ def _read_hull(path: Path) -> pd.DataFrame:
     rows = read_rows(path, NEEDED, "hull")
     if not rows:
         raise InputError(f"{path}: no crystals; relax.number must be above 0")
-    rows = [{name: "" if value == "nan" else value for name, value in row.items()} for row in rows]
+    rows = [without_nan(row) for row in rows]
     check_numbers(path, rows, NUMBERS, "hull")
     for number, row in enumerate(rows, 1):
         if not row["id"] or not row["hull"] or not is_formula(row.get("formula", "H")):

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.data import atomic_numbers
 
+from symmcd.crystallography.composition import HEAVIEST, NUMBERS
 from symmcd.structures.checks import FLAT
 from symmcd.structures.crystal import RawCrystal, StructureError
 from symmcd.structures.files import shown
@@ -267,15 +267,14 @@ def _elements(columns: dict[str, np.ndarray]) -> np.ndarray:
         raise StructureError("unknown_element", "no column species or Z")
     if (found[0] != found[-1])[found[0] > 0].any():  # beside Z, species may be the names of sites
         raise StructureError("unknown_element", "the columns species and Z are not of the same elements")
-    if not ((found[-1] > 0) & (found[-1] < len(atomic_numbers))).all():
+    if not ((found[-1] > 0) & (found[-1] <= HEAVIEST)).all():
         raise StructureError("unknown_element", f"atomic numbers {np.unique(found[-1])[:10].tolist()}")
     return found[-1]
 
 
 def element_number(symbol: str) -> int:
     """Atomic number of a symbol in capitals or small letters; D and T are hydrogen; 0 if it is nothing but a symbol."""
-    name = symbol.capitalize()
-    return 1 if name in ("D", "T") else atomic_numbers.get(name, 0)
+    return NUMBERS.get(symbol.capitalize(), 0)
 
 
 def _positions(columns: dict[str, np.ndarray]) -> np.ndarray:
