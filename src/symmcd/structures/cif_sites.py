@@ -16,7 +16,7 @@ from symmcd.structures.crystal import (
     distances,
     near_pairs,
 )
-from symmcd.structures.symmetry_operations import Operations
+from symmcd.structures.symmetry_operations import ORDER, Operations
 
 CONTACT = 0.5
 """Å: no two atoms are nearer (H₂: 0.74).  Images of an atom that rounding alone tells apart are one below it."""
@@ -47,12 +47,12 @@ def expanded(sites: Sites, operations: Operations, lattice: np.ndarray) -> tuple
     Raises:
         StructureError: bad_position, disordered, redundant or too_large.
     """
-    if len(sites.position) * len(operations) > MOST_ATOMS * 192:
+    if len(sites.position) * len(operations) > MOST_ATOMS * ORDER:
         raise StructureError("too_large", f"{len(sites.position)} atoms and {len(operations)} operations")
     if len(operations) == 1:
         position, images = sites.position, np.ones(len(sites.position), int)
     else:
-        parts = [_images(site, sites, operations.matrices, lattice, name) for site, name in _listed(sites)]
+        parts = [_images(i, sites, operations.matrices, lattice) for i in range(len(sites.position))]
         position, images = np.concatenate(parts), np.array([len(part) for part in parts])
     if len(position) > MOST_ATOMS:
         raise StructureError("too_large", f"{len(position)} atoms in the cell; at most {MOST_ATOMS} are read")
@@ -65,12 +65,9 @@ def expanded(sites: Sites, operations: Operations, lattice: np.ndarray) -> tuple
     return crystal, images
 
 
-def _listed(sites: Sites) -> list[tuple[np.ndarray, str]]:
-    return list(zip(sites.position, sites.names, strict=True))
-
-
-def _images(site: np.ndarray, sites: Sites, operations: np.ndarray, lattice: np.ndarray, name: str) -> np.ndarray:
-    """Distinct images (m, 3) of one site, the site itself first."""
+def _images(i: int, sites: Sites, operations: np.ndarray, lattice: np.ndarray) -> np.ndarray:
+    """Distinct images (m, 3) of site i, the site itself first."""
+    site = sites.position[i]
     rotation, translation = operations[:, :, :3], operations[:, :, 3]
     shift = rotation @ site + translation - site
     shift -= np.rint(shift)
@@ -83,7 +80,7 @@ def _images(site: np.ndarray, sites: Sites, operations: np.ndarray, lattice: np.
     distinct = images[first == np.arange(len(images))]
     if len(distinct) * here.sum() != len(operations):
         raise StructureError(
-            "bad_position", f"site {name} has {len(distinct)} images under {len(operations)} operations, "
+            "bad_position", f"site {sites.names[i]} has {len(distinct)} images under {len(operations)} operations, "
             f"{here.sum()} of which keep it; it is too near a special position, or its coordinates have too few digits"
         )  # fmt: skip
     return distinct

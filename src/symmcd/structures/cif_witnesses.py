@@ -9,10 +9,8 @@ refused and what it says is named.
 from __future__ import annotations
 
 import contextlib
-import functools
 import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from math import gcd
 
@@ -20,41 +18,13 @@ import gemmi
 import numpy as np
 
 from symmcd.structures.cif_sites import Sites, expanded
+from symmcd.structures.cif_symmetry import Statement, Symmetry, texts
 from symmcd.structures.crystal import SAME_SITE, RawCrystal, StructureError, distances
-from symmcd.structures.symmetry_operations import (
-    Operations,
-    by_hall,
-    by_symbol,
-    completed,
-    fits_cell,
-    listed,
-    of_setting,
-)
+from symmcd.structures.symmetry_operations import Operations, completed, fits_cell
 from symmcd.structures.symmetry_search import SymmetryError, find_symmetry
-
-_OPERATIONS = (
-    "_symmetry_equiv_pos_as_xyz", "_space_group_symop_operation_xyz",
-    "_symmetry_equiv.pos_as_xyz", "_space_group_symop.operation_xyz",
-)  # fmt: skip
-_HALL = ("_space_group_name_Hall", "_symmetry_space_group_name_Hall")
-_HERMANN_MAUGUIN = ("_symmetry_space_group_name_H-M", "_space_group_name_H-M_alt", "_space_group_name_H-M_ref")
-_NUMBER = ("_symmetry_Int_Tables_number", "_space_group_IT_number")
 
 FOUND_AT = (0.01, 0.1)
 """Å: at one of these tolerances a crystal that is listed without its symmetry has the group that the file names."""
-
-
-@dataclass(frozen=True)
-class Statement:
-    """A group that the file names."""
-
-    said: str  # as in "the symbol 'F m -3 m'"
-    number: int
-    orders: frozenset[int]  # operations that the setting has, modulo the translations of its cell
-
-    def names(self, operations: Operations) -> bool:
-        """Whether the operations are of the group, and of as small a part of the crystal as its cell."""
-        return operations.number == self.number and len(operations) in self.orders
 
 
 @dataclass(frozen=True)
@@ -127,10 +97,11 @@ def crystal_of(block: gemmi.cif.Block, lattice: np.ndarray, sites: Sites) -> Raw
     Raises:
         StructureError: contradiction, not_a_group, unknown_space_group, unparseable, or as `expanded`.
     """
-    statements, formula = _statements(block), _formula(block)
+    symmetry, formula = Symmetry.of(block), _formula(block)
+    statements = symmetry.statements()
     readings: list[Reading] = []
     broken = ""  # what is wrong with the operations listed
-    for source, operations in _sources(block):
+    for source, operations in symmetry.sources():
         whole: Operations | None = operations
         if operations.missing:
             broken = f"the {len(operations)} operations listed lack {operations.missing}, which two of them make"
@@ -149,73 +120,6 @@ def crystal_of(block: gemmi.cif.Block, lattice: np.ndarray, sites: Sites) -> Raw
     if best is None:
         raise _refusal(readings, broken, statements, formula, sites)
     return _positioned(best, sites, formula)
-
-
-def _sources(block: gemmi.cif.Block) -> Iterator[tuple[str, Operations]]:
-    """The operations that a file lists, and those of its symbols."""
-    lists = _lists(block)
-    if lists:
-        yield "the operations listed", listed(lists[0])
-    elif any("symop_magn" in name for name in block.get_mmcif_category_names()):
-        raise StructureError("unknown_space_group", "a magnetic CIF; magnetic operations are not read")
-    hall = next(iter(_texts(block, _HALL)), "")
-    if hall:
-        operations = by_hall(hall)
-        if operations is not None:
-            yield f"the Hall symbol {hall!r}", operations
-        elif not lists:
-            raise StructureError("unknown_space_group", f"Hall symbol {hall!r}")
-    names, numbers = _texts(block, _HERMANN_MAUGUIN), _texts(block, _NUMBER)
-    if not (names or hall or lists) and set(numbers) <= {"1"}:
-        yield "the file, which names no group,", listed(("x,y,z",))  # every atom is listed
-    elif not (names or hall or lists):
-        raise StructureError(
-            "unknown_space_group", f"number {numbers[0]!r}, and neither symbol nor operations; its setting is not known"
-        )
-    for name in names:
-        setting = by_symbol(name, *_angles(block))
-        if setting is None or (setting.ext in ("1", "2") and ":" not in name and not re.search(r" [SZ]$|O[12]$", name)):
-            if not (lists or hall):
-                what = "is unknown" if setting is None else "has two origin choices"
-                raise StructureError("unknown_space_group", f"symbol {name!r} {what}, and no operations are listed")
-            continue
-        yield f"the symbol {name!r}", of_setting(setting.hall)
-
-
-def _lists(block: gemmi.cif.Block) -> list[tuple[str, ...]]:
-    """Distinct lists of operations, as triplets, under the names that there are for them."""
-    found = []
-    for tag in _OPERATIONS:
-        triplets = tuple(text for value in block.find_values(tag) if (text := gemmi.cif.as_string(value)))
-        if triplets and triplets not in found:
-            found.append(triplets)
-    return found
-
-
-def _statements(block: gemmi.cif.Block) -> list[Statement]:
-    """Every space group that the file names and that can be read."""
-    settings = {name: by_symbol(name, *_angles(block)) for name in _texts(block, _HERMANN_MAUGUIN)}
-    named = [
-        Statement(f"the symbol {name!r}", found.number, frozenset({len(of_setting(found.hall))}))
-        for name, found in settings.items()
-        if found is not None
-    ]
-    halls = {text: by_hall(text) for text in _texts(block, _HALL)}
-    named += [
-        Statement(f"the Hall symbol {text!r}", found.number, frozenset({len(found)}))
-        for text, found in halls.items()
-        if found is not None
-    ]
-    numbers = [text for text in _texts(block, _NUMBER) if re.fullmatch(r"\d{1,3}", text) and 1 <= int(text) <= 230]
-    more = [listed(triplets) for triplets in _lists(block)[1:]]
-    named += [Statement(f"a second list of {len(o)} operations", o.number, frozenset({len(o)})) for o in more]
-    return named + [Statement(f"number {text}", int(text), _orders(int(text))) for text in numbers]
-
-
-@functools.cache
-def _orders(number: int) -> frozenset[int]:
-    """Operations in any of the tabulated settings of a group."""
-    return frozenset(len(of_setting(g.hall)) for g in gemmi.spacegroup_table() if g.number == number)
 
 
 def _reading(
@@ -333,7 +237,7 @@ def _refusal(
 
 def _formula(block: gemmi.cif.Block) -> Formula | None:
     """The formula of the file; None where there is none that can be read."""
-    text = next(iter(_texts(block, ("_chemical_formula_sum",))), "")
+    text = next(iter(texts(block, ("_chemical_formula_sum",))), "")
     parts = re.findall(r"([A-Z][a-z]?)(\d+\.?\d*|\.\d+)?", text)
     if not text or "".join(element + count for element, count in parts) != re.sub(r"\s", "", text):
         return None
@@ -357,15 +261,3 @@ def _counts(crystal: RawCrystal) -> dict[int, int]:
 
 def _written(counts: dict[int, int]) -> str:
     return " ".join(f"{gemmi.Element(z).name}{n}" for z, n in counts.items())
-
-
-def _angles(block: gemmi.cif.Block) -> tuple[float, float]:
-    """alpha and gamma, °."""
-    alpha, gamma = (gemmi.cif.as_number(block.find_value(f"_cell_angle_{n}") or "?") for n in ("alpha", "gamma"))
-    return alpha, gamma
-
-
-def _texts(block: gemmi.cif.Block, tags: tuple[str, ...]) -> list[str]:
-    """Distinct values given under `tags`."""
-    values = (gemmi.cif.as_string(value).strip() for tag in tags if (value := block.find_value(tag)))
-    return list(dict.fromkeys(value for value in values if value))
