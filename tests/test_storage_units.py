@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import warnings
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from symmcd.crystallography.space_group import operations
 from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.errors import InputError
 from symmcd.storage import UNIT_FIELDS, read_units, write_arrays, write_units
+from tests import damaged_arrays
 from tests.structures.random_units import random_units
 
 GROUPS = [1, 2, 14, 33, 62, 75, 136, 148, 166, 173, 194, 198]
@@ -48,13 +50,7 @@ def changed(path: Path, **arrays: np.ndarray) -> Path:
     return path
 
 
-def refusal(path: Path) -> str:
-    with pytest.raises(InputError) as error:
-        read_units(path)
-    said = str(error.value)
-    assert said.startswith(f"{path}: ")
-    assert "\n" not in said
-    return said
+refusal = functools.partial(damaged_arrays.refusal, read_units)
 
 
 def test_what_was_written_is_read_to_the_last_digit(tmp_path):
@@ -115,10 +111,7 @@ def test_changed_arrays_are_refused_or_are_asymmetric_units(tmp_path, name, muta
     assert "\n" not in said
 
 
-def entry(name: str, place: int | tuple[int, int], value: object) -> dict[str, np.ndarray]:
-    array = ARRAYS[name].copy()
-    array[place] = value
-    return {name: array}
+entry = functools.partial(damaged_arrays.entry, ARRAYS)
 
 
 first, last = (wyckoff_table().start[g] for g in (13, 14))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import warnings
 
 import numpy as np
@@ -15,6 +16,7 @@ from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.diffusion.samples import Samples, read_samples, write_samples
 from symmcd.errors import InputError
 from symmcd.storage import write_arrays
+from tests import damaged_arrays
 from tests.structures.random_units import random_units
 
 GROUPS = [1, 14, 62, 166, 225]
@@ -41,10 +43,7 @@ def test_samples_come_back_as_they_are(tmp_path):
         assert getattr(found, name).dtype == array.dtype
 
 
-def entry(name, place, value):
-    array = ARRAYS[name].astype(np.result_type(ARRAYS[name].dtype, np.asarray(value).dtype))
-    array[place] = value
-    return {name: array}
+entry = functools.partial(damaged_arrays.entry, ARRAYS)
 
 
 @pytest.mark.parametrize(

@@ -14,34 +14,17 @@ from hypothesis.extra.numpy import arrays
 from pymatgen.core import Lattice, Structure
 from pymatgen.io.cif import CifParser, CifWriter
 from tests.crystallography.prototypes import PROTOTYPES, prototype
+from tests.structures.cif_text import cif
 
 from symmcd.structures.cif import RawCrystal, StructureError, atomic_number, parse_cif, split_crystals
 from symmcd.structures.convert import from_structure
 from symmcd.structures.read import read_rows
 from symmcd.structures.write import p1_cif
 
-ROCK_SALT = """data_NaCl
-_cell_length_a 5.64
-_cell_length_b 5.64
-_cell_length_c 5.64
-_cell_angle_alpha 90
-_cell_angle_beta 90
-_cell_angle_gamma 90
-{symmetry}
-loop_
-_atom_site_label
-_atom_site_type_symbol
-_atom_site_fract_x
-_atom_site_fract_y
-_atom_site_fract_z
-_atom_site_occupancy
-Na1 {sodium} 0 0 0 {occupancy}
-Cl1 Cl- 0.5 0.5 {z} 1
-"""
-
 
 def rock_salt(symmetry="", sodium="Na+", occupancy="1", z="0.5"):
-    return ROCK_SALT.format(symmetry=symmetry, sodium=sodium, occupancy=occupancy, z=z)
+    sites = f"Na1 {sodium} 0 0 0 {occupancy}\nCl1 Cl- 0.5 0.5 {z} 1"
+    return cif("NaCl", (5.64, 5.64, 5.64, 90, 90, 90), symmetry, sites, "occupancy")
 
 
 def assert_same(found: RawCrystal, expected: RawCrystal, tolerance: float = 1e-4) -> None:

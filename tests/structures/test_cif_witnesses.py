@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymatgen.io.cif import CifWriter
 from tests.crystallography.prototypes import PROTOTYPES, prototype
+from tests.structures.cif_text import cif
 from tests.structures.random_units import random_units
 from tests.structures.test_cif import assert_same, rock_salt
 
@@ -41,27 +42,9 @@ ONLY_IDENTITY = f"loop_\n{ALL}\nx,y,z"
 FM3M = "_symmetry_space_group_name_H-M 'F m -3 m'\n_symmetry_Int_Tables_number 225\n"
 EIGHT = {11: 4, 17: 4}
 
-RUTILE = """data_rutile
-_cell_length_a 4.594
-_cell_length_b 4.594
-_cell_length_c 2.959
-_cell_angle_alpha 90
-_cell_angle_beta 90
-_cell_angle_gamma 90
-{more}
-loop_
-_atom_site_label
-_atom_site_type_symbol
-_atom_site_fract_x
-_atom_site_fract_y
-_atom_site_fract_z
-Ti1 Ti 0 0 0
-O1 O 0.3053 0.3053 0
-"""
-
 
 def rutile(more: str) -> str:
-    return RUTILE.format(more=more)
+    return cif("rutile", (4.594, 4.594, 2.959, 90, 90, 90), more, "Ti1 Ti 0 0 0\nO1 O 0.3053 0.3053 0")
 
 
 @pytest.mark.parametrize(
@@ -243,31 +226,15 @@ def _two_digits(line: re.Match[str]) -> str:
     return line[1] + " ".join(f"{float(v):.2f}" for v in line.groups()[1:])
 
 
-ZEOLITE = """data_z
-_cell_length_a 20.91
-_cell_length_b 20.91
-_cell_length_c 5.06
-_cell_angle_alpha 90
-_cell_angle_beta 90
-_cell_angle_gamma 120
-{operations}
-loop_
-_atom_site_label
-_atom_site_type_symbol
-_atom_site_fract_x
-_atom_site_fract_y
-_atom_site_fract_z
-{sites}
-"""
+def zeolite(sites: str) -> str:
+    return cif("z", (20.91, 20.91, 5.06, 90, 90, 120), operations_of(166), sites)
 
 
 def test_images_that_rounding_tells_apart_are_one_atom():
     """(x, 2x, z) on the mirror of R-3m, given as 0.12 0.23 instead of 0.117 0.235, is not two atoms 0.2 Å apart."""
     exact = "Si1 Si 0.197 0 0.5\nO1 O 0.117 0.235 0.333\nO2 O 0.333 0.167 0.167"
     rounded = "Si1 Si 0.20 0.00 0.50\nO1 O 0.12 0.23 0.33\nO2 O 0.33 0.17 0.17"
-    found, expected = (
-        parse_cif(ZEOLITE.format(operations=operations_of(166), sites=sites)) for sites in (rounded, exact)
-    )
+    found, expected = (parse_cif(zeolite(sites)) for sites in (rounded, exact))
     assert Counter(found.element.tolist()) == Counter(expected.element.tolist()) == {14: 18, 8: 27}
     assert_same(found, expected, tolerance=0.3)
 
@@ -275,9 +242,9 @@ def test_images_that_rounding_tells_apart_are_one_atom():
 def test_contacts_that_coarse_digits_do_not_explain_are_refused():
     """0.02 of 20.91 Å off the mirror is no rounding: two O 0.4 Å apart cannot be; to six digits they are meant."""
     sites = "Si1 Si 0.20 0.00 0.50\nO1 O 0.13 0.24 0.33"
-    assert refused(ZEOLITE.format(operations=operations_of(166), sites=sites)).reason == "bad_position"
+    assert refused(zeolite(sites)).reason == "bad_position"
     exact = sites.replace("0.13 0.24 0.33", "0.128123 0.245123 0.330123")
-    assert composition(ZEOLITE.format(operations=operations_of(166), sites=exact)) == {14: 18, 8: 36}
+    assert composition(zeolite(exact)) == {14: 18, 8: 36}
 
 
 # --- the law: nothing wrong is believed ------------------------------------------------------------------------------
