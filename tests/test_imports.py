@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "symmcd"
-EVERYWHERE = {"errors", "provenance", "writing", "one_writer"}
+EVERYWHERE = {"errors", "provenance", "writing", "one_writer", "registry"}
 ARRAYS = {"numpy", "torch"}
 CRYSTALS = {"numpy", "pymatgen", "ase", "spglib", "moyopy", "gemmi"}
 
@@ -59,6 +59,7 @@ TABLE: dict[str, tuple[set[str], set[str] | None]] = {
     "processes": (set(), set()),
     "workers": ({"processes"}, set()),
     "errors": (set(), set()),
+    "registry": (set(), set()),
     "writing": (set(), set()),
     "one_writer": (set(), set()),
     "endings": (set(), set()),

@@ -1,7 +1,7 @@
 """What a setting may be: stated once in its type, for the check of its value and for the JSON schema alike.
 
-A number carries its bound in its type, ``Annotated[float, Bound(above=0, most=1)]``.  Standard library only, as
-`symmcd.settings`.
+A number carries its bound in its type, ``Annotated[float, Bound(above=0, most=1)]``, a name its registry.  Standard
+library only, as `symmcd.settings`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from symmcd.errors import InputError
+from symmcd.registry import Registry
 
 LARGEST = 3.4e38
 """Bound of every number that has no nearer one: single precision, in which networks compute, ends there."""
@@ -114,7 +115,28 @@ class Pattern:
         return {"pattern": self.expression}
 
 
-Rule = Bound | Items | Keys | Pattern
+@dataclass(frozen=True)
+class Named:
+    """Name of an entry of a registry (`symmcd.registry`), which installed packages may add to.
+
+    The JSON schema takes any text: it is made once, and does not know which packages a reader has installed.
+    """
+
+    registry: Registry[Any]
+
+    def holds(self, name: str) -> bool:
+        """Whether there is such an entry."""
+        return name in self.registry
+
+    def __str__(self) -> str:
+        return f"choose one of {', '.join(map(repr, self.registry))}"
+
+    def schema(self) -> dict[str, Any]:
+        """Its words in JSON schema."""
+        return {"examples": list(self.registry.shipped)}
+
+
+Rule = Bound | Items | Keys | Pattern | Named
 
 
 def checked(name: str, value: Any, hint: Any, *, texts: bool = False) -> Any:

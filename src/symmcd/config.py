@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from symmcd.bounds import parted, schema_of, shown
+from symmcd.bounds import Named, parted, schema_of, shown
 from symmcd.errors import InputError
 from symmcd.settings import SECTIONS, ModelSettings, RunSettings, TrainingSettings, hints, read_section
 from symmcd.yaml_text import read_yaml, read_yaml_file
@@ -166,7 +166,10 @@ def describe(config: Config, only: Iterable[str] = ()) -> str:
 
 def _choices(hint: Any) -> str:
     """``one of: a, b`` of a setting with a few choices, ``of: a, b`` of a list of such; else nothing."""
-    kind, _ = parted(hint)
+    kind, rules = parted(hint)
+    for rule in rules:
+        if isinstance(rule, Named):
+            return f"one of: {', '.join(rule.registry.shipped)}"
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is Literal:
         return f"one of: {', '.join(map(str, arguments))}"
