@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from symmcd.threads import CHOICES, let_threads_sleep
+from symmcd import threads
+from symmcd.threads import CHOICES, cores_are_taken, let_threads_sleep
 
 TOLD = "import os, sys; {}; print(os.environ.get('GOMP_SPINCOUNT'), 'torch' in sys.modules)"
 
@@ -58,6 +59,33 @@ def test_a_process_that_has_torch_keeps_its_environment(monkeypatch):
     assert let_threads_sleep()
     assert os.environ["GOMP_SPINCOUNT"] == "10000"
     assert not let_threads_sleep()  # said once
+
+
+@pytest.mark.parametrize(
+    ("scheduled", "taken"),
+    [("80 500 7", True), ("80 79 7", False), ("80 2 7", False), ("0 0 0", False), ("", False), ("not numbers", False)],
+)
+def test_a_process_that_waits_longer_than_it_runs_finds_the_cores_taken(tmp_path, scheduled, taken):
+    path = tmp_path / "schedstat"
+    path.write_text(scheduled)
+    assert cores_are_taken(path) is taken
+    assert not cores_are_taken(tmp_path / "none")
+
+
+def test_one_thread_where_cores_are_taken_and_nobody_has_chosen(monkeypatch):
+    for name in (*CHOICES, "OMP_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    monkeypatch.setattr(threads, "cores_are_taken", lambda: True)
+    assert let_threads_sleep()
+    assert os.environ["OMP_NUM_THREADS"] == "1"
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert not let_threads_sleep()
+    assert os.environ["OMP_NUM_THREADS"] == "2"
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    monkeypatch.setattr(threads, "cores_are_taken", lambda: False)
+    assert not let_threads_sleep()
+    assert "OMP_NUM_THREADS" not in os.environ
 
 
 def test_the_runtime_hears_it():

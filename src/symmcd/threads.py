@@ -1,10 +1,13 @@
-"""How threads of OpenMP wait for each other: briefly spinning, then asleep.
+"""How threads of OpenMP share the cores of a machine: they spin briefly, then sleep; one alone where cores are taken.
 
 By default a thread that waits spins for a millisecond, of a core that another process could have used, and on a machine
 with more work than cores all of them wait for the one that has none.  Threads that sleep at once
 (`OMP_WAIT_POLICY=PASSIVE`) wake late, which takes twice as long on an idle machine.  10,000 turns, some tens of
-microseconds, cost neither: 100 crystals take 31 s on two idle cores (34 s spinning, 73 s asleep at once), and ten
-crystals beside six busy processes 49 s (33 s with one thread; minutes spinning).
+microseconds, cost neither there.
+
+Where all cores are taken, threads lose by waiting for each other, however they wait: ten crystals beside six
+busy processes on two cores took 40 s with two threads and 17 s with one.  So a process that has itself waited for a
+core longer than it has run, which Linux tells, takes one thread (bench/README.md).
 
 libgomp, which torch's Linux wheels bring, reads its environment once, when it is loaded, so this has to come before
 torch.
@@ -14,17 +17,34 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 CHOICES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")  # any of these: the user has chosen
 SPINS = {"GOMP_SPINCOUNT": "10000"}
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+SCHEDULED = Path("/proc/self/schedstat")  # nanoseconds on a core, nanoseconds of waiting for one, time slices
 
 
 def let_threads_sleep() -> bool:
     """Make threads that wait sleep soon, in this process and its children; whether that is so by our doing.
 
-    The user's own choice stays, and so does the environment of a process that has loaded torch: it would not be heard.
+    Where cores are taken there is one thread.  The user's own choice stays, and so does the environment of a process
+    that has loaded torch: it would not be heard.
     """
-    if "torch" in sys.modules or any(name in os.environ for name in CHOICES):
+    if "torch" in sys.modules:
+        return False
+    if "OMP_NUM_THREADS" not in os.environ and cores_are_taken():
+        os.environ.update(ONE_THREAD)
+    if any(name in os.environ for name in CHOICES):
         return False
     os.environ.update(SPINS)
     return True
+
+
+def cores_are_taken(scheduled: Path = SCHEDULED) -> bool:
+    """Whether this process has waited for a core longer than it has had one; False where the system does not tell."""
+    try:
+        ran, waited, *_ = map(int, scheduled.read_text().split())
+    except (OSError, ValueError):
+        return False
+    return waited > ran
