@@ -27,15 +27,15 @@ import numpy as np
 import pandas as pd
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.crystallography.content import amounts, templates
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.metrics.comparison import Run, markdown, paper_tables
 from symmcd.metrics.coverage import add_coverage, coverage
 from symmcd.metrics.crystal_scores import score
 from symmcd.metrics.fingerprints import fingerprints_of_units
-from symmcd.metrics.magpie import Scale, composition_fingerprints, element_counts
+from symmcd.metrics.magpie import Scale, composition_fingerprints
 from symmcd.metrics.originality import originality
 from symmcd.metrics.set_summary import Reference, summarise_set, write_summary
-from symmcd.metrics.templates import templates
 from symmcd.settings import ScoreSettings
 from symmcd.storage import read_units
 from symmcd.structures.convert import crystals_to_structures
@@ -76,7 +76,7 @@ def evaluate(units: AsymmetricUnits, folder: Path, cache: Path) -> list[dict]:
     ours, theirs = (
         fingerprints_of_units(some, cache, workers=1, seconds=settings.fingerprint_seconds) for some in (units, test)
     )
-    scale = Scale.of(composition_fingerprints(element_counts(train)))
+    scale = Scale.of(composition_fingerprints(amounts(train)))
     covered = coverage(ours, theirs, scale, settings.structure_cutoff, settings.composition_cutoff)
     add_coverage(table, ours, covered)
     groups = table["space_group_found"].fillna(0).astype(int).tolist()

@@ -29,8 +29,9 @@ def ratio(number: int) -> None:
     from matminer.featurizers.site import CrystalNNFingerprint
 
     from symmcd import replicate
+    from symmcd.crystallography.content import amounts
     from symmcd.metrics.fingerprints import sites_of_units, structure_fingerprint
-    from symmcd.metrics.magpie import composition_fingerprints, element_counts
+    from symmcd.metrics.magpie import composition_fingerprints
     from symmcd.metrics.order_parameters import LABELS
     from symmcd.stages.reduce import reduce_chunk
     from symmcd.structures.read import read_rows
@@ -40,7 +41,7 @@ def ratio(number: int) -> None:
     units, _, _ = reduce_chunk([rows[i] for i in drawn], symprec=0.1, max_orbits=60, max_atoms=400)
     structures = [replicate(units[i]).get_primitive_structure() for i in range(len(units))]
     plain, magpie = CrystalNNFingerprint.from_preset("ops"), ElementProperty.from_preset("magpie", impute_nan=False)
-    composition_fingerprints(element_counts(units.take(np.array([0]))))  # reads Magpie's tables
+    composition_fingerprints(amounts(units.take(np.array([0]))))  # reads Magpie's tables
     warnings.simplefilter("ignore")
     times = {"plain": 0.0, "ours": 0.0}
     expected, found = [], []
@@ -54,7 +55,7 @@ def ratio(number: int) -> None:
     start = time.perf_counter()
     theirs = np.array([magpie.featurize(s.composition) for s in structures])
     middle = time.perf_counter()
-    ours = composition_fingerprints(element_counts(units))
+    ours = composition_fingerprints(amounts(units))
     end = time.perf_counter()
     difference = np.abs(np.array(found) - np.array(expected))
     body = LABELS.index("body-centered cubic CN_8")
@@ -121,16 +122,16 @@ def chain(units: Path, train: Path, test: Path, number: int) -> None:
 
 
 def controls(train: Path, val: Path, test: Path) -> None:
+    from symmcd.crystallography.content import amounts, densities, number_of_elements
     from symmcd.metrics.coverage import coverage
-    from symmcd.metrics.distributions import densities, element_counts, wasserstein
+    from symmcd.metrics.distributions import wasserstein
     from symmcd.metrics.fingerprints import fingerprints_of_units
     from symmcd.metrics.magpie import Scale, composition_fingerprints
-    from symmcd.metrics.magpie import element_counts as atoms_of
     from symmcd.metrics.symmetry import group_distance
     from symmcd.storage import read_units
 
     held_out, other = read_units(test), read_units(val)
-    scale = Scale.of(composition_fingerprints(atoms_of(read_units(train))))
+    scale = Scale.of(composition_fingerprints(amounts(read_units(train))))
     cache = Path(tempfile.gettempdir()) / "bench_fingerprints.sqlite"
     reference = fingerprints_of_units(held_out, cache, 2, 60)
     shuffled = dataclasses.replace(other, element=np.random.default_rng(0).permutation(other.element))
@@ -147,7 +148,7 @@ def controls(train: Path, val: Path, test: Path) -> None:
         shares = [getattr(found, n).mean() for n in ("recalled", "precise", "recalled_strict", "precise_strict")]
         distances = [
             wasserstein(densities(units), densities(truth)),
-            wasserstein(element_counts(units), element_counts(truth)),
+            wasserstein(number_of_elements(units), number_of_elements(truth)),
             group_distance(units.space_group, truth.space_group),
         ]
         cells = [f"{100 * s:.2f}" for s in shares] + [f"{d:.4f}" for d in distances]

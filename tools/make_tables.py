@@ -1,4 +1,4 @@
-"""Write ``src/symmcd/crystallography/tables/*.csv`` from pyxtal's Wyckoff positions (MIT licence).
+"""Write ``src/symmcd/crystallography/tables/*.csv``: pyxtal's Wyckoff positions (MIT licence), masses, Pauling's scale.
 
     python tools/make_tables.py
 
@@ -11,10 +11,14 @@ from __future__ import annotations
 
 import csv
 import itertools
+import math
+import warnings
 from fractions import Fraction
 from pathlib import Path
 
 import gemmi
+from ase.data import atomic_masses, chemical_symbols
+from pymatgen.core import Element
 from pyxtal.symmetry import Group
 
 TABLES = Path(__file__).parent.parent / "src/symmcd/crystallography/tables"
@@ -102,8 +106,21 @@ def main() -> None:
                 [number, position.letter, position.multiplicity, text(generator)]
                 + [" ".join(map(str, members.values())), " ".join(map(str, images.values()))]
             )
+    write("elements.csv", ["number", "symbol", "mass", "electronegativity"], elements())
     write("space_groups.csv", ["number", "symbol", "lattice_letter", "operations"], groups)
     write("wyckoff.csv", ["space_group", "letter", "multiplicity", "generator", "operations", "images"], positions)
+
+
+def elements() -> list[list[object]]:
+    """Standard atomic weights of ASE (Da), and Pauling's electronegativities of pymatgen where there is one."""
+    found: list[list[object]] = []
+    for number in range(1, 119):
+        with warnings.catch_warnings(action="ignore"):  # of elements without electronegativity, which is nan
+            scale = Element.from_Z(number).X
+        found.append(
+            [number, chemical_symbols[number], float(atomic_masses[number]), "" if math.isnan(scale) else scale]
+        )
+    return found
 
 
 def with_screws(number: int, symbol: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from symmcd.metrics.templates import templates
+from symmcd.crystallography.content import templates
 from symmcd.storage import write_units
 from tests.report.conftest import make_units
 

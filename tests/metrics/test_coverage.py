@@ -10,9 +10,10 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.crystallography.content import densities, number_of_elements
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.metrics.coverage import Coverage, add_coverage, coverage
-from symmcd.metrics.distributions import densities, element_counts, wasserstein
+from symmcd.metrics.distributions import wasserstein
 from symmcd.metrics.fingerprints import Fingerprints, fingerprints_of_units
 from symmcd.metrics.magpie import Scale
 from symmcd.metrics.validity import composition_verdict
@@ -119,7 +120,7 @@ def test_validation_crystals_cover_test_crystals(test_set: tuple[AsymmetricUnits
     assert found.recalled.mean() > 0.8
     assert found.precise.mean() > 0.85
     assert wasserstein(densities(units), densities(test_set[0])) < 0.6
-    assert wasserstein(element_counts(units), element_counts(test_set[0])) < 0.25
+    assert wasserstein(number_of_elements(units), number_of_elements(test_set[0])) < 0.25
 
 
 def test_shuffled_species_score_badly(test_set: tuple[AsymmetricUnits, Fingerprints]) -> None:
@@ -135,4 +136,4 @@ def test_shuffled_species_score_badly(test_set: tuple[AsymmetricUnits, Fingerpri
     ]
     assert valid[0] > 0.85
     assert valid[1] < 0.75
-    assert wasserstein(element_counts(control), element_counts(units)) > 0.25
+    assert wasserstein(number_of_elements(control), number_of_elements(units)) > 0.25

@@ -16,6 +16,7 @@ from pymatgen.core import Lattice, Structure
 
 from symmcd import InputError, reduce, replicate
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.crystallography.content import amounts
 from symmcd.metrics.coordination import FingerprintError
 from symmcd.metrics.fingerprint_cache import Cache
 from symmcd.metrics.fingerprints import (
@@ -28,7 +29,7 @@ from symmcd.metrics.fingerprints import (
     sites_of_units,
     structure_fingerprint,
 )
-from symmcd.metrics.magpie import Scale, composition_fingerprints, element_counts
+from symmcd.metrics.magpie import Scale, composition_fingerprints
 from symmcd.storage import write_arrays
 from symmcd.workers import Outcome
 from tests.crystallography.prototypes import prototype
@@ -237,6 +238,6 @@ def test_a_time_limit_is_a_miss_that_is_not_remembered(tmp_path: Path) -> None:
 def test_no_crystals_are_no_fingerprints() -> None:
     found = fingerprint_set([], [], np.zeros((0, 119), int), None, 2, 60)
     assert found.structure.shape == (0, 61)
-    assert composition_fingerprints(element_counts(units_of(NAMES))).shape == (5, 132)
+    assert composition_fingerprints(amounts(units_of(NAMES))).shape == (5, 132)
     with pytest.raises(FingerprintError):
         structure_fingerprint(Sites(np.zeros((3, 3)), np.zeros((1, 3)), np.ones(1, int), np.zeros(1, int), np.ones(1)))

@@ -10,9 +10,8 @@ from ase.data import atomic_masses, chemical_symbols
 from PIL import Image
 from pymatgen.core import Element
 
+from symmcd.crystallography import content
 from symmcd.report import content_figures, run_figures, style, symmetry_figures
-from symmcd.report.sections import templates
-from symmcd.structures.units import replicate
 from tests.report.conftest import make_units
 
 GENERATED, TRAINING = make_units(40, 1), make_units(90, 2)
@@ -33,9 +32,9 @@ FIGURES = {
     "templates": lambda: symmetry_figures.template_novelty(*TEMPLATES),
     "atoms": lambda: content_figures.atoms_per_cell(GENERATED.number_of_atoms, TRAINING.number_of_atoms),
     "elements_per_crystal": lambda: content_figures.elements_per_crystal(
-        *map(content_figures.distinct_elements, (GENERATED, TRAINING))
+        *map(content.number_of_elements, (GENERATED, TRAINING))
     ),
-    "density": lambda: content_figures.densities(*map(content_figures.density, (GENERATED, TRAINING))),
+    "density": lambda: content_figures.densities(*map(content.densities, (GENERATED, TRAINING))),
     "elements": lambda: content_figures.periodic_table(*map(content_figures.element_shares, (GENERATED, TRAINING))),
     "losses": lambda: run_figures.losses(LOSSES),
     "rates": lambda: run_figures.rates(RATES, "%"),
@@ -82,10 +81,6 @@ def test_bars_of_space_groups_have_the_height_of_the_shares():
     assert np.allclose(heights[1], -symmetry_figures.shares(GROUPS[1]))
 
 
-def test_templates_of_many_are_those_of_each():
-    assert templates(GENERATED).tolist() == [GENERATED[i].template for i in range(len(GENERATED))]
-
-
 def test_templates_are_parted_into_known_and_new():
     bars = symmetry_figures.template_novelty(*TEMPLATES).axes[0].patches
     # unique: 225_a_b and 62_c_c known, 1_a new; crystals: three known, one new
@@ -101,11 +96,6 @@ def test_every_element_has_the_place_that_chemists_give_it():
             assert (column, row) == (element.group, element.row)
         else:
             assert element.is_lanthanoid or element.is_actinoid
-
-
-def test_densities_are_those_of_pymatgen():
-    expected = [replicate(GENERATED[i]).density for i in range(8)]
-    assert content_figures.density(GENERATED.take(range(8))) == pytest.approx(expected, rel=2e-3)
 
 
 def test_element_shares_count_crystals_not_atoms():

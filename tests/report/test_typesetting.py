@@ -12,7 +12,6 @@ from symmcd.crystallography.space_group import symbol
 from symmcd.report.typesetting import (
     formula_html,
     formula_mathtext,
-    reduced_formula,
     symbol_html,
     symbol_mathtext,
     symbol_text,
@@ -36,7 +35,6 @@ def test_symbols_are_those_of_the_table_with_the_screws_of_gemmi(number):
 
 
 def test_formulas():
-    assert reduced_formula({8: 12, 38: 4, 22: 4}) == "SrTiO3"
     assert formula_html("Fe2O3") == "Fe<sub>2</sub>O<sub>3</sub>"
     assert formula_html("<i>") == "&lt;i&gt;"
     assert formula_mathtext("Al12O3") == r"$\mathrm{Al_{12}O_{3}}$"

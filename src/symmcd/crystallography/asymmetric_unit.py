@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from symmcd.crystallography.composition import reduced_formula
 from symmcd.crystallography.consistency import check_apart, settled
 from symmcd.crystallography.lattice import BASIS, k_from_lattice, lattice_from_k
-from symmcd.crystallography.space_group import check_number
+from symmcd.crystallography.space_group import check_number, lattice_points
 from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.errors import InputError
 
@@ -116,12 +117,22 @@ class AsymmetricUnit:
         return int(self.multiplicity.sum())
 
     @property
+    def primitive_atoms(self) -> int:
+        """Atoms in the primitive cell."""
+        return self.number_of_atoms // lattice_points(self.space_group)
+
+    @property
     def composition(self) -> dict[int, int]:
         """Atoms of each element (by atomic number) in the conventional cell."""
         totals: dict[int, int] = {}
         for element, count in zip(self.element.tolist(), self.multiplicity.tolist(), strict=True):
             totals[element] = totals.get(element, 0) + count
         return totals
+
+    @property
+    def formula(self) -> str:
+        """Reduced formula, such as ``LiFePO4``."""
+        return reduced_formula(self.composition)
 
     @property
     def template(self) -> str:

@@ -1,4 +1,4 @@
-"""Element symbols and formulas, as people type them."""
+"""Element symbols and formulas, as people type them and as chemists write them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from numbers import Integral
 
+from symmcd.crystallography.elements import electronegativities
 from symmcd.errors import InputError
 
 SYMBOLS = (
@@ -30,6 +31,10 @@ HEAVIEST = len(SYMBOLS)
 LONGEST, MOST_ATOMS = 200, 100_000  # characters of a formula, atoms of its smallest unit
 NUMBERS = {symbol: number for number, symbol in enumerate(SYMBOLS, start=1)} | {"D": 1, "T": 1}
 """Atomic numbers of symbols; D and T are isotopes of hydrogen."""
+
+PEROXIDES = {f"{symbol}O" for symbol in ("H", "Li", "Na", "K", "Rb", "Cs")}  # written with both atoms of O2
+MOLECULES = {"H", "N", "O", "F", "Cl"}  # elements that are written as H2
+ANION = 1.65  # of two elements that differ by less in electronegativity, several units make an anion in brackets
 
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 
@@ -106,6 +111,33 @@ def formula_unit_of(formula: str | Mapping[int, int] | Mapping[str, int]) -> dic
     if not counts:
         raise InputError("formula {}: at least 1 element is expected, as in {22: 1, 8: 2} or 'TiO2'")
     return counts
+
+
+def reduced_formula(amounts: Mapping[int, int]) -> str:
+    """Formula of the smallest unit, the most electronegative element last: ``LiFePO4``, ``Ca3(PO4)2``, ``O2``.
+
+    It is spelled as in the Materials Project (pymatgen's ``Composition.reduced_formula``), where it can be looked up.
+
+    Args:
+        amounts: atoms, at least 1, by atomic number.
+    """
+    scale = electronegativities()
+    order = sorted(amounts, key=lambda number: (scale[number], SYMBOLS[number - 1]))
+    common = math.gcd(*amounts.values())
+    unit = {number: amounts[number] // common for number in order}
+    anion, times = "", 1
+    if len(order) >= 3 and scale[order[-1]] - scale[order[-2]] < ANION:
+        times = math.gcd(unit[order[-2]], unit[order[-1]])
+    if times > 1:
+        anion = f"({_written({number: unit.pop(number) // times for number in order[-2:]})}){times}"
+    written = _written(unit) + anion
+    if written in PEROXIDES | MOLECULES:
+        written = _written({number: 2 * count for number, count in unit.items()})
+    return written
+
+
+def _written(counts: Mapping[int, int]) -> str:
+    return "".join(f"{SYMBOLS[number - 1]}{count if count > 1 else ''}" for number, count in counts.items())
 
 
 def _counted(plain: str) -> list[tuple[int, int]]:

@@ -18,11 +18,12 @@ import numpy as np
 from pymatgen.core import Structure
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.crystallography.content import amounts
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.errors import InputError
 from symmcd.metrics.coordination import SEARCH, FingerprintError, site_fingerprint
 from symmcd.metrics.fingerprint_cache import Cache
-from symmcd.metrics.magpie import WIDTH, composition_fingerprints, element_counts, in_tables
+from symmcd.metrics.magpie import WIDTH, composition_fingerprints, in_tables
 from symmcd.metrics.order_parameters import LABELS
 from symmcd.npz import Expected, fitted
 from symmcd.storage import read_arrays, write_arrays
@@ -162,7 +163,7 @@ def fingerprints_of_units(
     advance: Callable[[int], None] = lambda _: None,
 ) -> Fingerprints:
     """`fingerprint_set` of asymmetric units."""
-    return fingerprint_set(units.label, sites_of_units(units), element_counts(units), cache, workers, seconds, advance)
+    return fingerprint_set(units.label, sites_of_units(units), amounts(units), cache, workers, seconds, advance)
 
 
 def fingerprint_set(

@@ -7,9 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
-from symmcd.crystallography.wyckoff import wyckoff_table
-
 PROPERTIES = (
     "Number", "MendeleevNumber", "AtomicWeight", "MeltingT", "Column", "Row", "CovalentRadius", "Electronegativity",
     "NsValence", "NpValence", "NdValence", "NfValence", "NValence", "NsUnfilled", "NpUnfilled", "NdUnfilled",
@@ -31,13 +28,6 @@ def property_table() -> np.ndarray:
     for number in range(1, 119):
         table[number] = [data[name][Element.from_Z(number).symbol] for name in PROPERTIES]
     return table
-
-
-def element_counts(units: AsymmetricUnits) -> np.ndarray:
-    """(B, 119) atoms of each element in the conventional cells."""
-    counts = np.zeros((len(units), 119), np.int64)
-    np.add.at(counts, (units.crystal, units.element), wyckoff_table().multiplicity[units.wyckoff])
-    return counts
 
 
 def in_tables(counts: np.ndarray) -> np.ndarray:

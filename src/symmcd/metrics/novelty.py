@@ -9,8 +9,8 @@ from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Structure
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.crystallography.content import amounts
 from symmcd.crystallography.orbit import replicate_flat
-from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.metrics.uniqueness import composition_key, reduced
 from symmcd.structures.convert import crystals_to_structures
 
@@ -49,7 +49,6 @@ class Novelty:
 
 def composition_keys(units: AsymmetricUnits) -> list[bytes]:
     """`composition_key` of each crystal."""
-    counts = np.zeros((len(units), 119), np.int64)
-    np.add.at(counts, (units.crystal, units.element), wyckoff_table().multiplicity[units.wyckoff])
+    counts = amounts(units)
     counts //= np.gcd.reduce(counts, axis=1)[:, None]
     return [row.astype(np.uint16).tobytes() for row in counts]

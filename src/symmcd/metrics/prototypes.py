@@ -14,9 +14,9 @@ from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Structure
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.crystallography.content import amounts
 from symmcd.crystallography.lattice import lattice_from_k
 from symmcd.crystallography.orbit import replicate_flat
-from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.metrics.continuous_distance import distances_of_structure, distances_of_units
 from symmcd.metrics.uniqueness import reduced
 from symmcd.structures.convert import crystals_to_structures
@@ -34,10 +34,10 @@ class Prototypes:
         self._shape = (distances_of_units(reference) if distances is None else distances) / size[:, None]
         self._matcher = StructureMatcher()
         self._rows: dict[Key, list[int]] = defaultdict(list)
-        for row, (group, amounts) in enumerate(
+        for row, (group, formula) in enumerate(
             zip(reference.space_group.tolist(), _anonymous_formulas(reference), strict=True)
         ):
-            self._rows[group, amounts].append(row)
+            self._rows[group, formula].append(row)
         self._built: dict[int, Structure] = {}
 
     def match(self, structure: Structure, space_group: int) -> str | None:
@@ -77,6 +77,4 @@ def anonymous_formula(counts: np.ndarray) -> tuple[int, ...]:
 
 
 def _anonymous_formulas(units: AsymmetricUnits) -> list[tuple[int, ...]]:
-    counts = np.zeros((len(units), 119), np.int64)
-    np.add.at(counts, (units.crystal, units.element), wyckoff_table().multiplicity[units.wyckoff])
-    return [anonymous_formula(row) for row in counts]
+    return [anonymous_formula(row) for row in amounts(units)]

@@ -19,9 +19,10 @@ import numpy as np
 import pandas as pd
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.crystallography.content import densities, number_of_elements
 from symmcd.crystallography.normaliser import canonical_template
 from symmcd.metrics.coverage import Coverage
-from symmcd.metrics.distributions import densities, element_counts, wasserstein
+from symmcd.metrics.distributions import wasserstein
 from symmcd.metrics.intervals import FLOOR, Z, bootstrap, resolvable, wilson
 from symmcd.metrics.originality import Originality
 from symmcd.metrics.symmetry import group_distance
@@ -45,7 +46,7 @@ class Reference:
     @classmethod
     def of(cls, units: AsymmetricUnits, formation_energy: np.ndarray | None = None) -> Reference:
         """Of reduced crystals; their groups were found at the tolerance of the reduction."""
-        return cls(densities(units), element_counts(units), units.space_group, formation_energy)
+        return cls(densities(units), number_of_elements(units), units.space_group, formation_energy)
 
 
 @dataclass

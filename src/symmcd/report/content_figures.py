@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
-from symmcd.crystallography.lattice import lattice_from_k
-from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.report.style import GENERATED, GRID, INK, MUTED, PANEL, REFERENCE, WIDE, figure_style, new_figure
 
 LAST_ELEMENT = 103  # drawn; the periodic table beyond has no crystals
@@ -42,19 +40,8 @@ def elements_per_crystal(generated: np.ndarray, training: np.ndarray) -> Any:
     return figure
 
 
-def density(units: AsymmetricUnits) -> np.ndarray:
-    """(B,) g/cm³."""
-    from ase.data import atomic_masses
-    from ase.units import _amu
-
-    table = wyckoff_table()
-    mass = atomic_masses[units.element] * table.multiplicity[units.wyckoff]
-    total = np.bincount(units.crystal, mass, minlength=len(units))
-    return total * _amu * 1e3 / (np.abs(np.linalg.det(lattice_from_k(units.lattice))) * 1e-24)  # g by cm³
-
-
 def densities(generated: np.ndarray, training: np.ndarray) -> Any:
-    """Histogram of densities; arguments are (B,) g/cm³, from `density`."""
+    """Histogram of densities; arguments are (B,) g/cm³."""
     last = max(float(np.quantile(generated, 0.98)), float(np.quantile(training, 0.995)))
     with figure_style():
         figure, axes = new_figure(PANEL)
@@ -85,12 +72,6 @@ def element_shares(units: AsymmetricUnits) -> np.ndarray:
     """(119,) per cent of crystals that contain each element, by atomic number."""
     pairs = np.unique(np.column_stack([units.crystal, units.element]), axis=0)
     return 100 * np.bincount(pairs[:, 1], minlength=119)[:119] / len(units)
-
-
-def distinct_elements(units: AsymmetricUnits) -> np.ndarray:
-    """(B,) number of distinct elements of each crystal."""
-    pairs = np.unique(np.column_stack([units.crystal, units.element]), axis=0)
-    return np.bincount(pairs[:, 0], minlength=len(units))
 
 
 def place_in_table(number: int) -> tuple[int, float]:

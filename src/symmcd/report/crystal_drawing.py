@@ -16,7 +16,7 @@ from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUni
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.errors import InputError
 from symmcd.report.ray_caster import Cylinder, Sphere, paint
-from symmcd.report.typesetting import formula_mathtext, reduced_formula, symbol_mathtext
+from symmcd.report.typesetting import formula_mathtext, symbol_mathtext
 from symmcd.storage import atomic_path
 
 ON_BOUNDARY = 0.05  # Å: atoms this close to a face of the cell are drawn on the opposite face too
@@ -167,7 +167,7 @@ def write_gallery(
         if pair is not None:
             unit, image = pair
             axes.imshow(image, interpolation="antialiased")
-            title = f"{formula_mathtext(reduced_formula(unit.composition))}   {symbol_mathtext(unit.space_group)}"
+            title = f"{formula_mathtext(unit.formula)}   {symbol_mathtext(unit.space_group)}"
             axes.set_title(title, fontsize=13, color="#202428")
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=150, facecolor="white")

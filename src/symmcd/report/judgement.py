@@ -9,6 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from symmcd.crystallography.content import number_of_elements
 from symmcd.report import content_figures, run_figures
 from symmcd.report.explain import METRICS, PUBLICATION, SUN, Metric, label_html, published, sentence, shown, verdict
 from symmcd.report.load import SUN_RATES, Results, draw_of
@@ -122,7 +123,7 @@ def validity(results: Results, folder: Path) -> Section:
         Markup("<b>Validity and coverage.</b> {}. Diamonds: {}.").format("; ".join(values), PUBLICATION),
         "Validity rates with 95 % intervals",
     )
-    counts = [content_figures.distinct_elements(units) for units in (results.generated, results.train)]
+    counts = [number_of_elements(units) for units in (results.generated, results.train)]
     elements = place(
         content_figures.elements_per_crystal(*counts),
         folder,

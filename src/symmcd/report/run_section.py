@@ -15,7 +15,7 @@ from symmcd.errors import InputError
 from symmcd.report.crystal_drawing import draw_crystal, element_colours, write_gallery
 from symmcd.report.load import Results
 from symmcd.report.page import Section, Table, Text, place_drawing
-from symmcd.report.typesetting import formula_html, reduced_formula, symbol_html
+from symmcd.report.typesetting import formula_html, symbol_html
 from symmcd.report.viewer import write_viewer
 
 PACKAGES = ("symmcd", "torch", "chgnet", "pymatgen", "spglib", "smact", "numpy", "snakemake")
@@ -113,7 +113,7 @@ def crystals(results: Results, folder: Path, chosen: np.ndarray, seed: int, *, i
     drawings, units, images = [], [], []
     for place, index in enumerate(chosen.tolist(), 1):
         unit = results.generated[index]
-        formula = reduced_formula(unit.composition)
+        formula = unit.formula
         units.append(unit)
         images.append(draw_crystal(unit))
         alternative = f"Conventional cell of {formula}, {symbol(unit.space_group)}"
@@ -165,7 +165,7 @@ def caption_of(unit: AsymmetricUnit, label: str) -> Markup:
     dot = Markup('<span class="key"><i style="background:{}"></i>{}</span>')
     colours = element_colours(list(dict.fromkeys(unit.element.tolist())))
     return Markup('<span class="formula">{}</span> &#160;{} ({})<br/>{}<br/>{} atom{}, id {}').format(
-        formula_html(reduced_formula(unit.composition)),
+        formula_html(unit.formula),
         symbol_html(unit.space_group),
         unit.space_group,
         Markup("").join(dot.format(colour, name) for name, colour in colours.items()),

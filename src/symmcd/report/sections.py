@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import Markup
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
-from symmcd.crystallography.wyckoff import wyckoff_table
+from symmcd.crystallography.content import densities, templates
 from symmcd.report import content_figures, run_figures, symmetry_figures
 from symmcd.report.explain import METRICS, number, sentence, shown
 from symmcd.report.load import Results
@@ -24,15 +24,6 @@ LOSSES = {  # what the losses of each kind of model are
     "staged": "Wyckoff positions and elements: nats a crystal; lattice and position: squared errors of noise and score,"
     " 1 for a network that knows nothing. The two networks are trained apart.",
 }
-
-
-def templates(units: AsymmetricUnits) -> np.ndarray:
-    """(B,) template of each crystal, as `AsymmetricUnit.template` writes it."""
-    letter = wyckoff_table().letter[units.wyckoff]
-    sorted_letters = letter[np.lexsort((letter, units.crystal))].tolist()
-    ends = zip(units.start[:-1].tolist(), units.start[1:].tolist(), strict=True)
-    names = ["_".join(sorted_letters[first:last]) for first, last in ends]
-    return np.array([f"{group}_{name}" for group, name in zip(units.space_group.tolist(), names, strict=True)])
 
 
 def told(results: Results, name: str) -> str:
@@ -89,7 +80,7 @@ def _frequent_groups(generated: np.ndarray, training: np.ndarray, rows: int = 8)
 
 def template_section(results: Results, folder: Path) -> Section:
     """Templates: known, new, how often."""
-    generated, training = templates(results.generated), templates(results.train)
+    generated, training = (np.array(templates(units)) for units in (results.generated, results.train))
     novelty = place(
         symmetry_figures.template_novelty(generated, training),
         folder,
@@ -155,7 +146,7 @@ def content(results: Results, folder: Path) -> Section:
         "Histograms of atoms per cell, generated and training",
     )
     density = place(
-        compared(content_figures.densities, content_figures.density),
+        compared(content_figures.densities, densities),
         folder,
         "density",
         Markup("<b>Density</b> ({}). d<sub>ρ</sub>, the Wasserstein distance to the test crystals, is {}.").format(

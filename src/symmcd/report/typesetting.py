@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
 from markupsafe import Markup, escape
 
 from symmcd.crystallography.space_group import screw_symbol
 
 Text = str | Markup
-
-
-def reduced_formula(composition: Mapping[int, int]) -> str:
-    """Reduced formula of atomic number → count, by electronegativity as pymatgen orders it, for example ``SrTiO3``."""
-    from pymatgen.core import Composition
-
-    return Composition({int(z): int(n) for z, n in composition.items()}).reduced_formula
 
 
 def formula_html(formula: str) -> Markup:

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.report.crystal_drawing import BOND_REACH, NON_METALS, element_colours
-from symmcd.report.typesetting import formula_html, reduced_formula, symbol_html
+from symmcd.report.typesetting import formula_html, symbol_html
 from symmcd.storage import atomic_path
 
 LIBRARY = "3Dmol-min.js"
@@ -63,7 +63,7 @@ def crystal(unit: AsymmetricUnit, label: str) -> dict[str, Any]:
     numbers = list(dict.fromkeys(unit.element.tolist()))
     return {
         "id": label,
-        "formula": str(formula_html(reduced_formula(unit.composition))),
+        "formula": str(formula_html(unit.formula)),
         "group": str(Markup("{} ({})").format(symbol_html(unit.space_group), unit.space_group)),
         "lattice": np.round(cell.lattice[0], 5).tolist(),
         "atoms": [

@@ -11,8 +11,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 import torch
-from ase.data import chemical_symbols
-from pymatgen.core import Composition, Structure
+from pymatgen.core import Structure
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
 from symmcd.stability.batched_potential import BatchedPotential, Point, Request, check_elements
@@ -20,7 +19,6 @@ from symmcd.stability.constrained import SymmetricRelaxation
 from symmcd.stability.neighbours import NeighbourList
 from symmcd.stability.outcome import Relaxation, State, ran_away, unusable, with_end, with_start
 from symmcd.stability.potential import FLAT, UnusableCrystalError, primitive_cell
-from symmcd.stability.symmetric_cell import primitive_atoms
 from symmcd.stability.unconstrained import FireRelaxation
 from symmcd.structures.convert import without_decoration
 from symmcd.structures.crystal import StructureError
@@ -246,8 +244,7 @@ def _enter(
 ) -> _Entry | Relaxation:
     """A crystal made ready, or the outcome of one that cannot be computed."""
     if isinstance(crystal, AsymmetricUnit):
-        counts = {chemical_symbols[z]: n for z, n in crystal.composition.items()}
-        formula, number = Composition(counts).reduced_formula, primitive_atoms(crystal)
+        formula, number = crystal.formula, crystal.primitive_atoms
     else:
         try:
             crystal = without_decoration(crystal)

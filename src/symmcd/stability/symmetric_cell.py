@@ -43,11 +43,6 @@ def primitive_operations(space_group: int) -> tuple[np.ndarray, np.ndarray]:
     return np.rint(inverse @ given[:, :, :3] @ basis).astype(int), given[:, :, 3] @ inverse.T
 
 
-def primitive_atoms(unit: AsymmetricUnit) -> int:
-    """Atoms in the primitive cell."""
-    return round(unit.number_of_atoms * float(np.linalg.det(PRIMITIVE[symbol(unit.space_group)[0]])))
-
-
 class SymmetricCell:
     """Free numbers q ↔ primitive cell: first the free components of k, then each orbit's free coordinates.
 

@@ -14,18 +14,18 @@ from ase import Atoms
 from pymatgen.core import IStructure, Structure
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
+from symmcd.crystallography.content import amounts, templates
 from symmcd.crystallography.normaliser import canonical_template
 from symmcd.errors import InputError
 from symmcd.metrics.coverage import add_coverage, coverage
 from symmcd.metrics.crystal_row import WORK, Question
 from symmcd.metrics.crystal_scores import COLUMNS, unscored
 from symmcd.metrics.fingerprints import Fingerprints, Sites, fingerprint_set, fingerprints_of_units
-from symmcd.metrics.magpie import Scale, composition_fingerprints, element_counts
+from symmcd.metrics.magpie import Scale, composition_fingerprints
 from symmcd.metrics.originality import Originality, add_originality, originality
 from symmcd.metrics.published import write_tables
 from symmcd.metrics.set_summary import Reference, summarise_set, write_summary
 from symmcd.metrics.tables import WHOLE, write_per_crystal
-from symmcd.metrics.templates import templates
 from symmcd.settings import ScoreSettings
 from symmcd.stability.journal import Progress
 from symmcd.storage import read_units
@@ -207,7 +207,7 @@ def _evaluate(
         ours = _fingerprints(table, entries, sites, cache, workers, settings.fingerprint_seconds)
         with Progress(len(reference), 0, "fingerprints of the reference") as progress:
             theirs = fingerprints_of_units(reference, cache, workers, settings.fingerprint_seconds, progress.advance)
-        scale = Scale.of(composition_fingerprints(element_counts(reference if train is None else train)))
+        scale = Scale.of(composition_fingerprints(amounts(reference if train is None else train)))
         covered = coverage(ours, theirs, scale, settings.structure_cutoff, settings.composition_cutoff)
         add_coverage(table, ours, covered)
     own = None

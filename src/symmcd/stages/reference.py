@@ -6,9 +6,7 @@ import hashlib
 import sys
 from pathlib import Path
 
-from pymatgen.core import Composition, Element
-
-from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, numbered_labels
+from symmcd.crystallography.asymmetric_unit import numbered_labels
 from symmcd.errors import InputError
 from symmcd.settings import HullSettings, path_of
 from symmcd.stability import reference
@@ -99,7 +97,7 @@ def _chgnet_energies(paths: list[Path], output: Path, batch_size: int, device: s
                 rows = [
                     {
                         "id": str(label),
-                        "formula": _formula(crystal),
+                        "formula": crystal.formula,
                         "origin": origin,
                         "status": energy.status,
                         "energy": energy.value,
@@ -110,7 +108,3 @@ def _chgnet_energies(paths: list[Path], output: Path, batch_size: int, device: s
                 progress.advance(len(part))
             skip = max(0, skip - len(units))
     return journal
-
-
-def _formula(unit: AsymmetricUnit) -> str:
-    return str(Composition({Element.from_Z(z): n for z, n in unit.composition.items()}).reduced_formula)

@@ -9,18 +9,18 @@ import numpy as np
 import pandas as pd
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.crystallography.content import amounts, templates
 from symmcd.crystallography.normaliser import canonical_template
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.errors import InputError
 from symmcd.metrics.coverage import add_coverage, coverage
 from symmcd.metrics.crystal_scores import COLUMNS, FLAGS
 from symmcd.metrics.fingerprints import Fingerprints
-from symmcd.metrics.magpie import Scale, composition_fingerprints, element_counts
+from symmcd.metrics.magpie import Scale, composition_fingerprints
 from symmcd.metrics.originality import add_originality, originality
 from symmcd.metrics.published import write_tables
 from symmcd.metrics.set_summary import Reference, summarise_set, write_summary
 from symmcd.metrics.tables import WHOLE, write_per_crystal
-from symmcd.metrics.templates import templates
 from symmcd.settings import ScoreSettings
 from symmcd.stability.journal import Progress
 from symmcd.storage import read_units
@@ -74,7 +74,7 @@ def run(
     table["template_canonical"] = list(map(canonical_template, table["template"]))
     ours = read_fingerprints(fingerprints, units, generated.label)
     theirs = read_fingerprints(reference_fingerprints, reference, held_out.label)
-    scale = Scale.of(composition_fingerprints(element_counts(trained)))
+    scale = Scale.of(composition_fingerprints(amounts(trained)))
     covered = coverage(ours, theirs, scale, settings.structure_cutoff, settings.composition_cutoff)
     add_coverage(table, ours, covered)
     structures = crystals_to_structures(replicate_flat(generated))
