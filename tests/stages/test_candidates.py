@@ -78,7 +78,7 @@ def test_crystals_without_doubts_come_first_then_the_lowest(tmp_path: Path, caps
         "id": "00000", "formula": "NaCl", "space_group": "1", "space_group_relaxed": "225", "atoms": "2",
         "e_above_hull": "0.05", "energy_per_atom": "-3.500000", "decomposition": "1.000 X", "hull": "z",
         "rms_displacement": "0.25", "volume_change": "-0.01", "valid": "True", "known_elsewhere": "mp-1", "doubts": "",
-        "file": "00000_Cl4Na4_225.cif", "detail": "",
+        "file": "00000_NaCl_225.cif", "detail": "",
     }  # fmt: skip
     assert rows[3]["doubts"] == "far_below_hull"
     assert archive.namelist() == [row["file"] for row in rows]

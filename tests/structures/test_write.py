@@ -275,7 +275,7 @@ def test_a_folder_of_cifs_outlives_a_kill(tmp_path, monkeypatch, rename):
     assert len(kept) == 1
     write_cifs(tmp_path / "cif", replicate_flat(new), new)
     assert [path.name for path in tmp_path.iterdir()] == ["cif"]
-    assert [path.name for path in (tmp_path / "cif").iterdir()] == ["new_Ba4O192_225.cif"]
+    assert [path.name for path in (tmp_path / "cif").iterdir()] == ["new_BaO48_225.cif"]
 
 
 def test_a_folder_of_cifs_stays_where_the_new_one_cannot_be_put(tmp_path, monkeypatch):
@@ -291,7 +291,7 @@ def test_a_folder_of_cifs_stays_where_the_new_one_cannot_be_put(tmp_path, monkey
     monkeypatch.setattr(Path, "rename", refuses)
     with pytest.raises(InputError, match="cif: disk full"):
         write_cifs(tmp_path / "cif", replicate_flat(new), new)
-    assert [path.name for path in (tmp_path / "cif").iterdir()] == ["old_Ba4O192_225.cif"]
+    assert [path.name for path in (tmp_path / "cif").iterdir()] == ["old_BaO48_225.cif"]
 
 
 def test_what_macos_puts_into_a_folder_of_cifs_does_not_keep_us_from_replacing_it(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pandas as pd
 from ase import Atoms
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
+from symmcd.crystallography.composition import reduced_formula
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.errors import InputError
 from symmcd.metrics.uniqueness import first_matches, matching
@@ -22,7 +24,7 @@ from symmcd.structures.frames import frames_by_id
 from symmcd.structures.names import file_stems, tell_of_changes
 from symmcd.structures.symmetry_search import SymmetryError
 from symmcd.structures.units import reduce
-from symmcd.structures.write import SYMBOLS, cifs, p1_cif, write_zip
+from symmcd.structures.write import cifs, p1_cif, write_zip
 from symmcd.tables import check_drawn, check_flags, check_numbers, read_rows
 
 COLUMNS = (
@@ -153,6 +155,5 @@ def _row(row: dict[str, str], frame: Atoms) -> dict[str, Any]:
 
 def _as_it_is(stem: str, frame: Atoms) -> tuple[str, str]:
     """Name and text of a CIF without symmetry."""
-    element, count = np.unique(SYMBOLS[frame.numbers], return_counts=True)
-    formula = "".join(f"{e}{n if n > 1 else ''}" for e, n in zip(element, count, strict=True))
+    formula = reduced_formula(Counter(frame.numbers.tolist()))
     return f"{stem}_{formula}_1.cif", p1_cif(f"{stem}_{formula}", from_atoms(frame))

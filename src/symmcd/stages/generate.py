@@ -15,8 +15,10 @@ import numpy as np
 
 from symmcd.crystallography import composition
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits, labels_of
-from symmcd.crystallography.orbit import Crystals, replicate_flat
-from symmcd.crystallography.space_group import lattice_points, number_of, symbol
+from symmcd.crystallography.composition import SYMBOLS
+from symmcd.crystallography.content import densities, formulas, primitive_atoms
+from symmcd.crystallography.orbit import replicate_flat
+from symmcd.crystallography.space_group import number_of, symbol
 from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.diffusion.abilities import Abilities, read_abilities, weights_path
 from symmcd.diffusion.batches import Batch
@@ -32,7 +34,6 @@ if TYPE_CHECKING:  # it loads torch
 
 SHIPPED = "mp20"  # weights that come with the package
 JOINT_STEPS = 250  # reverse steps of a joint model; a quarter of the training's, for a quarter of the time
-GRAMS_PER_CM3 = 1.66053907  # of one atomic mass unit a cubic ångström
 CIF_FOLDER_LIMIT = 300  # more crystals than this go into one zip, as in the stage replicate
 # crystals at once: the fewer, the more an interrupt finds finished.  On a CPU it is four times as many geometries that
 # are computed together, which are as fast as more; a GPU is waiting for its next call with so few
@@ -259,39 +260,32 @@ def write(
     units = AsymmetricUnits.from_units(generated, labels)
     crystals = replicate_flat(units)
     paths = [*write_crystals(output, crystals, units, CIF_FOLDER_LIMIT), output / "crystals.csv"]
-    write_table(paths[-1], units, crystals, log_probability)
+    write_table(paths[-1], units, log_probability)
     remove_other_results(output, RESULTS["generate"], paths)
     for path in paths:
         print(f"wrote {path} ({len(units)} crystals)")
 
 
-def write_table(path: Path, units: AsymmetricUnits, crystals: Crystals, log_probability: Sequence[float]) -> None:
+def write_table(path: Path, units: AsymmetricUnits, log_probability: Sequence[float]) -> None:
     """One row a crystal: what it is made of, what stands on which Wyckoff position, size and density.
 
     With `log_probability` (B,), of its space group, positions and elements, also how likely that makes it beside the
     others in the table (``share``).
     """
-    from ase.data import atomic_masses, chemical_symbols
-    from ase.formula import Formula
-
     table = wyckoff_table()
-    volume = np.abs(np.linalg.det(crystals.lattice))
     share = np.exp(np.array(log_probability) - max(log_probability)) if log_probability else np.zeros(0)
+    names, atoms, density = formulas(units), primitive_atoms(units).tolist(), densities(units).tolist()
     with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         more = ("log_probability", "share") if log_probability else ()
         writer.writerow(("id", "formula", "space_group", "symbol", "atoms_primitive", "density", "orbits", *more))
         for index, (label, group) in enumerate(zip(units.label, units.space_group.tolist(), strict=True)):
             orbits = slice(units.start[index], units.start[index + 1])
-            atoms = crystals.element[crystals.start[index] : crystals.start[index + 1]]
             sites = [
-                f"{chemical_symbols[element]} {table.multiplicity[row]}{table.letter[row]}"
+                f"{SYMBOLS[element - 1]} {table.multiplicity[row]}{table.letter[row]}"
                 for element, row in zip(units.element[orbits].tolist(), units.wyckoff[orbits].tolist(), strict=True)
             ]
-            formula = Formula.from_list([chemical_symbols[number] for number in atoms]).reduce()[0].format("metal")
-            density = atomic_masses[atoms].sum() / volume[index] * GRAMS_PER_CM3
-            row = [label, formula, group, symbol(group), len(atoms) // lattice_points(group), f"{density:.3f}"]
-            row.append("; ".join(sites))
+            row = [label, names[index], group, symbol(group), atoms[index], f"{density[index]:.3f}", "; ".join(sites)]
             if more:
                 row += [f"{log_probability[index]:.3f}", f"{share[index] / share.sum():.4f}"]
             writer.writerow(row)

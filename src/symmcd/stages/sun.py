@@ -70,7 +70,7 @@ def run(
     _same_run(table, hull, generated, crystals, frames, relaxed)
     table["elements"] = [len(set(generated[name].numbers.tolist())) for name in table["id"]]
     if "formula" not in table:
-        table["formula"] = [generated[name].get_chemical_formula(empirical=True) for name in table["id"]]
+        table["formula"] = [Composition(generated[name].get_chemical_formula()).reduced_formula for name in table["id"]]
     if scores:
         valid = _read_valid(scores)
         check_ids(scores[0] if len(scores) == 1 else scores[0].parent, list(valid), generated, crystals, "score")

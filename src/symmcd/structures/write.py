@@ -13,6 +13,7 @@ from ase import Atoms
 from ase.data import chemical_symbols
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.crystallography.content import formulas
 from symmcd.crystallography.lattice import lengths_and_angles
 from symmcd.crystallography.orbit import Crystals
 from symmcd.crystallography.space_group import symbol, triplets
@@ -103,8 +104,9 @@ def write_crystals(folder: Path, crystals: Crystals, units: AsymmetricUnits, cif
 
 
 def write_cifs(target: Path, crystals: Crystals, units: AsymmetricUnits) -> None:
-    """One symmetrised CIF a crystal, named ``<id>_<formula>_<group>.cif``, in a folder or, if `target` ends so, a .zip.
+    """One symmetrised CIF a crystal, in a folder or, if `target` ends so, a .zip.
 
+    Names are ``<id>_<formula>_<group>.cif``, as ``00042_TiO2_136.cif``.
     A folder is replaced whole, and is at no time half of one.  Archives are byte-reproducible.
 
     Raises:
@@ -153,7 +155,7 @@ def cifs(crystals: Crystals, units: AsymmetricUnits, stems: Sequence[str] | None
         stems = file_stems(labels)
         tell_of_changes(labels, stems, "file names of CIFs")
     lengths, angles = lengths_and_angles(crystals.lattice)
-    volume = np.abs(np.linalg.det(crystals.lattice))
+    volume, names = np.abs(np.linalg.det(crystals.lattice)), formulas(units)
     multiplicity, letter = table.multiplicity[units.wyckoff], table.letter[units.wyckoff]
     for i in range(len(units)):
         orbits = range(units.start[i], units.start[i + 1])
@@ -162,10 +164,9 @@ def cifs(crystals: Crystals, units: AsymmetricUnits, stems: Sequence[str] | None
             element = str(SYMBOLS[units.element[orbit]])
             counts[element] = counts.get(element, 0) + int(multiplicity[orbit])
         group = int(units.space_group[i])
-        formula = "".join(f"{e}{n if n > 1 else ''}" for e, n in sorted(counts.items()))
         lines = [
             *((f"# id {json.dumps(labels[i])}",) if stems[i] != labels[i] else ()),
-            f"data_{stems[i]}_{formula}",
+            f"data_{stems[i]}_{names[i]}",
             f"_symmetry_space_group_name_H-M '{symbol(group)}'",
             f"_space_group_IT_number {group}",
             f"_symmetry_Int_Tables_number {group}",
@@ -184,7 +185,7 @@ def cifs(crystals: Crystals, units: AsymmetricUnits, stems: Sequence[str] | None
             lines.append(
                 f"{element}{number} {element} {multiplicity[orbit]} {letter[orbit]} {x:.10f} {y:.10f} {z:.10f} 1"
             )
-        yield f"{stems[i]}_{formula}_{group}.cif", "\n".join(lines) + "\n"
+        yield f"{stems[i]}_{names[i]}_{group}.cif", "\n".join(lines) + "\n"
 
 
 @functools.cache
