@@ -25,7 +25,7 @@ TABLE: dict[str, tuple[set[str], set[str] | None]] = {
     "device": (set(), {"torch"}),
     "tables": (set(), set()),
     "diffusion": (
-        {"diffusion", "device", "batch", "crystallography", "storage", "npz", "settings"},
+        {"diffusion", "device", "batch", "crystallography", "storage", "npz", "settings", "extensions"},
         ARRAYS,
     ),
     "structures": ({"structures", "crystallography", "storage"}, CRYSTALS),
@@ -60,6 +60,7 @@ TABLE: dict[str, tuple[set[str], set[str] | None]] = {
     "workers": ({"processes"}, set()),
     "errors": (set(), set()),
     "registry": (set(), set()),
+    "extensions": ({"bounds"}, set()),  # names what it loads in texts
     "writing": (set(), set()),
     "one_writer": (set(), set()),
     "endings": (set(), set()),
@@ -68,7 +69,7 @@ TABLE: dict[str, tuple[set[str], set[str] | None]] = {
     "settings": ({"bounds"}, set()),
     "yaml_text": (set(), {"yaml"}),
     "config": ({"settings", "bounds", "yaml_text"}, set()),
-    "cli": ({"endings", "settings", "bounds", "config", "output_folder", "threads", "stages"}, {"yaml"}),
+    "cli": ({"endings", "settings", "bounds", "config", "extensions", "output_folder", "threads", "stages"}, {"yaml"}),
     "__init__": (set(), set()),
     "__main__": ({"cli"}, set()),
 }
@@ -138,6 +139,7 @@ def loaded_by(code: str) -> set[str]:
         "import symmcd; dir(symmcd)",
         "import symmcd.cli\ntry: symmcd.cli.main(['--help'])\nexcept SystemExit: pass",
         "import symmcd.cli\ntry: symmcd.cli.main(['train', '--help'])\nexcept SystemExit: pass",
+        "from symmcd.extensions import CONSTRAINTS\n[CONSTRAINTS[name] for name in CONSTRAINTS]",
     ],
 )
 def test_help_loads_nothing_heavy(code):

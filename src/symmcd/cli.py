@@ -17,6 +17,7 @@ from typing import Annotated, Any, NoReturn
 from symmcd import endings
 from symmcd.bounds import Bound, checked, parted
 from symmcd.errors import InputError
+from symmcd.extensions import CONSTRAINTS
 from symmcd.output_folder import RESULTS, check_output_folder
 from symmcd.provenance import version
 from symmcd.settings import PREDICTOR_VARIANTS, SECTIONS, Count, Few, Seed, Steps, Temperature, read_section
@@ -187,22 +188,19 @@ def _report(a: argparse.Namespace) -> None:
 def _generate(a: argparse.Namespace) -> None:
     from symmcd.stages import generate
 
-    common = a.number, a.space_group, a.checkpoint, a.seed, a.device
+    common = a.checkpoint, a.seed, a.device
     geometry = {"steps": a.steps, "proposals": a.proposals}
+    constraints = {name: getattr(a, name) for name in CONSTRAINTS if getattr(a, name) not in (None, False)}
     if a.formula is None:
         if a.atoms is not None:
             raise InputError("--atoms goes with --formula")
-        generate.run(
-            a.output, *common, **geometry, temperature=a.temperature, elements=a.elements, exclude=a.exclude,
-            chemical_system=a.chemical_system, max_atoms=a.max_atoms,
-        )  # fmt: skip
+        generate.run(a.output, a.number, *common, **geometry, temperature=a.temperature, constraints=constraints)
     else:
-        if a.elements or a.exclude or a.chemical_system or a.temperature != 1 or a.max_atoms is not None:
+        if constraints.keys() - {"space_group"} or a.temperature != 1:
             raise InputError(
-                "--formula goes without --elements, --exclude, --chemical-system, --max-atoms and --temperature; "
-                "--atoms says how many"
+                "--formula goes without --temperature and constraints other than --space-group; --atoms says how many"
             )
-        generate.predict(a.output, a.formula, *common, **geometry, atoms=a.atoms)
+        generate.predict(a.output, a.formula, a.number, a.space_group, *common, **geometry, atoms=a.atoms)
 
 
 def _evaluate(a: argparse.Namespace) -> None:
@@ -596,9 +594,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     count: dict[str, Any] = {"type": _number(Count), "metavar": "N"}
     command.add_argument("--number", **count, default=10, help="crystals to make (default: 10)")
-    command.add_argument(
-        "--space-group", metavar="G", help="1 to 230, or a symbol as Pnma (default: as in the training set)"
-    )
     command.add_argument("--output", type=Path, required=True, metavar="DIR", help="gets CIFs and crystals.extxyz")
     command.add_argument(
         "--checkpoint",
@@ -606,15 +601,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="denoiser.safetensors of `symmcd train` (default: the shipped weights)",
     )
-    for option, text in (("--elements", "only these, as in Li,Fe,O"), ("--exclude", "none of these, as in Tc,Pm,U")):
-        command.add_argument(option, type=lambda a: a.split(","), default=[], metavar="A,B,…", help=text)
-    command.add_argument(
-        "--chemical-system", type=lambda a: a.split("-"), default=[], metavar="A-B-…",
-        help="all of these and no others, as in Li-Fe-P-O",
-    )  # fmt: skip
-    command.add_argument(
-        "--max-atoms", **count, help="largest number of atoms in the primitive cell (default: no limit)"
-    )
+    group = command.add_argument_group("constraints", "crystals are as frequent as without them, if they fulfil all")
+    for name in CONSTRAINTS:
+        kind = CONSTRAINTS[name]
+        value: dict[str, Any] = {"metavar": kind.metavar} if kind.metavar else {"action": "store_true"}
+        group.add_argument(f"--{name.replace('_', '-')}", **value, help=kind.help.replace("%", "%%"))
     command.add_argument(
         "--temperature",
         type=_number(Temperature),

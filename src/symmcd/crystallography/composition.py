@@ -43,28 +43,35 @@ def atomic_numbers_of(elements: str | Iterable[int | str]) -> list[int]:
     """Atomic numbers of elements, each given by its symbol or its number; D and T are hydrogen.
 
     Args:
-        elements: in any order, or one text with commas or blanks between symbols, as in ``Li,Fe,O``.
+        elements: in any order, or one text with commas or blanks between them, as in ``Li,Fe,O`` or ``3,26,8``.
 
     Raises:
-        InputError: no such element.
+        InputError: no such elements, all of which it names.
     """
     if isinstance(elements, str):
         elements = re.split(r"[,\s]+", elements.strip(", \t")) if elements.strip(", \t") else ()
     elif not isinstance(elements, Iterable):
         raise InputError(f"elements {elements!r}: expected symbols or atomic numbers, as in ['Li', 'Fe', 'O']")
-    return [_atomic_number(element) for element in elements]
+    named = list(elements)
+    numbers = [_atomic_number(element) for element in named]
+    unknown = [element for element, number in zip(named, numbers, strict=True) if number is None]
+    if unknown:
+        first = unknown[0].strip().capitalize() if isinstance(unknown[0], str) else ""
+        near = difflib.get_close_matches(first, NUMBERS, n=1, cutoff=1.0)
+        hint = f"did you mean {near[0]}?" if near else f"expected a symbol, or an atomic number from 1 to {HEAVIEST}"
+        raise InputError(f"{', '.join(f'{element!r:.22}' for element in unknown[:20])}: no such element; {hint}")
+    return [number for number in numbers if number is not None]
 
 
-def _atomic_number(element: object) -> int:
+def _atomic_number(element: object) -> int | None:
     if isinstance(element, str):
-        if (number := NUMBERS.get(element.strip())) is not None:
-            return number
-        near = difflib.get_close_matches(element.strip().capitalize(), NUMBERS, n=1, cutoff=1.0)
-        hint = f"; did you mean {near[0]}?" if near else "; write symbols, as in Li,Fe,O"
-        raise InputError(f"{element[:20]!r}: no such element{hint}")
+        text = element.strip()
+        if not re.fullmatch(r"[0-9]{1,3}", text):
+            return NUMBERS.get(text)
+        element = int(text)
     if isinstance(element, Integral) and not isinstance(element, bool) and 1 <= int(element) <= HEAVIEST:
         return int(element)
-    raise InputError(f"{element!r}: no such element; expected a symbol, or an atomic number from 1 to {HEAVIEST}")
+    return None
 
 
 def parse_formula(text: str) -> dict[int, int]:

@@ -72,12 +72,8 @@ class Abilities:
             raise InputError(f"{sampler.proposals} proposals: a model of kind {self.kind!r} makes one")
         if sampler.chooses:
             self.check_staged()
-        self.check_elements(sampler.elements)
-        if sampler.every_element and len(sampler.elements) > self.most_orbits:
-            raise InputError(
-                f"every one of {len(sampler.elements)} elements: this model's crystals have at most "
-                f"{self.most_orbits} orbits, and so no more elements"
-            )
+        for constraint in sampler.constraints:
+            constraint.check(self, [other for other in sampler.constraints if other is not constraint])
         if (steps := self.steps(sampler)) > self.trained_steps:
             raise InputError(
                 f"{steps} reverse steps, but the denoiser was trained with {self.trained_steps}; take no more"

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
-from symmcd.crystallography.composition import atomic_numbers_of, formula_unit_of
+from symmcd.crystallography.composition import formula_unit_of
 from symmcd.crystallography.decode import decode
 from symmcd.crystallography.space_group import number_of
 from symmcd.device import choose_device
@@ -21,6 +22,7 @@ from symmcd.diffusion import reverse_process
 from symmcd.diffusion.abilities import NEEDED, Abilities
 from symmcd.diffusion.batches import Batch, OnBatch, OnProgress, Watch, ignored
 from symmcd.diffusion.checkpoint import Checkpoint, MisfitError, read_checkpoint
+from symmcd.diffusion.constraints.constraint import read_constraints, space_groups_of
 from symmcd.diffusion.joint_model import JointModel
 from symmcd.diffusion.noise_schedule import reverse_times
 from symmcd.diffusion.prior import draw_templates, orbit_probability, space_group_probability
@@ -99,12 +101,10 @@ class Generator:
         corrector: bool = True,
         proposals: int | None = None,
         temperature: float = 1.0,
-        elements: str | Iterable[int | str] = (),
-        every_element: bool = False,
-        max_atoms: int | None = None,
         batch_size: int = 256,
         on_batch: OnBatch = ignored,
         on_progress: OnProgress = ignored,
+        **constraints: Any,
     ) -> list[AsymmetricUnit]:
         """New crystals, decoded: every orbit lies exactly on a Wyckoff position of its group.
 
@@ -119,32 +119,29 @@ class Generator:
             proposals: geometries of each crystal, of which the model keeps the one that it finds likeliest; the time
                 grows with them. None takes 4 of a staged model; a joint model makes 1.
             temperature: of Wyckoff positions and elements; above 1 there are more new templates, fewer valid crystals.
-            elements: symbols or atomic numbers to choose from; none: all elements of the training set.  Crystals
-                follow the model's distribution given that they have no others, as far as `PROPOSED` proposals each can
-                tell.
-            every_element: each crystal has all of `elements`: those of a chemical system.
-            max_atoms: the most in a primitive cell; the rest of the model's crystals is as frequent as it was.
             batch_size: crystals at once.
             on_batch: called with the crystals of each batch as soon as they are finished, those with few orbits first;
                 where an interrupt ends the rest, they are what there is.
             on_progress: called with the number of crystals done, the work done, and the whole work.
+            constraints: by their names in `symmcd.extensions.CONSTRAINTS`, as ``elements=["Li", 26, "O"]``,
+                ``exclude``, ``chemical_system="Li-Fe-O"`` and ``max_atoms=8``; `symmcd generate --help` lists all.
+                Crystals follow the model's distribution given these, as far as `PROPOSED` proposals each can tell.
 
         Raises:
-            InputError: a number below 1, no such space group or element, what the model cannot do (see `sample`), or
-                no crystal found that has every element, or so few atoms.
+            InputError: a number below 1, no such constraint, space group or element, what the model cannot do (see
+                `sample`), or no crystal found that fulfils the constraints.
         """
         _check_whole(number=number)
+        asked = read_constraints({"space_group": space_group, **constraints})
         sampler = Sampler(
             steps=steps,
             proposals=proposals,
             corrector=corrector,
             batch_size=batch_size,
             temperature=temperature,
-            elements=tuple(sorted(set(atomic_numbers_of(elements)))),
-            every_element=every_element,
-            most_atoms=max_atoms,
+            constraints=asked,
         )
-        groups = () if space_group is None else (number_of(space_group),)
+        groups = space_groups_of(asked)
         self.abilities.check(sampler)
         if sampler.chooses:
             chosen = self._chosen(number, sampler, seed, groups)
@@ -196,8 +193,7 @@ class Generator:
     ) -> Samples:
         """Sample the crystals of `plan`.
 
-        With elements given, positions and elements are proposals, which `generate` weighs and this does not; nor does
-        it look at atoms.
+        With constraints, positions and elements are proposals, which `generate` weighs and this does not.
 
         Raises:
             InputError: more steps than the training had, or proposals, temperature or elements that the model has not.
@@ -284,7 +280,7 @@ class Generator:
         sampler = Sampler(batch_size=AT_ONCE)
         drawn = [model.templates] if model.templates is not None else []
         plans = self.plan(np.arange(pool), sampler, seed, groups, apart=True)
-        drawn += [draw_positions(model.wyckoff, *self._to_draw(plan, seed), sampler) for plan in plans]
+        drawn += [draw_positions(model.wyckoff, *self._to_draw(plan, seed), sampler)[0] for plan in plans]
         positions = WyckoffSequences.concatenate(drawn)
         statistics = self.checkpoint.statistics
         prior = (space_group_probability(statistics, groups)[:, None] * orbit_probability(statistics)).log()
@@ -324,7 +320,7 @@ class Generator:
 
     @torch.inference_mode()
     def _chosen(self, number: int, sampler: Sampler, seed: int, groups: Sequence[int]) -> WyckoffSequences:
-        """Positions and elements of `number` crystals, given what `sampler` allows or demands.
+        """Positions and elements of `number` crystals, given the constraints of `sampler`.
 
         Raises:
             InputError: as `generate`.
@@ -342,11 +338,9 @@ class Generator:
             missing = missing[kept < 0]
             if not len(missing):
                 return WyckoffSequences.concatenate(found).select(torch.cat(order).argsort())
-        wanted = ["every one of the elements asked for"] if sampler.every_element else []
-        wanted += [f"at most {sampler.most_atoms} atoms in its primitive cell"] if sampler.most_atoms else []
         raise InputError(
             f"{len(missing)} of {number} crystals: none of {ATTEMPTS * PROPOSED} drawn ones has "
-            + " and ".join(wanted)
+            + " and ".join(map(str, sampler.constraints))
             + "; ask for less, or give a composition"
         )
 

@@ -9,7 +9,7 @@ import csv
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from symmcd.crystallography.space_group import number_of, symbol
 from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.diffusion.abilities import Abilities, read_abilities, weights_path
 from symmcd.diffusion.batches import Batch
+from symmcd.diffusion.constraints.constraint import read_constraints, space_groups_of
 from symmcd.diffusion.progress import Progress
 from symmcd.diffusion.sampler import Sampler
 from symmcd.errors import InputError
@@ -63,7 +64,6 @@ def load_pretrained(name: str | Path = SHIPPED, device: str = "auto") -> Generat
 def run(
     output: Path,
     number: int,
-    space_group: int | str | None = None,
     checkpoint: Path | None = None,
     seed: int = 0,
     device: str = "auto",
@@ -71,50 +71,30 @@ def run(
     steps: int | None = None,
     proposals: int | None = None,
     temperature: float = 1.0,
-    elements: Sequence[str] = (),
-    exclude: Sequence[str] = (),
-    chemical_system: Sequence[str] = (),
-    max_atoms: int | None = None,
+    constraints: Mapping[str, Any] | None = None,
 ) -> None:
     """Generate crystals; write units.npz, crystals.extxyz, crystals.csv, one CIF a crystal to the folder `output`.
 
-    `elements` are symbols to choose from, `exclude` those not to take, `chemical_system` those that every crystal has
-    and no others; see `Generator.generate` for the rest.  After an interrupt (Ctrl-C) the crystals that are finished
-    are written, with the numbers that they have in the whole set.
+    `constraints` are values by names of `symmcd.extensions.CONSTRAINTS`; see `Generator.generate` for the rest.
+    After an interrupt (Ctrl-C) the crystals that are finished are written, with the numbers that they have in the whole
+    set.
 
     Raises:
-        InputError: no weights, a number below 1, no such space group, an unknown element, none left to choose from, a
-            chemical system beside other choices of elements, what the model cannot do, or an `output` that cannot be
-            written.
+        InputError: no weights, a number below 1, constraints that mean nothing or cannot be fulfilled, what the model
+            cannot do, or an `output` that cannot be written.
         KeyboardInterrupt: after what is finished has been written.
     """
-    if chemical_system and (elements or exclude):
-        raise InputError("--chemical-system names all elements; leave out --elements and --exclude")
-    allowed, refused = atomic_numbers_of("--elements", elements), atomic_numbers_of("--exclude", exclude)
-    allowed = allowed or atomic_numbers_of("--chemical-system", chemical_system)
-    group = None if space_group is None else number_of(space_group)
+    constraints = constraints or {}
+    asked = read_constraints(constraints, options=True)
+    space_groups_of(asked)
     path, abilities, steps = _asked(output, number, checkpoint, steps)
-    if refused:
-        allowed = sorted(set(allowed or abilities.elements) - set(refused))
-        if not allowed:
-            raise InputError(f"--exclude {','.join(exclude)}: no element is left")
-    abilities.check(
-        Sampler(
-            steps=steps,
-            proposals=proposals,
-            temperature=temperature,
-            elements=tuple(sorted(set(allowed))),
-            every_element=bool(chemical_system),
-            most_atoms=max_atoms,
-        )
-    )
+    abilities.check(Sampler(steps=steps, proposals=proposals, temperature=temperature, constraints=asked))
     generator, at_once = _loaded(path, device)
 
     def make(finished: list[Batch], progress: Progress) -> None:
         generator.generate(
-            number, group, seed=seed, steps=steps, proposals=proposals, temperature=temperature, elements=allowed,
-            every_element=bool(chemical_system), max_atoms=max_atoms, batch_size=at_once,
-            on_batch=finished.append, on_progress=lambda done, work: progress.update(done, work=work),
+            number, seed=seed, steps=steps, proposals=proposals, temperature=temperature, batch_size=at_once,
+            on_batch=finished.append, on_progress=lambda done, work: progress.update(done, work=work), **constraints,
         )  # fmt: skip
 
     _made(output, number, make)
@@ -216,24 +196,6 @@ def _write(output: Path, finished: Sequence[Batch], number: int) -> int:
     log_probability = np.concatenate(said)[rows].tolist() if said else []
     write(output, [units[row] for row in rows], log_probability, labels)
     return len(order)
-
-
-def atomic_numbers_of(option: str, symbols: Sequence[str]) -> list[int]:
-    """Atomic numbers of the elements that an option names.
-
-    Raises:
-        InputError: no such element.
-    """
-    unknown, hint = [], ""
-    for name in symbols:
-        try:
-            composition.atomic_numbers_of([name])
-        except InputError as error:
-            hint = hint or str(error).partition("no such element")[2]
-            unknown.append(name)
-    if unknown:
-        raise InputError(f"{option}: {', '.join(unknown)}: no such element{hint}")
-    return composition.atomic_numbers_of(symbols)
 
 
 def formula_unit(formula: str) -> Mapping[int, int]:

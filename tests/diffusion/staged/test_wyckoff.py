@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import math
 
@@ -11,15 +12,22 @@ import pytest
 import torch
 
 from symmcd.crystallography.wyckoff import wyckoff_table
+from symmcd.diffusion.constraints.chemical_system import ChemicalSystem
+from symmcd.diffusion.constraints.constraint import Constraint
+from symmcd.diffusion.constraints.elements import Elements
+from symmcd.diffusion.constraints.exclude import Exclude
+from symmcd.diffusion.constraints.max_atoms import MaxAtoms
 from symmcd.diffusion.random_streams import CrystalStreams
 from symmcd.diffusion.sampler import Sampler
 from symmcd.diffusion.staged.drawing import draw_sequences, resampled
 from symmcd.diffusion.staged.objectives import WyckoffObjective, negative_log_likelihood
+from symmcd.diffusion.staged.tables import symmetry_tables
 from symmcd.diffusion.staged.wyckoff_ensemble import WyckoffEnsemble
 from symmcd.diffusion.staged.wyckoff_network import WyckoffNetwork
-from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences, reduced_multiplicity
+from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences, primitive_atoms, reduced_multiplicity
 from symmcd.errors import InputError
 from tests.diffusion.crystals import SMALL_STAGED, random_units
+from tests.diffusion.distinct_elements import DistinctElements
 
 UNITS = random_units(60, seed=2)
 TABLE = wyckoff_table()
@@ -165,8 +173,39 @@ def test_place_by_place_a_network_says_what_it_says_at_once(network, members):
         begun.element[:, place] = sequences.element[:, place]
 
 
-def test_crystals_of_given_elements_follow_the_model_given_these():
-    """Against drawing freely and keeping crystals that have no others, and against ones that have them all."""
+class NoGeneralPosition(Constraint):
+    """No orbit on the last position of its group."""
+
+    def allowed_positions(self, drawn, place, rows):  # noqa: ARG002
+        return rows < symmetry_tables().group_start[drawn.space_group][:, None] - 1
+
+
+def elements_all_of(numbers: tuple[int, ...], crystals: WyckoffSequences) -> torch.Tensor:
+    return torch.isin(crystals.element, torch.tensor((0, *numbers))).all(dim=1)
+
+
+def elements_each_of(numbers: tuple[int, ...], crystals: WyckoffSequences) -> torch.Tensor:
+    each = [(crystals.element == number).any(dim=1) for number in numbers]
+    return torch.stack([elements_all_of(numbers, crystals), *each]).all(dim=0)
+
+
+def positions_special(crystals: WyckoffSequences) -> torch.Tensor:
+    general = symmetry_tables().group_start[crystals.space_group] - 1
+    return ((crystals.wyckoff != general[:, None]) | ~crystals.mask).all(dim=1)
+
+
+@pytest.mark.parametrize(
+    ("constraints", "wanted", "shifted"),
+    [
+        ([Elements((8, 22, 26))], functools.partial(elements_all_of, (8, 22, 26)), 0.2),
+        ([ChemicalSystem((8, 26))], functools.partial(elements_each_of, (8, 26)), 0),
+        ([Elements((8, 22, 26)), Exclude((22,)), MaxAtoms(8)],
+         lambda s: elements_all_of((8, 26), s) & (primitive_atoms(s) <= 8), 0),
+        ([NoGeneralPosition()], positions_special, 0.1),
+    ],
+)  # fmt: skip
+def test_constrained_crystals_follow_the_model_given_the_constraints(constraints, wanted, shifted):
+    """Against drawing freely and keeping the crystals that fulfil them; without weights shares differ by `shifted`."""
     torch.manual_seed(4)
     network = WyckoffNetwork(SMALL_STAGED).eval()
     for parameter in network.parameters():
@@ -179,27 +218,31 @@ def test_crystals_of_given_elements_follow_the_model_given_these():
     streams = CrystalStreams(1, torch.arange(number))
     with torch.inference_mode():
         free, _ = draw_sequences(ensemble, group, orbits, 3, streams, Sampler())
-    for every, elements in ((False, (8, 22, 26)), (True, (8, 26))):
-        sampler, numbers = Sampler(elements=elements, every_element=every), torch.tensor(elements)
-        with torch.inference_mode():
-            proposed, weight = draw_sequences(ensemble, group, orbits, 3, streams, sampler)
-        pools = torch.randperm(number, generator=torch.Generator().manual_seed(2)).view(-1, 40)
-        kept = resampled(weight[pools], CrystalStreams(2, torch.arange(len(pools))).uniform(0))
-        drawn = proposed.select(pools[torch.arange(len(kept)), kept][kept >= 0])
+        proposed, weight = draw_sequences(ensemble, group, orbits, 3, streams, Sampler(constraints=tuple(constraints)))
+    pools = torch.randperm(number, generator=torch.Generator().manual_seed(2)).view(-1, 40)
+    kept = resampled(weight[pools], CrystalStreams(2, torch.arange(len(pools))).uniform(0))
+    drawn = proposed.select(pools[torch.arange(len(kept)), kept][kept >= 0])
+    truth = free.select(wanted(free).nonzero()[:, 0])
+    assert wanted(drawn).all()
+    assert len(truth) > 200
+    for name, few in (("count", 4), ("space_group", 231)):
+        found, expected = (torch.bincount(getattr(s, name), minlength=few) / len(s) for s in (drawn, truth))
+        torch.testing.assert_close(found, expected, atol=0.09, rtol=0)
+    unweighted = torch.bincount(proposed.count, minlength=4) / number
+    assert (unweighted - torch.bincount(truth.count, minlength=4) / len(truth)).abs().max() > shifted
 
-        def wanted(crystals, every=every, numbers=numbers):
-            there = (crystals.element[:, :, None] == numbers).any(dim=1)
-            others = (crystals.element[:, :, None] != torch.cat([numbers, numbers[:1] * 0])).all(dim=2).any(dim=1)
-            return (there.all(dim=1) | (not every)) & ~others
 
-        truth = free.select(wanted(free).nonzero()[:, 0])
-        assert wanted(drawn).all()
-        assert len(truth) > 200
-        for name, few in (("count", 4), ("space_group", 231)):
-            found, expected = (torch.bincount(getattr(s, name), minlength=few) / len(s) for s in (drawn, truth))
-            torch.testing.assert_close(found, expected, atol=0.09, rtol=0)
-        unweighted = torch.bincount(proposed.count, minlength=4) / number
-        assert every or (unweighted - torch.bincount(truth.count, minlength=4) / len(truth)).abs().max() > 0.2
+def test_a_place_with_nothing_allowed_ends_in_a_crystal_that_is_not_kept():
+    torch.manual_seed(4)
+    ensemble = WyckoffEnsemble([WyckoffNetwork(SMALL_STAGED).eval()])
+    group, orbits = torch.full((50,), 2), torch.tensor([1, 2, 3, 4, 5]).repeat(10)
+    sampler = Sampler(constraints=(Elements((8, 26)), DistinctElements()))
+    with torch.inference_mode():
+        drawn, weight = draw_sequences(ensemble, group, orbits, 5, CrystalStreams(1, torch.arange(50)), sampler)
+    assert (weight[orbits > 2] == -torch.inf).all()
+    assert (weight[orbits <= 2] > -torch.inf).any()
+    legal = torch.tensor([0, *range(1, 119)])
+    assert torch.isin(drawn.element, legal).all()
 
 
 def test_no_proposal_that_may_be_kept():

@@ -1,10 +1,11 @@
-"""Wyckoff positions and elements drawn from the network, freely or given which elements a crystal may have.
+"""Wyckoff positions and elements drawn from the network, freely or given constraints (`diffusion.constraints`).
 
 To draw each element from those allowed, given the ones before it, is not yet to draw from p(crystal | allowed): it
 favours crystals whose first choices the model would seldom have made from these elements, and leaves groups, numbers
 of orbits and positions as they were.  What is missing is a factor known exactly: the probability that the model, asked
 freely, would have taken an allowed element, at every place.  So of several proposals one is kept with probability
 proportional to the product of these (sampling importance resampling, Rubin 1987), which is exact in the limit of many.
+The same holds for positions.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from symmcd.diffusion.random_streams import CrystalStreams
 from symmcd.diffusion.sampler import Sampler
 from symmcd.diffusion.staged.wyckoff_ensemble import WyckoffEnsemble
 from symmcd.diffusion.staged.wyckoff_network import Memory
-from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences, candidates, primitive_atoms
+from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences, candidates
 
 AT_ONCE = 2048  # crystals
 WYCKOFF, ELEMENT = 2, 3  # draws of random numbers; the geometry's are in `geometry_process`, the template's is 5
@@ -61,33 +62,26 @@ def draw_sequences(
     """Wyckoff positions, then elements, one after the other; always legal ones.
 
     Each is drawn from p^(1/temperature), normalised: 1 is the model, below 1 more of what is frequent, above 1 more
-    of what is rare.  With ``sampler.elements``, each element is drawn from these, given what was drawn before it.
+    of what is rare.  What the constraints of `sampler` allow at a place is drawn from, given what was drawn before it.
 
     Returns:
-        The crystals, and (B,) log p(crystal) - log q(crystal), where q is what they were drawn from and p the model:
-        0 where all elements are allowed, -inf for those that lack one where ``sampler.every_element``, and for those of
-        more than ``sampler.most_atoms``.
+        The crystals, and (B,) log p(crystal) - log q(crystal), where q is what they were drawn from and p the model
+        times what constraints `keep`: 0 without constraints, -inf for crystals that are not wanted, among them those
+        that came to a place with nothing allowed.
     """
     memory = network.begin()
-    sequences = draw_positions(network, space_group, orbits, padded, streams, sampler, memory)
-    allowed = torch.ones_like(network.seen)
-    if sampler.elements:
-        numbers = torch.tensor(sampler.elements, device=allowed.device)
-        allowed = torch.zeros_like(allowed).index_fill(0, numbers - 1, value=True)
+    sequences, log_weight = draw_positions(network, space_group, orbits, padded, streams, sampler, memory)
     uniform = streams.uniform(ELEMENT, (padded,))
-    log_weight = uniform.new_zeros(len(orbits))
     for place in range(padded):
         said = (network.next_element(sequences, place, memory) / sampler.temperature).log_softmax(dim=-1)
-        said = said.masked_fill(~allowed, -torch.inf)
+        masks = [m for c in sampler.constraints if (m := c.allowed_elements(sequences, place)) is not None]
+        said, log_allowed = narrowed(said, masks)
         chosen = draw(said.softmax(dim=-1), uniform[:, place]) + 1
         sequences.element[:, place] = torch.where(place < orbits, chosen, 0)
-        if sampler.elements:
-            log_weight = log_weight + torch.where(place < orbits, said.logsumexp(dim=-1), 0.0)
-    if sampler.every_element:
-        has = (sequences.element[:, :, None] == numbers).any(dim=1)
-        log_weight = log_weight.masked_fill(~has.all(dim=1), -torch.inf)
-    if sampler.most_atoms is not None:
-        log_weight = log_weight.masked_fill(primitive_atoms(sequences) > sampler.most_atoms, -torch.inf)
+        log_weight = log_weight + torch.where(place < orbits, log_allowed, 0.0)
+    for constraint in sampler.constraints:
+        if (log_factor := constraint.keep(sequences)) is not None:
+            log_weight = log_weight + log_factor
     return sequences, log_weight
 
 
@@ -99,19 +93,36 @@ def draw_positions(
     streams: CrystalStreams,
     sampler: Sampler,
     memory: Sequence[Memory] | None = None,
-) -> WyckoffSequences:
-    """The positions of `draw_sequences`; elements are 0.  What the network read of them is left in `memory`."""
+) -> tuple[WyckoffSequences, Tensor]:
+    """The positions of `draw_sequences` with elements 0, and weights; what the network read is left in `memory`."""
     memory = network.begin() if memory is None else memory
     wyckoff = torch.zeros(len(orbits), padded, dtype=torch.int64, device=orbits.device)
     sequences = WyckoffSequences(space_group, orbits, wyckoff, torch.zeros_like(wyckoff))
     rows, _ = candidates(space_group)
     crystal = torch.arange(len(orbits), device=orbits.device)
     uniform = streams.uniform(WYCKOFF, (padded,))
+    log_weight = uniform.new_zeros(len(orbits))
     for place in range(padded):
-        logits = network.next_position(sequences, place, memory)
-        letter = draw(torch.softmax(logits / sampler.temperature, dim=-1), uniform[:, place])
+        said = network.next_position(sequences, place, memory) / sampler.temperature
+        masks = [m for c in sampler.constraints if (m := c.allowed_positions(sequences, place, rows)) is not None]
+        said, log_allowed = narrowed(said.log_softmax(dim=-1) if masks else said, masks)
+        letter = draw(torch.softmax(said, dim=-1), uniform[:, place])
         wyckoff[:, place] = torch.where(place < orbits, rows[crystal, letter], 0)
-    return sequences
+        log_weight = log_weight + torch.where(place < orbits, log_allowed, 0.0)
+    return sequences, log_weight
+
+
+def narrowed(said: Tensor, masks: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Log probabilities (B, C) of what all `masks` allow, not normalised, and (B,) the logarithm of their sum.
+
+    Where nothing is allowed, they stay as they were, for something to be drawn, and the logarithm is -inf.
+    """
+    if not masks:
+        return said, said.new_zeros(len(said))
+    allowed = torch.stack([mask.expand_as(said) for mask in masks]).all(dim=0)
+    left = said.masked_fill(~allowed, -torch.inf)
+    log_allowed = left.logsumexp(dim=-1)
+    return torch.where(log_allowed[:, None] > -torch.inf, left, said), log_allowed
 
 
 def resampled(log_weight: Tensor, uniform: Tensor) -> Tensor:

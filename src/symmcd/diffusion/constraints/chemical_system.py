@@ -1,0 +1,55 @@
+"""``--chemical-system Li-Fe-P-O``: every crystal has all of these elements and no others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from symmcd.crystallography.composition import SYMBOLS
+from symmcd.diffusion.constraints.constraint import Constraint
+from symmcd.diffusion.constraints.elements import Elements, among, some_elements
+from symmcd.diffusion.constraints.exclude import Exclude
+from symmcd.errors import InputError
+from symmcd.extensions import ConstraintKind
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from symmcd.diffusion.abilities import Abilities
+    from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
+
+
+@dataclass(frozen=True)
+class ChemicalSystem(Constraint):
+    """The elements of each crystal."""
+
+    numbers: tuple[int, ...]  # atomic numbers, ascending
+
+    @classmethod
+    def read(cls, value: str | Iterable[int | str]) -> ChemicalSystem:
+        """From symbols or atomic numbers, in a text with hyphens between them."""
+        return cls(some_elements(value.replace("-", ",") if isinstance(value, str) else value))
+
+    def check(self, abilities: Abilities, beside: Sequence[Constraint]) -> None:
+        if any(isinstance(other, Elements | Exclude) for other in beside):
+            raise InputError("a chemical system names all elements; leave out elements and exclude")
+        abilities.check_elements(self.numbers)
+        if len(self.numbers) > abilities.most_orbits:
+            raise InputError(
+                f"a chemical system of {len(self.numbers)} elements: this model's crystals have at most "
+                f"{abilities.most_orbits} orbits, and so no more elements"
+            )
+
+    def allowed_elements(self, drawn: WyckoffSequences, place: int) -> Tensor:  # noqa: ARG002
+        return among(self.numbers, drawn)
+
+    def keep(self, drawn: WyckoffSequences) -> Tensor:
+        has = (drawn.element[:, :, None] == drawn.element.new_tensor(self.numbers)).any(dim=1)
+        return has.all(dim=1).float().log()
+
+    def __str__(self) -> str:
+        return f"every one of the elements {', '.join(SYMBOLS[number - 1] for number in self.numbers)} and no others"
+
+
+CHEMICAL_SYSTEM = ConstraintKind("all of these and no others, as in Li-Fe-P-O", ChemicalSystem.read, metavar="A-B-…")
