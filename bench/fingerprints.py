@@ -94,15 +94,16 @@ def chain(units: Path, train: Path, test: Path, number: int) -> None:
         print(f"{len(crystals)} crystals, {len(crystals.element)} orbits, {crystals.number_of_atoms.sum()} atoms")
         total = before = cpu = 0.0
         stages = {
-            "fingerprint the test set, once": [["fingerprint", test, folder / "test.npz"]],
+            "fingerprint the test set, once": [["fingerprint", test, "--output", folder / "test.npz"]],
             "score, two shards": [
-                ["score", folder / "crystals.extxyz", folder / f"shard{i}.csv", "--shard", f"{i}/2"] for i in range(2)
+                ["score", folder / "crystals.extxyz", "--output", folder / f"shard{i}.csv", "--shard", f"{i}/2"]
+                for i in range(2)
             ],
-            "fingerprint": [["fingerprint", folder / "units.npz", folder / "generated.npz"]],
+            "fingerprint": [["fingerprint", folder / "units.npz", "--output", folder / "generated.npz"]],
             "summarise": [
                 ["summarise", folder / "shard0.csv", folder / "shard1.csv", "--units", folder / "units.npz"]
                 + ["--train", train, "--reference", test, "--fingerprints", folder / "generated.npz"]
-                + ["--reference-fingerprints", folder / "test.npz", "--output-dir", folder / "metrics"]
+                + ["--reference-fingerprints", folder / "test.npz", "--output", folder / "metrics"]
             ],
         }
         for stage, commands in stages.items():

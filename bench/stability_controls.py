@@ -4,8 +4,8 @@
         --hull hull/mp_formation_energies.csv.gz --elemental-references hull/mp_elemental_reference_entries.json.gz \
         [--chgnet-hull reference.csv]
 
-With `--chgnet-hull`, the output of `symmcd reference {train,val,test}.npz reference.csv` (hull.source: chgnet), rates
-over that hull are printed too.
+With `--chgnet-hull`, the output of `symmcd reference {train,val,test}.npz --output reference.csv` (hull.source:
+chgnet), rates over that hull are printed too.
 Real crystals of the test set go through relax, hull and sun as generated ones do (settings of config/cpu.yaml); so do
 the same crystals with every element replaced by a random one, drawn as frequent as elements are on orbits of the test
 set.  Then CHGNet's energies of the real ones, as they are and relaxed, are compared with the known formation energies

@@ -2,101 +2,168 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import subprocess
 import sys
-import types
 from pathlib import Path
 
 import pytest
 
 from symmcd import cli
 from symmcd.errors import InputError
-from symmcd.settings import SECTIONS, ModelSettings, SamplingSettings, TrainingSettings
+from symmcd.settings import SECTIONS, ModelSettings, RelaxSettings, SamplingSettings, TrainingSettings
 
-# the smallest arguments of each stage
+# the smallest arguments of each command
 ARGUMENTS = {
-    "download": ["raw"],
-    "reduce": ["raw.csv.gz", "units.npz"],
-    "train": ["train.npz", "val.npz", "out"],
-    "sample": ["denoiser.safetensors", "out.npz"],
-    "replicate": ["a.npz", "b.npz", "--output-dir", "crystals"],
-    "score": ["crystals.extxyz", "out.csv"],
-    "summarise": ["a.csv", "b.csv", "--units", "u", "--train", "t", "--reference", "r", "--fingerprints", "f"]
-    + ["--reference-fingerprints", "g", "--output-dir", "o"],
-    "relax": ["crystals.extxyz", "out.csv", "out.extxyz"],
-    "reference": ["a.npz", "b.npz", "out.csv"],
-    "hull": ["a.csv", "b.csv", "reference.csv", "hull.csv"],
-    "sun": ["hull.csv", "crystals.extxyz", "a.extxyz", "b.extxyz", "train.npz", "sun.csv", "per_crystal.csv"],
-    "candidates": ["sun_per_crystal.csv", "a.extxyz", "b.extxyz", "candidates.csv", "candidates.zip"],
-    "report": ["results", "out"],
-    "show": ["results"],
-    "generate": ["--output", "crystals"],
-    "evaluate": ["cifs", "--output", "scored"],
-    "fingerprint": ["units.npz", "out.npz"],
-    "export": ["units.npz", "out", "--format", "genbench"],
+    "generate": "--output crystals",
+    "predict": "TiO2 --output crystals",
+    "evaluate": "cifs --output scored",
+    "compare": "runs/a runs/b --output page.html",
+    "export": "units.npz --output out --format genbench",
+    "download": "--output raw",
+    "reduce": "raw.csv.gz --output units.npz",
+    "train": "train.npz val.npz --output out",
+    "sample": "denoiser.safetensors --output out.npz",
+    "replicate": "a.npz b.npz --output crystals",
+    "score": "crystals.extxyz --output out.csv",
+    "fingerprint": "units.npz --output out.npz",
+    "summarise": "a.csv b.csv --units u --train t --reference r --fingerprints f --reference-fingerprints g --output o",
+    "relax": "crystals.extxyz --output out.csv --output-crystals out.extxyz",
+    "reference": "a.npz b.npz --output out.csv",
+    "hull": "a.csv b.csv --reference reference.csv --output hull.csv",
+    "sun": "hull.csv --crystals crystals.extxyz --relaxed a.extxyz b.extxyz --train train.npz --output sun.csv"
+    " --output-per-crystal per_crystal.csv",
+    "candidates": "per_crystal.csv --relaxed a.extxyz b.extxyz --output candidates.csv --output-cifs candidates.zip",
+    "predictor": "train.npz val.npz test.npz --output out",
+    "report": "results --output out",
+    "show": "results",
+    "settings": "",
 }
-STAGES = list(ARGUMENTS)
+COMMANDS = list(cli.SUMMARIES)
+COMMAND_OF = cli.command_of
 
 
 @pytest.fixture
-def calls(monkeypatch):
-    """Every stage replaced by one that records how it is called."""
+def calls(monkeypatch, tmp_path):
+    """Every command's function replaced by one that records how it is called."""
+    monkeypatch.chdir(tmp_path)
     recorded = []
-    for stage in STAGES:
-        module = types.ModuleType(f"symmcd.stages.{stage}")
+    command_of = cli.command_of
 
-        def run(*args, stage=stage, **kwargs):
-            recorded.append((stage, args, kwargs))
+    def recording(name):
+        return lambda: lambda **values: recorded.append((name, values)), command_of(name)[1]
 
-        module.run = run
-        monkeypatch.setitem(sys.modules, module.__name__, module)
-        monkeypatch.setattr("symmcd.stages." + stage, module, raising=False)
+    monkeypatch.setattr(cli, "command_of", recording)
     return recorded
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_each_subcommand_calls_its_stage(stage, calls):
-    assert cli.main([stage, *ARGUMENTS[stage]]) == 0
-    assert [name for name, _, _ in calls] == [stage]
+def test_every_command_is_tried_here():
+    assert list(ARGUMENTS) == [name for group in cli.GROUPS for name in group.commands] == COMMANDS
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_help_has_an_example_that_parses(stage, capsys):
+@pytest.mark.parametrize("name", COMMANDS)
+def test_arguments_are_those_of_the_stage(name, calls):
+    load, _ = COMMAND_OF(name)
+    assert cli.main([name, *ARGUMENTS[name].split()]) == 0
+    ((called, values),) = calls
+    assert called == name
+    inspect.signature(load()).bind(**values)  # TypeError: one too many, or one that is needed and not there
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_has_an_example_that_parses(name, capsys):
     with pytest.raises(SystemExit) as stop:
-        cli.main([stage, "--help"])
+        cli.main([name, "--help"])
     assert stop.value.code == 0
-    example = capsys.readouterr().out.split("example:\n")[1]
-    arguments = cli._parser().parse_args(example.split()[1:])
-    assert arguments.command == stage
+    said = capsys.readouterr().out
+    assert said.startswith(f"usage: symmcd {name} ")
+    words = said.split("example:\n")[1].split()
+    assert words[:2] == ["symmcd", name]
+    cli.command_of(name)[1].parse_args(words[2:])
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_what_is_written_is_called_output(name):
+    """One rule for all: `--output`, further ones `--output-…`; no list swallows what a usage puts behind it."""
+    _, parser = cli.command_of(name)
+    outputs = [word for action in parser._actions for word in action.option_strings if word.startswith("--output")]
+    if name not in ("show", "settings"):
+        assert outputs[0] == "--output"
+    assert not any(word in ("--output-dir", "--rejects") for word in parser.format_help().split())
+    positional = [action.nargs for action in parser._actions if not action.option_strings]
+    assert "+" not in positional[:-1]
+
+
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [
+        ("replicate a.npz --output-dir o", "--output-dir: it is --output now"),
+        ("summarise a.csv --output-dir=o", "--output-dir: it is --output now"),
+        ("reduce raw.csv --output u.npz --rejects r.csv", "--rejects: it is --output-rejects now"),
+        ("generate --formula TiO2 --output o", "made by `symmcd predict FORMULA`"),
+        ("generate --atoms 6 --output o", "it goes with `symmcd predict FORMULA`"),
+        ("score crystals.extxyz scores.csv", "what is written is named by --output"),
+        ("hull relaxed.csv reference.csv hull.csv", "what is written is named by --output"),
+        ("report results report", "what is written is named by --output"),
+    ],
+)
+def test_spellings_of_earlier_versions_are_refused_with_advice(words, advice, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(words.split())
+    assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert advice in error
+    assert error.count("\n") == 1
 
 
 def test_stages_get_what_was_said(calls):
-    cli.main(["sample", "d", "o", "--shard", "3/8", "--seed", "5", "--device", "cpu", "--settings", '{"number": 9}'])
-    (_, args, kwargs) = calls.pop()
-    assert args == (Path("d"), Path("o"), 3, 8, SamplingSettings(number=9))
-    assert kwargs == {"seed": 5, "device": "cpu"}
+    def said(words):
+        cli.main(words.split())
 
-    cli.main(["hull", "a.csv", "b.csv", "reference.csv", "hull.csv"])
-    (_, args, _) = calls.pop()
-    assert args[:3] == ([Path("a.csv"), Path("b.csv")], Path("reference.csv"), Path("hull.csv"))
-
-    cli.main(["reduce", "raw.csv", "units.npz", "--workers", "3"])
-    (_, args, kwargs) = calls.pop()
-    assert args[2] == Path("units_rejects.csv")
-    assert kwargs == {"workers": 3}
+    words = ["sample", "d", "--output", "o", "--shard", "3/8", "--seed", "5", "--device", "cpu"]
+    cli.main([*words, "--settings", '{"number": 9}'])
+    (_, values) = calls.pop()
+    assert values == {
+        "denoiser": Path("d"),
+        "output": Path("o"),
+        "shard": 3,
+        "shards": 8,
+        "settings": SamplingSettings(number=9),
+        "seed": 5,
+        "device": "cpu",
+    }
+    said("hull a.csv b.csv --reference reference.csv --output hull.csv")
+    (_, values) = calls.pop()
+    assert values["relaxed"] == [Path("a.csv"), Path("b.csv")]
+    assert values["reference"] == Path("reference.csv")
+    said("sun h --crystals c --relaxed r --train t --known a b --known c --output o --output-per-crystal p")
+    (_, values) = calls.pop()
+    assert values["known"] == [Path("a"), Path("b"), Path("c")]
+    said("report results --output o --no-table-5")
+    (_, values) = calls.pop()
+    assert values["relax"] is None
+    assert not values["table_5"]
+    cli.main(["report", "results", "--output", "o", "--relax-settings", '{"steps": 7}'])
+    (_, values) = calls.pop()
+    assert values["relax"] == RelaxSettings(steps=7)
 
 
 def test_settings_come_from_three_places(calls, tmp_path):
     config = tmp_path / "config.yaml"
     config.write_text("training: {epochs: 3}\nmodel: {width: 8}\nseed: 4\n")
-    train = ["train", "t", "v", "o"]
+    train = ["train", "t", "v", "--output", "o"]
+
+    def settings():
+        _, values = calls.pop()
+        return values["model"], values["settings"]
+
     cli.main([*train, "--config", str(config), "--set", "training.batch_size=2"])
-    assert calls.pop()[1][3:] == (ModelSettings(width=8), TrainingSettings(epochs=3, batch_size=2))
+    assert settings() == (ModelSettings(width=8), TrainingSettings(epochs=3, batch_size=2))
     cli.main([*train, "--model-settings", '{"width": 8}', "--settings", json.dumps({"epochs": 3})])
-    assert calls.pop()[1][3:] == (ModelSettings(width=8), TrainingSettings(epochs=3))
+    assert settings() == (ModelSettings(width=8), TrainingSettings(epochs=3))
     cli.main(train)
-    assert calls.pop()[1][3:] == (ModelSettings(), TrainingSettings())
+    assert settings() == (ModelSettings(), TrainingSettings())
 
 
 @pytest.mark.parametrize(
@@ -110,7 +177,7 @@ def test_settings_come_from_three_places(calls, tmp_path):
     ],
 )
 def test_bad_settings_are_one_line(calls, capsys, arguments, message):
-    assert cli.main(["sample", "d", "o", *arguments]) == 2
+    assert cli.main(["sample", "d", "--output", "o", *arguments]) == 2
     error = capsys.readouterr().err
     assert error.startswith("symmcd sample: ")
     assert message in error
@@ -121,17 +188,17 @@ def test_bad_settings_are_one_line(calls, capsys, arguments, message):
 @pytest.mark.parametrize("shard", ["4/4", "1", "-1/2", "a/b", "0/0", ""])
 def test_shards_that_are_none(shard, capsys):
     with pytest.raises(SystemExit) as stop:
-        cli.main(["score", "c", "o", f"--shard={shard}"])
+        cli.main(["score", "c", "--output", "o", f"--shard={shard}"])
     assert stop.value.code == 2
     assert "write I/N" in capsys.readouterr().err
 
 
-def test_how_a_stage_ends(calls, monkeypatch, capsys):
+def test_how_a_stage_ends(monkeypatch, capsys):
     def ending(error, *options):
         def run(*_args, **_kwargs):
             raise error
 
-        monkeypatch.setattr("symmcd.stages.show.run", run, raising=False)
+        monkeypatch.setattr("symmcd.stages.show.run", run)
         return cli.main(["show", "results", *options])
 
     assert ending(InputError("a.csv: row 3 has no cif; remove it")) == 2
@@ -167,12 +234,30 @@ def test_results_that_are_not_there(tmp_path, capsys):
 
 def test_without_a_stage_there_is_the_help(capsys):
     assert cli.main([]) == 2
-    assert "print every setting with its meaning" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["--help"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out == said
+    own, chain, looking = (said.index(f"\n{group.title}:\n") for group in cli.GROUPS)
+    assert own < said.index("  predict ") < chain < said.index("  download ") < looking < said.index("  settings ")
+    assert said.count("  example: ") == 3
+
+
+def test_examples_of_the_overview_parse():
+    for group in cli.GROUPS:
+        program, name, *words = group.example.split()
+        if program == "symmcd":
+            cli.command_of(name)[1].parse_args(words)
 
 
 @pytest.mark.parametrize(
     ("words", "meant"),
-    [(["trian"], "train"), (["evalute", "a"], "evaluate"), (["export", "u", "o", "--format", "matergen"], "mattergen")],
+    [
+        (["trian"], "train"),
+        (["evalute", "a"], "evaluate"),
+        (["export", "u", "--output", "o", "--format", "matergen"], "mattergen"),
+    ],
 )
 def test_the_nearest_word_is_suggested(words, meant, capsys):
     with pytest.raises(SystemExit) as stop:

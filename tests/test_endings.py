@@ -12,7 +12,7 @@ import time
 import pytest
 
 SYMMCD = [sys.executable, "-m", "symmcd"]
-DOWNLOAD = ["download", "raw", "--set", "data.source=prototypes", "--set", "data.limit=20"]
+DOWNLOAD = ["download", "--output", "raw", "--set", "data.source=prototypes", "--set", "data.limit=20"]
 MADE = ["source.json", "test.csv.gz", "train.csv.gz", "val.csv.gz"]
 
 # A stage in place of `show`: it writes a file, with a body of each test's own.
@@ -30,7 +30,8 @@ def run(results):
 {body}
 
 module = types.ModuleType("symmcd.stages.show")
-module.run = run
+module.run, module.EXAMPLE = run, ""
+module.arguments = lambda parser: parser.add_argument("results")
 import symmcd.stages
 symmcd.stages.show = sys.modules["symmcd.stages.show"] = module
 sys.exit(cli.main(["show", "results"]))
@@ -164,7 +165,7 @@ def test_nohup_is_respected(tmp_path):
 
 
 def test_sigterm_while_torch_is_imported(tmp_path):
-    words = [*SYMMCD, "sample", "none.safetensors", "out.npz", "--device", "cpu"]
+    words = [*SYMMCD, "sample", "none.safetensors", "--output", "out.npz", "--device", "cpu"]
     for delay in (0.4, 0.9):
         with subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
             time.sleep(delay)

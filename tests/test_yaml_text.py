@@ -125,7 +125,7 @@ def test_settings_that_are_no_json(text):
         read_section("sampling", text)
 
 
-@pytest.mark.parametrize("command", [["settings"], ["train", "t", "v", "o"], ["sample", "d", "o"]])
+@pytest.mark.parametrize("command", [["settings"], ["train", "t", "v", "--output=o"], ["sample", "d", "--output=o"]])
 @pytest.mark.parametrize("text", [None, "a: [1\n", "seed: 1\nseed: 2\n", "training: {epochs: .nan}\n", LAUGHS])
 def test_a_bad_config_file_is_one_line_and_exit_2(command, text, tmp_path, capsys):
     path = tmp_path / "c.yaml"

@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 CONFIG = ("--config", str(ROOT / "config" / "test.yaml"))
 RESULTS = "results"
 CPU = ("--device", "cpu")
+TWO = ("--workers", "2")
 SEED0 = f"{RESULTS}/training/seed0"
 SPLITS = tuple(f"{RESULTS}/asymmetric_units/{split}.npz" for split in ("train", "val", "test"))
 SCORES = tuple(f"{RESULTS}/metrics/shard{i}.csv" for i in range(2))
@@ -55,52 +56,54 @@ class Prepared:
 def stages() -> Iterator[Stage]:
     """All of them, in their order; `relax` and `predictor` are smaller than in config/test.yaml."""
     train, val, test = SPLITS
-    yield Stage("download", ("download", f"{RESULTS}/raw", *CONFIG))
+    yield Stage("download", ("download", "--output", f"{RESULTS}/raw", *CONFIG))
     for split, units in zip(("train", "val", "test"), SPLITS, strict=True):
         rejects = units.replace(".npz", "_rejects.csv")
-        words = ("reduce", f"{RESULTS}/raw/{split}.csv.gz", units, "--rejects", rejects, "--workers", "2")
-        yield Stage(f"reduce {split}", (*words, *CONFIG))
+        words = ("reduce", f"{RESULTS}/raw/{split}.csv.gz", "--output", units, "--output-rejects", rejects)
+        yield Stage(f"reduce {split}", (*words, *TWO, *CONFIG))
     for part in ("wyckoff", "wyckoff_2", "geometry"):
-        words = ("train", train, val, SEED0, "--part", part, *CPU, *CONFIG)
+        words = ("train", train, val, "--output", SEED0, "--part", part, *CPU, *CONFIG)
         yield Stage(f"train {part}", words, one_writer=True)
-    yield Stage("train", ("train", train, val, SEED0, *CPU, *CONFIG), one_writer=True)
+    yield Stage("train", ("train", train, val, "--output", SEED0, *CPU, *CONFIG), one_writer=True)
     for i in range(2):
-        words = ("sample", f"{SEED0}/denoiser.safetensors", SAMPLES[i], "--shard", f"{i}/2", *CPU, *CONFIG)
-        yield Stage(f"sample {i}", words, one_writer=True)
-    yield Stage("replicate", ("replicate", *SAMPLES, "--output-dir", f"{RESULTS}/crystals", *CONFIG))
+        words = ("sample", f"{SEED0}/denoiser.safetensors", "--output", SAMPLES[i], "--shard", f"{i}/2")
+        yield Stage(f"sample {i}", (*words, *CPU, *CONFIG), one_writer=True)
+    yield Stage("replicate", ("replicate", *SAMPLES, "--output", f"{RESULTS}/crystals", *CONFIG))
     for i in range(2):
-        words = ("score", CRYSTALS, SCORES[i], "--shard", f"{i}/2", *CONFIG)
+        words = ("score", CRYSTALS, "--output", SCORES[i], "--shard", f"{i}/2", *CONFIG)
         yield Stage(f"score {i}", words, one_writer=True, reads=(UNITS,))
     prints = {name: f"{RESULTS}/fingerprints/{name}.npz" for name in ("generated", "test")}
     for name, units in (("generated", UNITS), ("test", test)):
-        yield Stage(f"fingerprint {name}", ("fingerprint", units, prints[name], "--workers", "2", *CONFIG))
+        yield Stage(f"fingerprint {name}", ("fingerprint", units, "--output", prints[name], *TWO, *CONFIG))
     words = ("summarise", *SCORES, "--units", UNITS, "--train", train, "--reference", test)
     words += ("--fingerprints", prints["generated"], "--reference-fingerprints", prints["test"])
-    yield Stage("summarise", (*words, "--output-dir", f"{RESULTS}/metrics", "--workers", "2", *CONFIG))
+    yield Stage("summarise", (*words, "--output", f"{RESULTS}/metrics", *TWO, *CONFIG))
     for i in range(2):
         table = f"{RESULTS}/relaxed/shard{i}.csv"
-        words = ("relax", CRYSTALS, table, table.replace(".csv", ".extxyz"), "--shard", f"{i}/2", *CPU, *CONFIG)
+        words = ("relax", CRYSTALS, "--output", table, "--output-crystals", table.replace(".csv", ".extxyz"))
+        words += ("--shard", f"{i}/2", *CPU, *CONFIG)
         yield Stage(f"relax {i}", (*words, "--set", "relax.batch_size=1"), one_writer=True, reads=(UNITS,))
-    words = ("reference", *SPLITS, f"{RESULTS}/hull/reference.csv", *CPU, *CONFIG)
+    words = ("reference", *SPLITS, "--output", f"{RESULTS}/hull/reference.csv", *CPU, *CONFIG)
     yield Stage("reference", (*words, "--set", "hull.batch_size=8"), one_writer=True)
     relaxed = tuple(f"{RESULTS}/relaxed/relaxed.{suffix}" for suffix in ("csv", "extxyz"))
     hull = f"{RESULTS}/hull.csv"
-    yield Stage("hull", ("hull", relaxed[0], f"{RESULTS}/hull/reference.csv", hull, *CONFIG))
+    words = ("hull", relaxed[0], "--reference", f"{RESULTS}/hull/reference.csv", "--output", hull)
+    yield Stage("hull", (*words, *CONFIG))
     per_crystal = f"{RESULTS}/sun_per_crystal.csv"
-    words = ("sun", hull, CRYSTALS, relaxed[1], train, f"{RESULTS}/sun.csv", per_crystal, "--known", val)
-    words += ("--known", test, "--scores", *SCORES, "--workers", "2", *CONFIG)
-    yield Stage("sun", words, reads=(UNITS,))
-    words = ("candidates", per_crystal, relaxed[1], f"{RESULTS}/candidates.csv", f"{RESULTS}/candidates.zip")
-    yield Stage("candidates", words)
-    words = ("predictor", *SPLITS, f"{RESULTS}/predictor", *CPU, *CONFIG, "--variant", "multigraph")
+    words = ("sun", hull, "--crystals", CRYSTALS, "--relaxed", relaxed[1], "--train", train, "--known", val, test)
+    words += ("--scores", *SCORES, "--output", f"{RESULTS}/sun.csv", "--output-per-crystal", per_crystal, *TWO)
+    yield Stage("sun", (*words, *CONFIG), reads=(UNITS,))
+    words = ("candidates", per_crystal, "--relaxed", relaxed[1], "--output", f"{RESULTS}/candidates.csv")
+    yield Stage("candidates", (*words, "--output-cifs", f"{RESULTS}/candidates.zip"))
+    words = ("predictor", *SPLITS, "--output", f"{RESULTS}/predictor", *CPU, *CONFIG, "--variant", "multigraph")
     yield Stage("predictor", words, one_writer=True)
-    yield Stage("report", ("report", RESULTS, f"{RESULTS}/report", "--no-table-5", *CONFIG))
+    yield Stage("report", ("report", RESULTS, "--output", f"{RESULTS}/report", "--no-table-5", *CONFIG))
     words = ("generate", "--checkpoint", f"{SEED0}/denoiser.safetensors", "--output", f"{RESULTS}/made", *CPU)
     yield Stage("generate", (*words, "--number", "3", "--overwrite"))
     words = ("evaluate", CRYSTALS, "--output", f"{RESULTS}/scored", "--reference", val, "--train", train)
-    yield Stage("evaluate", (*words, "--workers", "2", "--overwrite"))
+    yield Stage("evaluate", (*words, *TWO, "--overwrite"))
     for form in ("mattergen", "xtalmet"):  # genbench takes 2,500 crystals
-        words = ("export", UNITS, f"{RESULTS}/export_{form}", "--format", form, "--overwrite")
+        words = ("export", UNITS, "--output", f"{RESULTS}/export_{form}", "--format", form, "--overwrite")
         yield Stage(f"export {form}", words)
 
 

@@ -53,8 +53,8 @@ def test_a_lost_file_and_a_changed_table_are_seen(prepared, tmp_path):
 @pytest.mark.parametrize(
     "words",
     [
-        ("reduce", "results/raw/train.csv.gz", "train.npz", "--workers", "2"),
-        ("fingerprint", "train.npz", "out.npz", "--workers", "2"),
+        ("reduce", "results/raw/train.csv.gz", "--output", "train.npz", "--workers", "2"),
+        ("fingerprint", "train.npz", "--output", "out.npz", "--workers", "2"),
     ],
     ids=lambda words: words[0],
 )

@@ -27,27 +27,24 @@ if stage == "--version":  # what logs begin with
 with open("calls.txt", "a") as file:
     print(stage, file=file)
 options = {{word: words[i + 1] for i, word in enumerate(words) if word.startswith("--")}}
-files = [word for i, word in enumerate(words) if not word.startswith("--") and words[i - 1] not in options]
+output = options["--output"]
 makes = {{
-    "download": lambda: [f"{{files[0]}}/{{split}}.csv.gz" for split in ("train", "val", "test")]
-    + [f"{{files[0]}}/source.json"],
-    "reduce": lambda: [files[1], options["--rejects"]],
-    "train": lambda: [f"{{files[2]}}/{{name}}" for name in ("denoiser.safetensors", "losses.csv")]
+    "download": lambda: [f"{{output}}/{{split}}.csv.gz" for split in ("train", "val", "test")]
+    + [f"{{output}}/source.json"],
+    "reduce": lambda: [output, options["--output-rejects"]],
+    "train": lambda: [f"{{output}}/{{name}}" for name in ("denoiser.safetensors", "losses.csv")]
     if "--part" not in options
-    else [f"{{files[2]}}/{{options['--part']}}/{{name}}" for name in ("weights.safetensors", "losses.csv")],
-    "replicate": lambda: [f"{{options['--output-dir']}}/{{name}}" for name in ("units.npz", "crystals.extxyz")],
+    else [f"{{output}}/{{options['--part']}}/{{name}}" for name in ("weights.safetensors", "losses.csv")],
+    "replicate": lambda: [f"{{output}}/{{name}}" for name in ("units.npz", "crystals.extxyz")],
     "summarise": lambda: [
-        f"{{options['--output-dir']}}/{{name}}"
+        f"{{output}}/{{name}}"
         for name in "per_crystal.csv per_crystal.parquet summary.csv table1.md table1.tex table2.md table2.tex".split()
     ],
-    "relax": lambda: files[-2:],
-    "sun": lambda: files[4:6],
-    "candidates": lambda: files[-2:],
-    "predictor": lambda: [f"{{files[3]}}/{{options['--variant']}}.{{suffix}}" for suffix in ("safetensors", "json")]
+        "predictor": lambda: [f"{{output}}/{{options['--variant']}}.{{suffix}}" for suffix in ("safetensors", "json")]
     if "--variant" in options
-    else [f"{{files[3]}}/table5.{{suffix}}" for suffix in ("csv", "md", "tex")],
-    "report": lambda: [f"{{files[1]}}/{{page}}.html" for page in ("index", "viewer")],
-}}.get(stage, lambda: files[-1:])
+    else [f"{{output}}/table5.{{suffix}}" for suffix in ("csv", "md", "tex")],
+    "report": lambda: [f"{{output}}/{{page}}.html" for page in ("index", "viewer")],
+}}.get(stage, lambda: [path for option, path in options.items() if option.startswith("--output")])
 for name in makes():
     Path(name).parent.mkdir(parents=True, exist_ok=True)
     Path(name).write_text(f"{{stage}} {{words}}")

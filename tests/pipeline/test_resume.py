@@ -26,7 +26,8 @@ import os, pathlib, subprocess, sys, time
 
 process = subprocess.Popen([{symmcd!r}, *sys.argv[1:]])
 if sys.argv[1] == "relax":
-    marker, partial = (pathlib.Path(sys.argv[3] + suffix) for suffix in (".killed", ".partial"))
+    output = sys.argv[sys.argv.index("--output") + 1]
+    marker, partial = (pathlib.Path(output + suffix) for suffix in (".killed", ".partial"))
     if not marker.exists():
         marker.touch()
         while process.poll() is None and not (partial.exists() and partial.read_bytes().count(b"\\n") >= 3):

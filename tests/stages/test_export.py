@@ -39,7 +39,7 @@ def assert_the_prototypes(structures: list[Structure]) -> None:
 
 
 def test_mattergen_takes_one_extxyz(few: Path, tmp_path: Path) -> None:
-    assert main(["export", str(few), str(tmp_path / "out"), "--format", "mattergen"]) == 0
+    assert main(["export", str(few), "--output", str(tmp_path / "out"), "--format", "mattergen"]) == 0
     frames = ase.io.read(tmp_path / "out/generated_crystals.extxyz", index=":")
     assert_the_prototypes([AseAtomsAdaptor.get_structure(frame) for frame in frames])
 

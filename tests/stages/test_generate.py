@@ -21,6 +21,7 @@ from symmcd.settings import ModelSettings
 from symmcd.stages import generate
 from symmcd.storage import read_units, write_units
 
+XTALMET = ["--format", "xtalmet"]
 FEW = ["--device", "cpu", "--steps", "1", "--proposals", "1"]
 
 REFUSED = {  # words of the command line -> words of the answer
@@ -32,15 +33,15 @@ REFUSED = {  # words of the command line -> words of the answer
     "--chemical-system Li-Lr-Fm": "Fm, Lr: elements with atomic numbers [100, 103] are not in the training set",
     "--elements Fe --exclude Fe": "no element is left",
     "--elements Fe --chemical-system Fe-O": "leave out elements and exclude",
-    "--formula TiO2 --elements Ti": "--formula goes without --temperature and constraints",
-    "--formula TiO2 --temperature 2": "--formula goes without",
-    "--formula NoO2": "No: elements with atomic numbers [102] are not in the training set",
-    "--formula LiXq2": "Xq is no element",
-    "--formula Ca10P6O26H2": "Ca5P3O13H has 22 atoms: more than the 20 in the largest primitive cell",
-    "--formula C60H61": "C60H61 has 121 atoms",
-    "--formula TiO2 --atoms 63": "63 atoms of TiO2: more than the 20",
-    "--formula TiO2 --atoms 7": "7 atoms are no multiple of the 3 of the formula unit TiO2; take 3, 6, …",
-    "--atoms 3": "--atoms goes with --formula",
+    "--elements 3,200": "--elements: '200': no such element",
+    "--formula TiO2": "--formula: crystals of a composition are made by `symmcd predict FORMULA`",
+    "predict NoO2": "No: elements with atomic numbers [102] are not in the training set",
+    "predict LiXq2": "Xq is no element",
+    "predict Ca10P6O26H2": "Ca5P3O13H has 22 atoms: more than the 20 in the largest primitive cell",
+    "predict C60H61": "C60H61 has 121 atoms",
+    "predict TiO2 --atoms 63": "63 atoms of TiO2: more than the 20",
+    "predict TiO2 --atoms 7": "7 atoms are no multiple of the 3 of the formula unit TiO2; take 3, 6, …",
+    "--atoms 3": "--atoms: it goes with `symmcd predict FORMULA`",
     "--number 0": "--number: '0': expected a whole number, at least 1",
     "--number 1.5": "--number: '1.5': expected a whole number",
     "--temperature nan": "--temperature: 'nan': expected a number, at least 0.01, at most 100",
@@ -68,7 +69,8 @@ for words in json.loads(sys.stdin.read()):
     error = io.StringIO()
     with contextlib.redirect_stderr(error):
         try:
-            code = cli.main(["generate", "--output", "new", *words])
+            command = [] if words[0] == "predict" else ["generate"]
+            code = cli.main([*command, *words, *(() if "--output" in words else ("--output", "new"))])
         except SystemExit as stop:
             code = stop.code
     answers.append([code, error.getvalue()])
@@ -100,7 +102,7 @@ def test_a_request_that_cannot_be_fulfilled_is_refused_in_one_line(refusals, wor
     code, error = refusals[0][words]
     assert code == 2
     assert REFUSED[words] in error
-    assert error.startswith("symmcd generate: ")
+    assert error.startswith(f"symmcd {'predict' if words.startswith('predict') else 'generate'}: ")
     assert error.count("\n") == 1
 
 
@@ -116,9 +118,7 @@ def test_refusals_come_before_torch(refusals):
 def test_other_commands_keep_results_too(command, held, tmp_path):
     """Said before pandas, pymatgen and the input are looked at."""
     (tmp_path / held).write_text("")
-    stage, given = command.split()
-    output = ["--output", str(tmp_path)] if stage == "evaluate" else [str(tmp_path), "--format", "xtalmet"]
-    words = [stage, given, *output]
+    words = [*command.split(), "--output", str(tmp_path)] + (XTALMET if "export" in command else [])
     code = f"import sys; from symmcd import cli; code = cli.main({words!r}); print(code, 'pandas' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert f"holds results of an earlier run ({held})" in done.stderr
@@ -224,7 +224,7 @@ def test_ctrl_c_before_anything_is_finished_writes_nothing(tmp_path, monkeypatch
 
 def test_ctrl_c_keeps_the_likeliest_crystals_of_a_formula(tmp_path, monkeypatch):
     monkeypatch.setitem(generate.AT_ONCE, "cpu", 32)
-    words = ["generate", "--formula", "TiO2", "--number", "50", "--atoms", "6", *FEW]
+    words = ["predict", "TiO2", "--number", "50", "--atoms", "6", *FEW]
     assert cli.main([*words, "--output", str(tmp_path / "whole")]) == 0
     updates = generate.Progress.update
 
@@ -292,13 +292,13 @@ def test_a_folder_of_other_files_than_cifs_is_not_replaced(tmp_path, capsys):
 
 def test_an_export_in_another_form_replaces_the_first(whole, tmp_path):
     units, output = str(whole / "units.npz"), str(tmp_path / "out")
-    assert cli.main(["export", units, output, "--format", "mattergen"]) == 0
-    assert cli.main(["export", units, output, "--format", "xtalmet"]) == 2
-    assert cli.main(["export", units, output, "--format", "xtalmet", "--overwrite"]) == 0
+    assert cli.main(["export", units, "--output", output, "--format", "mattergen"]) == 0
+    assert cli.main(["export", units, "--output", output, "--format", "xtalmet"]) == 2
+    assert cli.main(["export", units, "--output", output, "--format", "xtalmet", "--overwrite"]) == 0
     assert [path.name for path in Path(output).iterdir()] == ["structures.json.gz"]
 
 
 def test_an_empty_folder_is_fine(whole, tmp_path):
     write_units(tmp_path / "units.npz", read_units(whole / "units.npz").take(np.arange(2)))
     (tmp_path / "out").mkdir()
-    assert cli.main(["export", str(tmp_path / "units.npz"), str(tmp_path / "out"), "--format", "xtalmet"]) == 0
+    assert cli.main(["export", str(tmp_path / "units.npz"), "--output", str(tmp_path / "out"), *XTALMET]) == 0

@@ -231,7 +231,7 @@ def test_crystals_without_a_space_group_are_scored_without(folder: Path) -> None
 def test_a_space_group_that_is_none_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str], given: str) -> None:
     mine = folder / "mine.extxyz"
     mine.write_text((folder / "crystals.extxyz").read_text().replace("space_group=225", f"space_group={given}"))
-    assert main(["score", str(mine), str(folder / "mine.csv")]) == 2
+    assert main(["score", str(mine), "--output", str(folder / "mine.csv")]) == 2
     assert re.fullmatch(r"symmcd score: .*mine\.extxyz: frame 00000 has space_group=.*\n", capsys.readouterr().err)
     assert not (folder / "mine.csv").exists()
 

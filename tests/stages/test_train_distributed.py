@@ -59,7 +59,7 @@ def test_two_processes_and_small_parts_take_the_steps_of_one(data, tmp_path, kin
     train.run(*files, tmp_path / "parts", model, in_parts, seed=3, device="cpu")
     assert_same_training(tmp_path / "parts", tmp_path / "one")
 
-    words = ["train", *map(str, files), str(tmp_path / "two"), "--seed", "3", "--device", "cpu", "--debug"]
+    words = ["train", *map(str, files), "--output", str(tmp_path / "two"), "--seed", "3", "--device", "cpu", "--debug"]
     words += ["--model-settings", json.dumps(dataclasses.asdict(model))]
     words += ["--settings", json.dumps(dataclasses.asdict(TRAINING))]
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

@@ -17,7 +17,7 @@ rule download:
         directory=subpath(output[0], parent=True),
         settings=settings("data"),
     shell:
-        "symmcd download {params.directory} --settings {params.settings:q} 2>&1 | keep {log}"
+        "symmcd download --output {params.directory} --settings {params.settings:q} 2>&1 | keep {log}"
 
 
 rule reduce:
@@ -40,5 +40,5 @@ rule reduce:
     params:
         settings=settings("reduce"),
     shell:
-        "symmcd reduce {input} {output.units} --rejects {output.rejects}"
+        "symmcd reduce {input} --output {output.units} --output-rejects {output.rejects}"
         " --workers {threads} --settings {params.settings:q} 2>&1 | keep {log}"

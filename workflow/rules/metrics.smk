@@ -17,7 +17,7 @@ rule score:
         shards=SHARDS.score,
         settings=settings("score"),
     shell:
-        "symmcd score {input.crystals} {output} --shard {wildcards.shard}/{params.shards}"
+        "symmcd score {input.crystals} --output {output} --shard {wildcards.shard}/{params.shards}"
         " --settings {params.settings:q} 2>&1 | keep {log}"
 
 
@@ -38,7 +38,7 @@ rule fingerprint:
         settings=settings("score", "fingerprint_seconds"),  # the only one of this section that it depends on
     shell:
         # cache.sqlite beside the output is no output: it outlives a rerun, and both rules add to it
-        "symmcd fingerprint {input.units} {output} --workers {threads}"
+        "symmcd fingerprint {input.units} --output {output} --workers {threads}"
         " --settings {params.settings:q} 2>&1 | keep {log}"
 
 
@@ -93,5 +93,5 @@ rule summarise:
     shell:
         "symmcd summarise {input.shards} --units {input.units} --train {input.train} --reference {input.reference}"
         " --fingerprints {input.fingerprints} --reference-fingerprints {input.reference_fingerprints}"
-        " {params.predictor} --output-dir {params.directory} --seed {params.seed} --workers {threads}"
+        " {params.predictor} --output {params.directory} --seed {params.seed} --workers {threads}"
         " --settings {params.settings:q} 2>&1 | keep {log}"

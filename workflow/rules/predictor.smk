@@ -36,8 +36,9 @@ rule predictor_variant:
         seed=RUN.seed,
         settings=settings_of_one_predictor,
     shell:
-        "symmcd predictor {input.train} {input.val} {input.test} {params.directory} --variant {wildcards.variant}"
-        " --seed {params.seed} --device {params.device} --settings {params.settings:q} 2>&1 | keep {log}"
+        "symmcd predictor {input.train} {input.val} {input.test} --output {params.directory}"
+        " --variant {wildcards.variant} --seed {params.seed} --device {params.device}"
+        " --settings {params.settings:q} 2>&1 | keep {log}"
 
 
 rule predictor:
@@ -61,5 +62,5 @@ rule predictor:
         settings=settings("predictor"),
     shell:
         # all are trained by now: this only joins them
-        "symmcd predictor {input.train} {input.val} {input.test} {params.directory}"
+        "symmcd predictor {input.train} {input.val} {input.test} --output {params.directory}"
         " --seed {params.seed} --device cpu --settings {params.settings:q} 2>&1 | keep {log}"

@@ -37,5 +37,5 @@ rule report:
         relax=settings("relax", "method", "steps", "fmax"),
         settings=settings("report"),
     shell:
-        "symmcd report {params.results} {params.directory} --seed {params.seed} {params.table_5}"
+        "symmcd report {params.results} --output {params.directory} --seed {params.seed} {params.table_5}"
         " --relax-settings {params.relax:q} --settings {params.settings:q} 2>&1 | keep {log} > /dev/null"

@@ -20,7 +20,7 @@ rule sample:
         shards=SHARDS.sample,
         settings=settings("sampling"),
     shell:
-        "symmcd sample {input} {output} --shard {wildcards.shard}/{params.shards} --seed {params.seed}"
+        "symmcd sample {input} --output {output} --shard {wildcards.shard}/{params.shards} --seed {params.seed}"
         " --device {params.device} --settings {params.settings:q} 2>&1 | keep {log}"
 
 
@@ -41,5 +41,5 @@ rule replicate:
         directory=subpath(output.units, parent=True),
         settings=settings("replicate"),
     shell:
-        "symmcd replicate {input.samples} --output-dir {params.directory} --settings {params.settings:q}"
+        "symmcd replicate {input.samples} --output {params.directory} --settings {params.settings:q}"
         " 2>&1 | keep {log}"

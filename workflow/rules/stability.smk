@@ -21,8 +21,9 @@ rule relax:
         shards=SHARDS.relax,
         settings=settings("relax"),
     shell:
-        "symmcd relax {input} {output.table} {output.crystals} --shard {wildcards.shard}/{params.shards}"
-        " --seed {params.seed} --device {params.device} --settings {params.settings:q} 2>&1 | keep {log}"
+        "symmcd relax {input} --output {output.table} --output-crystals {output.crystals}"
+        " --shard {wildcards.shard}/{params.shards} --seed {params.seed} --device {params.device}"
+        " --settings {params.settings:q} 2>&1 | keep {log}"
 
 
 rule gather_relaxed:
@@ -63,7 +64,8 @@ rule reference:
         device=device,
         settings=settings("hull"),
     shell:
-        "symmcd reference {input.units} {output} --device {params.device} --settings {params.settings:q} 2>&1 | keep {log}"
+        "symmcd reference {input.units} --output {output} --device {params.device} --settings {params.settings:q}"
+        " 2>&1 | keep {log}"
 
 
 rule hull:
@@ -82,7 +84,8 @@ rule hull:
     params:
         settings=settings("hull"),
     shell:
-        "symmcd hull {input.relaxed} {input.reference} {output} --settings {params.settings:q} 2>&1 | keep {log}"
+        "symmcd hull {input.relaxed} --reference {input.reference} --output {output} --settings {params.settings:q}"
+        " 2>&1 | keep {log}"
 
 
 rule sun:
@@ -108,8 +111,9 @@ rule sun:
     params:
         settings=settings("sun"),
     shell:
-        "symmcd sun {input.hull} {input.crystals} {input.relaxed} {input.train} {output.table} {output.per_crystal}"
-        " --known {input.val} --known {input.test} --scores {input.scores} --workers {threads}"
+        "symmcd sun {input.hull} --crystals {input.crystals} --relaxed {input.relaxed} --train {input.train}"
+        " --known {input.val} {input.test} --scores {input.scores} --workers {threads}"
+        " --output {output.table} --output-per-crystal {output.per_crystal}"
         " --settings {params.settings:q} 2>&1 | keep {log}"
 
 
@@ -128,4 +132,5 @@ rule candidates:
     conda:
         "../envs/evaluation.yaml"
     shell:
-        "symmcd candidates {input.per_crystal} {input.relaxed} {output.table} {output.cifs} 2>&1 | keep {log}"
+        "symmcd candidates {input.per_crystal} --relaxed {input.relaxed} --output {output.table}"
+        " --output-cifs {output.cifs} 2>&1 | keep {log}"

@@ -29,8 +29,9 @@ rule train_part:
         model=settings("model"),
         settings=settings("training"),
     shell:
-        "symmcd train {input.train} {input.val} {params.directory} --part {params.part} --seed {wildcards.seed}"
-        " --device {params.device} --model-settings {params.model:q} --settings {params.settings:q} 2>&1 | keep {log}"
+        "symmcd train {input.train} {input.val} --output {params.directory} --part {params.part}"
+        " --seed {wildcards.seed} --device {params.device} --model-settings {params.model:q}"
+        " --settings {params.settings:q} 2>&1 | keep {log}"
 
 
 use rule train_part as train_geometry with:
@@ -72,5 +73,5 @@ rule train:
         model=settings("model"),
         settings=settings("training"),
     shell:
-        "symmcd train {input.train} {input.val} {params.directory} --seed {wildcards.seed} --device {params.device}"
+        "symmcd train {input.train} {input.val} --output {params.directory} --seed {wildcards.seed} --device {params.device}"
         " --model-settings {params.model:q} --settings {params.settings:q} 2>&1 | keep {log}"

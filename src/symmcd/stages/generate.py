@@ -207,7 +207,7 @@ def formula_unit(formula: str) -> Mapping[int, int]:
     try:
         return composition.parse_formula(formula)
     except InputError as error:
-        raise InputError(f"--formula {formula[:60]}: {error}") from None
+        raise InputError(f"{formula[:60]}: {error}") from None
 
 
 def write(

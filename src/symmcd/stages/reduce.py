@@ -41,13 +41,13 @@ class Reject:
     detail: str
 
 
-def run(raw: Path, units: Path, rejects: Path, settings: ReduceSettings, workers: int = 0) -> None:
+def run(raw: Path, units: Path, rejects: Path | None, settings: ReduceSettings, workers: int = 0) -> None:
     """Reduce every crystal of a table; write the units, and a csv of rejected rows with their reasons.
 
     Args:
         raw: csv with a column ``cif``.
         units: asymmetric units, npz.
-        rejects: csv; where too many rows are rejected, ``…_too_many_rejects.csv`` beside it.
+        rejects: csv, beside `units` where None; where too many rows are rejected, ``…_too_many_rejects.csv`` beside it.
         settings: tolerance and limits.
         workers: processes; 0 = one a core.
 
@@ -55,6 +55,7 @@ def run(raw: Path, units: Path, rejects: Path, settings: ReduceSettings, workers
         InputError: an unreadable or empty table, or more rejects than `settings.max_rejected_share`.
     """
     # no output of the rule: those are deleted when it fails
+    rejects = rejects or units.with_name(f"{units.stem}_rejects.csv")
     too_many = rejects.with_name(f"{units.stem}_too_many_rejects.csv")
     parts, rejected, total = [], [], 0
     for part, bad, count in _reduced(_chunked(read_rows(raw), CHUNK), settings, workers):

@@ -1,0 +1,318 @@
+"""Arguments of stages that still load what is heavy at their top; each moves beside its stage's ``run``.
+
+Moving one: its example becomes the stage's ``EXAMPLE``, its function the stage's ``arguments``, its line in `PENDING`
+goes, and so does what is heavy at the top of the stage's file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from symmcd.command import Parser, number
+from symmcd.extensions import CONSTRAINTS
+from symmcd.output_folder import RESULTS
+from symmcd.settings import PREDICTOR_VARIANTS, Count, Few, Steps, Temperature
+
+
+def download(parser: Parser) -> None:
+    text = "gets train.csv.gz, val.csv.gz, test.csv.gz and source.json"
+    parser.add_output(text, metavar="DIR", dest="output_dir")
+    parser.add_settings("data")
+
+
+def reduce(parser: Parser) -> None:
+    parser.add_argument("raw", type=Path, help="csv or csv.gz with a column cif")
+    parser.add_output("asymmetric units, npz", dest="units")
+    parser.add_output("rows not kept, csv (default: beside the units)", what="rejects", dest="rejects", required=False)
+    parser.add_workers()
+    parser.add_settings("reduce")
+    parser.add_moved("--rejects", "it is --output-rejects now")
+
+
+def train(parser: Parser) -> None:
+    parser.add_argument("train", type=Path, help="asymmetric units to learn from, npz")
+    parser.add_argument("val", type=Path, help="asymmetric units for the validation loss, npz")
+    text = "gets denoiser.safetensors, losses.csv and the checkpoint"
+    parser.add_output(text, metavar="DIR", dest="output_dir")
+    parser.add_argument(
+        "--part",
+        metavar="PART",
+        help="train one network of a staged model: wyckoff, wyckoff_2 …, geometry (default: all, then join)",
+    )
+    parser.add_seed()
+    parser.add_device()
+    parser.add_settings("training", "model")
+
+
+def sample(parser: Parser) -> None:
+    parser.add_argument("denoiser", type=Path, help="denoiser.safetensors of `symmcd train`")
+    parser.add_output("raw output of the model, npz")
+    parser.add_shard()
+    parser.add_seed()
+    parser.add_device()
+    parser.add_settings("sampling")
+
+
+def replicate(parser: Parser) -> None:
+    parser.add_argument("samples", type=Path, nargs="+", help="samples, all shards")
+    parser.add_output("gets units.npz, crystals.extxyz and the CIFs", metavar="DIR", dest="output_dir")
+    parser.add_settings("replicate")
+    parser.add_moved("--output-dir", "it is --output now")
+
+
+def score(parser: Parser) -> None:
+    parser.add_argument("crystals", type=Path, help="crystals.extxyz of `symmcd replicate`")
+    parser.add_output("one row a crystal, csv")
+    parser.add_shard()
+    parser.add_settings("score")
+
+
+def fingerprint(parser: Parser) -> None:
+    parser.add_argument("units", type=Path, help="asymmetric units, npz")
+    parser.add_output("fingerprints, npz")
+    text = "known fingerprints (default: cache.sqlite beside the output)"
+    parser.add_argument("--cache", type=Path, metavar="FILE", help=text)
+    parser.add_workers()
+    parser.add_settings("score")
+
+
+def summarise(parser: Parser) -> None:
+    parser.add_argument("shards", type=Path, nargs="+", help="csv files of `symmcd score`")
+    for option, text in (
+        ("--units", "units.npz of `symmcd replicate`"),
+        ("--train", "asymmetric units of the training set"),
+        ("--reference", "asymmetric units of the test set"),
+        ("--fingerprints", "of the units, by `symmcd fingerprint`"),
+        ("--reference-fingerprints", "of the test set"),
+    ):
+        parser.add_argument(option, type=Path, required=True, metavar="FILE", help=text)
+    text = "of `symmcd predictor`; without it no d_E"
+    parser.add_argument("--predictor", type=Path, metavar="FILE", help=text)
+    parser.add_output("gets per_crystal.csv, summary.csv, tables", metavar="DIR", dest="output_dir")
+    parser.add_seed()
+    parser.add_workers()
+    parser.add_settings("score")
+    parser.add_moved("--output-dir", "it is --output now")
+
+
+def relax(parser: Parser) -> None:
+    parser.add_argument("crystals", type=Path, help="crystals.extxyz of `symmcd replicate`")
+    parser.add_output("energies and status, one row a crystal, csv", dest="table")
+    parser.add_output("relaxed crystals, extxyz", what="crystals", dest="relaxed")
+    parser.add_shard()
+    parser.add_seed()
+    parser.add_device()
+    parser.add_settings("relax")
+
+
+def reference(parser: Parser) -> None:
+    parser.add_argument("units", type=Path, nargs="+", help="asymmetric units of the reference crystals, npz")
+    parser.add_output("formula and energy, csv")
+    parser.add_device()
+    parser.add_settings("hull")
+
+
+def hull(parser: Parser) -> None:
+    parser.add_argument("relaxed", type=Path, nargs="+", help="csv files of `symmcd relax`")
+    text = "csv of `symmcd reference`"
+    parser.add_argument("--reference", type=Path, required=True, metavar="FILE", help=text)
+    parser.add_output("one row a crystal, csv")
+    parser.add_settings("hull")
+
+
+def sun(parser: Parser) -> None:
+    files: dict[str, Any] = {"type": Path, "metavar": "FILE", "nargs": "+"}
+    parser.add_argument("hull", type=Path, help="csv of `symmcd hull`")
+    text = "crystals.extxyz of `symmcd replicate`"
+    parser.add_argument("--crystals", type=Path, required=True, metavar="FILE", help=text)
+    parser.add_argument("--relaxed", required=True, **files, help="extxyz files of `symmcd relax`")
+    text = "asymmetric units of the training set, npz"
+    parser.add_argument("--train", type=Path, required=True, metavar="FILE", help=text)
+    text = "held-out crystals, npz: S.U.N. is counted once more without what matches them"
+    parser.add_argument("--known", action="extend", default=[], **files, help=text)
+    text = "csv files of `symmcd score`: S.U.N. is counted once more of the valid ones"
+    parser.add_argument("--scores", default=[], **files, help=text)
+    parser.add_output("one row a protocol, csv")
+    parser.add_output("one row a crystal, csv", what="per-crystal", dest="per_crystal")
+    parser.add_workers()
+    parser.add_settings("sun")
+
+
+def candidates(parser: Parser) -> None:
+    parser.add_argument("per_crystal", type=Path, help="sun_per_crystal.csv of `symmcd sun`")
+    text = "extxyz files of `symmcd relax`"
+    parser.add_argument("--relaxed", type=Path, nargs="+", required=True, metavar="FILE", help=text)
+    parser.add_output("one row a crystal, those without doubts first, then by energy, csv", dest="table")
+    parser.add_output("one symmetrised CIF a crystal, zip", what="cifs", dest="archive")
+
+
+def predictor(parser: Parser) -> None:
+    parser.add_argument("train", type=Path, help="asymmetric units with formation_energy_per_atom, npz")
+    parser.add_argument("val", type=Path, help="the same, for the validation loss")
+    parser.add_argument("test", type=Path, help="the same, for the error")
+    text = "gets one safetensors a variant, and table5.csv, .md, .tex"
+    parser.add_output(text, metavar="DIR", dest="output_dir")
+    text = "make this one alone (default: all of the settings, and Table 5)"
+    parser.add_argument("--variant", choices=(*PREDICTOR_VARIANTS, "cdvae"), help=text)
+    parser.add_seed()
+    parser.add_device()
+    parser.add_settings("predictor")
+
+
+def report(parser: Parser) -> None:
+    parser.add_argument("results", type=Path, help="folder that the chain wrote")
+    parser.add_output("gets index.html and figures/", metavar="DIR", dest="output_dir")
+    text = "the run has none (predictor.variants: []); show no earlier one"
+    parser.add_argument("--no-table-5", action="store_false", dest="table_5", help=text)
+    parser.add_seed()
+    parser.add_settings("report", shown=("relax",))
+
+
+def show(parser: Parser) -> None:
+    parser.add_argument("results", type=Path, help="folder that the chain wrote")
+
+
+def compare(parser: Parser) -> None:
+    text = "folders that the chain or `symmcd evaluate` wrote"
+    parser.add_argument("folders", type=Path, nargs="+", metavar="runs", help=text)
+    parser.add_output("page; .md and .tex lie beside it", metavar="HTML")
+    text = "of the runs (default: of the folders)"
+    parser.add_argument("--names", nargs="+", default=[], metavar="NAME", help=text)
+
+
+def generate(parser: Parser) -> None:
+    _what_to_make(parser)
+    group = parser.add_gathered(
+        "constraints", "crystals are as frequent as without them, if they fulfil all", CONSTRAINTS
+    )
+    for name in CONSTRAINTS:
+        kind = CONSTRAINTS[name]
+        value: dict[str, Any] = {"metavar": kind.metavar} if kind.metavar else {"action": "store_true"}
+        group.add_argument(f"--{name.replace('_', '-')}", **value, help=kind.help.replace("%", "%%"))
+    text = "above 1: more new templates, fewer valid crystals (default: 1)"
+    parser.add_argument("--temperature", type=number(Temperature), default=1.0, metavar="T", help=text)
+    _how_to_make_it(parser)
+    parser.add_moved("--formula", "crystals of a composition are made by `symmcd predict FORMULA`")
+    parser.add_moved("--atoms", "it goes with `symmcd predict FORMULA`")
+
+
+def predict(parser: Parser) -> None:
+    parser.add_argument("formula", help="composition, as LiFePO4")
+    _what_to_make(parser)
+    text = "1 to 230, or a symbol as Pnma (default: any)"
+    parser.add_argument("--space-group", metavar="G", help=text)
+    text = "in the primitive cell (default: any number of formula units)"
+    parser.add_argument("--atoms", type=number(Count), metavar="N", help=text)
+    _how_to_make_it(parser)
+
+
+def _what_to_make(parser: Parser) -> None:
+    parser.add_output("gets CIFs, crystals.extxyz and crystals.csv", metavar="DIR")
+    text = "crystals to make (default: 10)"
+    parser.add_argument("--number", type=number(Count), default=10, metavar="N", help=text)
+
+
+def _how_to_make_it(parser: Parser) -> None:
+    text = "denoiser.safetensors of `symmcd train` (default: the shipped weights)"
+    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help=text)
+    text = "reverse steps of a geometry (default: 50)"
+    parser.add_argument("--steps", type=number(Steps), metavar="N", help=text)
+    text = "geometries a crystal, the likeliest is kept (default: 4)"
+    parser.add_argument("--proposals", type=number(Few), metavar="N", help=text)
+    parser.add_seed()
+    parser.add_device()
+    parser.add_overwrite(RESULTS["generate"])
+
+
+def evaluate(parser: Parser) -> None:
+    text = "a folder or zip of CIFs, a csv, an extxyz, JSON of structures; or what `generate` wrote"
+    parser.add_argument("path", type=Path, metavar="structures", help=text)
+    parser.add_output("gets per_crystal.csv, summary.csv, tables", metavar="DIR")
+    for option, text in (
+        ("--reference", "test crystals; without them neither coverage nor distances"),
+        ("--train", "training crystals; without them neither novelty nor new templates"),
+        ("--cache", "known fingerprints (default: fingerprints.sqlite in the output)"),
+    ):
+        parser.add_argument(option, type=Path, metavar="FILE", help=text)
+    parser.add_workers()
+    parser.add_overwrite(RESULTS["evaluate"])
+    parser.add_settings("score")
+
+
+def export(parser: Parser) -> None:
+    parser.add_argument("units", type=Path, help="units.npz of `symmcd replicate`")
+    parser.add_output("folder to write", metavar="DIR")
+    text = "LeMat-GenBench: 2,500 CIFs; mattergen-evaluate: one extxyz; xtalmet: JSON of pymatgen structures"
+    targets = ("genbench", "mattergen", "xtalmet")
+    parser.add_argument("--format", dest="target", choices=targets, required=True, help=text)
+    parser.add_seed()
+    parser.add_overwrite(RESULTS["export"])
+
+
+UNITS = "results/asymmetric_units"
+PENDING: dict[str, tuple[Callable[[Parser], None], str, str]] = {  # arguments, where `run` is, example
+    "download": (download, "download:run", "--output results/raw --set data.source=prototypes"),
+    "reduce": (reduce, "reduce:run", f"results/raw/val.csv.gz --output {UNITS}/val.npz --workers 4"),
+    "train": (train, "train:run", f"{UNITS}/train.npz {UNITS}/val.npz --output results/training/seed0"),
+    "sample": (
+        sample,
+        "sample:run",
+        "results/training/seed0/denoiser.safetensors --output results/samples/shard0.npz --shard 0/4",
+    ),
+    "replicate": (replicate, "replicate:run", "results/samples/shard*.npz --output results/crystals"),
+    "score": (
+        score,
+        "score:run",
+        "results/crystals/crystals.extxyz --output results/metrics/shard0.csv --shard 0/4",
+    ),
+    "fingerprint": (
+        fingerprint,
+        "fingerprint:run",
+        "results/crystals/units.npz --output results/fingerprints/generated.npz --workers 4",
+    ),
+    "summarise": (
+        summarise,
+        "summarise:run",
+        f"results/metrics/shard*.csv --units results/crystals/units.npz --train {UNITS}/train.npz\n"
+        f"    --reference {UNITS}/test.npz --fingerprints results/fingerprints/generated.npz\n"
+        "    --reference-fingerprints results/fingerprints/test.npz --output results/metrics",
+    ),
+    "relax": (
+        relax,
+        "relax:run",
+        "results/crystals/crystals.extxyz --output results/relaxed/shard0.csv\n"
+        "    --output-crystals results/relaxed/shard0.extxyz --shard 0/8",
+    ),
+    "reference": (reference, "reference:run", f"{UNITS}/train.npz {UNITS}/val.npz --output results/hull/reference.csv"),
+    "hull": (
+        hull,
+        "hull:run",
+        "results/relaxed/shard*.csv --reference results/hull/reference.csv --output results/hull.csv",
+    ),
+    "sun": (
+        sun,
+        "sun:run",
+        "results/hull.csv --crystals results/crystals/crystals.extxyz --relaxed results/relaxed/shard*.extxyz\n"
+        f"    --train {UNITS}/train.npz --output results/sun.csv --output-per-crystal results/sun_per_crystal.csv",
+    ),
+    "candidates": (
+        candidates,
+        "candidates:run",
+        "results/sun_per_crystal.csv --relaxed results/relaxed/relaxed.extxyz\n"
+        "    --output results/candidates.csv --output-cifs results/candidates.zip",
+    ),
+    "predictor": (
+        predictor,
+        "predictor:run",
+        f"{UNITS}/train.npz {UNITS}/val.npz {UNITS}/test.npz --output results/predictor",
+    ),
+    "report": (report, "report:run", "results --output results/report"),
+    "show": (show, "show:run", "results"),
+    "compare": (compare, "compare:run", "results results-cpu --output comparison.html"),
+    "generate": (generate, "generate:run", "--space-group Pnma --number 100 --output crystals/"),
+    "predict": (predict, "generate:predict", "LiFePO4 --number 20 --output lifepo4/"),
+    "evaluate": (evaluate, "evaluate:run", f"my_cifs/ --output scored/ --reference {UNITS}/test.npz"),
+    "export": (export, "export:run", "results/crystals/units.npz --output submission/ --format genbench"),
+}
