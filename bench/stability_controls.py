@@ -29,12 +29,10 @@ import torch
 from pymatgen.core import Composition
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
-from symmcd.crystallography.orbit import replicate_flat
 from symmcd.settings import HullSettings, RelaxSettings, SunSettings
 from symmcd.stability.reference import read_entries
 from symmcd.stages import hull, reference, relax, sun
-from symmcd.storage import read_units
-from symmcd.structures.write import write_extxyz
+from symmcd.storage import read_units, write_units
 
 SEED = 0
 
@@ -54,15 +52,15 @@ def replaced(units: AsymmetricUnits, pool: np.ndarray, rng: np.random.Generator)
 
 def through(units: AsymmetricUnits, train: Path, folder: Path, hull_file: Path, steps: int) -> dict[str, float]:
     """Run the stages; rows of sun.csv by threshold, flattened."""
-    write_extxyz(folder / "crystals.extxyz", replicate_flat(units), units)
+    write_units(folder / "units.npz", units)
     began = time.process_time()
     files = folder / "relaxed.csv", folder / "relaxed.extxyz"
     settings = RelaxSettings(number=len(units), steps=steps, max_atoms=60)
-    relax.run(folder / "crystals.extxyz", *files, 0, 1, settings, SEED, "cpu")
+    relax.run(folder / "units.npz", *files, 0, 1, settings, SEED, "cpu")
     seconds = time.process_time() - began
     hull.run([files[0]], hull_file, folder / "hull.csv", HullSettings())
     sun.run(
-        folder / "hull.csv", folder / "crystals.extxyz", [files[1]], train, folder / "sun.csv",
+        folder / "hull.csv", folder / "units.npz", [files[1]], train, folder / "sun.csv",
         folder / "sun_per_crystal.csv", SunSettings(),
     )  # fmt: skip
     found = {"CPU seconds of relaxation": seconds}

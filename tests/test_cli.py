@@ -29,10 +29,10 @@ ARGUMENTS = {
     "score": "crystals.extxyz --output out.csv",
     "fingerprint": "units.npz --output out.npz",
     "summarise": "a.csv b.csv --units u --train t --reference r --fingerprints f --reference-fingerprints g --output o",
-    "relax": "crystals.extxyz --output out.csv --output-crystals out.extxyz",
+    "relax": "units.npz --output out.csv --output-crystals out.extxyz",
     "reference": "a.npz b.npz --output out.csv",
     "hull": "a.csv b.csv --reference reference.csv --output hull.csv",
-    "sun": "hull.csv --crystals crystals.extxyz --relaxed a.extxyz b.extxyz --train train.npz --output sun.csv"
+    "sun": "hull.csv --crystals units.npz --relaxed a.extxyz b.extxyz --train train.npz --output sun.csv"
     " --output-per-crystal per_crystal.csv",
     "candidates": "per_crystal.csv --relaxed a.extxyz b.extxyz --output candidates.csv --output-cifs candidates.zip",
     "predictor": "train.npz val.npz test.npz --output out",

@@ -98,7 +98,7 @@ def summarise(parser: Parser) -> None:
 
 
 def relax(parser: Parser) -> None:
-    parser.add_argument("crystals", type=Path, help="crystals.extxyz of `symmcd replicate`")
+    parser.add_argument("crystals", type=Path, help="units.npz of `symmcd replicate`, or an extxyz of your own")
     parser.add_output("energies and status, one row a crystal, csv", dest="table")
     parser.add_output("relaxed crystals, extxyz", what="crystals", dest="relaxed")
     parser.add_shard()
@@ -125,7 +125,7 @@ def hull(parser: Parser) -> None:
 def sun(parser: Parser) -> None:
     files: dict[str, Any] = {"type": Path, "metavar": "FILE", "nargs": "+"}
     parser.add_argument("hull", type=Path, help="csv of `symmcd hull`")
-    text = "crystals.extxyz of `symmcd replicate`"
+    text = "units.npz of `symmcd replicate`, or the extxyz that was relaxed"
     parser.add_argument("--crystals", type=Path, required=True, metavar="FILE", help=text)
     parser.add_argument("--relaxed", required=True, **files, help="extxyz files of `symmcd relax`")
     text = "asymmetric units of the training set, npz"
@@ -282,7 +282,7 @@ PENDING: dict[str, tuple[Callable[[Parser], None], str, str]] = {  # arguments, 
     "relax": (
         relax,
         "relax:run",
-        "results/crystals/crystals.extxyz --output results/relaxed/shard0.csv\n"
+        "results/crystals/units.npz --output results/relaxed/shard0.csv\n"
         "    --output-crystals results/relaxed/shard0.extxyz --shard 0/8",
     ),
     "reference": (reference, "reference:run", f"{UNITS}/train.npz {UNITS}/val.npz --output results/hull/reference.csv"),
@@ -294,7 +294,7 @@ PENDING: dict[str, tuple[Callable[[Parser], None], str, str]] = {  # arguments, 
     "sun": (
         sun,
         "sun:run",
-        "results/hull.csv --crystals results/crystals/crystals.extxyz --relaxed results/relaxed/shard*.extxyz\n"
+        "results/hull.csv --crystals results/crystals/units.npz --relaxed results/relaxed/shard*.extxyz\n"
         f"    --train {UNITS}/train.npz --output results/sun.csv --output-per-crystal results/sun_per_crystal.csv",
     ),
     "candidates": (

@@ -80,9 +80,9 @@ def stages() -> Iterator[Stage]:
     yield Stage("summarise", (*words, "--output", f"{RESULTS}/metrics", *TWO, *CONFIG))
     for i in range(2):
         table = f"{RESULTS}/relaxed/shard{i}.csv"
-        words = ("relax", CRYSTALS, "--output", table, "--output-crystals", table.replace(".csv", ".extxyz"))
+        words = ("relax", UNITS, "--output", table, "--output-crystals", table.replace(".csv", ".extxyz"))
         words += ("--shard", f"{i}/2", *CPU, *CONFIG)
-        yield Stage(f"relax {i}", (*words, "--set", "relax.batch_size=1"), one_writer=True, reads=(UNITS,))
+        yield Stage(f"relax {i}", (*words, "--set", "relax.batch_size=1"), one_writer=True)
     words = ("reference", *SPLITS, "--output", f"{RESULTS}/hull/reference.csv", *CPU, *CONFIG)
     yield Stage("reference", (*words, "--set", "hull.batch_size=8"), one_writer=True)
     relaxed = tuple(f"{RESULTS}/relaxed/relaxed.{suffix}" for suffix in ("csv", "extxyz"))
@@ -90,9 +90,9 @@ def stages() -> Iterator[Stage]:
     words = ("hull", relaxed[0], "--reference", f"{RESULTS}/hull/reference.csv", "--output", hull)
     yield Stage("hull", (*words, *CONFIG))
     per_crystal = f"{RESULTS}/sun_per_crystal.csv"
-    words = ("sun", hull, "--crystals", CRYSTALS, "--relaxed", relaxed[1], "--train", train, "--known", val, test)
+    words = ("sun", hull, "--crystals", UNITS, "--relaxed", relaxed[1], "--train", train, "--known", val, test)
     words += ("--scores", *SCORES, "--output", f"{RESULTS}/sun.csv", "--output-per-crystal", per_crystal, *TWO)
-    yield Stage("sun", (*words, *CONFIG), reads=(UNITS,))
+    yield Stage("sun", (*words, *CONFIG))
     words = ("candidates", per_crystal, "--relaxed", relaxed[1], "--output", f"{RESULTS}/candidates.csv")
     yield Stage("candidates", (*words, "--output-cifs", f"{RESULTS}/candidates.zip"))
     words = ("predictor", *SPLITS, "--output", f"{RESULTS}/predictor", *CPU, *CONFIG, "--variant", "multigraph")

@@ -62,7 +62,8 @@ def prepare(folder: Path, results: str) -> None:
     units = AsymmetricUnits.from_units([reduce(rock_salt(*crystal)) for crystal in CRYSTALS])
     for name in ("crystals", "asymmetric_units"):
         (folder / results / name).mkdir(parents=True)
-    write_extxyz(folder / results / "crystals/crystals.extxyz", replicate_flat(units), units)
+    write_units(folder / results / "crystals/units.npz", units)
+    write_extxyz(folder / results / "crystals/crystals.extxyz", replicate_flat(units), units)  # for `score`
     for split in ("train", "val", "test"):
         write_units(folder / results / f"asymmetric_units/{split}.npz", units.take(range(1)))
     references = {e: {"energy": v, "composition": {e: 1}} for e, v in ENERGIES.items()}

@@ -85,6 +85,7 @@ def files(tmp_path: Path) -> dict[str, Path]:
     names = ["NaCl", "NaCl", "TiO2 rutile", "CsCl"]
     units = AsymmetricUnits.from_units([reduce(prototype(name)) for name in names])
     crystals = replicate_flat(units)
+    write_units(tmp_path / "units.npz", units)
     write_extxyz(tmp_path / "crystals.extxyz", crystals, units)
     frames = []
     for i in range(3):
@@ -106,12 +107,12 @@ def files(tmp_path: Path) -> dict[str, Path]:
             "e_above_hull_relaxed": [-0.1, -0.1, -0.1, np.nan],
         }
     ).to_csv(tmp_path / "hull.csv", index=False)
-    return {name: tmp_path / f"{name}" for name in ("hull.csv", "crystals.extxyz", "relaxed.extxyz", "train.npz")}
+    return {name: tmp_path / f"{name}" for name in ("hull.csv", "units.npz", "relaxed.extxyz", "train.npz")}
 
 
 def run(files: dict[str, Path], folder: Path, scores: Sequence[Path] = ()) -> tuple[pd.DataFrame, pd.DataFrame]:
     sun.run(
-        files["hull.csv"], files["crystals.extxyz"], [files["relaxed.extxyz"]], files["train.npz"],
+        files["hull.csv"], files["units.npz"], [files["relaxed.extxyz"]], files["train.npz"],
         folder / "sun.csv", folder / "sun_per_crystal.csv", SunSettings(), scores=scores,
     )  # fmt: skip
     return pd.read_csv(folder / "sun.csv"), pd.read_csv(folder / "sun_per_crystal.csv", dtype={"id": str})
@@ -127,6 +128,13 @@ def test_the_stage_counts_duplicates_once_and_known_crystals_never(files: dict[s
     assert crystals["outcome_at_0"].tolist() == [
         "sun", "duplicate_of:00000", "in_train:rutile", "no_energy:failed:isolated_atoms",
     ]  # fmt: skip
+
+
+def test_crystals_of_anybody_are_counted_in_their_text(files: dict[str, Path], tmp_path: Path) -> None:
+    expected = run(files, tmp_path)
+    files["units.npz"] = files["units.npz"].with_name("crystals.extxyz")
+    for table, other in zip(run(files, tmp_path), expected, strict=True):
+        pd.testing.assert_frame_equal(table, other)
 
 
 def test_each_hull_has_rows_of_its_own(files: dict[str, Path], tmp_path: Path) -> None:
@@ -149,7 +157,7 @@ def test_what_was_held_out_and_found_again_is_counted_apart(files: dict[str, Pat
     write_units(tmp_path / "val.npz", other)
     for name, expected, label in (("test", 0, "halite"), ("val", 25, "")):
         sun.run(
-            files["hull.csv"], files["crystals.extxyz"], [files["relaxed.extxyz"]], files["train.npz"],
+            files["hull.csv"], files["units.npz"], [files["relaxed.extxyz"]], files["train.npz"],
             tmp_path / "sun.csv", tmp_path / "per.csv", SunSettings(), known=[tmp_path / f"{name}.npz"],
         )  # fmt: skip
         first = pd.read_csv(tmp_path / "sun.csv").iloc[0]
@@ -174,8 +182,11 @@ def test_valid_ones_are_counted_apart(files: dict[str, Path], tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("id,valid\n00000,True\n", "scores.csv: crystal 00001 of .*crystals.extxyz is missing .3 of 4"),
-        ("id,valid\n00000,True\n00001,True\n00002,True\n00003,True\n00004,True\n", "crystal 00004 is not in .*extxyz"),
+        ("id,valid\n00000,True\n", "scores.csv: crystal 00001 of .*units.npz is missing .3 of 4"),
+        (
+            "id,valid\n00000,True\n00001,True\n00002,True\n00003,True\n00004,True\n",
+            "crystal 00004 is not in .*units.npz",
+        ),
         ("id,valid\n00000,True\n00000,True\n", "scores.csv, row 2: crystal 00000 is there twice"),
         ("id,valid\n00000,1\n", "scores.csv, row 1: valid '1' is not True or False"),
         ("id,status\n00000,ok\n", "scores.csv: lacks the column valid"),
@@ -243,7 +254,7 @@ def spoiled(column: str, values: list[object]) -> Callable[[pd.DataFrame], pd.Da
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (spoiled("id", ["00000", "00001", "00002", "00077"]), "00077 is not in .*crystals.extxyz"),
+        (spoiled("id", ["00000", "00001", "00002", "00077"]), "00077 is not in .*units.npz"),
         (spoiled("id", ["00000", "00001", "00001", "00003"]), "row 3: crystal 00001 is there twice"),
         (spoiled("e_above_hull_relaxed", [0, "low", 0, 0]), "row 2: e_above_hull_relaxed 'low' is not a number"),
         (spoiled("e_above_hull_relaxed", [0, 0, 0, 0]), "00003 is not in .*relaxed.extxyz"),
@@ -327,7 +338,7 @@ def test_a_hull_of_another_run_is_named(files: dict[str, Path], tmp_path: Path) 
     table = pd.read_csv(files["hull.csv"], dtype={"id": str})
     table["formula"] = ["NaCl", "KCl", "TiO2", "CsCl"]
     table.to_csv(files["hull.csv"], index=False)
-    with pytest.raises(InputError, match=r"crystal 00001 is KCl, and .*NaCl in .*crystals\.extxyz"):
+    with pytest.raises(InputError, match=r"crystal 00001 is KCl, and .*NaCl in .*units\.npz"):
         run(files, tmp_path)
 
 

@@ -12,18 +12,19 @@ import sys
 import time
 from pathlib import Path
 
+import ase.io
 import numpy as np
 import pytest
 from ase.io import read
 from pymatgen.core import Lattice, Structure
 
-from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.errors import InputError
 from symmcd.settings import RelaxSettings
 from symmcd.stability.journal import _sealed
 from symmcd.stages import relax
-from symmcd.storage import write_units
+from symmcd.storage import read_units, write_units
 from symmcd.structures.units import reduce
 from symmcd.structures.write import write_extxyz
 
@@ -44,9 +45,18 @@ def crystals(tmp_path):
         rock_salt("Mg", "O", 4.3),
         reduce(Structure(Lattice.cubic(20), ["Na"], [[0, 0, 0]])),
     ]
-    units = AsymmetricUnits.from_units(units)
-    write_extxyz(tmp_path / "crystals.extxyz", replicate_flat(units), units)
-    return tmp_path / "crystals.extxyz"
+    write_units(tmp_path / "units.npz", AsymmetricUnits.from_units(units))
+    return tmp_path / "units.npz"
+
+
+@pytest.fixture
+def frames(crystals):
+    """The same crystals as a text of which only its frames are known."""
+    units = read_units(crystals)
+    crystals.unlink()
+    path = crystals.with_name("crystals.extxyz")
+    write_extxyz(path, replicate_flat(units), units)
+    return path
 
 
 def rows(path):
@@ -89,14 +99,14 @@ def test_every_crystal_has_a_row_and_relaxed_ones_a_structure(crystals, capfd):
     assert "4/4 crystals" in err
 
 
-def test_one_broken_crystal_does_not_stop_the_others(crystals):
+def test_one_broken_crystal_does_not_stop_the_others(frames):
     """A flat cell, a cell of NaN and atoms in one place, before a sound crystal."""
     atom = "\nNa 0 0 0 a 0\nCl 0 0 0 a 0\n"
     head = 'Properties=species:S:1:pos:R:3:wyckoff:S:1:orbit:I:1 id="{}" space_group=1 pbc="T T T"'
     broken = ("1 0 0 2 0 0 0 0 1", "nan 0 0 0 1 0 0 0 1", "4 0 0 0 4 0 0 0 4")
     text = "".join(f'2\nLattice="{cell}" {head.format(7000 + n)}{atom}' for n, cell in enumerate(broken))
-    crystals.write_text(text + crystals.read_text())
-    found = rows(run(crystals, "broken")[0])
+    frames.write_text(text + frames.read_text())
+    found = rows(run(frames, "broken")[0])
     statuses = [row["status"] for row in found if "700" in row["id"]]
     assert statuses == ["failed:flat_cell", "failed:not_finite", "failed:nan_forces"]
     assert sum(row["status"] == "converged" for row in found) == 1
@@ -237,37 +247,83 @@ def test_a_changed_setting_starts_over(crystals, capsys, monkeypatch):
     assert rows(crystals.with_name("a.csv"))[0]["steps"] in ("0", "2")
 
 
-def test_symmetry_needs_orbits(tmp_path):
-    """A file of somebody else's has none: an error that says what to do."""
-    path = tmp_path / "crystals.extxyz"
-    path.write_text(
-        '1\nLattice="4 0 0 0 4 0 0 0 4" Properties=species:S:1:pos:R:3 id="7" space_group=1 pbc="T T T"\nNa 0 0 0\n'
-    )
-    with pytest.raises(InputError, match=r"frame 7 has no Wyckoff letters.*relax.method = unconstrained"):
-        run(path, "x", settings=dataclasses.replace(SETTINGS, method="symmetry"))
-    assert rows(run(path, "y")[0])[0]["method"] == "unconstrained"
-
-
 @pytest.mark.parametrize("method", ["unconstrained", "structure_optimizer"])
-def test_a_space_group_is_needed_only_to_be_kept(crystals, method):
+def test_a_space_group_need_not_be_said(frames, method):
     """Crystals of somebody else's: blank in the table, absent from the structures, and all the rest as ever."""
-    crystals.write_text(crystals.read_text().replace("space_group=225 ", ""))
-    table, relaxed = run(crystals, "none", settings=dataclasses.replace(SETTINGS, method=method))
+    frames.write_text(frames.read_text().replace("space_group=225 ", ""))
+    table, relaxed = run(frames, "none", settings=dataclasses.replace(SETTINGS, method=method))
     found = rows(table)
     assert [row["space_group"] for row in found] == ["", "", "", "221"]
     assert found[2]["status"] == "converged"
-    frames = read(relaxed, index=":")
-    assert frames[0].info["space_group_relaxed"] == 225
-    assert "space_group" not in frames[0].info
-    with pytest.raises(InputError, match=r"crystals.extxyz: frame 00000 has no space_group.*relax.method ="):
-        run(crystals, "kept", settings=dataclasses.replace(SETTINGS, method="symmetry"))
+    relaxed_frames = read(relaxed, index=":")
+    assert relaxed_frames[0].info["space_group_relaxed"] == 225
+    assert "space_group" not in relaxed_frames[0].info
+
+
+def test_symmetry_of_a_text_is_searched_for(frames):
+    """No column says letters or orbits here; what has no symmetry to be found is a row with the reason."""
+    bare = frames.with_name("bare.extxyz")
+    atoms = ase.io.read(frames, index=2)
+    for name in ("wyckoff", "orbit"):
+        del atoms.arrays[name]
+    atoms.info = {"id": "magnesia"}
+    twice = atoms.copy()
+    twice.positions[1] = twice.positions[0] + 0.01
+    twice.info = {"id": "twice"}
+    ase.io.write(bare, [twice, atoms], format="extxyz")
+    table, _ = run(bare, "bare", settings=dataclasses.replace(SETTINGS, method="symmetry", steps=20))
+    found = {row["id"]: row for row in rows(table)}
+    assert (found["magnesia"]["status"], found["magnesia"]["space_group_relaxed"]) == ("converged", "225")
+    assert found["magnesia"]["method"] == found["twice"]["method"] == "symmetry"
+    assert found["twice"]["status"].startswith("failed:")
+    assert found["twice"]["energy_relaxed"] == ""
+
+
+def test_what_is_relaxed_is_what_the_file_has(tmp_path, monkeypatch):
+    """Wyckoff positions as they are, and every coordinate to its last bit."""
+    lattice = np.array([[5.1, 0, 0], [0, 6.2, 0], [0, 0, 7.3]])
+    position = np.array([[0.0, 0.0, 1 / 3], [1 / 7, 2 / 9, 0.1]])
+    units = AsymmetricUnits.from_units([AsymmetricUnit(16, lattice, np.array([11, 17]), ("q", "u"), position)])
+    units = dataclasses.replace(units, label=np.array(["mine"]))
+    write_units(tmp_path / "units.npz", units)
+    given = []
+
+    def record(crystals, *_, **__):
+        given.extend(crystals)
+        return iter(())
+
+    monkeypatch.setattr(relax, "relax_many", record)
+    for method in ("symmetry", "unconstrained"):
+        run(tmp_path / "units.npz", method, settings=dataclasses.replace(SETTINGS, method=method))
+    unit, structure = given
+    assert (unit.space_group, unit.letter) == (16, ("q", "u"))
+    assert (unit.position == position).all()
+    assert (unit.lattice == units[0].lattice).all()
+    assert (structure.frac_coords == replicate_flat(units).position).all()
+
+
+def test_a_text_and_the_units_relax_alike(crystals):
+    """crystals.extxyz has ten decimals of the same crystals."""
+    from_units = rows(run(crystals, "units")[0])
+    write_extxyz(crystals.with_name("crystals.extxyz"), replicate_flat(read_units(crystals)), read_units(crystals))
+    from_text = rows(run(crystals.with_name("crystals.extxyz"), "text")[0])
+    for row, other in zip(from_units, from_text, strict=True):
+        assert (row["id"], row["status"], row["space_group"]) == (other["id"], other["status"], other["space_group"])
+        for name in ("energy_initial", "energy_relaxed"):
+            assert float(row[name] or 0) == pytest.approx(float(other[name] or 0), abs=1e-5)
+
+
+def test_labels_that_are_there_twice_are_made_ids(crystals):
+    units = read_units(crystals)
+    write_units(crystals, dataclasses.replace(units, label=np.array(["a", "b", "a", "c\nd"])))
+    assert [row["id"] for row in rows(run(crystals, "ids")[0])] == ["a", "a#2", "b", "c_d"]
 
 
 @pytest.mark.parametrize("given", ['"Fm-3m"', "0", "231", "2.5"])
-def test_a_space_group_that_is_none_is_named(crystals, given):
-    crystals.write_text(crystals.read_text().replace("space_group=221", f"space_group={given}"))
+def test_a_space_group_that_is_none_is_named(frames, given):
+    frames.write_text(frames.read_text().replace("space_group=221", f"space_group={given}"))
     with pytest.raises(InputError, match=r"frame 00003 has space_group=.*a number from 1 to 230, or nothing"):
-        run(crystals, "bad")
+        run(frames, "bad")
 
 
 def test_columns_say_how(crystals):
@@ -280,31 +336,10 @@ def test_columns_say_how(crystals):
         dataclasses.replace(settings, method="unconstrained")
 
 
-def test_missing_crystals(tmp_path):
+@pytest.mark.parametrize("name", ["units.npz", "crystals.extxyz"])
+def test_missing_crystals(tmp_path, name):
     with pytest.raises(InputError, match="no such file"):
-        run(tmp_path / "crystals.extxyz", "x")
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "words"),
-    [
-        ("b 1\n", "a 1\n", "atoms of one orbit differ in the column wyckoff"),
-        ("Na ", "K ", "atoms of one orbit differ in the column species"),
-        ("b 1\n", "b 0\n", "atoms of one orbit differ"),
-        (" a 0\n", " d 0\n", "orbit 0"),
-        (" b 1\n", " z 1\n", "wyckoff"),
-    ],
-)
-def test_orbits_that_are_none_are_refused_in_one_line(crystals, old, new, words):
-    """Of relaxations that go by them; the frame is named."""
-    head, _, body = crystals.read_text().partition("\n2\n")[0].partition("\n")
-    text = body.replace(old, new, 1) if new != " d 0\n" else body.replace(old, new)
-    mine = crystals.with_name("mine.extxyz")
-    mine.write_text(f"{head}\n{text}".split("\n8\n")[0] + "\n")
-    with pytest.raises(InputError, match=rf"mine\.extxyz: frame 00000: .*{words}") as error:
-        run(mine, "orbits", settings=dataclasses.replace(SETTINGS, method="symmetry"))
-    assert "\n" not in str(error.value)
-    assert rows(run(mine, "free")[0])[0]["status"] in ("converged", "step_limit")
+        run(tmp_path / name, "x")
 
 
 @pytest.mark.parametrize(
@@ -333,17 +368,17 @@ def test_the_number_drawn_is_in_every_row(crystals):
     assert [row["drawn"] for part in parts for row in part] == ["3"] * 3
 
 
-def test_crystals_that_were_cut_are_not_drawn_from(crystals):
+def test_crystals_that_were_cut_are_not_drawn_from(frames):
     """A draw goes by numbers of frames: of fewer frames it is another one."""
     units = AsymmetricUnits.from_units([rock_salt("Na", "Cl", 5.9)] * 5)
-    write_units(crystals.with_name("units.npz"), units)
+    write_units(frames.with_name("units.npz"), units)
     with pytest.raises(InputError, match=r"crystal 00004 of .*units\.npz is missing"):
-        run(crystals, "cut")
+        run(frames, "cut")
 
 
 @pytest.mark.parametrize("given", ["0", "231", "T", "2.5"])
-def test_a_space_group_that_is_none_is_refused_before_anything(crystals, given):
-    crystals.write_text(crystals.read_text().replace("space_group=225", f"space_group={given}", 1))
+def test_a_space_group_that_is_none_is_refused_before_anything(frames, given):
+    frames.write_text(frames.read_text().replace("space_group=225", f"space_group={given}", 1))
     with pytest.raises(InputError, match="frame 00000 has space_group="):
-        run(crystals, "group")
-    assert not crystals.with_name("group.csv.partial").exists()
+        run(frames, "group")
+    assert not frames.with_name("group.csv.partial").exists()

@@ -3,7 +3,7 @@
 
 rule relax:
     input:
-        "<results>/crystals/crystals.extxyz",
+        "<results>/crystals/units.npz",
     output:
         table="<results>/relaxed/shard{shard}.csv",
         crystals="<results>/relaxed/shard{shard}.extxyz",
@@ -91,7 +91,7 @@ rule hull:
 rule sun:
     input:
         hull="<results>/hull.csv",
-        crystals="<results>/crystals/crystals.extxyz",
+        units="<results>/crystals/units.npz",
         relaxed="<results>/relaxed/relaxed.extxyz",
         train="<results>/asymmetric_units/train.npz",
         val="<results>/asymmetric_units/val.npz",
@@ -111,7 +111,7 @@ rule sun:
     params:
         settings=settings("sun"),
     shell:
-        "symmcd sun {input.hull} --crystals {input.crystals} --relaxed {input.relaxed} --train {input.train}"
+        "symmcd sun {input.hull} --crystals {input.units} --relaxed {input.relaxed} --train {input.train}"
         " --known {input.val} {input.test} --scores {input.scores} --workers {threads}"
         " --output {output.table} --output-per-crystal {output.per_crystal}"
         " --settings {params.settings:q} 2>&1 | keep {log}"

@@ -6,7 +6,7 @@ import csv
 import dataclasses
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +16,19 @@ from ase.io import write
 from pymatgen.core import Structure
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
-from symmcd.crystallography.consistency import POSITION_TOLERANCE
-from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.device import choose_device, hold_gpu
 from symmcd.errors import InputError
 from symmcd.settings import RelaxSettings
 from symmcd.stability.batch_relaxation import BATCH_ROWS, BATCH_SIZE, Limits, relax_many
 from symmcd.stability.batched_potential import BatchedPotential
 from symmcd.stability.journal import Journal, Progress
-from symmcd.stability.outcome import COLUMNS, Relaxation
-from symmcd.stability.potential import FLAT, load_chgnet
+from symmcd.stability.outcome import COLUMNS, SYMPREC, Relaxation, unusable
+from symmcd.stability.potential import load_chgnet
 from symmcd.stability.relaxation import relax_each
 from symmcd.storage import atomic_path
-from symmcd.structures.frames import read_generated, space_group_of
+from symmcd.structures.crystal_set import CrystalSet, read_crystal_set
 from symmcd.structures.names import ase_info
+from symmcd.structures.symmetry_search import SymmetryError
 
 
 def run(
@@ -42,15 +41,24 @@ def run(
     those with a relaxed structure, in their primitive cells.  With several
     `settings.draws`, the column ``draw`` says in which one a crystal is, from 1; shards cut across draws.
 
+    Args:
+        crystals: units.npz of `symmcd replicate`, which has exact coordinates and Wyckoff positions; or an extxyz file
+            of anybody's, of which ``relax.method: symmetry`` keeps the symmetry found within 0.1 Å.
+        table: csv.
+        relaxed: extxyz.
+        shard: from 0.
+        shards: how many there are.
+        settings: how many crystals, and how they are relaxed.
+        seed: of the draw.
+        device: auto, cuda or cpu.
+
     Raises:
-        InputError: unreadable crystals, too few for the draws, a space group that is none or is needed and missing, or
-            an output that cannot be written.
+        InputError: unreadable crystals, too few for the draws, a space group that is none, or an output that cannot be
+            written.
     """
-    frames = read_generated(crystals)
-    draw_of = draw(len(frames), settings.number, settings.draws, seed)
+    given = read_crystal_set(crystals)
+    draw_of = draw(len(given.ids), settings.number, settings.draws, seed)
     chosen = sorted(draw_of)[shard::shards]
-    needed = " (or set relax.method = unconstrained)" if settings.method == "symmetry" else ""
-    group = {index: space_group_of(crystals, frames[index], needed=needed) for index in chosen}
     several = settings.draws > 1
     how = dataclasses.asdict(settings)
     if not several:
@@ -64,15 +72,15 @@ def run(
     hold_gpu(device)
     journal = Journal(table, work)
     finished = {result["id"] for result in journal.done}
-    left = [index for index in chosen if frames[index].info["id"] not in finished]
+    left = [index for index in chosen if given.ids[index] not in finished]
     with Progress(len(chosen), len(finished), "crystals") as progress:
-        for index, result in _relaxed(crystals, [frames[i] for i in left], settings, choose_device(device).type):
-            name = frames[left[index]].info["id"]
-            journal.append({"id": name, "space_group": group[left[index]], **_as_json(result)})
+        for index, result in _relaxed(given, left, settings, choose_device(device).type):
+            about = {"id": given.ids[index], "space_group": given.space_group[index]}
+            journal.append({**about, **_as_json(result)})
             progress.advance(1, f"{result.formula} {result.status}")
     results = sorted(journal.done, key=lambda result: result["id"])
     if several:
-        number = {str(frames[index].info["id"]): draw_of[index] for index in chosen}
+        number = {given.ids[index]: draw_of[index] for index in chosen}
         results = [{**result, "draw": number[result["id"]]} for result in results]
     results = [{**result, "drawn": len(draw_of)} for result in results]
     _write_table(table, results, ("drawn", "draw") if several else ("drawn",))
@@ -84,31 +92,41 @@ def run(
 
 
 def _relaxed(
-    source: Path, frames: list[Atoms], settings: RelaxSettings, device: str
+    given: CrystalSet, chosen: list[int], settings: RelaxSettings, device: str
 ) -> Iterator[tuple[int, Relaxation]]:
-    """(index into `frames`, what became of it), as each is finished."""
-    if not frames:
+    """(index of a crystal in `given`, what became of it), as each is finished."""
+    if not chosen:
         return
     model = load_chgnet(device)
     limits = Limits(
         settings.steps, settings.fmax, settings.max_atoms, settings.seconds, release_steps=settings.release_steps
     )
     if settings.method == "structure_optimizer":
-        yield from relax_each(
-            (_structure(frame) for frame in frames), model, steps=limits.steps, fmax=limits.fmax,
-            max_atoms=limits.max_atoms, seconds=limits.seconds,
+        done = relax_each(
+            map(given.structure, chosen), model, steps=limits.steps, fmax=limits.fmax, max_atoms=limits.max_atoms,
+            seconds=limits.seconds,
         )  # fmt: skip
-        return
-    symmetric = settings.method == "symmetry"
-    units = [_unit(source, frame) for frame in frames] if symmetric else []  # all are looked at before the first runs
-    yield from relax_many(
-        units if symmetric else (_structure(frame) for frame in frames),
-        BatchedPotential(model),
-        settings.method,
-        batch_size=settings.batch_size or BATCH_SIZE[device],
-        rows=BATCH_ROWS[device],
-        limits=limits,
-    )
+    else:
+        crystals: Iterable[Structure | AsymmetricUnit] = map(given.structure, chosen)
+        if settings.method == "symmetry":
+            crystals, kept = [], []
+            for index in chosen:
+                try:
+                    crystals.append(given.symmetric(index, SYMPREC))
+                    kept.append(index)
+                except SymmetryError as error:
+                    yield index, unusable(given.structure(index), error, settings.method)
+            chosen = kept
+        done = relax_many(
+            crystals,
+            BatchedPotential(model),
+            settings.method,
+            batch_size=settings.batch_size or BATCH_SIZE[device],
+            rows=BATCH_ROWS[device],
+            limits=limits,
+        )
+    for place, result in done:
+        yield chosen[place], result
 
 
 def draw(total: int, number: int, draws: int, seed: int) -> dict[int, int]:
@@ -133,70 +151,6 @@ def draw(total: int, number: int, draws: int, seed: int) -> dict[int, int]:
         found |= dict.fromkeys(left[chosen].tolist(), which)
         left = np.delete(left, chosen)
     return found
-
-
-def _structure(frame: Atoms) -> Structure:
-    return Structure(frame.cell.array, frame.numbers.tolist(), _fractional(frame))
-
-
-def _fractional(frame: Atoms) -> np.ndarray:
-    """Fractional positions (N, 3); a flat or infinite cell has none, and `relax` says what it is."""
-    usable = np.isfinite(frame.cell.array).all() and frame.cell.volume >= FLAT
-    return frame.get_scaled_positions() if usable else frame.positions
-
-
-def _unit(source: Path, frame: Atoms) -> AsymmetricUnit:
-    """Asymmetric unit of a frame of ours: its orbits' first atoms are the representatives.
-
-    What is broken physically (no cell, no numbers, atoms on one point) is left to the relaxation, which gives it a
-    status; a frame that contradicts itself is refused.
-
-    Raises:
-        InputError: the frame does not say what its orbits are, or atoms, letters and cell do not fit its group.
-    """
-    if not {"wyckoff", "orbit"} <= set(frame.arrays):
-        raise InputError(
-            f"{source}: frame {frame.info['id']} has no Wyckoff letters and orbits, which relax.method = symmetry goes "
-            "by; give crystals.extxyz of `symmcd replicate`, or set relax.method = unconstrained"
-        )
-    _, first, orbit = np.unique(frame.arrays["orbit"], return_index=True, return_inverse=True)
-    letters = tuple(str(letter) for letter in frame.arrays["wyckoff"][first])
-    number, cell, elements = int(frame.info["space_group"]), frame.cell.array, frame.numbers[first]
-    try:
-        for name, of_atoms in (("wyckoff", frame.arrays["wyckoff"]), ("species", frame.numbers)):
-            if (of_atoms != of_atoms[first][orbit]).any():
-                raise InputError(f"atoms of one orbit differ in the column {name}")
-        if not (np.isfinite(cell).all() and np.isfinite(frame.positions).all() and frame.cell.volume > 0):
-            for letter in letters:
-                wyckoff_table().row(number, letter)
-            return AsymmetricUnit.exact(number, cell, elements, letters, frame.positions[first])
-        unit = AsymmetricUnit(number, cell, elements, letters, frame.get_scaled_positions()[first], apart=False)
-    except InputError as error:
-        raise InputError(f"{source}: frame {frame.info['id']}: {error}") from None
-    wrong = _of_another_orbit(unit, frame, orbit)
-    if wrong is not None:
-        raise InputError(
-            f"{source}: frame {frame.info['id']}: atom {wrong} is not one that space group {number} makes of its orbit "
-            f"{frame.arrays['orbit'][wrong]}; give crystals.extxyz as `symmcd replicate` wrote it, or set relax.method "
-            "= unconstrained"
-        )
-    return unit
-
-
-def _of_another_orbit(unit: AsymmetricUnit, frame: Atoms, orbit: np.ndarray) -> int | None:
-    """The first atom of a frame that is not on one of the points of its `orbit` (N,)."""
-    made, owner = wyckoff_table().orbit(unit.wyckoff, unit.position)
-    position = frame.get_scaled_positions()
-    for index in range(len(unit.element)):
-        atoms = np.flatnonzero(orbit == index)
-        difference = position[atoms, None] - made[owner == index]
-        distance = np.linalg.norm((difference - np.rint(difference)) @ unit.lattice, axis=2)
-        if len(atoms) != distance.shape[1]:
-            return int(atoms[0])
-        wrong = (distance.min(axis=1) > POSITION_TOLERANCE) | (frame.numbers[atoms] != unit.element[index])
-        if wrong.any():
-            return int(atoms[wrong.argmax()])
-    return None
 
 
 def _as_json(result: Relaxation) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pandas as pd
 from ase import Atoms
 from pymatgen.core import Composition
 
+from symmcd.crystallography.composition import SYMBOLS
 from symmcd.errors import InputError
 from symmcd.metrics.intervals import wilson
 from symmcd.metrics.lookup import look_up, same_crystals
@@ -21,7 +22,8 @@ from symmcd.stability.reference import is_formula
 from symmcd.stability.sun import FIRST_COLUMNS, between_draws, judge, rates, stable
 from symmcd.storage import atomic_path, read_units
 from symmcd.structures.convert import from_atoms, to_structure
-from symmcd.structures.frames import frames_by_id, read_generated
+from symmcd.structures.crystal_set import read_crystal_set
+from symmcd.structures.frames import frames_by_id
 from symmcd.tables import check_drawn, check_flags, check_ids, check_numbers, read_rows, without_nan
 from symmcd.workers import cores
 
@@ -58,19 +60,21 @@ def run(
     Where `scores`, tables of `symmcd score`, say which crystals are valid (structure and composition as generated), so
     does ``valid``, and S.U.N. crystals are counted once more that are (``sun_valid``); and always those that nothing
     makes doubtful (``sun_undoubted``; ``doubts`` of a crystal, joined by semicolons, are those of `stability.doubts`).
-    Crystals are compared in `workers` processes, 0 = one a core.
+    `crystals` is units.npz of `symmcd replicate`, or the extxyz file that was relaxed: elements are counted in it, and
+    formulas compared.  Crystals are compared in `workers` processes, 0 = one a core.
 
     Raises:
         InputError: a table or file is missing or damaged, or one lacks a crystal that another has.
     """
     table = _read_hull(hull)
-    generated = {frame.info["id"]: frame for frame in read_generated(crystals)}
+    given = read_crystal_set(crystals)
+    generated = {name: _formula(given.composition(index)) for index, name in enumerate(given.ids)}
     _all_there(table["id"], generated, hull, [crystals])
     frames = frames_by_id(relaxed)
     _same_run(table, hull, generated, crystals, frames, relaxed)
-    table["elements"] = [len(set(generated[name].numbers.tolist())) for name in table["id"]]
+    table["elements"] = [len(generated[name]) for name in table["id"]]
     if "formula" not in table:
-        table["formula"] = [Composition(generated[name].get_chemical_formula()).reduced_formula for name in table["id"]]
+        table["formula"] = [generated[name].reduced_formula for name in table["id"]]
     if scores:
         valid = _read_valid(scores)
         check_ids(scores[0] if len(scores) == 1 else scores[0].parent, list(valid), generated, crystals, "score")
@@ -135,6 +139,11 @@ def run(
     protocols = sum(row.get("draw", "all") == "all" for row in rows)
     of_draws = f", each also of {table['draw'].nunique()} draws" if "draw" in table else ""
     print(f"wrote {output} ({protocols} protocols{of_draws})")
+
+
+def _formula(composition: Mapping[int, int]) -> Composition:
+    """Composition of atoms by atomic number."""
+    return Composition({SYMBOLS[number - 1]: count for number, count in composition.items()})
 
 
 def _read_hull(path: Path) -> pd.DataFrame:
@@ -206,7 +215,7 @@ def _doubts(table: pd.DataFrame, path: Path) -> list[str]:
 def _same_run(
     table: pd.DataFrame,
     hull: Path,
-    generated: Mapping[str, Atoms],
+    generated: Mapping[str, Composition],
     crystals: Path,
     frames: Mapping[str, Atoms],
     relaxed: Sequence[Path],
@@ -221,10 +230,10 @@ def _same_run(
             "again"
         )
     for name, formula in zip(table["id"], table["formula"], strict=True):
-        of_frame = Composition(generated[name].get_chemical_formula()).reduced_formula
-        if of_frame != Composition(formula).reduced_formula:
+        found = generated[name].reduced_formula
+        if found != Composition(formula).reduced_formula:
             raise InputError(
-                f"{hull}: crystal {name} is {formula}, and {of_frame} in {crystals}; the files are of different runs"
+                f"{hull}: crystal {name} is {formula}, and {found} in {crystals}; the files are of different runs"
             )
     _all_there(table.loc[table["e_above_hull_relaxed"].notna(), "id"], frames, hull, relaxed)
     for name, part in table.groupby("hull", sort=False):

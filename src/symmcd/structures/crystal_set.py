@@ -1,0 +1,95 @@
+"""Crystals to be relaxed or counted, each under an id: exact asymmetric units, or frames of anybody's extxyz file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from ase import Atoms
+from pymatgen.core import Structure
+
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
+from symmcd.crystallography.orbit import replicate_flat
+from symmcd.storage import read_units
+from symmcd.structures.checks import is_sound
+from symmcd.structures.convert import crystals_to_structures, from_atoms
+from symmcd.structures.frames import read_generated, space_group_of
+from symmcd.structures.names import extxyz_ids
+from symmcd.structures.units import reduce_crystal
+
+
+class CrystalSet(Protocol):
+    """Crystals in order; crystal i is called ``ids[i]``, and no two have one id."""
+
+    ids: list[str]
+    space_group: list[int | None]  # that each was made in; None where the file does not say
+
+    def composition(self, index: int) -> dict[int, int]:
+        """Atoms of each element, by atomic number, in the cell that the file has."""
+
+    def structure(self, index: int) -> Structure:
+        """All atoms of the cell, whatever its geometry."""
+
+    def symmetric(self, index: int, symprec: float) -> AsymmetricUnit | Structure:
+        """Asymmetric unit; the structure as it stands where that is no crystal (no cell, no numbers).
+
+        Raises:
+            SymmetryError: none is found within `symprec` Å, where it has to be searched for.
+        """
+
+
+def read_crystal_set(path: Path) -> CrystalSet:
+    """Crystals of units.npz, exact and with the Wyckoff positions they were made with, or of an extxyz file.
+
+    Raises:
+        InputError: as `read_units` and `read_generated`; a space group that is none.
+    """
+    return _Units(read_units(path)) if path.suffix == ".npz" or path.is_dir() else _Frames(path)
+
+
+class _Units:
+    """Asymmetric units, by the ids that crystals.extxyz gives them."""
+
+    def __init__(self, units: AsymmetricUnits) -> None:
+        self._units = units
+        self.ids = extxyz_ids(units.label.tolist())
+        self.space_group: list[int | None] = list(units.space_group.tolist())
+
+    def composition(self, index: int) -> dict[int, int]:
+        return self._units[index].composition
+
+    def structure(self, index: int) -> Structure:
+        return crystals_to_structures(replicate_flat(self._units.take([index])))[0]
+
+    def symmetric(self, index: int, symprec: float) -> AsymmetricUnit:  # noqa: ARG002  (nothing is searched for)
+        return self._units[index]
+
+
+class _Frames:
+    """Frames of an extxyz file; their symmetry is searched for, as they hold rounded coordinates."""
+
+    def __init__(self, path: Path) -> None:
+        self._frames = read_generated(path)
+        self.ids = [str(frame.info["id"]) for frame in self._frames]
+        self.space_group = [space_group_of(path, frame) for frame in self._frames]
+
+    def composition(self, index: int) -> dict[int, int]:
+        return dict(Counter(self._frames[index].numbers.tolist()))
+
+    def structure(self, index: int) -> Structure:
+        frame = self._frames[index]
+        return Structure(frame.cell.array, frame.numbers.tolist(), _fractional(frame))
+
+    def symmetric(self, index: int, symprec: float) -> AsymmetricUnit | Structure:
+        frame = self._frames[index]
+        if not is_sound(frame.cell.array, frame.positions):
+            return self.structure(index)
+        return reduce_crystal(from_atoms(frame), symprec)
+
+
+def _fractional(frame: Atoms) -> np.ndarray:
+    """Fractional positions (N, 3); a flat or infinite cell has none, and its atoms stay as they stand."""
+    sound = is_sound(frame.cell.array, frame.positions)
+    return frame.get_scaled_positions() if sound else frame.positions
