@@ -25,7 +25,7 @@ TABLE: dict[str, tuple[set[str], set[str] | None]] = {
     "device": (set(), {"torch"}),
     "tables": (set(), set()),
     "diffusion": (
-        {"diffusion", "device", "batch", "crystallography", "storage", "npz", "settings", "extensions"},
+        {"diffusion", "device", "batch", "crystallography", "storage", "npz", "settings", "extensions", "threads"},
         ARRAYS,
     ),
     "structures": ({"structures", "crystallography", "storage"}, CRYSTALS),
@@ -40,6 +40,8 @@ TABLE: dict[str, tuple[set[str], set[str] | None]] = {
         {
             "command",
             "config",
+            "extensions",
+            "request",
             "settings",
             "device",
             "output_folder",
@@ -72,6 +74,10 @@ TABLE: dict[str, tuple[set[str], set[str] | None]] = {
     "yaml_text": (set(), {"yaml"}),
     "config": ({"settings", "bounds", "yaml_text"}, set()),
     "command": ({"bounds", "settings", "config", "output_folder"}, set()),
+    "request": (
+        {"command", "settings", "output_folder", "device", "crystallography", "diffusion", "structures"},
+        {"numpy"},
+    ),
     "pending": ({"command", "extensions", "settings", "output_folder"}, set()),
     "cli": ({"command", "pending", "endings", "threads", "stages"}, set()),
     "__init__": (set(), set()),

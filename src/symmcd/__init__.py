@@ -17,7 +17,7 @@ _HOME = {
     "InputError": "symmcd.errors",
     "SymmcdError": "symmcd.errors",
     "evaluate": "symmcd.stages.evaluate",
-    "load_pretrained": "symmcd.stages.generate",
+    "load_pretrained": "symmcd.diffusion.pretrained",
     "reduce": "symmcd.structures.units",
     "replicate": "symmcd.structures.units",
 }

@@ -10,10 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from symmcd.command import Parser, number
-from symmcd.extensions import CONSTRAINTS
+from symmcd.command import Parser
 from symmcd.output_folder import RESULTS
-from symmcd.settings import PREDICTOR_VARIANTS, Count, Few, Steps, Temperature
+from symmcd.settings import PREDICTOR_VARIANTS
 
 
 def download(parser: Parser) -> None:
@@ -182,50 +181,6 @@ def compare(parser: Parser) -> None:
     parser.add_argument("--names", nargs="+", default=[], metavar="NAME", help=text)
 
 
-def generate(parser: Parser) -> None:
-    _what_to_make(parser)
-    group = parser.add_gathered(
-        "constraints", "crystals are as frequent as without them, if they fulfil all", CONSTRAINTS
-    )
-    for name in CONSTRAINTS:
-        kind = CONSTRAINTS[name]
-        value: dict[str, Any] = {"metavar": kind.metavar} if kind.metavar else {"action": "store_true"}
-        group.add_argument(f"--{name.replace('_', '-')}", **value, help=kind.help.replace("%", "%%"))
-    text = "above 1: more new templates, fewer valid crystals (default: 1)"
-    parser.add_argument("--temperature", type=number(Temperature), default=1.0, metavar="T", help=text)
-    _how_to_make_it(parser)
-    parser.add_moved("--formula", "crystals of a composition are made by `symmcd predict FORMULA`")
-    parser.add_moved("--atoms", "it goes with `symmcd predict FORMULA`")
-
-
-def predict(parser: Parser) -> None:
-    parser.add_argument("formula", help="composition, as LiFePO4")
-    _what_to_make(parser)
-    text = "1 to 230, or a symbol as Pnma (default: any)"
-    parser.add_argument("--space-group", metavar="G", help=text)
-    text = "in the primitive cell (default: any number of formula units)"
-    parser.add_argument("--atoms", type=number(Count), metavar="N", help=text)
-    _how_to_make_it(parser)
-
-
-def _what_to_make(parser: Parser) -> None:
-    parser.add_output("gets CIFs, crystals.extxyz and crystals.csv", metavar="DIR")
-    text = "crystals to make (default: 10)"
-    parser.add_argument("--number", type=number(Count), default=10, metavar="N", help=text)
-
-
-def _how_to_make_it(parser: Parser) -> None:
-    text = "denoiser.safetensors of `symmcd train` (default: the shipped weights)"
-    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help=text)
-    text = "reverse steps of a geometry (default: 50)"
-    parser.add_argument("--steps", type=number(Steps), metavar="N", help=text)
-    text = "geometries a crystal, the likeliest is kept (default: 4)"
-    parser.add_argument("--proposals", type=number(Few), metavar="N", help=text)
-    parser.add_seed()
-    parser.add_device()
-    parser.add_overwrite(RESULTS["generate"])
-
-
 def evaluate(parser: Parser) -> None:
     text = "a folder or zip of CIFs, a csv, an extxyz, JSON of structures; or what `generate` wrote"
     parser.add_argument("path", type=Path, metavar="structures", help=text)
@@ -311,8 +266,6 @@ PENDING: dict[str, tuple[Callable[[Parser], None], str, str]] = {  # arguments, 
     "report": (report, "report:run", "results --output results/report"),
     "show": (show, "show:run", "results"),
     "compare": (compare, "compare:run", "results results-cpu --output comparison.html"),
-    "generate": (generate, "generate:run", "--space-group Pnma --number 100 --output crystals/"),
-    "predict": (predict, "generate:predict", "LiFePO4 --number 20 --output lifepo4/"),
     "evaluate": (evaluate, "evaluate:run", f"my_cifs/ --output scored/ --reference {UNITS}/test.npz"),
     "export": (export, "export:run", "results/crystals/units.npz --output submission/ --format genbench"),
 }

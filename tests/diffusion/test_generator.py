@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from symmcd.diffusion.pretrained import load_pretrained
 from symmcd.errors import InputError
-from symmcd.stages.generate import load_pretrained
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ import moyopy
 import numpy as np
 import pytest
 
+from symmcd.diffusion.pretrained import load_pretrained
 from symmcd.metrics.symmetry import detected_group
-from symmcd.stages.generate import load_pretrained
 from symmcd.structures.units import replicate
 from tests.metrics.mp20 import mp20_units
 

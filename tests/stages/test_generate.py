@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from symmcd import InputError, cli, load_pretrained
+from symmcd import InputError, cli, load_pretrained, request
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.diffusion.abilities import Abilities, read_abilities, weights_path
 from symmcd.diffusion.generator import Generator
+from symmcd.diffusion.progress import Progress
 from symmcd.settings import ModelSettings
-from symmcd.stages import generate
 from symmcd.storage import read_units, write_units
 
 XTALMET = ["--format", "xtalmet"]
@@ -202,7 +202,7 @@ def interrupted_after(monkeypatch, batches: int) -> None:
 
 @pytest.mark.parametrize("batches", [1, 2])
 def test_ctrl_c_keeps_what_is_finished(batches, whole, tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(generate.AT_ONCE, "cpu", 32)
+    monkeypatch.setitem(request.AT_ONCE, "cpu", 32)
     interrupted_after(monkeypatch, batches)
     assert cli.main(["generate", "--number", "70", "--output", str(tmp_path), *FEW]) == 130
     assert f"interrupted: {32 * batches} of 70 crystals written\n" in capsys.readouterr().err
@@ -223,17 +223,17 @@ def test_ctrl_c_before_anything_is_finished_writes_nothing(tmp_path, monkeypatch
 
 
 def test_ctrl_c_keeps_the_likeliest_crystals_of_a_formula(tmp_path, monkeypatch):
-    monkeypatch.setitem(generate.AT_ONCE, "cpu", 32)
+    monkeypatch.setitem(request.AT_ONCE, "cpu", 32)
     words = ["predict", "TiO2", "--number", "50", "--atoms", "6", *FEW]
     assert cli.main([*words, "--output", str(tmp_path / "whole")]) == 0
-    updates = generate.Progress.update
+    updates = Progress.update
 
     def update(self, done, **more):
         updates(self, done, **more)
         if done > 32:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(generate.Progress, "update", update)
+    monkeypatch.setattr(Progress, "update", update)
     assert cli.main([*words, "--output", str(tmp_path / "part")]) == 130
     tables = []
     for name in ("whole", "part"):
@@ -267,7 +267,7 @@ def test_progress_stands_on_standard_error(tmp_path, monkeypatch, capsys):
 
 def test_results_are_replaced_whole(whole, tmp_path, monkeypatch):
     words = ["generate", "--number", "2", "--output", str(tmp_path / "out"), *FEW]
-    monkeypatch.setattr(generate, "CIF_FOLDER_LIMIT", 1)
+    monkeypatch.setattr(request, "CIF_FOLDER_LIMIT", 1)
     assert cli.main(words) == 0
     assert (tmp_path / "out" / "cif.zip").exists()
     before = (tmp_path / "out" / "units.npz").read_bytes()

@@ -19,11 +19,12 @@ from pymatgen.core import Composition
 from safetensors.numpy import load_file
 from tests.diffusion.crystals import SMALL, random_units
 
-from symmcd import replicate
+from symmcd import replicate, request
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
 from symmcd.crystallography.normaliser import canonical_arrangement
 from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.diffusion.generator import Generator
+from symmcd.diffusion.pretrained import load_pretrained
 from symmcd.diffusion.samples import Samples, read_samples
 from symmcd.errors import InputError, SymmcdError
 from symmcd.settings import ModelSettings, SamplingSettings, TrainingSettings
@@ -263,17 +264,17 @@ def test_what_sampling_refuses(trained, tmp_path):
 
 def test_without_weights_it_says_what_to_do():
     with pytest.raises(InputError, match="symmcd train"):
-        generate.load_pretrained("mp99")
+        load_pretrained("mp99")
 
 
 def test_shipped_weights_make_crystals_of_the_group_asked_for():
     """Few steps: tested is that the file loads, verified, and that symmetry is exact whatever the network says."""
-    units = generate.load_pretrained("mp20", device="cpu").generate(4, 62, seed=1, steps=5)
+    units = load_pretrained("mp20", device="cpu").generate(4, 62, seed=1, steps=5)
     assert [unit.space_group for unit in units] == [62] * 4
 
 
 def test_generate_writes_crystals(trained, tmp_path):
-    generate.run(tmp_path, 3, 225, trained / "denoiser.safetensors", device="cpu")
+    generate.run(tmp_path, 3, trained / "denoiser.safetensors", device="cpu", constraints={"space_group": 225})
     assert len(list((tmp_path / "cif").glob("*.cif"))) == 3
     assert (tmp_path / "crystals.extxyz").exists()
     with (tmp_path / "crystals.csv").open() as file:
@@ -288,8 +289,8 @@ def test_generate_writes_crystals(trained, tmp_path):
 
 def test_more_crystals_than_a_folder_holds_leave_no_stale_ones_beside_them(trained, tmp_path, monkeypatch):
     for number, there, gone in ((3, "cif", "cif.zip"), (5, "cif.zip", "cif"), (2, "cif", "cif.zip")):
-        monkeypatch.setattr(generate, "CIF_FOLDER_LIMIT", 4)
-        generate.run(tmp_path, number, 225, trained / "denoiser.safetensors", device="cpu", steps=2)
+        monkeypatch.setattr(request, "CIF_FOLDER_LIMIT", 4)
+        generate.run(tmp_path, number, trained / "denoiser.safetensors", device="cpu", steps=2)
         assert (tmp_path / there).exists()
         assert not (tmp_path / gone).exists()
 

@@ -33,7 +33,7 @@ from symmcd.diffusion.samples import Samples, read_samples
 from symmcd.diffusion.staged.objectives import WyckoffObjective
 from symmcd.errors import InputError
 from symmcd.settings import ModelSettings, SamplingSettings, TrainingSettings
-from symmcd.stages import generate, sample, train
+from symmcd.stages import generate, predict, sample, train
 from symmcd.storage import read_units, write_units
 
 TRAINING = TrainingSettings(
@@ -378,7 +378,7 @@ def test_no_more_atoms_than_asked_for(trained, tmp_path, monkeypatch):
 
 
 def test_a_formula_makes_a_ranked_table_and_crystals_of_it(trained, tmp_path, capsys):
-    generate.predict(tmp_path, "Ti2O4", 400, atoms=6, checkpoint=trained / "denoiser.safetensors", device="cpu")
+    predict.run(tmp_path, "Ti2O4", 400, atoms=6, checkpoint=trained / "denoiser.safetensors", device="cpu")
     with (tmp_path / "crystals.csv").open() as file:
         rows = list(csv.DictReader(file))
     units = read_units(tmp_path / "units.npz")
@@ -394,13 +394,13 @@ def test_a_formula_makes_a_ranked_table_and_crystals_of_it(trained, tmp_path, ca
         assert atoms["O"] == 2 * atoms["Ti"] > 0
     assert f"{len(rows)} instead of 400" in capsys.readouterr().out
     with pytest.raises(InputError, match="no multiple of the 3"):
-        generate.predict(tmp_path, "TiO2", 1, checkpoint=trained / "denoiser.safetensors", atoms=4)
+        predict.run(tmp_path, "TiO2", 1, checkpoint=trained / "denoiser.safetensors", atoms=4)
 
 
 @pytest.mark.parametrize("formula", ["Xx2", "Ti0.5O", "Fe3+", "", "Ti-O2"])
-def test_what_is_no_formula_is_refused(formula):
+def test_what_is_no_formula_is_refused(formula, tmp_path):
     with pytest.raises(InputError, match=f"^{re.escape(formula)}: "):
-        generate.formula_unit(formula)
+        predict.run(tmp_path, formula, 1)
 
 
 def test_shards_and_batch_sizes_change_no_crystal(trained, tmp_path):

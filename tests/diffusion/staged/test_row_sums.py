@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from symmcd.diffusion.generator import Generator
+from symmcd.diffusion.pretrained import load_pretrained
 from symmcd.diffusion.staged.row_sums import RowSums
-from symmcd.stages.generate import load_pretrained
 
 
 @settings(deadline=None)
