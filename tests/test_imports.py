@@ -29,16 +29,19 @@ TABLE: dict[str, tuple[set[str], set[str] | None]] = {
         ARRAYS,
     ),
     "structures": ({"structures", "crystallography", "storage"}, CRYSTALS),
-    "metrics": ({"metrics", "workers", "structures", "crystallography", "storage", "npz"}, None),
-    "stability": ({"stability", "metrics", "structures", "crystallography", "storage", "tables"}, None),
+    "metrics": ({"metrics", "journal", "workers", "structures", "crystallography", "storage", "npz"}, None),
+    "journal": (set(), {"tqdm"}),
+    "stability": ({"journal", "stability", "metrics", "structures", "crystallography", "storage", "tables"}, None),
     "formation_energy": (
-        {"formation_energy", "metrics", "crystallography", "storage", "npz"},
-        ARRAYS | {"torch_geometric"},
+        # the training loop is that of diffusion/; settings: those that a predictor keeps of its training
+        {"formation_energy", "journal", "settings", "diffusion", "metrics", "crystallography", "storage", "npz"},
+        ARRAYS | {"torch_geometric", "pandas"},
     ),
     "report": ({"report", "structures", "crystallography", "storage", "tables"}, None),
     "stages": (
         {
             "command",
+            "journal",
             "config",
             "extensions",
             "request",

@@ -11,8 +11,8 @@ import pytest
 
 from symmcd import one_writer as module
 from symmcd.errors import InputError
+from symmcd.journal import Journal
 from symmcd.one_writer import WriterLock, one_writer
-from symmcd.stability.journal import Journal
 
 HOLD = """\
 import sys, time

@@ -12,7 +12,6 @@ from typing import Any
 
 from symmcd.command import Parser
 from symmcd.output_folder import RESULTS
-from symmcd.settings import PREDICTOR_VARIANTS
 
 
 def download(parser: Parser) -> None:
@@ -147,19 +146,6 @@ def candidates(parser: Parser) -> None:
     parser.add_output("one symmetrised CIF a crystal, zip", what="cifs", dest="archive")
 
 
-def predictor(parser: Parser) -> None:
-    parser.add_argument("train", type=Path, help="asymmetric units with formation_energy_per_atom, npz")
-    parser.add_argument("val", type=Path, help="the same, for the validation loss")
-    parser.add_argument("test", type=Path, help="the same, for the error")
-    text = "gets one safetensors a variant, and table5.csv, .md, .tex"
-    parser.add_output(text, metavar="DIR", dest="output_dir")
-    text = "make this one alone (default: all of the settings, and Table 5)"
-    parser.add_argument("--variant", choices=(*PREDICTOR_VARIANTS, "cdvae"), help=text)
-    parser.add_seed()
-    parser.add_device()
-    parser.add_settings("predictor")
-
-
 def report(parser: Parser) -> None:
     parser.add_argument("results", type=Path, help="folder that the chain wrote")
     parser.add_output("gets index.html and figures/", metavar="DIR", dest="output_dir")
@@ -257,11 +243,6 @@ PENDING: dict[str, tuple[Callable[[Parser], None], str, str]] = {  # arguments, 
         "candidates:run",
         "results/sun_per_crystal.csv --relaxed results/relaxed/relaxed.extxyz\n"
         "    --output results/candidates.csv --output-cifs results/candidates.zip",
-    ),
-    "predictor": (
-        predictor,
-        "predictor:run",
-        f"{UNITS}/train.npz {UNITS}/val.npz {UNITS}/test.npz --output results/predictor",
     ),
     "report": (report, "report:run", "results --output results/report"),
     "show": (show, "show:run", "results"),

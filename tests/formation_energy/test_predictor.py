@@ -14,12 +14,13 @@ from tests.formation_energy.crystals import crystals
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.errors import InputError
 from symmcd.formation_energy import predictor as predictors
+from symmcd.formation_energy import training
 from symmcd.formation_energy.predictor import predict, predict_cached, read_metadata, read_predictor
 from symmcd.metrics.set_summary import Reference, summarise_set
 from symmcd.settings import PREDICTOR_VARIANTS, PredictorSettings
 from symmcd.stages import predictor as stage
 from symmcd.stages.summarise import _formation_energies
-from symmcd.storage import read_arrays, read_tensors, write_arrays, write_tensors, write_units
+from symmcd.storage import read_arrays, read_tensors, read_units, write_arrays, write_tensors, write_units
 
 SETTINGS = PredictorSettings(
     width=8, blocks=1, interaction_width=8, basis_width=4, output_width=8, spherical=3, radial=4, cutoff=4.0,
@@ -39,7 +40,7 @@ def files(tmp_path_factory):
         )
         energy = rng.normal(-1, 1, len(units))
         energy[3] = np.nan  # a crystal of which nothing is known
-        write_units(folder / f"{name}.npz", dataclasses.replace(units, properties={stage.PROPERTY: energy}))
+        write_units(folder / f"{name}.npz", dataclasses.replace(units, properties={training.PROPERTY: energy}))
     return folder
 
 
@@ -62,7 +63,7 @@ def test_table_5_has_what_the_predictors_say(trained):
         about = json.loads((trained / f"{variant}.json").read_text())
         predicted = pd.read_csv(trained / f"{variant}_test.csv")
         assert len(predicted) == about["n"] == table["n"][variant] == 15
-        error = (predicted["predicted"] - predicted[stage.PROPERTY]).abs().mean()
+        error = (predicted["predicted"] - predicted[training.PROPERTY]).abs().mean()
         assert about["mae"] == pytest.approx(error, abs=1e-5)
         assert table["mae"][variant] == pytest.approx(error, abs=1e-5)
         assert f"{error:.4f} [" in (trained / "table5.md").read_text()
@@ -73,7 +74,7 @@ def test_the_interval_is_that_of_a_mean(trained):
     """Bootstrap standard errors against the textbook's, of 400 errors."""
     rng = np.random.default_rng(1)
     known, predicted = rng.normal(size=(2, 400))
-    found = stage.mean_absolute_error(predicted, known, seed=0)
+    found = training.mean_absolute_error(predicted, known, seed=0)
     error = np.abs(predicted - known)
     assert found["mae"] == pytest.approx(error.mean())
     half = 1.96 * stats.sem(error)
@@ -99,7 +100,7 @@ def test_what_is_trained_is_not_trained_again(files, trained, capsys):
 
 def test_a_predictor_read_back_predicts_as_trained(files, trained):
     predictor = read_predictor(trained / "multigraph_site_symmetry.safetensors")
-    units = stage._with_energies(stage.read_units(files / "test.npz"))
+    units = training._with_energies(read_units(files / "test.npz"))
     known = pd.read_csv(trained / "multigraph_site_symmetry_test.csv")["predicted"]
     assert predict(predictor, units).energy == pytest.approx(known.to_numpy(), abs=2e-6)
 

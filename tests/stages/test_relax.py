@@ -21,8 +21,8 @@ from pymatgen.core import Lattice, Structure
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.errors import InputError
+from symmcd.journal import _sealed
 from symmcd.settings import RelaxSettings
-from symmcd.stability.journal import _sealed
 from symmcd.stages import relax
 from symmcd.storage import read_units, write_units
 from symmcd.structures.units import reduce

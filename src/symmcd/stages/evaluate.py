@@ -17,6 +17,7 @@ from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUni
 from symmcd.crystallography.content import amounts, templates
 from symmcd.crystallography.normaliser import canonical_template
 from symmcd.errors import InputError
+from symmcd.journal import Progress
 from symmcd.metrics.coverage import add_coverage, coverage
 from symmcd.metrics.crystal_row import WORK, Question
 from symmcd.metrics.crystal_scores import COLUMNS, unscored
@@ -27,7 +28,6 @@ from symmcd.metrics.published import write_tables
 from symmcd.metrics.set_summary import Reference, summarise_set, write_summary
 from symmcd.metrics.tables import WHOLE, write_per_crystal
 from symmcd.settings import ScoreSettings
-from symmcd.stability.journal import Progress
 from symmcd.storage import read_units
 from symmcd.structures.convert import from_object, to_structure
 from symmcd.structures.crystal import RawCrystal, StructureError

@@ -6,9 +6,9 @@ from collections import Counter
 from pathlib import Path
 
 from symmcd.errors import InputError
+from symmcd.journal import Progress
 from symmcd.metrics.fingerprints import fingerprints_of_units
 from symmcd.settings import ScoreSettings
-from symmcd.stability.journal import Progress
 from symmcd.storage import read_units
 from symmcd.workers import cores
 

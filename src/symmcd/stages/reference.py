@@ -8,10 +8,10 @@ from pathlib import Path
 
 from symmcd.crystallography.asymmetric_unit import numbered_labels
 from symmcd.errors import InputError
+from symmcd.journal import Journal, Progress
 from symmcd.settings import HullSettings, path_of
 from symmcd.stability import reference
 from symmcd.stability.hull import ReferenceEntry
-from symmcd.stability.journal import Journal, Progress
 from symmcd.storage import read_units
 from symmcd.structures.fetch import fetch
 

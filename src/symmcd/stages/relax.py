@@ -18,10 +18,10 @@ from pymatgen.core import Structure
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
 from symmcd.device import choose_device, hold_gpu
 from symmcd.errors import InputError
+from symmcd.journal import Journal, Progress
 from symmcd.settings import RelaxSettings
 from symmcd.stability.batch_relaxation import BATCH_ROWS, BATCH_SIZE, Limits, relax_many
 from symmcd.stability.batched_potential import BatchedPotential
-from symmcd.stability.journal import Journal, Progress
 from symmcd.stability.outcome import COLUMNS, SYMPREC, Relaxation, unusable
 from symmcd.stability.potential import load_chgnet
 from symmcd.stability.relaxation import relax_each

@@ -13,9 +13,9 @@ import numpy as np
 from ase import Atoms
 from pymatgen.core import Composition, Structure
 
+from symmcd.journal import Journal, Progress
 from symmcd.metrics.crystal_scores import COLUMNS, FLAT, score, unscored
 from symmcd.settings import ScoreSettings
-from symmcd.stability.journal import Journal, Progress
 from symmcd.storage import atomic_path
 from symmcd.structures.frames import read_generated, space_group_of
 

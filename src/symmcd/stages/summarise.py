@@ -13,6 +13,7 @@ from symmcd.crystallography.content import amounts, templates
 from symmcd.crystallography.normaliser import canonical_template
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.errors import InputError
+from symmcd.journal import Progress
 from symmcd.metrics.coverage import add_coverage, coverage
 from symmcd.metrics.crystal_scores import COLUMNS, FLAGS
 from symmcd.metrics.fingerprints import Fingerprints
@@ -22,7 +23,6 @@ from symmcd.metrics.published import write_tables
 from symmcd.metrics.set_summary import Reference, summarise_set, write_summary
 from symmcd.metrics.tables import WHOLE, write_per_crystal
 from symmcd.settings import ScoreSettings
-from symmcd.stability.journal import Progress
 from symmcd.storage import read_units
 from symmcd.structures.convert import crystals_to_structures
 from symmcd.tables import check_flags, check_ids, check_numbers, read_rows

@@ -12,12 +12,12 @@ from pymatgen.core import Composition
 
 from symmcd.crystallography.composition import SYMBOLS
 from symmcd.errors import InputError
+from symmcd.journal import Progress
 from symmcd.metrics.intervals import wilson
 from symmcd.metrics.lookup import look_up, same_crystals
 from symmcd.metrics.uniqueness import first_matches
 from symmcd.settings import SunSettings
 from symmcd.stability.doubts import doubts
-from symmcd.stability.journal import Progress
 from symmcd.stability.reference import is_formula
 from symmcd.stability.sun import FIRST_COLUMNS, between_draws, judge, rates, stable
 from symmcd.storage import atomic_path, read_units

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from symmcd.errors import InputError
-from symmcd.stability.journal import Journal, Progress
+from symmcd.journal import Journal, Progress
 
 
 def test_cut_lines_are_dropped_however_often_it_is_killed(tmp_path):

@@ -1,0 +1,40 @@
+"""Table 5 of the paper: errors of the trained predictors beside the published ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from symmcd.formation_energy.predictor import read_metadata
+from symmcd.metrics.published import PUBLISHED_5, table_5
+from symmcd.settings import PREDICTOR_VARIANTS
+from symmcd.storage import atomic_path
+
+COLUMNS = ("variant", "mae", "low", "high", "n", "published", "train_crystals", "epochs", "minutes", "note")
+PUBLISHED: dict[str, float | None] = dict(
+    zip(PREDICTOR_VARIANTS, next(iter(PUBLISHED_5.values())), strict=True)
+)  # eV/atom
+
+
+def write_table_5(output: Path, variants: tuple[str, ...]) -> None:
+    """table5.csv, .md and .tex of the predictors in `output`; what was not trained is a row that says so."""
+    rows = []
+    for variant in PREDICTOR_VARIANTS:
+        found = read_metadata(output / f"{variant}.safetensors") if variant in variants else {}
+        row: dict[str, Any] = {name: found.get(name) for name in COLUMNS}
+        row |= {"variant": variant, "published": PUBLISHED[variant]}
+        row["note"] = "not among predictor.variants" if variant not in variants else found.get("absent", "trained")
+        row["minutes"] = round(found["seconds"] / 60, 1) if "seconds" in found else None
+        rows.append(row)
+    path = output / "table5.csv"
+    with atomic_path(path) as temporary:
+        pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(
+            temporary, index=False, float_format="%.6g", lineterminator="\n"
+        )
+    print(f"wrote {path} ({len(variants)} predictors)")
+    for suffix, text in zip((".md", ".tex"), table_5(rows), strict=True):
+        with atomic_path(path.with_suffix(suffix)) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        print(f"wrote {path.with_suffix(suffix)}")
