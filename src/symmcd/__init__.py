@@ -17,7 +17,9 @@ _HOME = {
     "InputError": "symmcd.errors",
     "SymmcdError": "symmcd.errors",
     "evaluate": "symmcd.stages.evaluate",
+    "generate": "symmcd.diffusion.pretrained",
     "load_pretrained": "symmcd.diffusion.pretrained",
+    "predict": "symmcd.diffusion.pretrained",
     "reduce": "symmcd.structures.units",
     "replicate": "symmcd.structures.units",
 }

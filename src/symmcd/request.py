@@ -39,8 +39,8 @@ def add_what(parser: Parser) -> None:
 
 def add_how(parser: Parser) -> None:
     """``--checkpoint``, ``--steps``, ``--proposals`` and what all commands of networks have."""
-    text = "denoiser.safetensors of `symmcd train` (default: the shipped weights)"
-    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help=text)
+    text = "denoiser.safetensors of `symmcd train`, or mp20 (default: the shipped weights, mp20)"
+    parser.add_argument("--checkpoint", metavar="FILE", help=text)
     text = "reverse steps of a geometry (default: 50)"
     parser.add_argument("--steps", type=number(Steps), metavar="N", help=text)
     text = "geometries a crystal, the likeliest is kept (default: 4)"
@@ -56,7 +56,7 @@ class Request:
 
     output: Path
     number: int
-    checkpoint: Path | None = None  # None: the shipped weights
+    checkpoint: str | Path | None = None  # None: the shipped weights
     device: str = "auto"
 
     @property
@@ -69,7 +69,7 @@ class Request:
         from symmcd.diffusion.abilities import weights_path
         from symmcd.diffusion.pretrained import SHIPPED
 
-        return self.checkpoint or weights_path(SHIPPED)
+        return weights_path(str(self.checkpoint or SHIPPED))
 
     def abilities(self) -> Abilities:
         """What the weights can do; refuses what no weights can.

@@ -37,7 +37,7 @@ def arguments(parser: command.Parser) -> None:
 def run(
     output: Path,
     number: int,
-    checkpoint: Path | None = None,
+    checkpoint: str | Path | None = None,
     seed: int = 0,
     device: str = "auto",
     *,

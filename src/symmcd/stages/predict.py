@@ -33,7 +33,7 @@ def run(
     formula: str,
     number: int,
     space_group: int | str | None = None,
-    checkpoint: Path | None = None,
+    checkpoint: str | Path | None = None,
     seed: int = 0,
     device: str = "auto",
     *,

@@ -1,0 +1,73 @@
+"""The public names of Python and the commands: the same words for the same things, and the same crystals."""
+
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+import pytest
+
+import symmcd
+from symmcd import cli
+from symmcd.diffusion.generator import Generator
+from symmcd.extensions import CONSTRAINTS
+from symmcd.storage import read_units
+
+# command -> Python functions whose parameters are its words
+FUNCTIONS = {
+    "generate": (symmcd.generate, Generator.generate),
+    "predict": (symmcd.predict, Generator.predict),
+}
+OF_FILES = {"help", "output", "overwrite", "debug", "formula"}  # formula: `formula_unit` of Generator.predict
+
+
+@pytest.mark.parametrize("command", FUNCTIONS)
+def test_options_are_called_as_parameters(command):
+    parameters = {name for function in FUNCTIONS[command] for name in inspect.signature(function).parameters}
+    parameters |= set(CONSTRAINTS) if "constraints" in parameters else set()
+    _, parser = cli.command_of(command)
+    asked = {action.dest for action in parser._actions if action.default != "==SUPPRESS=="} - OF_FILES
+    assert asked <= parameters
+
+
+@pytest.mark.parametrize("command", FUNCTIONS)
+def test_defaults_are_the_same(command):
+    _, parser = cli.command_of(command)
+    given = inspect.signature(FUNCTIONS[command][0]).parameters
+    for name in ("number", "device"):
+        assert parser.get_default(name) == given[name].default
+
+
+def test_python_and_the_command_line_make_the_same_crystals(tmp_path):
+    words = ["--number", "3", "--seed", "5", "--device", "cpu", "--steps", "2", "--proposals", "1"]
+    words += ["--space-group", "Pnma", "--max-atoms", "12", "--output", str(tmp_path)]
+    assert cli.main(["generate", *words]) == 0
+    read = read_units(tmp_path / "units.npz")
+    options = {"seed": 5, "device": "cpu", "steps": 2, "proposals": 1, "space_group": 62, "max_atoms": 12}
+    for ours, theirs in zip(symmcd.generate(3, **options), read, strict=True):
+        assert ours.space_group == theirs.space_group == 62
+        assert ours.letter == theirs.letter
+        assert np.allclose(ours.position, theirs.position, atol=1e-5)
+
+
+def test_elements_and_groups_by_number_or_symbol(tmp_path):
+    words = ["generate", "--number", "2", "--device", "cpu", "--steps", "1", "--proposals", "1"]
+    made = []
+    for name, more in (("symbols", ["Pm-3m", "Sr,Ti,O"]), ("numbers", ["221", "38,22,8"])):
+        given = ["--space-group", more[0], "--elements", more[1], "--output", str(tmp_path / name)]
+        assert cli.main([*words, *given]) == 0
+        made.append((tmp_path / name / "crystals.csv").read_bytes())
+    assert made[0] == made[1]
+    options = {"device": "cpu", "steps": 1, "proposals": 1}
+    python = [
+        symmcd.generate(2, space_group=group, elements=elements, **options)
+        for group, elements in ((221, ["Sr", "Ti", "O"]), ("Pm-3m", [38, 22, 8]), ("221", "38,Ti,8"))
+    ]
+    assert [[u.letter for u in units] for units in python] == [[u.letter for u in python[0]]] * 3
+    assert {u.space_group for units in python for u in units} == {221}
+
+
+def test_a_composition_by_name_or_number():
+    options = {"number": 2, "device": "cpu", "steps": 1, "proposals": 1, "atoms": 6}
+    found = [symmcd.predict(formula, **options) for formula in ("TiO2", {"Ti": 1, "O": 2}, {22: 1, 8: 2})]
+    assert len({tuple(c.log_probability for c in candidates) for candidates in found}) == 1
