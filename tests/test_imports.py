@@ -12,7 +12,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "symmcd"
 EVERYWHERE = {"errors", "provenance", "writing", "one_writer", "registry"}
 ARRAYS = {"numpy", "torch"}
-CRYSTALS = {"numpy", "pymatgen", "ase", "spglib", "moyopy", "gemmi"}
+CRYSTALS = {"numpy", "pymatgen", "ase", "spglib", "gemmi"}
 
 # package or module -> what of ours it may import, and what from outside the standard library (None: anything)
 TABLE: dict[str, tuple[set[str], set[str] | None]] = {

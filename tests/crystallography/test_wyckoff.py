@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import spglib
 from pyxtal.symmetry import Group
+from tools.symmetry_elements import site_code
 
 from symmcd.crystallography.lattice import constrain, lattice_from_k
 from symmcd.crystallography.projection import nearest_on_images
-from symmcd.crystallography.site_symmetry import codes, element_matrix
-from symmcd.crystallography.space_group import classify, operations
+from symmcd.crystallography.space_group import operations
 from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.errors import InputError
 from symmcd.structures.symmetry import standard_hall_numbers
@@ -55,8 +55,10 @@ def test_orbits_of_every_position(number: int) -> None:
         difference = full - point
         fixing = (np.abs(difference - np.rint(difference)) < 1e-9).all(axis=1)
         assert fixing.sum() * TABLE.multiplicity[row] == len(rotations)
-        elements = element_matrix(*classify(rotations[fixing])).any(axis=0)[None]
-        assert np.array_equal(codes(elements)[0], TABLE.site_symmetry[row])
+        assert np.array_equal(site_code(rotations[fixing]), TABLE.site_symmetry[row])
+        # the mean of the operations that fix the point, with their lattice translations, is the projector on its image
+        mean = np.column_stack([rotations[fixing].mean(axis=0), (point - rotations[fixing] @ point).mean(axis=0)])
+        assert np.allclose(TABLE.image_projector[TABLE.image_start[row]], mean, atol=1e-12)
 
 
 @pytest.mark.parametrize("number", NUMBERS)
@@ -107,14 +109,6 @@ def test_a_point_on_a_position_is_projected_to_itself(number: int) -> None:
         nearest, squared = nearest_on_images(np.broadcast_to(point, (len(images), 3)), images, metric)
         assert squared[0] < 1e-20
         assert np.allclose(nearest[0], point, atol=1e-10)
-
-
-def test_image_codes_follow_the_image() -> None:
-    """The images of (x, 0, 0) in Pm-3m along the three axes carry three codes."""
-    row = TABLE.row(221, "e")  # (x, 0, 0), 4m.m along [100]
-    images = slice(TABLE.image_start[row], TABLE.image_start[row + 1])
-    assert len({code.tobytes() for code in TABLE.image_site_symmetry[images]}) == 3
-    assert np.array_equal(TABLE.image_site_symmetry[images][0], TABLE.site_symmetry[row])
 
 
 def test_unknown_letter_lists_the_known_ones() -> None:

@@ -191,12 +191,14 @@ def _complement_bases() -> np.ndarray:
     """(I, 3, 3) columns: a basis of the lattice (1 - Q) Z³ of each image, padded with zeros."""
     table = wyckoff_table()
     first = table.image_projector[table.image_start[:-1], :, :3]
-    bases = np.array([_lattice_basis(tuple(np.rint((np.eye(3) - q) * 12).astype(int).ravel().tolist())) for q in first])
+    twelfths, same = np.unique(
+        np.rint((np.eye(3) - first) * 12).astype(int).reshape(-1, 9), axis=0, return_inverse=True
+    )
+    bases = np.array([_lattice_basis(tuple(row)) for row in twelfths.tolist()])[same.ravel()]
     owner = np.repeat(np.arange(len(first)), np.diff(table.image_start))
     return table.image_operation[:, :, :3] @ bases[owner]
 
 
-@functools.cache
 def _lattice_basis(twelfths: tuple[int, ...]) -> np.ndarray:
     """Basis (columns, zero-padded) of the lattice spanned by the columns of a 3×3 matrix, given times twelve."""
     columns = [list(twelfths[j::3]) for j in range(3)]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import difflib
 import functools
-import itertools
 import operator
 import re
 import unicodedata
@@ -43,8 +42,6 @@ ELEMENTS = (
 
 FAMILIES = ("triclinic", "monoclinic", "orthorhombic", "tetragonal", "hexagonal", "cubic")
 _LAST_OF_FAMILY = (2, 15, 74, 142, 194, 230)
-_ORDER = {(1, 3): 1, (1, -1): 2, (1, 0): 3, (1, 1): 4, (1, 2): 6, (-1, -3): -1, (-1, 1): -2, (-1, 0): -3, (-1, -1): -4,
-          (-1, -2): -6}  # fmt: skip
 
 # symbols of other settings of monoclinic groups, and those from before double glides were called e
 _OTHER_SYMBOLS = {
@@ -89,22 +86,37 @@ class SpaceGroups:
     """All groups, operations one after the other; group g has rows ``start[g-1]:start[g]``, the identity first."""
 
     symbol: tuple[str, ...]  # Hermann–Mauguin, short, screw axes with an underscore: P6_3/mmc
+    elements: tuple[str, ...]  # of `ELEMENTS`, by axis: "-1;001:4_2 m;100:2 c"; 1 and -1 stand along every axis
     start: np.ndarray  # (231,)
-    operations: np.ndarray  # (O, 3, 4), centring translations included, translations in [0, 1)
-    order: np.ndarray  # (O,) 1, 2, 3, 4, 6; negative for rotoinversions, -2 is a mirror
-    axis: np.ndarray  # (O,) row of AXES; -1 for identity and inversion
+    operations: np.ndarray  # (4425, 3, 4), centring translations included, translations in [0, 1)
 
 
 @functools.cache
 def space_groups() -> SpaceGroups:
-    """The table, parsed on first use."""
-    text = (resources.files("symmcd.crystallography") / "tables/space_groups.csv").read_text(encoding="ascii")
-    rows = list(csv.DictReader(text.splitlines()))
-    triplets = [row["operations"].split(";") for row in rows]
-    operations = np.array([parse_triplet(t) for group in triplets for t in group])
-    order, axis = classify(operations[:, :, :3])
-    start = np.concatenate([[0], np.cumsum([len(group) for group in triplets])])
-    return SpaceGroups(tuple(row["symbol"] for row in rows), start, operations, order, axis)
+    """The table, parsed on first use; `tools/make_tables.py` makes it."""
+    rows = read_table("space_groups.csv")
+    groups = [row["operations"].split(";") for row in rows]
+    start = np.cumsum([0, *map(len, groups)])
+    parsed = parse_operations([text for group in groups for text in group])
+    parsed.setflags(write=False)
+    return SpaceGroups(tuple(row["symbol"] for row in rows), tuple(row["elements"] for row in rows), start, parsed)
+
+
+def read_table(name: str) -> list[dict[str, str]]:
+    """Rows of a csv of ``tables/``, by heading."""
+    return list(csv.DictReader(table_text(name).splitlines()))
+
+
+def table_text(name: str) -> str:
+    """Text of a csv of ``tables/``."""
+    return (resources.files("symmcd.crystallography") / "tables" / name).read_text(encoding="ascii")
+
+
+def parse_operations(texts: Sequence[str]) -> np.ndarray:
+    """(n, 3, 4) operations of coordinate triplets; each different one is parsed once."""
+    parsed = {text: parse_triplet(text) for text in set(texts)}
+    row = {text: i for i, text in enumerate(parsed)}
+    return np.array(list(parsed.values()))[[row[text] for text in texts]]
 
 
 def operations(number: int) -> np.ndarray:
@@ -213,29 +225,6 @@ def _parse_component(text: str) -> tuple[float, ...]:
     return tuple(row)
 
 
-def classify(rotations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Order and axis of integer rotation parts.
-
-    Args:
-        rotations: (n, 3, 3) in any lattice basis.
-
-    Returns:
-        order (n,), negative for rotoinversions, and axis (n,), the row of `AXES` (-1 for 1 and -1).
-    """
-    rotations = np.rint(rotations).astype(int)
-    determinant = np.rint(np.linalg.det(rotations)).astype(int)
-    trace = np.trace(rotations, axis1=1, axis2=2)
-    order = np.array([_ORDER[d, t] for d, t in zip(determinant.tolist(), trace.tolist(), strict=True)])
-    proper = rotations * determinant[:, None, None]
-    total, power = np.zeros_like(proper), np.broadcast_to(np.eye(3, dtype=int), proper.shape)
-    for _ in range(12):  # a common multiple of all orders: the sum projects onto the axis
-        total, power = total + power, power @ proper
-    column = np.abs(total).sum(axis=1).argmax(axis=1)
-    direction = np.take_along_axis(total, column[:, None, None], axis=2)[:, :, 0]
-    parallel = (np.cross(direction[:, None, :], AXES[None]) == 0).all(axis=2)
-    return order, np.where(np.abs(order) == 1, -1, parallel.argmax(axis=1))
-
-
 @functools.cache
 def space_group_codes() -> np.ndarray:
     """(230, 397) binary codes: 15 axes × 26 symmetry elements, then the lattice letter one-hot (paper, section 4.2).
@@ -243,61 +232,20 @@ def space_group_codes() -> np.ndarray:
     Elements are those of the representative operations that International Tables list before adding the centring
     translations.  All 230 codes differ.
     """
-    codes = np.zeros((230, len(AXES) * len(ELEMENTS) + len(LATTICE_LETTERS)), np.uint8)
+    axes = {"".join(map(str, axis)): row for row, axis in enumerate(AXES.tolist())}
+    column = {element: i for i, element in enumerate(ELEMENTS)}
+    elements = np.zeros((230, len(AXES), len(ELEMENTS)), np.uint8)
+    letters = np.zeros((230, len(LATTICE_LETTERS)), np.uint8)
+    elements[:, :, column["1"]] = 1
     table = space_groups()
-    for number in range(1, 231):
-        rows = slice(table.start[number - 1], table.start[number])
-        listed, order, axis = table.operations[rows], table.order[rows], table.axis[rows]
-        centring = listed[(np.abs(listed[:, :, :3] - np.eye(3)) < 1e-9).all(axis=(1, 2)), :, 3]
-        elements = codes[number - 1, : 15 * 26].reshape(15, 26)
-        elements[:, 0] = 1
-        _, first = np.unique(listed[:, :, :3], axis=0, return_index=True)
-        for i in np.sort(first):
-            if order[i] == -1:
-                elements[:, 1] = 1
-            elif order[i] != 1:
-                elements[axis[i], ELEMENTS.index(_element(listed[i], order[i], AXES[axis[i]], centring))] = 1
-        codes[number - 1, 15 * 26 + LATTICE_LETTERS.index(table.symbol[number - 1][0])] = 1
+    for group, (symbol, text) in enumerate(zip(table.symbol, table.elements, strict=True)):
+        letters[group, LATTICE_LETTERS.index(symbol[0])] = 1
+        for part in text.split(";"):
+            axis, colon, found = part.partition(":")
+            if colon:
+                elements[group, axes[axis], [column[element] for element in found.split()]] = 1
+            elif axis:
+                elements[group, :, column["-1"]] = 1
+    codes = np.concatenate([elements.reshape(230, -1), letters], axis=1)
     codes.setflags(write=False)
     return codes
-
-
-def _element(operation: np.ndarray, order: int, axis: np.ndarray, centring: np.ndarray) -> str:
-    """Symbol of the symmetry element of one operation that is neither identity nor inversion."""
-    rotation, translation = operation[:, :3], operation[:, 3]
-    if order < -2:
-        return str(order)
-    period = abs(order)
-    power, intrinsic = np.eye(3), np.zeros(3)
-    for _ in range(period):
-        intrinsic, power = intrinsic + power @ translation / period, power @ rotation
-    if order == -2:
-        return _glide(intrinsic)
-    step = _shortest_translation(axis, centring)
-    along = float(intrinsic @ axis) / float(axis @ axis) / step
-    probe = next(v for v in np.eye(3) if np.any(np.cross(v, axis)))
-    if period > 2 and np.linalg.det(np.stack([probe, rotation @ probe, axis])) < 0:
-        along = -along
-    screw = round(along * period) % period
-    return f"{period}_{screw}" if screw else str(period)
-
-
-def _glide(intrinsic: np.ndarray) -> str:
-    shift = np.rint((intrinsic % 1) * 12).astype(int) % 12
-    if not shift.any():
-        return "m"
-    if np.any(shift % 6):
-        return "d"
-    half = tuple(shift == 6)
-    return {(True, False, False): "a", (False, True, False): "b", (False, False, True): "c"}.get(half, "n")
-
-
-def _shortest_translation(axis: np.ndarray, centring: Sequence[np.ndarray] | np.ndarray) -> float:
-    """Length of the shortest lattice translation along `axis`, in units of `axis`."""
-    steps = []
-    for translation, denominator in itertools.product(centring, (1, 2, 3)):
-        candidate = axis / denominator
-        difference = candidate - translation
-        if np.allclose(difference, np.rint(difference)):
-            steps.append(1 / denominator)
-    return min(steps)

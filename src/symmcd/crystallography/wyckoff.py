@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import resources
+from fractions import Fraction
 
 import numpy as np
 
-from symmcd.crystallography.site_symmetry import codes, element_matrix
-from symmcd.crystallography.space_group import AXES, check_number, parse_triplet, space_groups
+from symmcd.crystallography.site_symmetry import SYMBOLS
+from symmcd.crystallography.space_group import check_number, parse_operations, read_table, space_groups
 from symmcd.errors import InputError
 
 
@@ -19,7 +19,7 @@ class WyckoffTable:
     """One row per Wyckoff position, group after group, letter ``a`` first.
 
     A point is in *generator form* when it lies on the position as International Tables print its first member, for
-    example (x, 0, 0).  ``orbit_operations`` are operations of the space group; applied to a point in generator form
+    example (x, 0, 0).  The orbit operations are operations of the space group; applied to a point in generator form
     they make each member of its orbit once.  An *image* of a position is one of the distinct affine subspaces that
     the group and the lattice make of it; the first is the generator itself.
     """
@@ -36,7 +36,6 @@ class WyckoffTable:
     image_start: np.ndarray  # (P + 1,)
     image_operation: np.ndarray  # (I, 3, 4) operation that takes the generator subspace to this image
     image_projector: np.ndarray  # (I, 3, 4) [Q | c]: nearest point of the image, by averaging over its stabiliser
-    image_site_symmetry: np.ndarray  # (I, 15) uint8, code of a point on this very image
 
     def row(self, space_group: int, letter: str) -> int:
         """Row of a position.
@@ -80,75 +79,60 @@ def wrap(position: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def wyckoff_table() -> WyckoffTable:
-    """The table, parsed and expanded on first use."""
-    text = (resources.files("symmcd.crystallography") / "tables/wyckoff.csv").read_text(encoding="ascii")
-    rows = list(csv.DictReader(text.splitlines()))
-    groups = space_groups()
+    """The table, parsed and expanded on first use; `tools/make_tables.py` makes it."""
+    rows, groups = read_table("wyckoff.csv"), space_groups()
     number = np.array([int(row["space_group"]) for row in rows])
-    generator = np.array([parse_triplet(row["generator"]) for row in rows])
+    generator = parse_operations([row["generator"] for row in rows])
     offset = groups.start[number - 1]
     orbit, orbit_start = _indices([row["operations"] for row in rows], offset)
     image, image_start = _indices([row["images"] for row in rows], offset)
-    projector, elements = _stabilisers(number, generator)
-    owner = np.repeat(np.arange(len(rows)), np.diff(image_start))
     image_operation = groups.operations[image]
+    nearest = _distinct([row["nearest"] for row in rows], _affine_map)
     table = WyckoffTable(
         start=np.searchsorted(number, np.arange(1, 232)),
         space_group=number,
         letter=np.array([row["letter"] for row in rows]),
-        multiplicity=multiplicities(),
-        degrees_of_freedom=np.linalg.matrix_rank(generator[:, :, :3]),
+        multiplicity=np.array([int(row["multiplicity"]) for row in rows]),
+        degrees_of_freedom=np.rint(np.trace(generator, axis1=1, axis2=2)).astype(int),  # T is idempotent
         generator=generator,
-        site_symmetry=codes(elements),
+        site_symmetry=_distinct([row["site_symmetry"] for row in rows], _code),
         operation_start=orbit_start,
         operations=groups.operations[orbit],
         image_start=image_start,
         image_operation=image_operation,
-        image_projector=_conjugate(image_operation, projector[owner]),
-        image_site_symmetry=codes(_rotate_elements(image_operation, elements[owner])),
+        image_projector=_conjugate(image_operation, np.repeat(nearest, np.diff(image_start), axis=0)),
     )
     for name in table.__dataclass_fields__:
         getattr(table, name).setflags(write=False)
     return table
 
 
-@functools.cache
-def multiplicities() -> np.ndarray:
-    """(P,) atoms of an orbit in the conventional cell, without the rest of the table, which takes longer to make."""
-    text = (resources.files("symmcd.crystallography") / "tables/wyckoff.csv").read_text(encoding="ascii")
-    found = np.array([int(line.split(",", 3)[2]) for line in text.splitlines()[1:]])
-    found.setflags(write=False)
-    return found
-
-
 def _indices(texts: list[str], offset: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Global operation indices of lists of indices within a group, and where each list starts."""
-    lists = [np.array(text.split(), dtype=int) for text in texts]
-    start = np.concatenate([[0], np.cumsum([len(entries) for entries in lists])])
-    return np.concatenate([entries + o for entries, o in zip(lists, offset, strict=True)]), start
+    lists = [text.split() for text in texts]
+    length = np.array([len(entries) for entries in lists])
+    return np.array([int(i) for entries in lists for i in entries]) + np.repeat(offset, length), np.cumsum([0, *length])
 
 
-def _stabilisers(number: np.ndarray, generator: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean (P, 3, 4) and symmetry elements (P, 15, 9) of the operations that fix every point in generator form."""
-    groups = space_groups()
-    flags = element_matrix(groups.order, groups.axis)
-    projector, elements = np.empty_like(generator), np.zeros((len(number), *flags.shape[1:]), bool)
-    for group in range(1, 231):
-        rows = np.flatnonzero(number == group)
-        here = slice(groups.start[group - 1], groups.start[group])
-        operations = groups.operations[here]
-        moved = np.einsum("oij,pjk->poik", operations[:, :, :3], generator[rows])
-        moved[..., 3] += operations[:, :, 3]
-        difference = generator[rows, None] - moved
-        shift = np.rint(difference[..., 3])  # the lattice translation that must go with the operation
-        difference[..., 3] -= shift
-        fixes = (np.abs(difference) < 1e-9).all(axis=(2, 3))
-        count = fixes.sum(axis=1)[:, None, None]
-        summed = np.einsum("po,oik->pik", fixes.astype(float), operations)
-        summed[..., 3] += np.einsum("po,poi->pi", fixes.astype(float), shift)
-        projector[rows] = summed / count
-        elements[rows] = np.einsum("po,oae->pae", fixes.astype(np.int32), flags[here].astype(np.int32)) > 0
-    return projector, elements
+def _distinct(texts: list[str], parse: Callable[[str], np.ndarray]) -> np.ndarray:
+    """The parsed texts, one row each; each different one is parsed once."""
+    row = {text: i for i, text in enumerate(dict.fromkeys(texts))}
+    return np.array([parse(text) for text in row])[[row[text] for text in texts]]
+
+
+def _affine_map(text: str) -> np.ndarray:
+    """(3, 4) of ``1/2 1/2 0 0;1/2 1/2 0 0;0 0 1 1/4``."""
+    return np.array([[_number(number) for number in row.split()] for row in text.split(";")])
+
+
+@functools.cache
+def _number(text: str) -> float:
+    return float(Fraction(text))
+
+
+def _code(text: str) -> np.ndarray:
+    """(15,) classes of the symbols along the axes."""
+    return np.array([SYMBOLS.index(symbol) for symbol in text.split()], np.uint8)
 
 
 def _conjugate(operation: np.ndarray, projector: np.ndarray) -> np.ndarray:
@@ -158,10 +142,3 @@ def _conjugate(operation: np.ndarray, projector: np.ndarray) -> np.ndarray:
     linear = rotation @ projector[:, :, :3] @ inverse
     constant = (rotation @ projector[:, :, 3, None])[..., 0] + translation - (linear @ translation[..., None])[..., 0]
     return np.concatenate([linear, constant[..., None]], axis=2)
-
-
-def _rotate_elements(operation: np.ndarray, elements: np.ndarray) -> np.ndarray:
-    """Symmetry elements (n, 15, 9) of a site moved by an operation: axes go along, kinds stay."""
-    moved = np.einsum("nij,aj->nai", np.rint(operation[:, :, :3]).astype(int), AXES)
-    target = (np.cross(moved[:, :, None, :], AXES[None, None]) == 0).all(axis=3)  # (n, 15 from, 15 to)
-    return np.einsum("nab,nae->nbe", target.astype(np.int32), elements.astype(np.int32)) > 0

@@ -15,7 +15,7 @@ import numpy as np
 
 from symmcd.crystallography.composition import SYMBOLS
 from symmcd.crystallography.space_group import lattice_points
-from symmcd.crystallography.wyckoff import multiplicities
+from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.diffusion.sampler import STAGED_STEPS, Sampler
 from symmcd.errors import InputError
 from symmcd.settings import ModelSettings, read_section
@@ -54,7 +54,7 @@ class Abilities:
         most_atoms = None
         if group is not None and count is not None and wyckoff is not None and len(group):
             real = np.arange(wyckoff.shape[1]) < count[:, None]
-            atoms = (multiplicities()[wyckoff.astype(int)] * real).sum(axis=1)
+            atoms = (wyckoff_table().multiplicity[wyckoff.astype(int)] * real).sum(axis=1)
             most_atoms = int((atoms // [lattice_points(int(number)) for number in group]).max())
         elements = frozenset((np.flatnonzero(seen > 0) + 1).tolist())
         orbits = tensors["statistics/orbit_count"].shape[1] - 1
