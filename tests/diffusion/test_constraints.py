@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -12,6 +17,7 @@ from symmcd.diffusion.constraints.constraint import read_constraints, space_grou
 from symmcd.diffusion.constraints.space_group import SpaceGroup
 from symmcd.extensions import CONSTRAINTS
 from symmcd.storage import read_units
+from tests.diffusion import distinct_elements
 from tests.diffusion.distinct_elements import DISTINCT_ELEMENTS
 
 FEW = {"steps": 1, "proposals": 1}
@@ -92,6 +98,26 @@ def test_a_constraint_of_a_users_own(shipped, distinct, tmp_path, capsys):
     with pytest.raises(SystemExit):
         cli.main(["generate", "--help"])
     assert "--distinct-elements" in capsys.readouterr().out
+
+
+def test_a_constraint_of_an_installed_package(tmp_path):
+    """Its entry point is all that symmcd knows of it."""
+    shutil.copy(distinct_elements.__file__, tmp_path / "elsewhere.py")
+    information = tmp_path / "elsewhere-1.0.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: elsewhere\nVersion: 1.0\n")
+    entry = "[symmcd.constraints]\ndistinct_elements = elsewhere:DISTINCT_ELEMENTS\n"
+    (information / "entry_points.txt").write_text(entry)
+    words = ["generate", "--distinct-elements", "--number", "8", "--device", "cpu", "--steps", "1", "--proposals", "1"]
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    subprocess.run(
+        [sys.executable, "-m", "symmcd", *words, "--output", str(tmp_path / "out")],
+        env=os.environ | {"PYTHONPATH": path},
+        check=True,
+        capture_output=True,
+    )
+    for unit in read_units(tmp_path / "out" / "units.npz"):
+        assert len(set(unit.element.tolist())) == len(unit.element)
 
 
 def test_what_no_crystal_fulfils_is_said_in_the_words_of_the_constraints(shipped, distinct, monkeypatch):
