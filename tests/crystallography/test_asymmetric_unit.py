@@ -243,11 +243,11 @@ NAN, INF = float("nan"), float("inf")
     ("changed", "said"),
     [
         ({"space_group": 0}, "1 to 230"), ({"space_group": 231}, "1 to 230"), ({"space_group": -136}, "1 to 230"),
-        ({"space_group": 136.5}, "1 to 230"), ({"space_group": "P42/mnm"}, "1 to 230"),
+        ({"space_group": 136.5}, "1 to 230"), ({"space_group": "P42/mnx"}, "1 to 230"),
         ({"space_group": None}, "1 to 230"),
         ({"element": [22, 0]}, "orbit 1: element 0"), ({"element": [119, 8]}, "orbit 0: element 119"),
         ({"element": [22, -8]}, "element -8"), ({"element": [22, 8.5]}, "atomic numbers"),
-        ({"element": ["Ti", "O"]}, "element: expected numbers"), ({"element": [22, NAN]}, "atomic numbers"),
+        ({"element": ["Ti", "Xx"]}, "'Xx': no such element"), ({"element": [22, NAN]}, "atomic numbers"),
         ({"element": [22, 1e300]}, "atomic numbers"), ({"element": [22]}, "must agree"),
         ({"letter": ("a", "q")}, "no Wyckoff position 'q'"), ({"letter": ("a", "")}, "no Wyckoff position ''"),
         ({"letter": ("a",)}, "must agree"), ({"letter": 3}, "letter: 3"), ({"letter": ("a", None)}, "position None"),
@@ -270,6 +270,14 @@ def test_what_is_no_crystal_is_said_in_one_line(changed, said):
     with pytest.raises(InputError, match=said) as error:
         AsymmetricUnit(**(good | changed))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("element", [["Ti", "O"], "Ti,O", ["22", "O"], np.array([22, 8])], ids=repr)
+@pytest.mark.parametrize("group", [136, "136", "P4_2/mnm", np.int64(136)], ids=repr)
+def test_groups_and_elements_by_number_or_symbol(group, element):
+    unit = AsymmetricUnit(group, RUTILE, element, "af", [[0, 0, 0], [0.305, 0.305, 0]])
+    assert unit.space_group == 136
+    assert unit.element.tolist() == [22, 8]
 
 
 def test_what_was_checked_stays_so():

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from symmcd.crystallography.composition import reduced_formula
+from symmcd.crystallography.composition import atomic_numbers_of, reduced_formula
 from symmcd.crystallography.consistency import check_apart, settled
 from symmcd.crystallography.lattice import BASIS, k_from_lattice, lattice_from_k
-from symmcd.crystallography.space_group import check_number, lattice_points
+from symmcd.crystallography.space_group import lattice_points, number_of
 from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.errors import InputError
 
@@ -34,6 +34,8 @@ class AsymmetricUnit:
     `ANGLE_TOLERANCE` (degrees) of it; what is exact to 1e-9 stays as it is.
 
     Args:
+        space_group: its number, or a symbol as ``Pnma``.
+        element: atomic numbers or symbols.
         apart: refuse atoms on one point.  Without, two orbits may lie on one another, or an orbit on a point of more
             symmetry than its letter has, as it can happen to generated crystals.
 
@@ -51,11 +53,11 @@ class AsymmetricUnit:
     apart: InitVar[bool] = True
 
     def __post_init__(self, apart: bool) -> None:
-        number = check_number(self.space_group)
+        number = number_of(self.space_group)
         if not isinstance(self.letter, Iterable):
             raise InputError(f"letter: {self.letter!r}, expected one Wyckoff letter an orbit")
         letter = tuple(self.letter)
-        element = _array("element", self.element).reshape(-1)
+        element = _array("element", _numbers_of_symbols(self.element)).reshape(-1)
         if not ((np.abs(element) <= 1000) & (element == np.rint(element))).all():
             raise InputError(f"element: {element.tolist()}, expected atomic numbers from 1 to 118")
         lattice, position = _array("lattice", self.lattice), _array("position", self.position)
@@ -269,6 +271,16 @@ def labels_of(numbers: np.ndarray, largest: int) -> list[str]:
     """Names of the crystals of these numbers, where `largest` is the largest of the run."""
     width = max(5, len(str(largest)))
     return [f"{i:0{width}d}" for i in numbers.tolist()]
+
+
+def _numbers_of_symbols(element: Any) -> Any:
+    """Elements with symbols as atomic numbers; numbers stay what they are.
+
+    Raises:
+        InputError: no such element.
+    """
+    named = isinstance(element, str) or (isinstance(element, Sequence) and any(isinstance(e, str) for e in element))
+    return atomic_numbers_of(element) if named else element
 
 
 def _array(name: str, values: Any) -> np.ndarray:
