@@ -27,15 +27,14 @@ import numpy as np
 import pandas as pd
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
-from symmcd.crystallography.content import amounts, templates
+from symmcd.crystallography.content import templates
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.metrics.comparison import Run, markdown, paper_tables
-from symmcd.metrics.coverage import add_coverage, coverage
 from symmcd.metrics.crystal_scores import score
+from symmcd.metrics.evaluation import Options, evaluate_set
 from symmcd.metrics.fingerprints import fingerprints_of_units
-from symmcd.metrics.magpie import Scale, composition_fingerprints
-from symmcd.metrics.originality import originality
-from symmcd.metrics.set_summary import Reference, summarise_set, write_summary
+from symmcd.metrics.reference_set import ReferenceSet
+from symmcd.metrics.rows import write_summary
 from symmcd.settings import ScoreSettings
 from symmcd.storage import read_units
 from symmcd.structures.convert import crystals_to_structures
@@ -65,7 +64,7 @@ def control(name: str, folder: Path, number: int, seed: int = 0) -> AsymmetricUn
 def evaluate(units: AsymmetricUnits, folder: Path, cache: Path) -> list[dict]:
     """Rows of summary.csv with `units` in place of generated crystals, as the stages score and summarise make them."""
     settings = ScoreSettings()
-    train, test = (read_units(folder / f"asymmetric_units/{split}.npz") for split in ("train", "test"))
+    train, test = (ReferenceSet(read_units(folder / f"asymmetric_units/{split}.npz")) for split in ("train", "test"))
     structures = crystals_to_structures(replicate_flat(units))
     rows = [
         {"id": label, **score(structure, int(group), settings.symprec, settings.smact_seconds)}
@@ -74,14 +73,13 @@ def evaluate(units: AsymmetricUnits, folder: Path, cache: Path) -> list[dict]:
     table = pd.DataFrame(rows)
     table["template"] = templates(units)
     ours, theirs = (
-        fingerprints_of_units(some, cache, workers=1, seconds=settings.fingerprint_seconds) for some in (units, test)
+        fingerprints_of_units(some, cache, workers=1, seconds=settings.fingerprint_seconds)
+        for some in (units, test.units)
     )
-    scale = Scale.of(composition_fingerprints(amounts(train)))
-    covered = coverage(ours, theirs, scale, settings.structure_cutoff, settings.composition_cutoff)
-    add_coverage(table, ours, covered)
-    groups = table["space_group_found"].fillna(0).astype(int).tolist()
-    own = originality(units.label.tolist(), structures, groups, train, settings.prototype_sample, seed=0)
-    return summarise_set(table, templates(train), Reference.of(test), settings.distribution_sample, 0, covered, own)
+    options = Options(
+        settings.distribution_sample, settings.prototype_sample, settings.structure_cutoff, settings.composition_cutoff
+    )
+    return [*evaluate_set(table, structures, train, test, (ours, theirs), None, options).rows]
 
 
 def own_metrics(runs: list[Run]) -> str:

@@ -36,8 +36,8 @@ from pymatgen.core import Structure
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.crystallography.orbit import replicate_flat
-from symmcd.metrics.novelty import composition_keys
 from symmcd.metrics.originality import Originality, originality
+from symmcd.metrics.reference_set import ReferenceSet, composition_keys
 from symmcd.storage import read_units
 from symmcd.structures.convert import crystals_to_structures
 
@@ -149,7 +149,7 @@ def main() -> None:
     kinds, found, reference = crystals(val, train, options.number, options.planted, options.train, options.seed)
     names = [f"{i:05d}" for i in range(len(found))]
     start = time.process_time()
-    ours = originality(names, found, [0] * len(found), reference, 0, 0)
+    ours = originality(names, found, [0] * len(found), ReferenceSet(reference), 0, 0)
     middle = time.process_time()
     other = theirs(found, structures_of(reference))
     end = time.process_time()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "symmcd"
-EVERYWHERE = {"errors", "provenance", "writing", "one_writer", "registry"}
+EVERYWHERE = {"errors", "provenance", "writing", "one_writer", "registry", "extensions"}
 ARRAYS = {"numpy", "torch"}
 CRYSTALS = {"numpy", "pymatgen", "ase", "spglib", "gemmi"}
 

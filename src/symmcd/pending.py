@@ -60,41 +60,6 @@ def replicate(parser: Parser) -> None:
     parser.add_moved("--output-dir", "it is --output now")
 
 
-def score(parser: Parser) -> None:
-    parser.add_argument("crystals", type=Path, help="crystals.extxyz of `symmcd replicate`")
-    parser.add_output("one row a crystal, csv")
-    parser.add_shard()
-    parser.add_settings("score")
-
-
-def fingerprint(parser: Parser) -> None:
-    parser.add_argument("units", type=Path, help="asymmetric units, npz")
-    parser.add_output("fingerprints, npz")
-    text = "known fingerprints (default: cache.sqlite beside the output)"
-    parser.add_argument("--cache", type=Path, metavar="FILE", help=text)
-    parser.add_workers()
-    parser.add_settings("score")
-
-
-def summarise(parser: Parser) -> None:
-    parser.add_argument("shards", type=Path, nargs="+", help="csv files of `symmcd score`")
-    for option, text in (
-        ("--units", "units.npz of `symmcd replicate`"),
-        ("--train", "asymmetric units of the training set"),
-        ("--reference", "asymmetric units of the test set"),
-        ("--fingerprints", "of the units, by `symmcd fingerprint`"),
-        ("--reference-fingerprints", "of the test set"),
-    ):
-        parser.add_argument(option, type=Path, required=True, metavar="FILE", help=text)
-    text = "of `symmcd predictor`; without it no d_E"
-    parser.add_argument("--predictor", type=Path, metavar="FILE", help=text)
-    parser.add_output("gets per_crystal.csv, summary.csv, tables", metavar="DIR", dest="output_dir")
-    parser.add_seed()
-    parser.add_workers()
-    parser.add_settings("score")
-    parser.add_moved("--output-dir", "it is --output now")
-
-
 def relax(parser: Parser) -> None:
     parser.add_argument("crystals", type=Path, help="units.npz of `symmcd replicate`, or an extxyz of your own")
     parser.add_output("energies and status, one row a crystal, csv", dest="table")
@@ -167,21 +132,6 @@ def compare(parser: Parser) -> None:
     parser.add_argument("--names", nargs="+", default=[], metavar="NAME", help=text)
 
 
-def evaluate(parser: Parser) -> None:
-    text = "a folder or zip of CIFs, a csv, an extxyz, JSON of structures; or what `generate` wrote"
-    parser.add_argument("path", type=Path, metavar="structures", help=text)
-    parser.add_output("gets per_crystal.csv, summary.csv, tables", metavar="DIR")
-    for option, text in (
-        ("--reference", "test crystals; without them neither coverage nor distances"),
-        ("--train", "training crystals; without them neither novelty nor new templates"),
-        ("--cache", "known fingerprints (default: fingerprints.sqlite in the output)"),
-    ):
-        parser.add_argument(option, type=Path, metavar="FILE", help=text)
-    parser.add_workers()
-    parser.add_overwrite(RESULTS["evaluate"])
-    parser.add_settings("score")
-
-
 def export(parser: Parser) -> None:
     parser.add_argument("units", type=Path, help="units.npz of `symmcd replicate`")
     parser.add_output("folder to write", metavar="DIR")
@@ -203,23 +153,6 @@ PENDING: dict[str, tuple[Callable[[Parser], None], str, str]] = {  # arguments, 
         "results/training/seed0/denoiser.safetensors --output results/samples/shard0.npz --shard 0/4",
     ),
     "replicate": (replicate, "replicate:run", "results/samples/shard*.npz --output results/crystals"),
-    "score": (
-        score,
-        "score:run",
-        "results/crystals/crystals.extxyz --output results/metrics/shard0.csv --shard 0/4",
-    ),
-    "fingerprint": (
-        fingerprint,
-        "fingerprint:run",
-        "results/crystals/units.npz --output results/fingerprints/generated.npz --workers 4",
-    ),
-    "summarise": (
-        summarise,
-        "summarise:run",
-        f"results/metrics/shard*.csv --units results/crystals/units.npz --train {UNITS}/train.npz\n"
-        f"    --reference {UNITS}/test.npz --fingerprints results/fingerprints/generated.npz\n"
-        "    --reference-fingerprints results/fingerprints/test.npz --output results/metrics",
-    ),
     "relax": (
         relax,
         "relax:run",
@@ -247,6 +180,5 @@ PENDING: dict[str, tuple[Callable[[Parser], None], str, str]] = {  # arguments, 
     "report": (report, "report:run", "results --output results/report"),
     "show": (show, "show:run", "results"),
     "compare": (compare, "compare:run", "results results-cpu --output comparison.html"),
-    "evaluate": (evaluate, "evaluate:run", f"my_cifs/ --output scored/ --reference {UNITS}/test.npz"),
     "export": (export, "export:run", "results/crystals/units.npz --output submission/ --format genbench"),
 }

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from symmcd.metrics.originality import originality
+from symmcd.metrics.reference_set import ReferenceSet
 from tests.report.conftest import KINDS, make_units
 
 
@@ -21,7 +22,7 @@ def drawn():
 
 def ours(kinds, structures, reference):
     names = [str(i) for i in range(len(structures))]
-    return originality(names, structures, [0] * len(structures), reference, 0, 0)
+    return originality(names, structures, [0] * len(structures), ReferenceSet(reference), 0, 0)
 
 
 def test_what_is_planted_is_found(drawn):

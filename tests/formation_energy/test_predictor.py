@@ -16,10 +16,12 @@ from symmcd.errors import InputError
 from symmcd.formation_energy import predictor as predictors
 from symmcd.formation_energy import training
 from symmcd.formation_energy.predictor import predict, predict_cached, read_metadata, read_predictor
-from symmcd.metrics.set_summary import Reference, summarise_set
+from symmcd.formation_energy.set_energies import predicted_energies
+from symmcd.journal import Progress
+from symmcd.metrics.reference_set import ReferenceSet
+from symmcd.metrics.set_summary import CrystalSet, Predicted, summarise_set
 from symmcd.settings import PREDICTOR_VARIANTS, PredictorSettings
 from symmcd.stages import predictor as stage
-from symmcd.stages.summarise import _formation_energies
 from symmcd.storage import read_arrays, read_tensors, read_units, write_arrays, write_tensors, write_units
 
 SETTINGS = PredictorSettings(
@@ -117,10 +119,10 @@ def test_no_energies_no_predictor_and_it_is_said(tmp_path):
     assert table["note"]["multigraph"] == why
     assert table["note"]["asymmetric_unit"] == "not among predictor.variants"
     assert why in (tmp_path / "table5.md").read_text()
-    energies, row = _formation_energies(tmp_path / "multigraph.safetensors", tmp_path, {})
-    assert energies == {}
-    assert row["value"] is None
-    assert why in row["note"]
+    found = predicted_energies(tmp_path / "multigraph.safetensors", crystals(), crystals(), None, Progress)
+    assert found.energies is None
+    assert found.error is None
+    assert why in found.note
 
 
 def test_no_variants_is_no_training(files, tmp_path):
@@ -179,19 +181,18 @@ def test_d_e_is_scipys_distance_of_the_energies():
             "status": "ok", "valid": True, "structurally_valid": True, "structurally_valid_strict": True,
             "compositionally_valid": True, "space_group": 1, "space_group_found": 1, "group_kept": True,
             "density": rng.normal(5, 1, number), "elements": 2, "template": "1_a", "agreement": "exact",
-            "formation_energy": np.append(rng.normal(-1, 1, number - 1), np.nan),
         }
     )  # fmt: skip
+    energy = np.append(rng.normal(-1, 1, number - 1), np.nan)
     theirs = rng.normal(-2, 1, len(units))
-    rows = {
-        (row["metric"], row["protocol"]): row for row in summarise_set(table, None, Reference.of(units, theirs), 50, 0)
-    }
+    crystal_set = CrystalSet(table, sample=50, reference=ReferenceSet(units), predictor=Predicted("", (energy, theirs)))
+    rows = {(row["metric"], row["protocol"]): row for row in summarise_set(crystal_set)}
     row = rows["formation_energy_wasserstein", "strict"]
-    expected = stats.wasserstein_distance(table["formation_energy"].dropna(), theirs)
+    expected = stats.wasserstein_distance(energy[:-1], theirs)
     assert row["value"] == pytest.approx(expected)
     assert row["n"] == number - 1
     assert "1 without prediction" in row["note"]
     assert row["low"] < row["value"] < row["high"]
     assert rows["formation_energy_wasserstein", "paper"]["n"] in (49, 50)
-    without = summarise_set(table, None, Reference.of(units), 50, 0)
+    without = summarise_set(dataclasses.replace(crystal_set, predictor=None))
     assert "formation_energy_wasserstein" not in {row["metric"] for row in without}

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from symmcd.metrics.distributions import wasserstein
-from symmcd.metrics.set_summary import DRAWS, _distance_row, _Rows, random_draws
+from symmcd.metrics.of_set.distributions import DRAWS, distance_rows, random_draws
+from symmcd.metrics.rows import Row
 
 
-def row(values: np.ndarray, reference: np.ndarray, sample: int, seed: int) -> dict:
+def row(values: np.ndarray, reference: np.ndarray, sample: int, seed: int) -> Row:
     draws, share = random_draws(np.arange(len(values)), sample, seed)
-    rows = _Rows(len(values))
-    _distance_row(rows, "d", "paper", [values[d] for d in draws], share, reference, wasserstein, seed, "")
-    return rows.rows[0]
+    ours = [values[drawn] for drawn in draws]
+    return next(distance_rows("d", "paper", ours, share, reference, wasserstein, seed, ""))
 
 
 @pytest.mark.parametrize(
@@ -35,8 +35,8 @@ def test_the_interval_is_that_of_one_draw_from_the_model():
     reference = rng.lognormal(0, 1, 5000)
     found = [row(rng.lognormal(0.1, 1, 1000), reference, 300, seed) for seed in range(12)]
     fresh = np.array([wasserstein(rng.lognormal(0.1, 1, 300), reference) for _ in range(400)])
-    covered = np.mean([(fresh > r["low"]) & (fresh < r["high"]) for r in found])
+    covered = np.mean([(fresh > r.low) & (fresh < r.high) for r in found])
     assert 0.9 < covered < 0.99
-    values = np.array([r["value"] for r in found])
+    values = np.array([r.value for r in found])
     assert values.std() < 0.7 * fresh.std()  # of 1,000 crystals, not of 300
     assert values.mean() == pytest.approx(fresh.mean(), rel=0.15)

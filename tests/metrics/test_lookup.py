@@ -9,8 +9,10 @@ from pymatgen.core import Lattice, Structure
 
 from symmcd import reduce
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
-from symmcd.metrics import lookup
-from symmcd.metrics.lookup import Found, look_up, same_crystals
+from symmcd.metrics import matching, originality
+from symmcd.metrics.matching import same_crystals
+from symmcd.metrics.originality import Found, look_up
+from symmcd.metrics.reference_set import ReferenceSet
 from tests.crystallography.prototypes import prototype
 
 NAMES = ("NaCl", "CsCl", "TiO2 rutile", "ZnO", "CdI2", "SrTiO3")
@@ -30,14 +32,14 @@ def structures() -> list[Structure]:
     return [*made, flat, Structure(Lattice.cubic(4), ["Na", "Cl"], [[0, 0, 0], [0, 0, 0]])]
 
 
-def units(*names: str) -> AsymmetricUnits:
-    return AsymmetricUnits.from_units([reduce(prototype(name)) for name in names], list(names))
+def units(*names: str) -> ReferenceSet:
+    return ReferenceSet(AsymmetricUnits.from_units([reduce(prototype(name)) for name in names], list(names)))
 
 
 def test_as_the_matcher_says_in_one_process_and_in_three(
     structures: list[Structure], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lookup, "A_PROCESS", 1)
+    monkeypatch.setattr(matching, "A_PROCESS", 1)
     reference, others = units("NaCl", "CdI2"), [units("CsCl"), units("CsCl", "TiO2 rutile")]
     found = look_up(structures, reference, others)
     advanced = []
@@ -62,7 +64,7 @@ def test_as_the_matcher_says_in_one_process_and_in_three(
 
 
 def test_a_crystal_that_a_process_dies_of_is_a_problem_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lookup, "A_PROCESS", 1)
-    monkeypatch.setattr(lookup, "SECONDS", 0.0)  # nothing is that fast
+    monkeypatch.setattr(matching, "A_PROCESS", 1)
+    monkeypatch.setattr(originality, "SECONDS", 0.0)  # nothing is that fast
     found = look_up([prototype("NaCl"), prototype("CsCl")], units("NaCl"), workers=2)
     assert found == [Found("failed:timed_out")] * 2

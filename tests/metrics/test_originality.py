@@ -10,9 +10,9 @@ from pymatgen.core import Lattice, Structure
 
 from symmcd import reduce, replicate
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.metrics.matching import first_matches, matching
 from symmcd.metrics.originality import Originality, add_originality, originality
-from symmcd.metrics.prototypes import Prototypes, anonymous_formula
-from symmcd.metrics.uniqueness import first_of_its_kind
+from symmcd.metrics.reference_set import ReferenceSet, anonymous_formula
 from tests.crystallography.prototypes import PROTOTYPES, prototype
 
 TRAIN = ("NaCl", "CsCl", "SrTiO3", "TiO2 rutile")
@@ -30,7 +30,7 @@ def swapped(name: str, elements: dict[str, str]) -> Structure:
 
 def compare(crystals: dict[str, Structure | None], sample: int = 100) -> tuple[Originality, pd.DataFrame]:
     groups = [0 if c is None or not c.is_ordered else c.get_space_group_info()[1] for c in crystals.values()]
-    found = originality(list(crystals), list(crystals.values()), groups, units(TRAIN), sample, 0)
+    found = originality(list(crystals), list(crystals.values()), groups, ReferenceSet(units(TRAIN)), sample, 0)
     table = pd.DataFrame({"id": list(crystals)})
     add_originality(table, found)
     return found, table.set_index("id")
@@ -57,13 +57,13 @@ def test_known_substituted_new_and_repeated() -> None:
 
 def test_elements_may_change_places() -> None:
     """The anti-perovskite of SrTiO3 is a substitution in it; rutile's elements exchanged are not a new prototype."""
-    prototypes = Prototypes(units(TRAIN))
+    known = ReferenceSet(units(TRAIN))
     anti = swapped("SrTiO3", {"Sr": "N", "Ti": "Sn", "O": "Mn"})
-    assert prototypes.match(anti, 221) == "SrTiO3"
-    assert prototypes.match(anti, 123) is None  # of another group
-    assert prototypes.match(swapped("TiO2 rutile", {"Ti": "F", "O": "Mg"}), 136) == "TiO2 rutile"
+    assert known.match_prototype(anti, 221) == "SrTiO3"
+    assert known.match_prototype(anti, 123) is None  # of another group
+    assert known.match_prototype(swapped("TiO2 rutile", {"Ti": "F", "O": "Mg"}), 136) == "TiO2 rutile"
     # same group, same formula AB, other arrangement
-    assert prototypes.match(prototype("CsCl"), 225) is None
+    assert known.match_prototype(prototype("CsCl"), 225) is None
 
 
 @pytest.mark.parametrize("name", sorted(PROTOTYPES))
@@ -77,14 +77,14 @@ def test_the_prefilter_loses_no_match(name: str) -> None:
         for other in reference
     )
     assert expected
-    assert Prototypes(reference).match(crystal, group) is not None
+    assert ReferenceSet(reference).match_prototype(crystal, group) is not None
     without = reference.take([i for i, label in enumerate(reference.label) if label != name])
     others = [
         str(label)
         for label, other in zip(without.label, without, strict=True)
         if other.space_group == group and StructureMatcher().fit_anonymous(crystal, replicate(other))
     ]
-    found = Prototypes(without).match(crystal, group)
+    found = ReferenceSet(without).match_prototype(crystal, group)
     assert (found in others) if others else found is None
 
 
@@ -95,7 +95,7 @@ def test_what_cannot_be_compared_is_neither_unique_nor_novel() -> None:
         "flat": Structure(Lattice(np.diag([4, 4, 1e-9])), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]]),
         "good": prototype("ZnO"),
     }
-    found = originality(list(crystals), list(crystals.values()), [0, 0, 0, 186], units(TRAIN), 100, 0)
+    found = originality(list(crystals), list(crystals.values()), [0, 0, 0, 186], ReferenceSet(units(TRAIN)), 100, 0)
     table = pd.DataFrame({"id": list(crystals)})
     add_originality(table, found)
     assert table["comparison"].tolist() == ["unreadable", "disordered", "bad_cell", "ok"]
@@ -123,7 +123,8 @@ def test_uniqueness_agrees_with_the_matcher_on_given_cells() -> None:
     crystals[3].translate_sites([0], [0.02, 0, 0])
     matcher = StructureMatcher()
     expected = [not any(matcher.fit(crystals[j], c) for j in range(i)) for i, c in enumerate(crystals)]
-    assert first_of_its_kind(crystals) == expected
+    found = first_matches(range(len(crystals)), matching(crystals))
+    assert [match is None for match in found.values()] == expected
 
 
 def test_other_processes_give_the_same_answers(monkeypatch) -> None:
@@ -135,9 +136,9 @@ def test_other_processes_give_the_same_answers(monkeypatch) -> None:
     groups = [0 if c is None or abs(c.volume) < 1 else c.get_space_group_info()[1] for c in crystals]
     labels = [str(i) for i in range(len(crystals))]
     advanced: list[int] = []
-    one = originality(labels, crystals, groups, units(TRAIN), 100, 0)
-    monkeypatch.setattr("symmcd.metrics.originality.A_PROCESS", 3)
-    two = originality(labels, crystals, groups, units(TRAIN), 100, 0, advanced.append, workers=2)
+    one = originality(labels, crystals, groups, ReferenceSet(units(TRAIN)), 100, 0)
+    monkeypatch.setattr("symmcd.metrics.matching.A_PROCESS", 3)
+    two = originality(labels, crystals, groups, ReferenceSet(units(TRAIN)), 100, 0, advanced.append, workers=2)
     for field in ("outcome", "duplicate_of", "known_as", "sampled", "prototype_of"):
         assert getattr(one, field).tolist() == getattr(two, field).tolist(), field
     np.testing.assert_array_equal(one.distance, two.distance)

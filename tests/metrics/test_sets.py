@@ -17,14 +17,14 @@ from scipy.stats import binomtest, wasserstein_distance
 from symmcd import reduce, replicate
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.crystallography.content import templates
-from symmcd.metrics.crystal_scores import COLUMNS, score
+from symmcd.metrics.crystal_scores import columns, score
 from symmcd.metrics.distributions import wasserstein
 from symmcd.metrics.intervals import bootstrap, resolvable, wilson
-from symmcd.metrics.novelty import Novelty, composition_keys
-from symmcd.metrics.set_summary import Reference, summarise_set
+from symmcd.metrics.matching import composition_key, first_matches, matching, unmatchable
+from symmcd.metrics.reference_set import ReferenceSet, composition_keys
+from symmcd.metrics.set_summary import CrystalSet, summarise_set
 from symmcd.metrics.symmetry import agreement, detect, detected_group, group_distance, keeps_group
 from symmcd.metrics.templates import count_templates
-from symmcd.metrics.uniqueness import composition_key, first_matches, first_of_its_kind, unmatchable
 from tests.crystallography.prototypes import PROTOTYPES, prototype
 
 NAMES = ("NaCl", "CsCl", "SrTiO3", "TiO2 rutile", "Al2O3", "ZnO", "MgAl2O4", "TiNiSi")
@@ -111,7 +111,8 @@ def test_uniqueness_is_that_of_all_pairs() -> None:
             copy.perturb(0.03)
             copy.scale_lattice(copy.volume * rng.uniform(0.95, 1.05))
             structures.append(copy)
-    verdict = first_of_its_kind(structures)
+    found = first_matches(range(len(structures)), matching(structures))
+    verdict = [match is None for match in found.values()]
     matcher = StructureMatcher()
     expected: list[bool] = []
     for i, structure in enumerate(structures):
@@ -145,7 +146,7 @@ def test_composition_keys_do_not_depend_on_the_cell() -> None:
 
 
 def test_the_training_crystal_is_named() -> None:
-    assert Novelty(units_of(NAMES)).match(prototype("TiO2 rutile").get_primitive_structure()) == "TiO2 rutile"
+    assert ReferenceSet(units_of(NAMES)).match(prototype("TiO2 rutile").get_primitive_structure()) == "TiO2 rutile"
 
 
 def test_what_the_matcher_raises_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,12 +161,12 @@ def test_what_the_matcher_cannot_take_has_a_reason() -> None:
 
 
 def test_novelty_knows_known_crystals_in_any_cell() -> None:
-    novelty = Novelty(units_of(NAMES))
+    known_set = ReferenceSet(units_of(NAMES))
     known = prototype("Al2O3").get_primitive_structure()
     known.make_supercell([2, 1, 1])
-    assert not novelty.is_new(known)
-    assert novelty.is_new(prototype("CoAs3"))
-    assert novelty.is_new(prototype("TiO2 anatase"))  # the formula is known, the structure is not
+    assert known_set.match(known) == "Al2O3"
+    assert known_set.match(prototype("CoAs3")) is None
+    assert known_set.match(prototype("TiO2 anatase")) is None  # the formula is known, the structure is not
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -193,14 +194,14 @@ def test_a_displaced_atom_breaks_the_group() -> None:
 
 def scores_of(structures: list[Structure], group: int | None = None) -> pd.DataFrame:
     rows = [{"id": f"{i:05d}", **score(s, group, 0.1, 10.0), "template": "225_a_b"} for i, s in enumerate(structures)]
-    return pd.DataFrame(rows, columns=[*COLUMNS, "template"])
+    return pd.DataFrame(rows, columns=[*columns(), "template"])
 
 
 def test_failures_stay_in_the_denominator() -> None:
     good = replicate(reduce(prototype("NaCl")))
     overlapping = Structure(Lattice.cubic(4), ["Na", "Cl"], [[0, 0, 0], [0.001, 0, 0]])
     table = scores_of([good, overlapping, good, good])
-    rows = {(r["metric"], r["protocol"]): r for r in summarise_set(table, None, None, 1000, 0)}
+    rows = {(r["metric"], r["protocol"]): r for r in summarise_set(CrystalSet(table))}
     structural = rows["structural_validity", "paper"]
     assert structural["value"] == 75
     assert structural["n"] == 4
@@ -220,13 +221,13 @@ def test_failures_stay_in_the_denominator() -> None:
 def test_broken_crystals_are_rows_too(lattice: np.ndarray, position: float, status: str) -> None:
     structure = Structure(Lattice(lattice), ["Na", "Cl"], [[0, 0, 0], [position] * 3])
     row = score(structure, 225, 0.1, 10.0)
-    assert set(row) == set(COLUMNS[1:])
+    assert set(row) == set(columns()[1:])
     assert row["status"] == status
     assert (row["formula"], row["structurally_valid"], row["valid"], row["group_kept"]) == ("NaCl", False, False, False)
 
 
 def test_an_error_of_a_library_is_a_status(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("symmcd.metrics.crystal_scores.distances", lambda _: 1 / 0)
+    monkeypatch.setattr("symmcd.metrics.validity.distances", lambda _: 1 / 0)
     row = score(prototype("NaCl"), None, 0.1, 10.0)
     assert (row["status"], row["detail"], row["valid"]) == ("failed:ZeroDivisionError", "division by zero", False)
 
@@ -243,7 +244,8 @@ def test_a_set_against_itself_has_no_distance() -> None:
     units = units_of(NAMES)
     table = scores_of([replicate(units[i]) for i in range(len(units))])
     table["template"] = templates(units)
-    rows = summarise_set(table, templates(units), Reference.of(units), 1000, 0)
+    known = ReferenceSet(units)
+    rows = summarise_set(CrystalSet(table, train=known, reference=known))
     values = {(r["metric"], r["protocol"]): r["value"] for r in rows}
     assert values["templates_new", "paper"] == 0
     for metric in ("density_wasserstein", "element_count_wasserstein", "space_group_jsd"):

@@ -17,9 +17,10 @@ from symmcd.cli import main
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.errors import InputError
+from symmcd.metrics import crystal_scores
 from symmcd.settings import ScoreSettings
 from symmcd.stages import export, fingerprint, score, summarise
-from symmcd.storage import write_units
+from symmcd.storage import read_units, write_units
 from symmcd.structures.write import read_extxyz, write_extxyz
 
 NAMES = ("NaCl", "CsCl", "SrTiO3", "TiO2 rutile", "ZnO")
@@ -100,7 +101,7 @@ def test_a_killed_shard_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     expected = whole.read_text()
     whole.unlink()
     scored: list[str] = []
-    real = score.score
+    real = crystal_scores.score
 
     def counted(structure, *rest):
         if len(scored) == 3:
@@ -108,7 +109,7 @@ def test_a_killed_shard_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -
         scored.append(structure.formula)
         return real(structure, *rest)
 
-    monkeypatch.setattr(score, "score", counted)
+    monkeypatch.setattr(crystal_scores, "score", counted)
     with pytest.raises(KeyboardInterrupt):
         run_shards(folder, 1)
     assert not whole.exists()
@@ -130,9 +131,9 @@ def test_results_of_other_settings_are_not_gone_on_from(folder: Path) -> None:
 
 
 def test_an_unscored_crystal_is_invalid_and_spoils_no_number(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = score.score
+    real = crystal_scores.score
     broken = lambda s, *rest: real(s, *rest) if len(s.composition) != 3 else _failed(rest[0])  # noqa: E731
-    monkeypatch.setattr(score, "score", broken)
+    monkeypatch.setattr(crystal_scores, "score", broken)
     table, rows = run_summary(folder, run_shards(folder, 2))
     assert table["status"][2] == "failed:ZeroDivisionError"
     assert (str(table["space_group"][2]), table["space_group_found"][2], table["density"][2]) == ("221", "", "")
@@ -253,4 +254,4 @@ def test_a_changed_field_of_a_shard_is_named(folder: Path) -> None:
         table.loc[2, column] = value
         table.to_csv(path, index=False)
         with pytest.raises(InputError, match=rf"shard0\.csv, row 3: {column} '{value}' is not"):
-            summarise.read_shards([path])
+            summarise.read_shards([path], read_units(folder / "units.npz"), folder / "units.npz")

@@ -16,7 +16,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
-from symmcd.crystallography.orbit import replicate_flat
+from symmcd.crystallography.orbit import Crystals, replicate_flat
 from symmcd.crystallography.wyckoff import wyckoff_table
 
 NEIGHBOURS = 100
@@ -64,9 +64,11 @@ def _cells(a: int, b: int, c: int) -> np.ndarray:
     return np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in (a, b, c)), indexing="ij"), axis=-1).reshape(-1, 3)
 
 
-def distances_of_units(units: AsymmetricUnits, neighbours: int = NEIGHBOURS) -> np.ndarray:
-    """(B, neighbours) AMD of each crystal, from one atom an orbit."""
-    crystals = replicate_flat(units)
+def distances_of_units(
+    units: AsymmetricUnits, neighbours: int = NEIGHBOURS, crystals: Crystals | None = None
+) -> np.ndarray:
+    """(B, neighbours) AMD of each crystal, from one atom an orbit; `crystals` where they are replicated already."""
+    crystals = crystals or replicate_flat(units)
     multiplicity = wyckoff_table().multiplicity[units.wyckoff]
     rows = np.empty((len(units), neighbours))
     for i in range(len(units)):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pymatgen.core import Structure
 
 from symmcd.errors import InputError
+from symmcd.extensions import Metric
 from symmcd.metrics.crystal_scores import score
 from symmcd.structures.convert import to_structure
 from symmcd.structures.crystal import RawCrystal
@@ -25,20 +27,27 @@ class Question:
     symprec: float  # Å
     smact_seconds: float  # time limit of the composition test
     with_sites: bool  # for a fingerprint
+    with_unit: bool = False  # for a formation energy
+    added: Sequence[tuple[str, Metric]] = ()  # metrics that this process may not have in its registry
 
 
 def crystal_row(question: Question) -> dict[str, Any]:
-    """Values of `crystal_scores.COLUMNS` but ``id``, ``template``, and ``sites`` (`fingerprints.Sites`) if asked for.
+    """Values of `crystal_scores.columns` but ``id``, and ``template``; if asked for, ``sites`` and ``unit``.
+
+    ``sites`` are `fingerprints.Sites`, ``unit`` is the asymmetric unit, where the crystal could be reduced.
 
     Scores are those of the conventional cell where one is found, so that they do not depend on the cell given.  Atoms
     stay where they are: a cell idealised to `symprec` would have that symmetry at every tolerance.
     """
     crystal, symprec = question.crystal, question.symprec
-    row = score(_conventional(crystal, symprec), None, symprec, question.smact_seconds)
+    row = score(_conventional(crystal, symprec), None, symprec, question.smact_seconds, question.added)
     row["template"] = None
     if row["status"] not in ("bad_cell", "out_of_memory") and not row["status"].startswith("failed"):
         try:
-            row["template"] = reduce_crystal(crystal, symprec).template
+            unit = reduce_crystal(crystal, symprec)
+            row["template"] = unit.template
+            if question.with_unit:
+                row["unit"] = unit
         except InputError as error:
             row["status"] = getattr(error, "reason", "not_reduced")
     if question.with_sites:

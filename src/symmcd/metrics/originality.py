@@ -1,36 +1,30 @@
-"""Which crystals of a set are its own: unlike each other, unlike the training set, unlike it with other elements."""
+"""Crystals compared with each other and with reference sets, in as many processes as they are worth.
+
+`originality` says of the crystals of a set whether they are unlike each other, unlike the training set, and unlike it
+with other elements; `look_up` says of crystals which of several sets has them.
+"""
 
 from __future__ import annotations
 
 import functools
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from pymatgen.core import Structure
 
-from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
-from symmcd.metrics.continuous_distance import (
-    NEIGHBOURS,
-    distances_of_structure,
-    distances_of_units,
-    diversity,
-    nearest,
-)
-from symmcd.metrics.novelty import Novelty
-from symmcd.metrics.prototypes import Prototypes
-from symmcd.metrics.uniqueness import composition_key, first_matches, matching
+from symmcd.metrics.continuous_distance import NEIGHBOURS, distances_of_structure, diversity, nearest
+from symmcd.metrics.matching import SECONDS, by_composition, first_matches, matching, unmatchable, worthwhile
+from symmcd.metrics.reference_set import ReferenceSet
 from symmcd.storage import read_units, write_units
 from symmcd.structures.checks import is_sound
 from symmcd.workers import Outcome, work
 
 COMPARED = "ok"
-A_PROCESS = 200  # crystals that are worth the start of one more process
-SECONDS = 600.0  # limit of a crystal in another process, then its outcome is ``failed:timed_out``
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +64,7 @@ def originality(
     names: Sequence[str],
     structures: Sequence[Structure | None],
     space_groups: Sequence[int],
-    train: AsymmetricUnits,
+    train: ReferenceSet,
     sample: int,
     seed: int,
     advance: Callable[[int], None] = lambda _: None,
@@ -86,7 +80,7 @@ def originality(
         sample: crystals drawn at random from all, whose prototypes are looked up; it takes a quarter of a second each.
         seed: of that draw.
         advance: called with the number of crystals just compared with the training set.
-        workers: processes that compare with the training set, where there are crystals enough for them.
+        workers: processes, where there are crystals enough for them.
     """
     number = len(names)
     outcome = np.array([_refused(s) for s in structures], object)
@@ -94,11 +88,11 @@ def originality(
     known_as, prototype_of, duplicate_of = (np.full(number, "", object) for _ in range(3))
     sampled = np.zeros(number, bool)
     sampled[np.random.default_rng(seed).choice(number, min(sample, number), replace=False)] = True
-    train_shape = distances_of_units(train)
+    train_shape = train.shape  # before the processes start, which get it
     comparable = _comparable(structures, outcome)
     questions = [(structure, int(space_groups[i]), bool(sampled[i])) for i, structure in comparable]
     advance(number - len(comparable))
-    for place, found in _answers(questions, train, train_shape, min(workers, 1 + len(comparable) // A_PROCESS)):
+    for place, found in _answers("compare", questions, [train], workers):
         i = comparable[place][0]
         if found.status == "ok":
             shape[i], known_as[i], prototype_of[i] = found.value
@@ -113,54 +107,6 @@ def originality(
     return Originality(outcome, duplicate_of, known_as, sampled, prototype_of, distance, diversity(shape[there]))
 
 
-class TrainingSet:
-    """A training set, made ready to be compared with."""
-
-    def __init__(self, units: AsymmetricUnits, shape: np.ndarray) -> None:
-        """`shape` are the `distances_of_units` of `units`."""
-        self._novelty, self._prototypes = Novelty(units), Prototypes(units, shape)
-
-    def compare(self, structure: Structure, space_group: int, sampled: bool) -> tuple[np.ndarray, str, str]:
-        """Average minimum distances, label of the same crystal, and if `sampled` that of its prototype; else empty."""
-        distances = distances_of_structure(structure)
-        known = self._novelty.match(structure) or ""
-        if not sampled:
-            return distances, known, ""
-        return distances, known, known or self._prototypes.match(structure, space_group) or ""  # known: its own
-
-
-Question = tuple[Structure, int, bool]  # arguments of `TrainingSet.compare`
-
-
-def _answers(
-    questions: Sequence[Question], train: AsymmetricUnits, shape: np.ndarray, workers: int
-) -> Iterator[tuple[int, Outcome]]:
-    """What `TrainingSet.compare` says to each question, with its place, as they come."""
-    if workers <= 1:
-        here = TrainingSet(train, shape)
-        for place, question in enumerate(questions):
-            try:
-                yield place, Outcome("ok", here.compare(*question))
-            except Exception as error:  # noqa: BLE001  (one odd cell must not end the stage; the table has the reason)
-                yield place, Outcome(type(error).__name__)
-        return
-    with TemporaryDirectory() as folder:  # each process reads the training set once
-        write_units(Path(folder) / "train.npz", train)
-        np.save(Path(folder) / "shape.npy", shape)
-        items = [(folder, *question) for question in questions]
-        yield from work("symmcd.metrics.originality:answer", items, workers, SECONDS)
-
-
-def answer(item: tuple[str, Structure, int, bool]) -> tuple[np.ndarray, str, str]:
-    """Of `TrainingSet.compare`, in a process of its own; the folder with the training set stands first."""
-    return _training_set(item[0]).compare(*item[1:])
-
-
-@functools.cache
-def _training_set(folder: str) -> TrainingSet:
-    return TrainingSet(read_units(Path(folder) / "train.npz"), np.load(Path(folder) / "shape.npy"))
-
-
 def add_originality(table: pd.DataFrame, found: Originality) -> None:
     """Add columns ``comparison, duplicate_of, known_as, prototype, amd_distance`` to the table of crystals."""
     table["comparison"] = found.outcome
@@ -169,6 +115,107 @@ def add_originality(table: pd.DataFrame, found: Originality) -> None:
     prototype = np.where(found.new_prototype, "new", found.prototype_of)
     table["prototype"] = np.where(found.sampled & found.compared, prototype, "")
     table["amd_distance"] = np.round(found.distance, 6)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is known of one crystal."""
+
+    problem: str = ""  # why it cannot be compared, or nothing
+    known_as: str | None = None  # label of the first crystal of the first reference set that matches
+    elsewhere: str | None = None  # of a crystal that the first set lacks, the same of the other sets
+
+
+def look_up(
+    structures: Sequence[Structure],
+    reference: ReferenceSet,
+    others: Sequence[ReferenceSet] = (),
+    workers: int = 1,
+    advance: Callable[[int], None] = lambda _: None,
+) -> list[Found]:
+    """What `Found` says of each structure; the same whatever the number of processes.
+
+    Args:
+        structures: any; one that breaks the matcher has a `problem`.
+        reference: the set to be new to.
+        others: further sets, asked for crystals that `reference` lacks.
+        workers: most processes.
+        advance: called with the number of structures just looked up.
+    """
+    found = [Found()] * len(structures)
+    for place, outcome in _answers("look_up", structures, [reference, *others], workers):
+        found[place] = outcome.value if outcome.status == "ok" else Found(f"failed:{outcome.status}")
+        advance(1)
+    return found
+
+
+def _compare(question: tuple[Structure, int, bool], sets: Sequence[ReferenceSet]) -> tuple[np.ndarray, str, str]:
+    """Average minimum distances, label of the same crystal, and if sampled that of its prototype; else empty.
+
+    Args:
+        question: a structure, its space group, and whether it is in the sample.
+        sets: the training set alone.
+    """
+    (structure, space_group, sampled), (train,) = question, sets
+    distances = distances_of_structure(structure)
+    known = train.match(structure) or ""
+    if not sampled:
+        return distances, known, ""
+    return distances, known, known or train.match_prototype(structure, space_group) or ""  # known: its own
+
+
+def _look_up(structure: Structure, sets: Sequence[ReferenceSet]) -> Found:
+    problem = unmatchable(structure)
+    if problem:
+        return Found(problem)
+    label = sets[0].match(structure)
+    if label is not None:
+        return Found(known_as=label)
+    labels = (other.match(structure) for other in sets[1:])
+    return Found(elsewhere=next((label for label in labels if label is not None), None))
+
+
+_QUESTIONS: dict[str, Callable[[Any, Sequence[ReferenceSet]], Any]] = {"compare": _compare, "look_up": _look_up}
+
+
+def _answers(
+    kind: str, questions: Sequence[Any], sets: Sequence[ReferenceSet], workers: int
+) -> Iterator[tuple[int, Outcome]]:
+    """Answers to questions of a kind, with the place of each, as they come; each process reads the sets once."""
+    workers = worthwhile(len(questions), workers)
+    if workers <= 1:
+        for place, question in enumerate(questions):
+            try:
+                yield place, Outcome("ok", _QUESTIONS[kind](question, sets))
+            except Exception as error:  # noqa: BLE001  (one odd cell must not end the stage; the table has the reason)
+                yield place, Outcome(type(error).__name__)
+        return
+    with TemporaryDirectory() as folder:
+        for number, known in enumerate(sets):
+            write_units(Path(folder) / f"{number}.npz", known.units)
+            if kind == "compare":
+                np.save(Path(folder) / f"{number}.npy", known.shape)
+        items = [(kind, folder, len(sets), question) for question in questions]
+        yield from work("symmcd.metrics.originality:answer", items, workers, SECONDS)
+
+
+def answer(item: tuple[str, str, int, Any]) -> Any:
+    """Answer to a question, in a process of its own.
+
+    Args:
+        item: kind of question, folder with the reference sets, their number, and the question.
+    """
+    kind, folder, number, question = item
+    return _QUESTIONS[kind](question, _sets(folder, number))
+
+
+@functools.cache
+def _sets(folder: str, number: int) -> list[ReferenceSet]:
+    sets = []
+    for i in range(number):
+        shape = Path(folder) / f"{i}.npy"
+        sets.append(ReferenceSet(read_units(Path(folder) / f"{i}.npz"), np.load(shape) if shape.exists() else None))
+    return sets
 
 
 def _refused(structure: Structure | None) -> str:
@@ -188,13 +235,14 @@ def _comparable(structures: Sequence[Structure | None], outcome: np.ndarray) -> 
 def _duplicates(
     names: Sequence[str], structures: Sequence[Structure | None], outcome: np.ndarray, duplicate_of: np.ndarray
 ) -> None:
-    """Fill in the first crystal of each kind; only crystals of one composition are compared, as the matcher does."""
+    """Fill in the first crystal of each kind; only crystals of one composition are compared, as the matcher does.
+
+    In this process: `same_crystals` compares all pairs, and here most crystals of a kind need only one comparison.
+    """
     comparable = _comparable(structures, outcome)
-    of_composition: dict[bytes, list[int]] = defaultdict(list)
-    for place, (_, structure) in enumerate(comparable):
-        of_composition[composition_key(structure)].append(place)
-    same = matching([structure for _, structure in comparable])
-    for places in of_composition.values():
+    crystals = [structure for _, structure in comparable]
+    same = matching(crystals)
+    for places in by_composition(crystals):
         try:
             found = first_matches(places, same)
         except Exception as error:  # noqa: BLE001  (as above; all crystals of this composition)

@@ -9,6 +9,8 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from symmcd.extensions import quantities
+
 PUBLICATION = "Levy et al., SymmCD, ICLR 2025, tables 1 to 3 (MP-20, all space groups)"
 
 
@@ -16,143 +18,33 @@ PUBLICATION = "Levy et al., SymmCD, ICLR 2025, tables 1 to 3 (MP-20, all space g
 class Metric:
     label: str
     sentence: str  # HTML-free; says what is counted
-    unit: str = ""  # "%" or nothing
+    unit: str = ""
     paper: str = ""  # digits as published
     better: str = ""  # "more", "less", or nothing where neither is a merit by itself
 
 
-METRICS: dict[str, Metric] = {
-    "structural_validity": Metric(
-        "structurally valid",
-        "No two atoms closer than 0.5 Å, a volume of at least 0.1 Å³ and no cell length above 40 Å.",
-        "%",
-        "94.32",
-        "more",
-    ),
-    "compositional_validity": Metric(
-        "compositionally valid",
-        "Common oxidation states of its elements can balance to zero charge (SMACT), or it is an alloy.",
-        "%",
-        "85.85",
-        "more",
-    ),
-    "validity": Metric("valid both ways", "Structurally and compositionally valid.", "%"),
-    "density_wasserstein": Metric(
-        "d_ρ, density",
-        "Wasserstein distance between the densities of generated and test crystals, g/cm³.",
-        "",
-        "0.0901",
-        "less",
-    ),
-    "element_count_wasserstein": Metric(
-        "d_elem, elements per crystal",
-        "Wasserstein distance between the numbers of distinct elements of generated and test crystals.",
-        "",
-        "0.3990",
-        "less",
-    ),
-    "space_group_jsd": Metric(
-        "d_sg, space groups",
-        "Jensen–Shannon distance between the space groups of generated and test crystals: 0 if equal, 0.83 disjoint; "
-        "small samples score higher.",
-        "",
-        "0.0899",
-        "less",
-    ),
-    "group_kept": Metric(
-        "symmetry exact", "Every operation of the space group that was asked for holds to 0.001 Å.", "%"
-    ),
-    "group_found": Metric(
-        "symmetry found", "spglib finds the very space group that was asked for, at the tolerance of the settings.", "%"
-    ),
-    "share_p1": Metric("P1", "spglib finds no symmetry beyond translations.", "%"),
-    "templates_unique": Metric(
-        "unique templates", "Distinct combinations of space group and occupied Wyckoff positions.", "", "2,794"
-    ),
-    "templates_in_train": Metric(
-        "templates in training", "Share of the unique templates that training crystals have too.", "%", "40.8"
-    ),
-    "templates_new": Metric("new templates", "Unique templates that no training crystal has.", "", "1,654"),
-    "templates_canonical_unique": Metric(
-        "unique templates, canonical",
-        "Distinct templates after the choice of origin and axes has been taken out: two descriptions of one arrangement"
-        " count once.",
-    ),
-    "templates_canonical_in_train": Metric(
-        "canonical templates in training", "Share of the canonical templates that training crystals have too.", "%"
-    ),
-    "templates_canonical_new": Metric(
-        "new templates, canonical", "Canonical templates that no training crystal has, however it is described."
-    ),
-    "coverage_recall": Metric(
-        "coverage, recall",
-        "Test crystals with a generated crystal near them, by a fingerprint of the structure (CrystalNN) and one of the"
-        " composition (Magpie).",
-        "%",
-        "99.64",
-        "more",
-    ),
-    "coverage_precision": Metric(
-        "coverage, precision",
-        "Generated crystals with a test crystal near them, by the same fingerprints.",
-        "%",
-        "98.87",
-        "more",
-    ),
-    "formation_energy_wasserstein": Metric(
-        "d_E, formation energy",
-        "Wasserstein distance between the formation energies of generated and test crystals, both predicted by the same"
-        " network, eV/atom.",
-        "",
-        "0.1166",
-        "less",
-    ),
-    "formation_energy_error": Metric(
-        "error of the predictor of d_E",
-        "Mean absolute error of its formation energies on the test set, eV/atom; the paper's has 0.0214 (its Table 5).",
-    ),
-    "resolvable_difference": Metric(
-        "smallest difference shown",
-        "Two sets of this size with shares near 50 % are told apart from so many points on (95 %, power 80 %).",
-    ),
-    "uniqueness": Metric("unique", "The first of its kind: no earlier crystal of the sample matches it.", "%"),
-    "novelty": Metric("novel", "No training crystal matches it (pymatgen's StructureMatcher, defaults).", "%"),
-    "unique_novelty": Metric("unique and novel", "The first of its kind, and no training crystal matches it.", "%"),
-    "prototype_novelty": Metric(
-        "novel prototype",
-        "No training crystal of the same space group matches it even after its elements are exchanged for others:"
-        " what is left is no substitution in a known structure.",
-        "%",
-    ),
-    "prototype_novelty_valid": Metric(
-        "novel prototype, of the valid", "As above, of the crystals that are valid both ways.", "%"
-    ),
-    "amd_novelty": Metric(
-        "geometric novelty",
-        "Mean distance, in Å, from each crystal to the nearest training crystal: largest difference of their average"
-        " distances to the first 100 neighbours (AMD). Continuous, blind to elements.",
-    ),
-    "amd_diversity": Metric(
-        "geometric diversity", "Mean distance between two crystals of the sample, in Å, by the same measure."
-    ),
-}
-METRICS |= {
-    f"{name}_valid": Metric(f"{METRICS[name].label}, of the valid", "As above, of the crystals valid both ways.", "%")
-    for name in ("uniqueness", "novelty", "unique_novelty")
+_PAPER = {  # value of summary.csv -> digits as published
+    "structural_validity": "94.32",
+    "compositional_validity": "85.85",
+    "density_wasserstein": "0.0901",
+    "element_count_wasserstein": "0.3990",
+    "space_group_jsd": "0.0899",
+    "templates_unique": "2,794",
+    "templates_in_train": "40.8",
+    "templates_new": "1,654",
+    "coverage_recall": "99.64",
+    "coverage_precision": "98.87",
+    "formation_energy_wasserstein": "0.1166",
 }
 
-FOUND = {
-    "exact": ("the very group", "The group that was asked for is found, no more and no less."),
-    "supergroup": ("more", "More symmetry is found than was asked for: atoms happen to sit on a more special place."),
-    "lower": ("less", "Less symmetry is found than was asked for."),
-    "other": ("another group", "A group of as many operations, but another one, is found."),
-    "none": ("nothing", "spglib gives up, usually because atoms lie on top of each other."),
-}
-METRICS |= {
-    f"agreement{tight}_{kind}": Metric(f"found{at}: {label}", meaning, "%")
-    for tight, at in (("", ""), ("_tight", " at 0.01 Å"))
-    for kind, (label, meaning) in FOUND.items()
-}
+
+def metrics() -> dict[str, Metric]:
+    """Numbers of summary.csv, as the registry of metrics describes them, with the published values."""
+    return {
+        name: Metric(number.label, number.sentence, number.unit, _PAPER.get(name, ""), number.better)
+        for name, number in quantities().items()
+    }
+
 
 SUN: dict[str, Metric] = {
     "initially_stable": Metric(

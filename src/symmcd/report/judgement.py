@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from symmcd.crystallography.content import number_of_elements
 from symmcd.report import content_figures, run_figures
-from symmcd.report.explain import METRICS, PUBLICATION, SUN, Metric, label_html, published, sentence, shown, verdict
+from symmcd.report.explain import PUBLICATION, SUN, Metric, label_html, metrics, published, sentence, shown, verdict
 from symmcd.report.load import SUN_RATES, Results, draw_of
 from symmcd.report.page import Section, Table, Text, place
 from symmcd.report.published_hull import PUBLISHED_HULL, main_row
@@ -49,8 +49,9 @@ def glance(results: Results) -> Section:
     for name in (*GLANCE, *([predicted] if (results.summary["metric"] == predicted).any() else [])):
         row = results.metric(name)
         how = f"protocol {row['protocol']}"
-        beside = published(METRICS[name]), verdict(METRICS[name], row["low"], row["high"], results.floor(name))
-        rows.append(_glance_row(METRICS[name], row, ("value", "low", "high"), how, beside))
+        metric = metrics()[name]
+        beside = published(metric), verdict(metric, row["low"], row["high"], results.floor(name))
+        rows.append(_glance_row(metric, row, ("value", "low", "high"), how, beside))
     row = main_protocol(results)
     for name in SUN_RATES:
         columns = (name, f"{name}_low", f"{name}_high")
@@ -112,10 +113,11 @@ def comparability(results: Results) -> Text:
 def validity(results: Results, folder: Path) -> Section:
     """Validity, elements per crystal, and the whole table of metrics."""
     rows = [results.metric(name, protocol) for name, protocol in VALIDITY]
-    rates = [rate(METRICS[row["metric"]], row, ("value", "low", "high")) for row in rows]
+    known = metrics()
+    rates = [rate(known[row["metric"]], row, ("value", "low", "high")) for row in rows]
     # the published value was measured by the paper's protocol
     rates[1] = dataclasses.replace(rates[1], label=f"{rates[1].label}, strict", paper=None)
-    values = [f"{shown.label} {sentence(row, METRICS[row['metric']])}" for shown, row in zip(rates, rows, strict=True)]
+    values = [f"{shown.label} {sentence(row, known[row['metric']])}" for shown, row in zip(rates, rows, strict=True)]
     figure = place(
         run_figures.rates(rates, f"% of {int(rows[0]['n']):,} crystals (recall: of the test crystals)"),
         folder,
@@ -155,8 +157,8 @@ def rate(metric: Metric, row: Any, columns: tuple[str, str, str]) -> Rate:
 
 
 def _summary_row(row: Any) -> Sequence[Text]:
-    metric = METRICS.get(row["metric"], Metric(str(row["metric"]), ""))
-    known = row["metric"] in METRICS
+    known = metrics().get(row["metric"])
+    metric = known or Metric(str(row["metric"]), "")
     name = Markup("{}<small>{}</small>").format(label_html(metric), metric.sentence) if known else metric.label
     note = row["note"] if isinstance(row["note"], str) else ""
     value, interval = shown(row["value"], row["low"], row["high"], metric.unit)

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.crystallography.content import densities, templates
 from symmcd.report import content_figures, run_figures, symmetry_figures
-from symmcd.report.explain import METRICS, number, sentence, shown
+from symmcd.report.explain import metrics, number, sentence, shown
 from symmcd.report.load import Results
 from symmcd.report.page import Section, Table, Text, place
 from symmcd.report.typesetting import symbol_html
@@ -28,7 +28,7 @@ LOSSES = {  # what the losses of each kind of model are
 
 def told(results: Results, name: str) -> str:
     """Value, interval, n and protocol of a metric, for a caption."""
-    return sentence(results.metric(name), METRICS[name])
+    return sentence(results.metric(name), metrics()[name])
 
 
 def sizes(results: Results) -> str:
@@ -109,14 +109,15 @@ def _originality(results: Results) -> list[Table]:
     rows: list[Sequence[Text]] = []
     for name in ORIGINALITY:
         cells: list[Text] = []
-        for metric in (name, f"{name}_valid"):
-            found = results.summary[results.summary["metric"] == metric]
+        for row_name in (name, f"{name}_valid"):
+            found = results.summary[results.summary["metric"] == row_name]
             if len(found):
                 row = found.iloc[0]
                 value, interval = shown(row["value"], row["low"], row["high"], "%")
                 cells.append(Markup("{}<small>{}, n = {:,}</small>").format(value, interval, int(row["n"])))
         if len(cells) == 2:
-            label = Markup("{}<small>{}</small>").format(METRICS[name].label, METRICS[name].sentence)
+            metric = metrics()[name]
+            label = Markup("{}<small>{}</small>").format(metric.label, metric.sentence)
             rows.append((label, *cells))
     if not rows:
         return []

@@ -6,7 +6,7 @@ import json
 import math
 from pathlib import Path
 
-from symmcd.report.explain import METRICS, SUN, published, shown, verdict
+from symmcd.report.explain import SUN, metrics, published, shown, verdict
 from symmcd.report.load import MORE_RATES, SUN_RATES, draw_of, floor_of, read_summary, read_sun
 from symmcd.report.published_hull import OTHER, PUBLISHED_HULL, main_row
 from symmcd.report.published_hull import told as told_of_rate
@@ -23,11 +23,11 @@ def terminal_summary(results: Path) -> str:
     summary, sun = read_summary(results / "metrics/summary.csv"), read_sun(results / "sun.csv")
     compared = learnt_from(results) != "prototypes"  # published values are of MP-20
     head = ["", "this run", "95 % interval", "n", *(["published", "beside it"] if compared else [])]
-    rows = [head]
+    rows, known = [head], metrics()
     for _, row in summary.iterrows():
         if row["metric"].startswith(DETAILS) or math.isnan(row["value"]):
             continue
-        metric = METRICS.get(row["metric"])
+        metric = known.get(row["metric"])
         unit = metric.unit if metric else ""
         label = f"{metric.label if metric else row['metric']} [{row['protocol']}]"
         told = ["", ""]  # the published values were measured by the paper's protocol

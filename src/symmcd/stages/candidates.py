@@ -16,7 +16,7 @@ from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUni
 from symmcd.crystallography.composition import reduced_formula
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.errors import InputError
-from symmcd.metrics.uniqueness import first_matches, matching
+from symmcd.metrics.matching import first_matches, matching
 from symmcd.stability.outcome import SYMPREC
 from symmcd.storage import atomic_path
 from symmcd.structures.convert import from_atoms, to_structure

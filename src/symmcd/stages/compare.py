@@ -13,7 +13,7 @@ from markupsafe import Markup
 from symmcd import __version__
 from symmcd.errors import InputError
 from symmcd.metrics.comparison import Run, latex, markdown, paper_tables, predictor_table
-from symmcd.report.explain import METRICS, label_html, shown
+from symmcd.report.explain import label_html, metrics, shown
 from symmcd.report.load import read_summary, read_sun, read_table_5
 from symmcd.report.page import Section, Table, Text, write_page
 from symmcd.report.side_by_side import paper_section
@@ -98,8 +98,9 @@ def _all_metrics(runs: Sequence[Run]) -> Section:
     """Every row that any run has, one column a run."""
     found: list[dict[tuple[str, str], Any]] = [{(r["metric"], r["protocol"]): r for r in of.summary} for of in runs]
     rows: list[Sequence[Text]] = []
+    labels = metrics()
     for metric, protocol in dict.fromkeys(key for own in found for key in own):
-        known = METRICS.get(metric)
+        known = labels.get(metric)
         cells: list[Text] = []
         for own in found:
             row = own.get((metric, protocol))

@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+from symmcd.command import Parser
 from symmcd.errors import InputError
 from symmcd.journal import Progress
-from symmcd.metrics.fingerprints import fingerprints_of_units
 from symmcd.settings import ScoreSettings
-from symmcd.storage import read_units
 from symmcd.workers import cores
+
+EXAMPLE = "results/crystals/units.npz --output results/fingerprints/generated.npz --workers 4"
+
+
+def arguments(parser: Parser) -> None:
+    """What the command line takes."""
+    parser.add_argument("units", type=Path, help="asymmetric units, npz")
+    parser.add_output("fingerprints, npz")
+    text = "known fingerprints (default: cache.sqlite beside the output)"
+    parser.add_argument("--cache", type=Path, metavar="FILE", help=text)
+    parser.add_workers()
+    parser.add_settings("score")
 
 
 def run(units: Path, output: Path, cache: Path | None, settings: ScoreSettings, workers: int = 0) -> None:
@@ -26,6 +37,9 @@ def run(units: Path, output: Path, cache: Path | None, settings: ScoreSettings, 
     Raises:
         InputError: no crystals, or a file that cannot be read or written.
     """
+    from symmcd.metrics.fingerprints import fingerprints_of_units
+    from symmcd.storage import read_units
+
     crystals = read_units(units)
     if not len(crystals):
         raise InputError(f"{units}: no crystals to fingerprint")

@@ -9,15 +9,20 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from ase import Atoms
-from pymatgen.core import Composition, Structure
-
+from symmcd.command import Parser
 from symmcd.journal import Journal, Progress
-from symmcd.metrics.crystal_scores import COLUMNS, FLAT, score, unscored
 from symmcd.settings import ScoreSettings
-from symmcd.storage import atomic_path
-from symmcd.structures.frames import read_generated, space_group_of
+from symmcd.writing import atomic_path
+
+EXAMPLE = "results/crystals/crystals.extxyz --output results/metrics/shard0.csv --shard 0/4"
+
+
+def arguments(parser: Parser) -> None:
+    """What the command line takes."""
+    parser.add_argument("crystals", type=Path, help="crystals.extxyz of `symmcd replicate`")
+    parser.add_output("one row a crystal, csv")
+    parser.add_shard()
+    parser.add_settings("score")
 
 
 def run(crystals: Path, output: Path, shard: int, shards: int, settings: ScoreSettings) -> None:
@@ -29,14 +34,18 @@ def run(crystals: Path, output: Path, shard: int, shards: int, settings: ScoreSe
         InputError: unreadable crystals, a space group that is none or that only some have, or an output that cannot be
             written.
     """
+    from symmcd.metrics.crystal_scores import columns, score_frame
+    from symmcd.structures.frames import read_generated, space_group_of
+
     everything = read_generated(crystals)
     grouped = any("space_group" in frame.info for frame in everything)
     frames = everything[shard::shards]
     groups = [space_group_of(crystals, frame, needed=", as other frames have" if grouped else "") for frame in frames]
-    work = {
+    work: dict[str, Any] = {
         "crystals": hashlib.sha256(crystals.read_bytes()).hexdigest(),
         "settings": dataclasses.asdict(settings),
         "shard": [shard, shards],
+        "columns": list(columns()),
     }
     journal = Journal(output, work)
     finished = {row["id"] for row in journal.done}
@@ -44,24 +53,14 @@ def run(crystals: Path, output: Path, shard: int, shards: int, settings: ScoreSe
         for frame, space_group in zip(frames, groups, strict=True):
             if frame.info["id"] in finished:
                 continue
-            row = _row(frame, space_group, settings)
+            row = score_frame(frame, space_group, settings.symprec, settings.smact_seconds)
             journal.append({"id": frame.info["id"], **row})
             progress.advance(1, row["formula"])
     rows = sorted(journal.done, key=lambda row: row["id"])
     with atomic_path(output) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(file, work["columns"], lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
     journal.remove()
     statuses = ", ".join(f"{status} {count}" for status, count in Counter(row["status"] for row in rows).most_common())
     print(f"wrote {output} ({len(rows)} crystals: {statuses or 'none'})")
-
-
-def _row(frame: Atoms, space_group: int | None, settings: ScoreSettings) -> dict[str, Any]:
-    """Scores of a frame; a flat cell has no fractional coordinates to make a structure of."""
-    volume = abs(np.linalg.det(frame.cell.array))
-    if not volume >= FLAT:  # nan is not above either
-        formula = Composition(frame.get_chemical_formula()).reduced_formula
-        return unscored("bad_cell", space_group, formula, f"volume {volume:.3g} Å³")
-    structure = Structure(frame.cell.array, frame.numbers.tolist(), frame.positions, coords_are_cartesian=True)
-    return score(structure, space_group, settings.symprec, settings.smact_seconds)

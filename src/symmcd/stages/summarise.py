@@ -3,32 +3,48 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-import pandas as pd
-
-from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
-from symmcd.crystallography.content import amounts, templates
-from symmcd.crystallography.normaliser import canonical_template
-from symmcd.crystallography.orbit import replicate_flat
+from symmcd.command import Parser
 from symmcd.errors import InputError
 from symmcd.journal import Progress
-from symmcd.metrics.coverage import add_coverage, coverage
-from symmcd.metrics.crystal_scores import COLUMNS, FLAGS
-from symmcd.metrics.fingerprints import Fingerprints
-from symmcd.metrics.magpie import Scale, composition_fingerprints
-from symmcd.metrics.originality import add_originality, originality
-from symmcd.metrics.published import write_tables
-from symmcd.metrics.set_summary import Reference, summarise_set, write_summary
-from symmcd.metrics.tables import WHOLE, write_per_crystal
 from symmcd.settings import ScoreSettings
-from symmcd.storage import read_units
-from symmcd.structures.convert import crystals_to_structures
 from symmcd.tables import check_flags, check_ids, check_numbers, read_rows
 from symmcd.workers import cores
 
-NUMBERS = (*WHOLE, "volume", "density", "closest", "closest_with_images")  # columns of the shards
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+    from symmcd.metrics.fingerprints import Fingerprints
+
+EXAMPLE = """results/metrics/shard*.csv --units results/crystals/units.npz
+    --train results/asymmetric_units/train.npz --reference results/asymmetric_units/test.npz
+    --fingerprints results/fingerprints/generated.npz --reference-fingerprints results/fingerprints/test.npz
+    --output results/metrics"""
+
+NUMBERS = ("volume", "density", "closest", "closest_with_images")  # columns of the shards
+
+
+def arguments(parser: Parser) -> None:
+    """What the command line takes."""
+    parser.add_argument("shards", type=Path, nargs="+", help="csv files of `symmcd score`")
+    for option, text in (
+        ("--units", "units.npz of `symmcd replicate`"),
+        ("--train", "asymmetric units of the training set"),
+        ("--reference", "asymmetric units of the test set"),
+        ("--fingerprints", "of the units, by `symmcd fingerprint`"),
+        ("--reference-fingerprints", "of the test set"),
+    ):
+        parser.add_argument(option, type=Path, required=True, metavar="FILE", help=text)
+    text = "of `symmcd predictor`; without it no d_E"
+    parser.add_argument("--predictor", type=Path, metavar="FILE", help=text)
+    parser.add_output("gets per_crystal.csv, summary.csv, tables", metavar="DIR", dest="output_dir")
+    parser.add_seed()
+    parser.add_workers()
+    parser.add_settings("score")
+    parser.add_moved("--output-dir", "it is --output now")
 
 
 def run(
@@ -62,73 +78,35 @@ def run(
     Raises:
         InputError: a file is missing, or shards or fingerprints are not those of the crystals.
     """
-    generated, trained, held_out = read_units(units), read_units(train), read_units(reference)
-    table = read_shards(shards)
-    where = shards[0] if len(shards) == 1 else shards[0].parent
-    check_ids(where, table["id"].tolist(), generated.label.tolist(), units, "score")
-    table = table.set_index("id").loc[generated.label].reset_index()
-    table = table.astype(dict.fromkeys(WHOLE, "Int64"))  # an unscored crystal must not turn 225 into 225.0
-    known = templates(trained)
-    table["template"] = templates(generated)
-    table["template_in_train"] = np.isin(table["template"], known)
-    table["template_canonical"] = list(map(canonical_template, table["template"]))
-    ours = read_fingerprints(fingerprints, units, generated.label)
-    theirs = read_fingerprints(reference_fingerprints, reference, held_out.label)
-    scale = Scale.of(composition_fingerprints(amounts(trained)))
-    covered = coverage(ours, theirs, scale, settings.structure_cutoff, settings.composition_cutoff)
-    add_coverage(table, ours, covered)
+    from symmcd.crystallography.orbit import replicate_flat
+    from symmcd.metrics.evaluation import Options, evaluate_set
+    from symmcd.metrics.reference_set import ReferenceSet
+    from symmcd.metrics.set_summary import Predicted
+    from symmcd.storage import read_units
+    from symmcd.structures.convert import crystals_to_structures
+
+    generated, held_out = read_units(units), ReferenceSet(read_units(reference))
+    trained = ReferenceSet(read_units(train))
+    table = read_shards(shards, generated, units)
+    prints = (
+        read_fingerprints(fingerprints, units, generated.label),
+        read_fingerprints(reference_fingerprints, reference, held_out.units.label),
+    )
+    energies = Predicted("no predictor of formation energies")
+    if predictor is not None:
+        from symmcd.formation_energy.set_energies import predicted_energies
+
+        energies = predicted_energies(predictor, generated, held_out.units, output_dir, Progress)
     structures = crystals_to_structures(replicate_flat(generated))
-    groups = table["space_group_found"].fillna(0).astype(int).tolist()
+    options = Options(
+        settings.distribution_sample, settings.prototype_sample, settings.structure_cutoff,
+        settings.composition_cutoff, seed, workers or cores(),
+    )  # fmt: skip
     with Progress(len(table), 0, "crystals compared with the training set") as progress:
-        own = originality(
-            generated.label.tolist(),
-            structures,
-            groups,
-            trained,
-            settings.prototype_sample,
-            seed,
-            progress.advance,
-            workers or cores(),
-        )
-    add_originality(table, own)
-    energy, error = _formation_energies(predictor, output_dir, {"generated": generated, "reference": held_out})
-    if energy:
-        table["formation_energy"] = energy["generated"]
-    compared = Reference.of(held_out, energy.get("reference"))
-    rows = [*summarise_set(table, known, compared, settings.distribution_sample, seed, covered, own), error]
-    written = [*write_per_crystal(output_dir, table), output_dir / "summary.csv"]
-    write_summary(written[-1], rows)
-    for path in [*written, *write_tables(output_dir, rows)]:
+        result = evaluate_set(table, structures, trained, held_out, prints, energies, options, progress.advance)
+    for path in result.write(output_dir):
         print(f"wrote {path}")
-    print(f"{len(table)} crystals, {len(rows)} metrics")
-
-
-def _formation_energies(
-    path: Path | None, output_dir: Path, sets: dict[str, AsymmetricUnits]
-) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Predicted formation energies of each set (B,), eV/atom, and the summary's row on the predictor.
-
-    They are kept beside the output, and found again for the same weights and crystals.  No energies, and a row that
-    says why, where there is no predictor.
-    """
-    row = {"metric": "formation_energy_error", "protocol": "paper", "value": None, "low": None, "high": None, "n": 0}
-    if path is None:
-        return {}, row | {"note": "no predictor of formation energies"}
-    from symmcd.formation_energy.predictor import predict_cached, read_predictor
-
-    predictor = read_predictor(path)
-    if isinstance(predictor, str):
-        return {}, row | {"note": f"no predictor of formation energies: {predictor}"}
-    energies = {}
-    for name, units in sets.items():
-        with Progress(len(units), 0, f"formation energies, {name}") as progress:
-            cache = output_dir / f"formation_energies_{name}.npz"
-            energies[name] = predict_cached(cache, path, predictor, units, progress.advance).energy
-    of = predictor.metadata
-    note = f"eV/atom, mean absolute error of the predictor of d_E ({of['variant'].replace('_', ' ')}) on the test set"
-    if of["mae"] is None:
-        note = f"predictor of d_E ({of['variant']}): no formation energies in the test set to tell its error"
-    return energies, row | {name: of[name] for name in ("low", "high", "n")} | {"value": of["mae"], "note": note}
+    print(f"{len(result.table)} crystals, {len(result.rows)} metrics")
 
 
 def read_fingerprints(path: Path, units: Path, label: np.ndarray) -> Fingerprints:
@@ -137,6 +115,8 @@ def read_fingerprints(path: Path, units: Path, label: np.ndarray) -> Fingerprint
     Raises:
         InputError: missing, unreadable, or of other crystals.
     """
+    from symmcd.metrics.fingerprints import Fingerprints
+
     found = Fingerprints.read(path)
     if found.label.tolist() != label.tolist():
         raise InputError(
@@ -146,16 +126,28 @@ def read_fingerprints(path: Path, units: Path, label: np.ndarray) -> Fingerprint
     return found
 
 
-def read_shards(paths: list[Path]) -> pd.DataFrame:
-    """All rows of the shards' tables.
+def read_shards(paths: list[Path], generated: AsymmetricUnits, units: Path) -> pd.DataFrame:
+    """All rows of the shards' tables, in the order of the crystals, and their templates.
 
     Raises:
-        InputError: a file is missing or is no such table.
+        InputError: a file is missing or is no such table, or the rows are not those of the crystals in `units`.
     """
+    import pandas as pd
+
+    from symmcd.crystallography.content import templates
+    from symmcd.metrics.crystal_scores import FLAGS, columns
+    from symmcd.metrics.tables import WHOLE
+
     parts = []
     for path in paths:
-        rows = read_rows(path, COLUMNS, "score")
-        check_numbers(path, rows, NUMBERS, "score")
+        rows = read_rows(path, columns(), "score")
+        check_numbers(path, rows, (*WHOLE, *NUMBERS), "score")
         check_flags(path, rows, FLAGS, "score")
         parts.append(pd.read_csv(path, dtype={"id": str, "formula": str}, keep_default_na=False, na_values=[""]))
-    return pd.concat(parts, ignore_index=True)
+    table = pd.concat(parts, ignore_index=True)
+    where = paths[0] if len(paths) == 1 else paths[0].parent
+    check_ids(where, table["id"].tolist(), generated.label.tolist(), units, "score")
+    table = table.set_index("id").loc[generated.label].reset_index()
+    table = table.astype(dict.fromkeys(WHOLE, "Int64"))  # an unscored crystal must not turn 225 into 225.0
+    table["template"] = templates(generated)
+    return table

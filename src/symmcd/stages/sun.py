@@ -14,8 +14,9 @@ from symmcd.crystallography.composition import SYMBOLS
 from symmcd.errors import InputError
 from symmcd.journal import Progress
 from symmcd.metrics.intervals import wilson
-from symmcd.metrics.lookup import look_up, same_crystals
-from symmcd.metrics.uniqueness import first_matches
+from symmcd.metrics.matching import first_matches, same_crystals
+from symmcd.metrics.originality import look_up
+from symmcd.metrics.reference_set import ReferenceSet
 from symmcd.settings import SunSettings
 from symmcd.stability.doubts import doubts
 from symmcd.stability.reference import is_formula
@@ -88,8 +89,8 @@ def run(
     structures = [to_structure(from_atoms(frames[name])) for name in candidates]
     processes = workers or cores()
     with Progress(len(candidates), 0, "crystals") as progress:
-        others = [read_units(path) for path in known]
-        looked_up = look_up(structures, read_units(train), others, processes, progress.advance)
+        training, *others = (ReferenceSet(read_units(path)) for path in (train, *known))
+        looked_up = look_up(structures, training, others, processes, progress.advance)
     found = dict(zip(candidates, looked_up, strict=True))
     problem = {name: f.problem for name, f in found.items() if f.problem}
     known_as = {name: f.known_as for name, f in found.items() if not f.problem}

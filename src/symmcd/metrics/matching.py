@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
@@ -10,6 +11,10 @@ from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Structure
 
 from symmcd.structures.checks import is_sound
+from symmcd.workers import work
+
+A_PROCESS = 100  # crystals that are worth the start of one more process
+SECONDS = 600.0  # limit of all pairs of a composition in another process
 
 
 def first_matches(items: Iterable[int], same: Callable[[int, int], bool]) -> dict[int, int | None]:
@@ -48,10 +53,41 @@ def reduced(structure: Structure) -> Structure:
     return StructureMatcher._get_reduced_structure(structure)  # noqa: SLF001  (the matcher's own, or results would differ)
 
 
-def first_of_its_kind(structures: Sequence[Structure]) -> list[bool]:
-    """True for each structure that no earlier kept one matches."""
-    found = first_matches(range(len(structures)), matching(structures))
-    return [match is None for match in found.values()]
+def same_crystals(structures: Sequence[Structure], workers: int = 1) -> Callable[[int, int], bool]:
+    """`matching`, with the pairs of a composition compared beforehand where there are processes for it."""
+    workers = worthwhile(len(structures), workers)
+    if workers <= 1:
+        return matching(structures)
+    groups = sorted((places for places in by_composition(structures) if len(places) > 1), key=len, reverse=True)
+    matched = set()
+    answers = work("symmcd.metrics.matching:pairs", [[structures[i] for i in g] for g in groups], workers, SECONDS)
+    late = []
+    for number, outcome in answers:
+        if outcome.status == "ok":
+            matched |= {(groups[number][a], groups[number][b]) for a, b in outcome.value}
+        else:
+            late += groups[number]
+    here, undecided = matching(structures), set(late)  # where a process failed, this one says why
+    return lambda i, j: here(i, j) if i in undecided else (min(i, j), max(i, j)) in matched
+
+
+def pairs(structures: Sequence[Structure]) -> list[tuple[int, int]]:
+    """Pairs i < j that match, in a process of its own."""
+    same = matching(structures)
+    return [(i, j) for j in range(len(structures)) for i in range(j) if same(i, j)]
+
+
+def worthwhile(crystals: int, workers: int) -> int:
+    """How many of `workers` processes so many crystals are worth."""
+    return min(workers, 1 + crystals // A_PROCESS)
+
+
+def by_composition(structures: Sequence[Structure]) -> list[list[int]]:
+    """Places of the structures of each reduced composition: only these can match."""
+    places: dict[bytes, list[int]] = defaultdict(list)
+    for place, structure in enumerate(structures):
+        places[composition_key(structure)].append(place)
+    return list(places.values())
 
 
 def unmatchable(structure: Structure) -> str:

@@ -1,0 +1,99 @@
+"""Evaluation of a set of crystals, whatever made them: from one row a crystal to the summary and the paper's tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pymatgen.core import Structure
+
+from symmcd.crystallography.normaliser import canonical_template
+from symmcd.metrics.coverage import COMPOSITION_CUTOFF, STRUCTURE_CUTOFF, add_coverage, coverage
+from symmcd.metrics.fingerprints import Fingerprints
+from symmcd.metrics.originality import add_originality, originality
+from symmcd.metrics.published import write_tables
+from symmcd.metrics.reference_set import ReferenceSet
+from symmcd.metrics.rows import write_summary
+from symmcd.metrics.set_summary import CrystalSet, Predicted, summarise_set
+from symmcd.metrics.tables import write_per_crystal
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a set is compared."""
+
+    sample: int = 1000  # crystals of the paper's distribution metrics
+    prototype_sample: int = 500  # random crystals whose prototypes are looked up
+    structure_cutoff: float = STRUCTURE_CUTOFF
+    composition_cutoff: float = COMPOSITION_CUTOFF
+    seed: int = 0  # of random samples and of the bootstrap
+    workers: int = 1  # processes that compare with the training set
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """One row a crystal, and metrics of the set (``metric, protocol, value, low, high, n, note``)."""
+
+    table: pd.DataFrame
+    rows: Sequence[dict[str, Any]]
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """Metrics of the set as a table."""
+        return pd.DataFrame(self.rows)
+
+    def write(self, folder: Path) -> list[Path]:
+        """Write per_crystal.csv, per_crystal.parquet, summary.csv, and tables 1 and 2; their paths."""
+        summary = folder / "summary.csv"
+        written = [*write_per_crystal(folder, self.table), summary]
+        write_summary(summary, self.rows)
+        return [*written, *write_tables(folder, self.rows)]
+
+
+def evaluate_set(
+    table: pd.DataFrame,
+    structures: Sequence[Structure | None],
+    train: ReferenceSet | None,
+    reference: ReferenceSet | None,
+    fingerprints: tuple[Fingerprints, Fingerprints] | None,
+    predictor: Predicted | None,
+    options: Options,
+    advance: Callable[[int], None] = lambda _: None,
+) -> Evaluation:
+    """Compare a set of crystals with a training set and a reference set; columns are added to `table`.
+
+    Args:
+        table: one row a crystal: `crystal_scores.columns`, and ``template``, None where there is none.
+        structures: of each row; None for what cannot be compared with others.  Needed with `train` only.
+        train: training set; without it nothing is said of novelty and of templates that are known.
+        reference: held-out set; without it there are no distances.
+        fingerprints: of the crystals, and of the reference; without them there is no coverage.
+        predictor: formation energies of both sets; without it there is no d_E.
+        options: sample sizes, cutoffs, seed, processes.
+        advance: called with the number of crystals just compared with the training set.
+    """
+    if train is not None:
+        known = np.isin(table["template"].fillna("").to_numpy(str), train.templates)
+        table["template_in_train"] = known
+        if table["template"].isna().any():
+            table["template_in_train"] = table["template_in_train"].astype("boolean").mask(table["template"].isna())
+    table["template_canonical"] = [None if pd.isna(t) else canonical_template(t) for t in table["template"]]
+    covered = own = None
+    if reference is not None and fingerprints is not None:
+        scale = (reference if train is None else train).scale
+        covered = coverage(*fingerprints, scale, options.structure_cutoff, options.composition_cutoff)
+        add_coverage(table, fingerprints[0], covered)
+    if train is not None:
+        names, groups = table["id"].tolist(), table["space_group_found"].fillna(0).astype(int).tolist()
+        own = originality(
+            names, structures, groups, train, options.prototype_sample, options.seed, advance, options.workers
+        )
+        add_originality(table, own)
+    if predictor is not None and predictor.energies is not None:
+        table["formation_energy"] = predictor.energies[0]
+    crystals = CrystalSet(table, options.sample, options.seed, train, reference, covered, own, predictor)
+    return Evaluation(table, summarise_set(crystals))

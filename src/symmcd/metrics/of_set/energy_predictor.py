@@ -1,0 +1,32 @@
+"""Error of the network that predicts formation energies, without which d_E says nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from symmcd.extensions import Metric, Quantity
+from symmcd.metrics.rows import Row
+
+if TYPE_CHECKING:
+    from symmcd.metrics.set_summary import CrystalSet
+
+METRIC = Metric(
+    of="set",
+    function="symmcd.metrics.of_set.energy_predictor:rows",
+    quantities={
+        "formation_energy_error": Quantity(
+            "error of the predictor of d_E",
+            "Mean absolute error of its formation energies on the test set, eV/atom; the paper's has 0.0214 (its"
+            " Table 5).",
+            unit="eV/atom",
+            protocols=("paper",),
+        )
+    },
+)
+
+
+def rows(crystals: CrystalSet) -> Iterator[Row]:
+    """One row where a predictor was asked for, with the reason where there is none."""
+    if (asked := crystals.predictor) is not None:
+        yield Row("formation_energy_error", "paper", asked.error, asked.low, asked.high, asked.n, asked.note)

@@ -1,0 +1,245 @@
+"""Anybody's crystals: what comes in, a row of the table for each, and what `evaluation.evaluate_set` needs of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from ase import Atoms
+from pymatgen.core import IStructure, Structure
+
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
+from symmcd.errors import InputError
+from symmcd.metrics.crystal_row import WORK, Question
+from symmcd.metrics.crystal_scores import added_metrics, columns, unscored
+from symmcd.metrics.evaluation import Evaluation, Options, evaluate_set
+from symmcd.metrics.fingerprints import Fingerprints, Sites, fingerprint_set, fingerprints_of_units
+from symmcd.metrics.reference_set import ReferenceSet
+from symmcd.metrics.set_summary import Predicted
+from symmcd.metrics.tables import WHOLE
+from symmcd.structures.convert import from_object, to_structure
+from symmcd.structures.crystal import RawCrystal, StructureError
+from symmcd.structures.files import cif_files, files_of
+from symmcd.structures.read import read_structures
+from symmcd.workers import OF_THE_MACHINE, work
+
+A_PROCESS = 100  # crystals that are worth the start of one more process
+
+Progress = Callable[[int, int, str], AbstractContextManager[Any]]
+"""From a total, how many of it are done, and what they are: what has a method `advance`."""
+Predict = Callable[[AsymmetricUnits, AsymmetricUnits], Predicted]
+"""Formation energies of two sets."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Tolerance and time limits of one crystal."""
+
+    symprec: float = 0.1  # Å
+    smact_seconds: float = 10.0  # of the composition test
+    crystal_seconds: float = 60.0  # beside that, of all other scores
+    fingerprint_seconds: float = 60.0
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """A crystal that came in under a name, or why it cannot be used."""
+
+    name: str
+    crystal: RawCrystal | StructureError
+    formula: str | None = None  # of one that cannot be used, where it is known
+
+
+def entries_of(structures: object) -> list[Entry]:
+    """Entries of structures, atoms or units, by name if a mapping, or of one of them.
+
+    Raises:
+        InputError: something that is no crystal at all.
+    """
+    return [_entered(name, crystal) for name, crystal in _named(structures)]
+
+
+def _named(structures: object) -> list[tuple[str, object]]:
+    """Name and content of each entry, whatever it may be.
+
+    Raises:
+        InputError: no entries at all.
+    """
+    if isinstance(structures, Mapping):
+        return [(str(name), crystal) for name, crystal in structures.items()]
+    if isinstance(structures, IStructure | Atoms | AsymmetricUnit):  # a structure is a sequence, too: of sites
+        return [("00000", structures)]
+    if isinstance(structures, AsymmetricUnits):
+        return [(str(structures.label[i]), structures[i]) for i in range(len(structures))]
+    if not isinstance(structures, Iterable):
+        raise InputError(f"evaluate({structures!r:.60}): expected crystals or a path, got {type(structures).__name__}")
+    return [(f"{i:05d}", crystal) for i, crystal in enumerate(structures)]
+
+
+def _entered(name: str, crystal: object) -> Entry:
+    """The crystal, or why it cannot be used.
+
+    Raises:
+        InputError: it is no crystal at all.
+    """
+    try:
+        return Entry(name, from_object(crystal))
+    except StructureError as error:
+        formula = crystal.composition.reduced_formula if isinstance(crystal, IStructure) and len(crystal) else None
+        return Entry(name, error, formula)
+    except InputError as error:
+        raise InputError(f"crystal {name}: {error}") from None
+
+
+def read_entries(path: Path) -> list[Entry]:
+    """Entries of a file or folder; what of it was not read is said."""
+    path = _whole_set(path)
+    entries = [Entry(name, crystal) for name, crystal in read_structures(path)]
+    _tell_of_others(path)
+    return entries
+
+
+def _whole_set(path: Path) -> Path:
+    """The file with the crystals of a folder without CIFs, such as `symmcd generate` writes of more than 300."""
+    if path.is_dir() and not cif_files(path):
+        for name in ("crystals.extxyz", "cif.zip"):
+            if (path / name).is_file():
+                print(f"no .cif in {path}: {name} in it is read")
+                return path / name
+    return path
+
+
+def _tell_of_others(path: Path) -> None:
+    """Say which files of a folder were not read: only its CIFs are."""
+    others = sorted(p.name for p in files_of(path) if p.suffix.lower() != ".cif") if path.is_dir() else []
+    if others:
+        named = ", ".join(others[:3]) + (", …" if len(others) > 3 else "")
+        print(f"not read: {len(others)} files of {path} that are no .cif ({named}); evaluate them on their own")
+
+
+def evaluate_entries(
+    entries: Sequence[Entry],
+    reference: AsymmetricUnits | None,
+    train: AsymmetricUnits | None,
+    limits: Limits,
+    options: Options,
+    cache: Path | None,
+    predict: Predict | None,
+    progress: Progress,
+) -> Evaluation:
+    """Score every entry, and compare the set with what is given.
+
+    Args:
+        entries: what came in.
+        reference: for distributions and coverage; None for neither.
+        train: for templates and novelty, and for the scale of composition fingerprints (`reference` where None).
+        limits: of one crystal.
+        options: of the comparison; `options.workers` processes score, as far as the crystals are worth them.
+        cache: file of fingerprints.
+        predict: for d_E, where there is a reference.
+        progress: shows how far it is.
+
+    Raises:
+        InputError: no entries.
+    """
+    if not entries:
+        raise InputError("no structures to evaluate")
+    with_unit = predict is not None and reference is not None
+    rows = _rows(entries, limits, options.workers, progress, with_sites=reference is not None, with_unit=with_unit)
+    sites, units = ([row.pop(name, None) for row in rows] for name in ("sites", "unit"))
+    table = pd.DataFrame(rows, columns=[*columns(), "template"]).astype(dict.fromkeys(WHOLE, "Int64"))
+    prints = energies = None
+    if reference is not None:
+        workers, seconds = options.workers, limits.fingerprint_seconds
+        with progress(len(_usable(table, entries)), 0, "fingerprints") as bar:
+            ours = _fingerprints(table, entries, sites, cache, workers, seconds, bar.advance)
+        with progress(len(reference), 0, "fingerprints of the reference") as bar:
+            prints = ours, fingerprints_of_units(reference, cache, workers, seconds, bar.advance)
+        energies = _energies(predict, units, reference) if predict is not None else None
+    known, held_out = (None if units is None else ReferenceSet(units) for units in (train, reference))
+    if known is None:
+        return evaluate_set(table, [], None, held_out, prints, energies, options)
+    structures = _structures(table, entries)
+    with progress(len(table), 0, "crystals compared with the training set") as bar:
+        return evaluate_set(table, structures, known, held_out, prints, energies, options, bar.advance)
+
+
+def _energies(predict: Predict, units: Sequence[AsymmetricUnit | None], reference: AsymmetricUnits) -> Predicted:
+    """Formation energies of the crystals that could be reduced, and of the reference."""
+    rows = [i for i, unit in enumerate(units) if unit is not None]
+    if not rows:
+        return Predicted("no crystal that a formation energy could be predicted for")
+    found = predict(AsymmetricUnits.from_units([unit for unit in units if unit is not None]), reference)
+    if found.energies is None:
+        return found
+    energy = np.full(len(units), np.nan)
+    energy[rows] = found.energies[0]
+    return dataclasses.replace(found, energies=(energy, found.energies[1]))
+
+
+def _rows(
+    entries: Sequence[Entry], limits: Limits, workers: int, progress: Progress, *, with_sites: bool, with_unit: bool
+) -> list[dict[str, Any]]:
+    """A row of the table for each entry, in order, made in processes that a crystal may hang or crash."""
+    rows: list[dict[str, Any]] = [{}] * len(entries)
+    asked: list[int] = []
+    questions: list[Question] = []
+    added = added_metrics()
+    for i, entry in enumerate(entries):
+        if isinstance(entry.crystal, StructureError):
+            reason, detail = entry.crystal.reason, entry.crystal.detail
+            rows[i] = {"id": entry.name, **unscored(reason, formula=entry.formula, detail=detail), "template": None}
+        else:
+            asked.append(i)
+            question = Question(entry.crystal, limits.symprec, limits.smact_seconds, with_sites, with_unit, added)
+            questions.append(question)
+    processes, seconds = min(workers, 1 + len(asked) // A_PROCESS), limits.crystal_seconds + limits.smact_seconds
+    with progress(len(entries), len(entries) - len(asked), "crystals") as bar:
+        for place, outcome in work(WORK, questions, processes, seconds):
+            i = asked[place]
+            row = outcome.value
+            if outcome.status != "ok":
+                formula = to_structure(questions[place].crystal).composition.reduced_formula
+                row = {**unscored(outcome.failure, formula=formula, detail=outcome.detail), "template": None}
+            rows[i] = {"id": entries[i].name, **row}
+            bar.advance(1)
+    return rows
+
+
+def _usable(table: pd.DataFrame, entries: Sequence[Entry]) -> list[tuple[int, RawCrystal]]:
+    """Index and crystal of each entry that can be compared with others: not of one that ended its process."""
+    lost = table["status"].isin(["bad_cell", *OF_THE_MACHINE]).tolist()
+    crystals = ((i, entry.crystal) for i, entry in enumerate(entries) if not lost[i])
+    return [(i, crystal) for i, crystal in crystals if not isinstance(crystal, StructureError)]
+
+
+def _structures(table: pd.DataFrame, entries: Sequence[Entry]) -> list[Structure | None]:
+    """Crystals to compare with others; None for what cannot be."""
+    structures: list[Structure | None] = [None] * len(entries)
+    for i, crystal in _usable(table, entries):
+        structures[i] = to_structure(crystal)
+    return structures
+
+
+def _fingerprints(
+    table: pd.DataFrame,
+    entries: Sequence[Entry],
+    sites: Sequence[Sites | None],
+    cache: Path | None,
+    workers: int,
+    seconds: float,
+    advance: Callable[[int], None],
+) -> Fingerprints:
+    """Fingerprints of the crystals; those that cannot be used have their reason for an outcome."""
+    names = [entry.name for entry in entries]
+    usable = {i: (crystal, own) for i, crystal in _usable(table, entries) if (own := sites[i]) is not None}
+    counts = np.array([np.bincount(crystal.element, minlength=119) for crystal, _ in usable.values()]).reshape(-1, 119)
+    labels, own_sites = [names[i] for i in usable], [own for _, own in usable.values()]
+    found = fingerprint_set(labels, own_sites, counts, cache, workers, seconds, advance)
+    return found.spread(np.array(list(usable), int), names, table["status"].tolist())
