@@ -1,4 +1,4 @@
-"""Scripts of bench/ can be imported by their names."""
+"""Scripts of bench/ and bench/study/ can be imported by their names."""
 
 from __future__ import annotations
 
@@ -9,4 +9,6 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def bench_on_path(monkeypatch):
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "bench"))
+    bench = Path(__file__).parents[2] / "bench"
+    for folder in (bench / "study", bench):
+        monkeypatch.syspath_prepend(str(folder))

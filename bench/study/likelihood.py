@@ -1,6 +1,6 @@
 """How likely validation crystals are under a model's Wyckoff networks: each of them, and the mean of the first so many.
 
-    python bench/likelihood.py --checkpoint results-cpu/training/seed0/denoiser.safetensors \
+    python bench/study/likelihood.py --checkpoint results-cpu/training/seed0/denoiser.safetensors \
         --units results-cpu/asymmetric_units/val.npz [--number 1000]
 
 Nats a crystal, as in losses.csv.  The last column is minus the logarithm of the sum over all descriptions of a crystal

@@ -1,13 +1,13 @@
 """Times of a reverse process learnt from the denoiser: the N steps that lose the least of its bound on log p.
 
-    python bench/schedule.py --checkpoint src/symmcd/weights/mp20.safetensors --number 1000 --steps 50 \
+    python bench/study/schedule.py --checkpoint src/symmcd/weights/mp20.safetensors --number 1000 --steps 50 \
         --units results-cpu/asymmetric_units/val.npz --learn-from results-cpu/asymmetric_units/train.npz
 
 The bound is a sum over steps, each of which costs what the denoiser errs at its beginning (measured at `ASKED` times on
 the first crystals of `--learn-from`), weighed by what the step removes of the noise.  So the best N steps follow
 exactly by dynamic programming (Watson et al. 2021, *Learning to efficiently sample from diffusion probabilistic
 models*), of the lattice, of the coordinates or of both.  Each schedule then makes geometries of the positions and
-elements of `--units`, as `bench/oracle.py` does, beside steps spread evenly.
+elements of `--units`, as `oracle.py` does, beside steps spread evenly.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """One change of a network of our model at a time, trained for the same number of epochs: validation losses.
 
-    python bench/ablation.py --units results-cpu/asymmetric_units --epochs 8
-    python bench/ablation.py --units results-cpu/asymmetric_units --epochs 8 --set environment.CUTOFF=1.8
-    python bench/ablation.py --units results-cpu/asymmetric_units --epochs 8 --part wyckoff --training ema_decay=0
+    python bench/study/ablation.py --units results-cpu/asymmetric_units --epochs 8
+    python bench/study/ablation.py --units results-cpu/asymmetric_units --epochs 8 --set environment.CUTOFF=1.8
+    python bench/study/ablation.py --units results-cpu/asymmetric_units --epochs 8 --part wyckoff --training ema_decay=0
 
 `--set` changes a constant of a module of `symmcd.diffusion.staged` before the network is made, `--training` a number of
 that section of the settings.  The losses of the geometry network are means over all validation crystals at fixed times

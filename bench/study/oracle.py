@@ -1,8 +1,8 @@
 """Where does a model lose?  Each stage judged with the truth in place of what comes before it.
 
-    python bench/oracle.py --checkpoint results-cpu/training/seed0/denoiser.safetensors \
+    python bench/study/oracle.py --checkpoint results-cpu/training/seed0/denoiser.safetensors \
         --units results-cpu/asymmetric_units/val.npz --number 500 --steps 25 50 100 [--proposals 4] [--no-corrector]
-    python bench/oracle.py --overlaps results-cpu/crystals/units.npz
+    python bench/study/oracle.py --overlaps results-cpu/crystals/units.npz
 
 With `--checkpoint` (a staged model): geometries for the Wyckoff positions and elements of real crystals.  Printed for
 each number of reverse steps: structurally valid (closest atoms 0.5 Å apart, all images), matched to the very crystal
@@ -95,7 +95,7 @@ class Found:
     crystals: int
     matched: float  # share, by pymatgen's matcher with its default tolerances
     tight: float  # share within 0.05, 0.1, 2°
-    rms: float  # mean displacement of the matched ones
+    rms: float  # mean displacement of the matched ones; nan where none is
 
 
 def found_again(made: AsymmetricUnits, real: AsymmetricUnits) -> Found:
@@ -105,7 +105,7 @@ def found_again(made: AsymmetricUnits, real: AsymmetricUnits) -> Found:
     pairs = [(a.get_primitive_structure(), b.get_primitive_structure()) for a, b in pairs]
     rms = [distance[0] for a, b in pairs if (distance := matcher.get_rms_dist(a, b)) is not None]
     close = float(np.mean([tight.fit(a, b) for a, b in pairs]))
-    return Found(len(pairs), len(rms) / len(pairs), close, float(np.mean(rms)))
+    return Found(len(pairs), len(rms) / len(pairs), close, float(np.mean(rms)) if rms else float("nan"))
 
 
 def main() -> None:
