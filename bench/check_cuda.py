@@ -26,14 +26,15 @@ from symmcd.diffusion import reverse_process
 from symmcd.diffusion.data_statistics import DataStatistics
 from symmcd.diffusion.denoiser import Denoiser
 from symmcd.diffusion.forward_process import ForwardProcess
+from symmcd.diffusion.joint_kind import JointSettings
 from symmcd.diffusion.random_streams import CrystalStreams
 from symmcd.diffusion.staged.environment import OrbitPairs, environment
 from symmcd.diffusion.staged.flat_crystals import FlatCrystals
 from symmcd.diffusion.staged.geometry_network import GeometryNetwork
+from symmcd.diffusion.staged.kind import StagedSettings
 from symmcd.diffusion.staged.lattice_scale import LatticeScale
 from symmcd.diffusion.staged.wyckoff_network import WyckoffNetwork
 from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
-from symmcd.settings import ModelSettings
 
 TOLERANCE = 1e-4
 FLIPPED = 1e-3  # share of classes
@@ -53,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
-    settings = ModelSettings(kind="joint", width=given.width, layers=given.layers, frequencies=given.frequencies)
+    settings = JointSettings(width=given.width, layers=given.layers, frequencies=given.frequencies)
     network = random_network(settings, given.seed)
     staged = random_staged(given.width, given.layers, given.seed)
     units = made_up_units(given.crystals, given.seed)
@@ -77,7 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0 if good else 1
 
 
-def random_network(settings: ModelSettings, seed: int) -> Denoiser:
+def random_network(settings: JointSettings, seed: int) -> Denoiser:
     """Random weights, of the heads too (in training they start at zero)."""
     torch.manual_seed(seed)
     network = Denoiser(settings).eval().requires_grad_(requires_grad=False)
@@ -88,7 +89,7 @@ def random_network(settings: ModelSettings, seed: int) -> Denoiser:
 
 def random_staged(width: int, layers: int, seed: int) -> tuple[WyckoffNetwork, GeometryNetwork]:
     """The networks of a staged model, a quarter as wide, none of whose answers is zero."""
-    settings = ModelSettings(kind="staged", width=max(width // 4, 16), layers=layers, dropout=0.0)
+    settings = StagedSettings(width=max(width // 4, 16), layers=layers, dropout=0.0)
     torch.manual_seed(seed)
     networks = WyckoffNetwork(settings).eval(), GeometryNetwork(settings).eval()
     for parameter in networks[1].parameters():

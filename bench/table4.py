@@ -45,12 +45,15 @@ from symmcd.diffusion.checkpoint import Checkpoint
 from symmcd.diffusion.data_statistics import DataStatistics
 from symmcd.diffusion.denoiser import Denoiser
 from symmcd.diffusion.forward_process import ForwardProcess
-from symmcd.diffusion.generator import Generator, Plan, Sampler
+from symmcd.diffusion.generator import Generator
+from symmcd.diffusion.joint_kind import JointSettings
 from symmcd.diffusion.loss import batch_losses, component_losses, corrupted, total_loss
+from symmcd.diffusion.model import Plan
 from symmcd.diffusion.noise_schedule import reverse_times
 from symmcd.diffusion.precision import choose_precision, lowered, products
 from symmcd.diffusion.random_streams import CrystalStreams
-from symmcd.settings import ModelSettings, Precision, TrainingSettings
+from symmcd.diffusion.sampler import Sampler
+from symmcd.settings import Precision, TrainingSettings
 from symmcd.storage import read_units
 
 try:
@@ -178,7 +181,7 @@ class Engine:
 
 def engines(given: argparse.Namespace, units: AsymmetricUnits) -> dict[str, Engine]:
     """Ours, and the yardstick with the same weights."""
-    settings = ModelSettings(kind="joint", width=given.width, layers=given.layers, frequencies=given.frequencies)
+    settings = JointSettings(width=given.width, layers=given.layers, frequencies=given.frequencies)
     torch.manual_seed(0)
     ours = Denoiser(settings)
     for head in (ours.position_head, ours.lattice_head, ours.element_head, ours.site_symmetry_head):
@@ -278,7 +281,7 @@ def speed(given: argparse.Namespace, representation: str) -> dict[str, Any]:
 
 def sampling_plan(given: argparse.Namespace, units: AsymmetricUnits) -> list[Plan]:
     """Batches of crystals with the numbers of orbits that the data has, as the stage ``sample`` would put them."""
-    settings = ModelSettings(kind="joint", width=8, layers=1, frequencies=1)
+    settings = JointSettings(width=8, layers=1, frequencies=1)
     checkpoint = Checkpoint(DataStatistics.of(units), settings, {}, Denoiser(settings).state_dict(), {})
     return list(Generator(checkpoint).plan(np.arange(given.samples), Sampler(batch_size=1024), 0))
 

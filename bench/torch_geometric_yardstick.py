@@ -25,8 +25,8 @@ from symmcd.diffusion.forward_process import Target
 class YardstickLayer(MessagePassing):
     """One layer, its weights copied from ours."""
 
-    def __init__(self, ours: MessageLayer, width: int, frequencies: int, aggregation: str) -> None:
-        super().__init__(aggr=aggregation)
+    def __init__(self, ours: MessageLayer, width: int, frequencies: int) -> None:
+        super().__init__(aggr="sum")
         self.frequencies = frequencies
         self.norm = LayerNorm(width, mode="node")
         self.message_mlp = nn.Sequential(
@@ -61,8 +61,8 @@ class Yardstick(nn.Module):
             self.add_module(name, copy.deepcopy(getattr(ours, name)))
         for name in ("position_head", "lattice_head", "element_head", "site_symmetry_head"):
             self.add_module(name, copy.deepcopy(getattr(ours, name)))
-        width, frequencies, aggregation = ours.settings.width, ours.settings.frequencies, ours.settings.aggregation
-        self.layers = nn.ModuleList(YardstickLayer(layer, width, frequencies, aggregation) for layer in ours.layers)
+        width, frequencies = ours.settings.width, ours.settings.frequencies
+        self.layers = nn.ModuleList(YardstickLayer(layer, width, frequencies) for layer in ours.layers)
         self.register_buffer("codes", ours.codes.clone())
 
     def flat(self, state: OrbitBatch, time: Tensor) -> Prediction:
@@ -85,7 +85,7 @@ class Yardstick(nn.Module):
         for layer in self.layers:
             h = layer(h, edges, difference, lattice)
         h = self.norm(h)
-        pooled = scatter(h, crystal, dim=0, dim_size=len(state), reduce=settings.aggregation)
+        pooled = scatter(h, crystal, dim=0, dim_size=len(state), reduce="sum")
         return Prediction(
             lattice_noise=self.lattice_head(pooled).float(),
             position_score=self.position_head(h).float()[None],

@@ -19,9 +19,10 @@ from hypothesis import strategies as st
 from symmcd import config
 from symmcd.bounds import LARGEST, Bound, Keys, parted, shown
 from symmcd.errors import InputError
+from symmcd.extensions import MODELS
 from symmcd.settings import SECTIONS, ReduceSettings, RunSettings, hints, read_section
 
-ALL = {"run": RunSettings, **SECTIONS}
+ALL = {"run": RunSettings, **SECTIONS, "model": MODELS["staged"].settings}
 VALIDATOR = jsonschema.Draft202012Validator(config.schema())
 
 
@@ -71,6 +72,13 @@ def beyond(kind: type, bound: Bound) -> list[float]:
 def test_there_are_numbers_in_all_sections_that_have_some():
     assert len(NUMBERS) > 70
     assert {section for section, *_ in NUMBERS} == set(ALL)
+
+
+@pytest.mark.parametrize("name", MODELS.shipped)
+def test_numbers_of_every_kind_of_model_have_bounds(name):
+    for key, hint in hints(MODELS[name].settings).items():
+        for _, _, bound in numbers_in(hint):
+            assert bound is not None, key
 
 
 @pytest.mark.parametrize(("section", "key", "path", "kind", "bound"), NUMBERS, ids=str)
@@ -178,13 +186,16 @@ def test_schema_has_the_words_for_it():
     assert of_reduce["max_orbits"].items() >= {"type": "integer", "minimum": 1, "default": 20}.items()
     assert properties["training"]["properties"]["ema_decay"].items() >= {"minimum": 0, "exclusiveMaximum": 1}.items()
     assert properties["training"]["properties"]["learning_rate"]["maximum"] == LARGEST
-    assert properties["model"]["properties"]["kind"]["enum"] == ["staged", "joint", "unit_cell"]
+    assert properties["model"]["properties"]["kind"]["examples"] == ["staged", "joint", "unit_cell"]
+    kinds = [entry["then"]["properties"] for entry in properties["model"]["allOf"]]
+    assert kinds[1]["frequencies"].items() >= {"type": "integer", "minimum": 1, "default": 128}.items()
     assert set(properties["training"]["properties"]["loss_weights"]["required"]) == {
         "lattice", "position", "element", "site_symmetry",
     }  # fmt: skip
     assert "pattern" in properties["results"]
     for name, section in ALL.items():
         described = properties if name == "run" else properties[name]["properties"]
+        described = kinds[0] | described if name == "model" else described
         for key in hints(section):
             assert "default" in described[key], f"{name}.{key}"
 

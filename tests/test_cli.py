@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from symmcd import cli
+from symmcd.diffusion.staged.kind import StagedSettings
 from symmcd.errors import InputError
-from symmcd.settings import SECTIONS, ModelSettings, RelaxSettings, SamplingSettings, TrainingSettings
+from symmcd.settings import SECTIONS, RelaxSettings, SamplingSettings, TrainingSettings
 
 # the smallest arguments of each command
 ARGUMENTS = {
@@ -159,11 +160,11 @@ def test_settings_come_from_three_places(calls, tmp_path):
         return values["model"], values["settings"]
 
     cli.main([*train, "--config", str(config), "--set", "training.batch_size=2"])
-    assert settings() == (ModelSettings(width=8), TrainingSettings(epochs=3, batch_size=2))
+    assert settings() == (StagedSettings(width=8), TrainingSettings(epochs=3, batch_size=2))
     cli.main([*train, "--model-settings", '{"width": 8}', "--settings", json.dumps({"epochs": 3})])
-    assert settings() == (ModelSettings(width=8), TrainingSettings(epochs=3))
+    assert settings() == (StagedSettings(width=8), TrainingSettings(epochs=3))
     cli.main(train)
-    assert settings() == (ModelSettings(), TrainingSettings())
+    assert settings() == (StagedSettings(), TrainingSettings())
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,18 @@ TABLE: dict[str, tuple[set[str], set[str] | None]] = {
     "device": (set(), {"torch"}),
     "tables": (set(), set()),
     "diffusion": (
-        {"diffusion", "device", "batch", "crystallography", "storage", "npz", "settings", "extensions", "threads"},
+        {
+            "diffusion",
+            "device",
+            "batch",
+            "crystallography",
+            "storage",
+            "npz",
+            "settings",
+            "extensions",
+            "threads",
+            "tables",
+        },
         ARRAYS,
     ),
     "structures": ({"structures", "crystallography", "storage"}, CRYSTALS),
@@ -67,15 +78,18 @@ TABLE: dict[str, tuple[set[str], set[str] | None]] = {
     "workers": ({"processes"}, set()),
     "errors": (set(), set()),
     "registry": (set(), set()),
-    "extensions": ({"bounds"}, set()),  # names what it loads in texts
+    "extensions": (
+        {"bounds", "settings", "diffusion"},
+        set(),
+    ),  # the last two as types only; it names what it loads in texts
     "writing": (set(), set()),
     "one_writer": (set(), set()),
     "endings": (set(), set()),
     "provenance": (set(), set()),
     "bounds": (set(), set()),
-    "settings": ({"bounds"}, set()),
+    "settings": ({"bounds", "extensions"}, set()),
     "yaml_text": (set(), {"yaml"}),
-    "config": ({"settings", "bounds", "yaml_text"}, set()),
+    "config": ({"settings", "extensions", "bounds", "yaml_text"}, set()),
     "command": ({"bounds", "settings", "config", "output_folder"}, set()),
     "request": (
         {"command", "settings", "output_folder", "device", "crystallography", "diffusion", "structures"},

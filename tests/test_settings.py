@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from symmcd import config
+from symmcd.diffusion.staged.kind import StagedSettings
 from symmcd.errors import InputError
-from symmcd.settings import SECTIONS, ModelSettings, RunSettings, TrainingSettings, read_section
+from symmcd.settings import SECTIONS, TrainingSettings, read_section, section_of
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted((ROOT / "config").glob("*.yaml"))
@@ -23,7 +24,7 @@ CONFIGS = sorted((ROOT / "config").glob("*.yaml"))
 
 @pytest.mark.parametrize("name", ["run", *SECTIONS])
 def test_defaults_survive_json(name):
-    section = RunSettings if name == "run" else SECTIONS[name]
+    section = section_of(name, {})
     assert read_section(name, config.as_json(section())) == section()
 
 
@@ -162,7 +163,7 @@ def test_description_is_a_config_file_again():
 
 
 def test_small_training_needs_no_gpu():
-    paper = ModelSettings(), TrainingSettings()
+    paper = StagedSettings(), TrainingSettings()
     assert config.needs_gpu(*paper)
     assert not config.needs_gpu(paper[0], dataclasses.replace(paper[1], epochs=2))
     assert not config.needs_gpu(paper[0], dataclasses.replace(paper[1], max_minutes=30))
@@ -190,8 +191,8 @@ def test_config_files_that_cannot_be_read(tmp_path):
 
 
 def test_json_is_stable():
-    assert config.as_json(ModelSettings()) == config.as_json(ModelSettings())
-    assert list(json.loads(config.as_json(ModelSettings()))) == sorted(json.loads(config.as_json(ModelSettings())))
+    assert config.as_json(StagedSettings()) == config.as_json(StagedSettings())
+    assert list(json.loads(config.as_json(StagedSettings()))) == sorted(json.loads(config.as_json(StagedSettings())))
 
 
 def test_numbers_as_snakemake_hands_them_over() -> None:
@@ -200,3 +201,19 @@ def test_numbers_as_snakemake_hands_them_over() -> None:
     assert (settings.number, settings.corrector, settings.corrector_step) == (1000, False, 1e-4)
     with pytest.raises(InputError, match="expected int, got float"):
         read_section("sampling", {"number": "10.5"})
+
+
+def test_a_kind_of_model_takes_its_own_settings():
+    """config.yaml names those of one kind; a configuration of another kind, put over it, leaves these out."""
+    both = {"kind": "joint", "width": 8, "frequencies": 3, "wyckoff_width": 64, "dropout": 0.1}
+    assert dataclasses.asdict(config.read_config({"model": both})["model"]).items() >= {"frequencies": 3}.items()
+    with pytest.raises(InputError, match=r"model\.wyckoff_width is not a setting"):
+        read_section("model", both)
+    with pytest.raises(InputError, match=r"model\.dropout = 1\.0: at least 0, below 1"):
+        config.read_config({"model": both | {"dropout": 1}})
+    with pytest.raises(InputError, match=r"model\.wyckof_width is not a setting"):
+        config.read_config({"model": {"kind": "joint", "wyckof_width": 64}})
+    with pytest.raises(InputError, match=r"model\.kind = 'stagd': choose one of 'staged', 'joint', 'unit_cell'"):
+        config.read_config({"model": {"kind": "stagd"}})
+    with pytest.raises(InputError, match="settings of another kind of model"):
+        dataclasses.replace(StagedSettings(), kind="joint")

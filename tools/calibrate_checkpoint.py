@@ -1,4 +1,4 @@
-"""Calibrate the Wyckoff networks of a checkpoint that was trained before trainings did so at their end.
+"""Calibrate the Wyckoff network of a checkpoint that was trained before trainings did so at their end.
 
     python tools/calibrate_checkpoint.py src/symmcd/weights/mp20.safetensors results-cpu/asymmetric_units/train.npz 4
 
@@ -18,7 +18,6 @@ from symmcd.diffusion.staged.calibration import calibrate_elements
 from symmcd.diffusion.staged.model import trained
 from symmcd.diffusion.staged.wyckoff_network import WyckoffNetwork
 from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
-from symmcd.stages.train import member
 from symmcd.storage import read_units
 
 
@@ -36,16 +35,13 @@ def main() -> None:
         raise SystemExit(f"{a.train}: not the crystals that {a.checkpoint} was trained on")
     data = WyckoffSequences.from_units(units)
     weights = dict(checkpoint.weights)
-    for part in checkpoint.settings.parts:
-        if not member(part):
-            continue
-        if "calibration_rounds" in metadata[part]:
-            raise SystemExit(f"{a.checkpoint}: {part} is calibrated already")
-        network = trained(WyckoffNetwork(checkpoint.settings), checkpoint, part)
-        shift = calibrate_elements(network, data, a.rounds)[network.seen]
-        weights[f"{part}.element_head.bias"] = network.element_head.bias.detach()
-        metadata[part]["calibration_rounds"] = a.rounds
-        print(f"{part}: logits of elements shifted by {shift.std():.3f} (standard deviation)")
+    if "calibration_rounds" in metadata["wyckoff"]:
+        raise SystemExit(f"{a.checkpoint}: calibrated already")
+    network = trained(WyckoffNetwork(checkpoint.settings), checkpoint, "wyckoff")
+    shift = calibrate_elements(network, data, a.rounds)[network.seen]
+    weights["wyckoff.element_head.bias"] = network.element_head.bias.detach()
+    metadata["wyckoff"]["calibration_rounds"] = a.rounds
+    print(f"logits of elements shifted by {shift.std():.3f} (standard deviation)")
     statistics = checkpoint.statistics.tensors() | checkpoint.tensors
     write_checkpoint(a.checkpoint, weights, statistics, checkpoint.settings, metadata)
 

@@ -23,7 +23,8 @@ from pathlib import Path
 
 import torch
 
-from symmcd.settings import ModelSettings, TrainingSettings
+from symmcd.diffusion.staged.kind import StagedSettings
+from symmcd.settings import TrainingSettings
 from symmcd.stages import train
 
 
@@ -44,7 +45,7 @@ def main() -> None:
         module, constant = name.split(".")
         owner = importlib.import_module(f"symmcd.diffusion.staged.{module}")
         setattr(owner, constant, type(getattr(owner, constant))(value))
-    model = ModelSettings(
+    model = StagedSettings(
         width=arguments.width, layers=arguments.layers,
         wyckoff_width=arguments.width, wyckoff_layers=arguments.layers, dropout=arguments.dropout,
     )  # fmt: skip

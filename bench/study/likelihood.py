@@ -10,7 +10,6 @@ Nats a crystal, as in losses.csv.  The last column is minus the logarithm of the
 from __future__ import annotations
 
 import argparse
-import math
 import platform
 from pathlib import Path
 
@@ -68,13 +67,8 @@ def main() -> None:
     model = StagedModel(read_checkpoint(arguments.checkpoint))
     crystals, owner = descriptions(units)
     print(f"{len(units)} crystals, {len(crystals)} descriptions (torch {torch.__version__}, {platform.machine()})\n")
-    print("| networks | positions | elements | together | any description |\n|---|---|---|---|---|")
-    said = [log_probabilities(network, crystals) for network in model.wyckoff.members]
-    for number, values in enumerate(said, start=1):
-        print(line(f"number {number} alone", values, owner), flush=True)
-    for number in range(2, len(said) + 1):
-        mean = torch.stack(said[:number]).logsumexp(dim=0) - math.log(number)
-        print(line(f"mean of the first {number}", mean, owner), flush=True)
+    print("| network | positions | elements | together | any description |\n|---|---|---|---|---|")
+    print(line(arguments.checkpoint.stem, log_probabilities(model.wyckoff, crystals), owner))
 
 
 if __name__ == "__main__":

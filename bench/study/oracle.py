@@ -13,6 +13,7 @@ With `--overlaps`: how many crystals have atoms closer than 0.5 Å, and whether 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import platform
 import time
 from collections.abc import Sequence
@@ -32,9 +33,8 @@ from symmcd.diffusion.random_streams import CrystalStreams
 from symmcd.diffusion.staged import geometry_process
 from symmcd.diffusion.staged.flat_crystals import FlatCrystals
 from symmcd.diffusion.staged.lattice_scale import SIZE
-from symmcd.diffusion.staged.model import StagedModel
+from symmcd.diffusion.staged.model import StagedModel, units_of
 from symmcd.diffusion.staged.proposals import likeliest_geometry
-from symmcd.diffusion.staged.tables import symmetry_tables
 from symmcd.storage import read_units
 
 CLOSEST = 0.5  # Å
@@ -69,7 +69,7 @@ def geometry(
     model: StagedModel, units: AsymmetricUnits, times: Sequence[int], proposals: int, corrector: bool, batch: int = 250
 ) -> AsymmetricUnits:
     """Geometries for the positions and elements of `units`, by a reverse process through `times`."""
-    parts, tables = [], symmetry_tables("cpu")
+    parts = []
     for first in range(0, len(units), batch):
         part = units.take(range(first, min(first + batch, len(units))))
         streams = CrystalStreams(0, torch.arange(first, first + len(part)))
@@ -82,9 +82,7 @@ def geometry(
             corrector=corrector,
             proposals=proposals,
         )
-        position = tables.positions(made.u, made.wyckoff).numpy().astype(float) % 1.0
-        arrays = {name: getattr(part, name) for name in ("space_group", "start", "element", "wyckoff", "label")}
-        parts.append(AsymmetricUnits(lattice=made.k.numpy().astype(float), position=position, **arrays))
+        parts.append(dataclasses.replace(units_of(made, np.arange(first, first + len(part))), label=part.label))
     return AsymmetricUnits.concatenate(parts)
 
 

@@ -17,7 +17,16 @@ from typing import Any, Literal
 
 from symmcd.bounds import Named, parted, schema_of, shown
 from symmcd.errors import InputError
-from symmcd.settings import SECTIONS, ModelSettings, RunSettings, TrainingSettings, hints, read_section
+from symmcd.extensions import MODELS, MP20
+from symmcd.settings import (
+    SECTIONS,
+    ModelSettings,
+    RunSettings,
+    TrainingSettings,
+    hints,
+    of_other_kinds,
+    read_section,
+)
 from symmcd.yaml_text import read_yaml, read_yaml_file
 
 Config = dict[str, Any]  # "run" -> RunSettings, and each name of SECTIONS -> its settings
@@ -42,6 +51,9 @@ def read_config(values: Mapping[str, Any]) -> Config:
             raise InputError(f"{key!r} is no section" + (f"; did you mean {near[0]!r}?" if near else f" ({known=})"))
         else:
             sections[key] = {} if value is None else value  # YAML reads an empty section as None
+    if isinstance(sections["model"], Mapping):  # of a file for one kind with ``model: {kind: another}`` put over it
+        others = of_other_kinds(sections["model"])
+        sections["model"] = {name: value for name, value in sections["model"].items() if name not in others}
     config = {name: read_section(name, section) for name, section in sections.items()}
     return {"run": read_section("run", run)} | config
 
@@ -59,11 +71,12 @@ def check_together(config: Config) -> None:
         raise InputError(f"sampling.number = {sampling.number}: less than shards.sample = {shards.sample}")
     if config["training"].weights:
         return  # these come with a model of their own
-    if sampling.steps > model.steps:
-        raise InputError(f"sampling.steps = {sampling.steps}: more than model.steps = {model.steps}")
-    if model.kind != "staged" and sampling.temperature != 1:
+    kind = MODELS[model.kind]
+    if sampling.steps > kind.trained_steps(model):
+        raise InputError(f"sampling.steps = {sampling.steps}: more than model.steps = {kind.trained_steps(model)}")
+    if "temperature" not in kind.can and sampling.temperature != 1:
         raise InputError(f"sampling.temperature = {sampling.temperature:g}: 1 with model.kind = {model.kind}")
-    if model.kind != "staged" and sampling.proposals > 1:
+    if "proposals" not in kind.can and sampling.proposals > 1:
         raise InputError(f"sampling.proposals = {sampling.proposals}: at most 1 with model.kind = {model.kind}")
 
 
@@ -122,25 +135,29 @@ def as_values(config: Config) -> dict[str, Any]:
 
 
 def needs_gpu(model: ModelSettings, training: TrainingSettings) -> bool:
-    """Whether training at this size takes days on a CPU.
-
-    Multiply-adds grow with epochs × layers × width²: 1.7e10 at paper scale, 4e8 for our model at full size, 1e7 for an
-    hour on two cores.
-    """
-    large = training.epochs * model.layers * model.width**2 > 2e8
-    return large and training.max_minutes == 0 and not training.weights
+    """Whether training on MP-20 at this size takes two CPU cores more than a day."""
+    if training.weights or training.max_minutes:
+        return False
+    return MODELS[model.kind].cpu_days(model, training, MP20) > 1
 
 
 # --- the same as text ------------------------------------------------------------------------------------------------
 
 
 def comments(section: type) -> dict[str, str]:
-    """The remark behind each field of a settings class, from its source."""
-    source = inspect.getsource(section)
-    lines = source.splitlines()
-    body = typing.cast("ast.ClassDef", ast.parse(source).body[0]).body
-    fields = [node for node in body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)]
-    return {typing.cast("ast.Name", node.target).id: lines[node.lineno - 1].partition("  # ")[2] for node in fields}
+    """The remark behind each field of a settings class and of those that it is made from, from their source."""
+    remarks: dict[str, str] = {}
+    for part in reversed(section.__mro__):
+        if not dataclasses.is_dataclass(part):
+            continue
+        source = inspect.getsource(part)
+        lines = source.splitlines()
+        body = typing.cast("ast.ClassDef", ast.parse(source).body[0]).body
+        fields = [node for node in body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)]
+        for node in fields:
+            name, remark = typing.cast("ast.Name", node.target).id, lines[node.lineno - 1].partition("  # ")[2]
+            remarks[name] = remark or remarks.get(name, "")
+    return remarks
 
 
 def describe(config: Config, only: Iterable[str] = ()) -> str:
@@ -180,6 +197,9 @@ def schema() -> dict[str, Any]:
     """JSON schema of a config file, made from the settings classes."""
     properties = _properties(RunSettings)
     for name, section in SECTIONS.items():
+        if name == "model":
+            properties[name] = _model_schema()
+            continue
         description = (inspect.getdoc(section) or "").splitlines()[0]
         properties[name] = {
             "type": "object",
@@ -193,6 +213,28 @@ def schema() -> dict[str, Any]:
         "type": "object",
         "additionalProperties": False,
         "properties": properties,
+    }
+
+
+def _model_schema() -> dict[str, Any]:
+    """Schema of the section ``model``: what else there is beside `kind` depends on it.
+
+    Nothing is said of the settings of kinds that installed packages add.
+    """
+    kinds = []
+    for name in MODELS.shipped:
+        properties = _properties(MODELS[name].settings) | {"kind": {}}
+        known = {"additionalProperties": False, "properties": properties}
+        condition: dict[str, Any] = {"properties": {"kind": {"const": name}}}
+        if name != ModelSettings.kind:  # the kind where none is named
+            condition["required"] = ["kind"]
+        kinds.append({"if": condition, "then": known})
+    properties = {"kind": schema_of(hints(ModelSettings)["kind"]) | {"default": ModelSettings.kind}}
+    return {
+        "type": "object",
+        "description": (inspect.getdoc(ModelSettings) or "").splitlines()[0],
+        "properties": properties,
+        "allOf": kinds,
     }
 
 

@@ -1,4 +1,4 @@
-"""What symmcd can be extended with, a registry each: generation constraints, metrics.
+"""What can be added to symmcd, a registry each: generation constraints, metrics, models.
 
 An entry is one file and one line here; an installed package offers its own by an entry point of the registry's group
 (`symmcd.registry`).  Reading a registry loads no torch, pandas or pymatgen.
@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 from symmcd.registry import Registry
+
+if TYPE_CHECKING:  # these load torch, or import this file
+    from symmcd.diffusion.model import Model
+    from symmcd.settings import TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -114,3 +118,82 @@ def quantities(of: Literal["crystal", "set"] = "set") -> dict[str, Quantity]:
     """Numbers of all metrics of this kind by name: rows of summary.csv, or columns of per_crystal.csv."""
     metrics = (METRICS[name] for name in METRICS)
     return {name: number for metric in metrics if metric.of == of for name, number in metric.quantities.items()}
+
+
+# --- models ----------------------------------------------------------------------------------------------------------
+
+ABILITIES = ("elements", "composition", "temperature", "proposals")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A network of a model that is trained by itself."""
+
+    name: str  # of its folder, and of the option --part
+    epochs: str = "epochs"  # training setting that says how many
+    # section → its settings that this part does not depend on: changing them does not train it again
+    independent_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Size of a training set, as far as the time of a training depends on it."""
+
+    orbits: int  # of all crystals
+    pairs: int  # of orbits, summed over crystals: the squares of their numbers of orbits
+
+
+MP20 = Workload(orbits=122_873, pairs=794_395)  # the training set of MP-20
+
+
+def no_time(_model: Any, _training: TrainingSettings, _data: Workload) -> float:
+    """Of a model that has nothing to train."""
+    return 0.0
+
+
+@dataclass(frozen=True)
+class ModelKind:
+    """A kind of generative model: the value of `model.kind`, and what can be known of it without torch."""
+
+    name: str
+    sentence: str  # what it is
+    settings: type  # subclass of `settings.ModelSettings`: the section `model` of this kind
+    implementation: str  # ``module:attribute`` of a class as `diffusion.model.Model` describes it
+    can: frozenset[str] = frozenset()  # of ABILITIES: what sampling can be asked for
+    default_steps: int | None = None  # reverse steps where none are asked for; None: as many as it was trained with
+    default_proposals: int = 1  # geometries a crystal where no number is asked for
+    parts: tuple[Part, ...] = ()  # none: nothing is trained, the model is made of its training set at once
+    losses: Mapping[str, str] = field(default_factory=dict)  # name in losses.csv → what it is, for the report
+    cpu_days: Callable[[Any, TrainingSettings, Workload], float] = no_time  # time of a training on two cores
+
+    def load(self) -> type[Model]:
+        """The class that does the work; this is where torch is loaded."""
+        module, _, attribute = self.implementation.partition(":")
+        loaded: type[Model] = getattr(importlib.import_module(module), attribute)
+        return loaded
+
+    def part(self, name: str) -> Part:
+        """The part called `name`; KeyError where there is none."""
+        return {part.name: part for part in self.parts}[name]
+
+    @staticmethod
+    def trained_steps(settings: Any) -> int:
+        """Reverse steps at most, T of a diffusion; 1 of a model that takes no steps."""
+        return int(getattr(settings, "steps", 1))
+
+    def steps(self, settings: Any, asked: int | None = None) -> int:
+        """Reverse steps that are taken where `asked` for; None and 0 ask for the default."""
+        trained = self.trained_steps(settings)
+        return asked or min(self.default_steps or trained, trained)
+
+
+MODELS = Registry(
+    "model",
+    "symmcd.models",
+    ModelKind,
+    {
+        "staged": "symmcd.diffusion.staged.kind:STAGED",
+        "joint": "symmcd.diffusion.joint_kind:JOINT",
+        "unit_cell": "symmcd.diffusion.joint_kind:UNIT_CELL",
+    },
+)

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from symmcd.diffusion.generator import Generator
     from symmcd.diffusion.progress import Progress
 
-JOINT_STEPS = 250  # reverse steps of a joint model; a quarter of the training's, for a quarter of the time
 CIF_FOLDER_LIMIT = 300  # more crystals than this go into one zip, as in the stage replicate
 # crystals at once: the fewer, the more an interrupt finds finished.  On a CPU it is four times as many geometries that
 # are computed together, which are as fast as more; a GPU is waiting for its next call with so few

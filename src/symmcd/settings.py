@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from symmcd.bounds import Bound, Items, Keys, Pattern, checked, shown
+from symmcd.bounds import Bound, Items, Keys, Named, Pattern, checked, shown
 from symmcd.errors import InputError
+from symmcd.extensions import MODELS
 
 Precision = Literal["auto", "float32", "bfloat16"]
 RelaxMethod = Literal["structure_optimizer", "unconstrained", "symmetry"]
@@ -28,6 +29,7 @@ Variants = Annotated[tuple[PredictorVariant, ...], Items(distinct=True)]
 
 LEAST_TEMPERATURE = 0.01  # below, and above its inverse, single precision makes a draw of nothing but rounding
 
+Kind = Annotated[str, Named(MODELS)]  # of model
 Seed = Annotated[int, Bound(0, 2**63 - 1)]
 SpaceGroup = Annotated[int, Bound(1, 230, words="space groups are 1 to 230")]
 Count = Annotated[int, Bound(1, 10**9)]
@@ -138,43 +140,14 @@ class ReduceSettings(Settings):
 
 @dataclass(frozen=True)
 class ModelSettings(Settings):
-    """The denoiser: ours, in two stages, or the paper's (its appendix E; config/paper.yaml)."""
+    """The generative model; what it has beside its kind belongs to that kind (`symmcd.extensions.MODELS`)."""
 
-    kind: Literal["staged", "joint", "unit_cell"] = "staged"  # ours (docs/model-study.md); the paper's; its Table 4's
-    width: Width = 256
-    layers: Layers = 6
-    frequencies: Width = 128  # Fourier features of coordinate differences; not of `staged`, which sees distances
-    time_features: Features = 10
-    steps: Steps = 1000  # T
-    sigma_min: Positive = 0.005  # wrapped normal, fractional
-    sigma_max: Positive = 0.5
-    aggregation: Literal["sum", "mean"] = "sum"  # over orbits; the paper prints sums, the authors' code takes means
-    standardise_lattice: bool = True  # diffuse (k - mean)/std of the training set; the paper diffuses k itself
-    wyckoff_width: Width = 192  # of the transformer for Wyckoff positions and elements; `staged` only, as all below
-    wyckoff_layers: Layers = 6
-    wyckoff_heads: Layers = 4
-    wyckoff_networks: Attempts = 1  # such transformers, trained apart; the mean of their probabilities is drawn from
-    dropout: BelowOne = 0.2
+    kind: Kind = "staged"  # ours (docs/model-study.md), the paper's, its Table 4's
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.wyckoff_width % self.wyckoff_heads:
-            raise InputError(
-                f"model.wyckoff_width = {self.wyckoff_width}: a multiple of .wyckoff_heads = {self.wyckoff_heads}"
-            )
-        if self.time_features % 2:
-            raise InputError(f"model.time_features = {self.time_features}: an even number, half sines and half cosines")
-        if not self.sigma_min < self.sigma_max:
-            raise InputError(
-                f"model.sigma_min = {self.sigma_min} must lie between 0 and model.sigma_max = {self.sigma_max}"
-            )
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """Networks trained apart: ``wyckoff``, ``wyckoff_2`` …, ``geometry`` of our model, none of a joint one."""
-        if self.kind != "staged":
-            return ()
-        return "wyckoff", *(f"wyckoff_{number}" for number in range(2, self.wyckoff_networks + 1)), "geometry"
+        if type(self) is not MODELS[self.kind].settings:
+            raise InputError(f"model.kind = {self.kind!r}: settings of another kind of model ({type(self).__name__})")
 
 
 @dataclass(frozen=True)
@@ -195,7 +168,6 @@ class TrainingSettings(Settings):
     )
     warmup_steps: Number = 100  # over which the learning rate rises, before it falls along a cosine
     validate_every: Count = 10  # epochs
-    keep: Literal["best", "last"] = "best"  # averaged weights: of the epoch with the lowest validation loss, of the end
     patience: Number = 0  # epochs without a lower validation loss after which a training ends; 0 = it does not
     calibration_rounds: Few = 4  # passes afterwards that make elements as frequent as they are (staged); 0 = none
     checkpoint_minutes: Minutes = 2.0  # between two states that a killed training goes on from
@@ -346,6 +318,35 @@ def prefix_of(section: type) -> str:
     return next((f"{name}." for name, known in SECTIONS.items() if issubclass(section, known)), "")
 
 
+def section_of(name: str, values: Mapping[str, Any]) -> Any:
+    """Class of the settings of a section, which for ``model`` depends on the kind that `values` name.
+
+    Raises:
+        InputError: no such kind.
+    """
+    if name == "run":
+        return RunSettings
+    if name != "model":
+        return SECTIONS[name]
+    kind = checked("model.kind", values.get("kind", ModelSettings.kind), hints(ModelSettings)["kind"])
+    return MODELS[kind].settings
+
+
+def of_other_kinds(values: Mapping[str, Any]) -> set[str]:
+    """Names in a section ``model`` that are no settings of its kind, but of another shipped one, with legal values.
+
+    Raises:
+        InputError: no such kind, or a value that the other kind refuses.
+    """
+    own, others = hints(section_of("model", values)), set()
+    for kind in MODELS.shipped:
+        known = hints(MODELS[kind].settings)
+        for name in values.keys() & known.keys() - own.keys():
+            checked(f"model.{name}", values[name], known[name], texts=True)
+            others.add(name)
+    return others
+
+
 def hints(section: Any) -> dict[str, Any]:
     """Types of the fields of a section, with their bounds."""
     found = typing.get_type_hints(section, include_extras=True)
@@ -366,7 +367,7 @@ def read_section(name: str, values: Mapping[str, Any] | str) -> Any:
             raise InputError(f"{name}: settings are not valid JSON: {error}") from None
     if not isinstance(values, Mapping):
         raise InputError(f"{name}: expected a mapping of settings, got {shown(values)}")
-    section: Any = RunSettings if name == "run" else SECTIONS[name]
+    section = section_of(name, values)
     prefix, known = prefix_of(section), hints(section)
     for key in values:
         if key not in known:

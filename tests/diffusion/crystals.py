@@ -11,11 +11,12 @@ from symmcd.batch import OrbitBatch
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits, numbered_labels
 from symmcd.crystallography.lattice import constrain
 from symmcd.crystallography.wyckoff import wyckoff_table
-from symmcd.settings import ModelSettings
+from symmcd.diffusion.joint_kind import JointSettings
+from symmcd.diffusion.staged.kind import StagedSettings
 
-SMALL = ModelSettings(kind="joint", width=32, layers=2, frequencies=4, steps=20)
-SMALL_STAGED = dataclasses.replace(
-    SMALL, kind="staged", wyckoff_width=32, wyckoff_layers=2, wyckoff_heads=2, dropout=0.1
+SMALL = JointSettings(width=32, layers=2, frequencies=4, steps=20)
+SMALL_STAGED = StagedSettings(
+    width=32, layers=2, steps=20, wyckoff_width=32, wyckoff_layers=2, wyckoff_heads=2, dropout=0.1
 )
 
 

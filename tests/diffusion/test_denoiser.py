@@ -18,8 +18,6 @@ from tests.diffusion.crystals import SMALL, random_state
 
 ROOT = Path(__file__).parents[2]
 
-BOTH = pytest.mark.parametrize("aggregation", ["sum", "mean"])
-
 
 def network(**changes) -> Denoiser:
     """A small network in float64 with random heads (they start at zero)."""
@@ -35,10 +33,9 @@ def double(batch: OrbitBatch) -> OrbitBatch:
     return dataclasses.replace(batch, lattice=batch.lattice.double(), position=batch.position.double())
 
 
-@BOTH
 @torch.no_grad()
-def test_padding_and_company_change_nothing(aggregation):
-    denoiser, time = network(aggregation=aggregation), torch.arange(1, 9)
+def test_padding_and_company_change_nothing():
+    denoiser, time = network(), torch.arange(1, 9)
     state = double(random_state(8))
     prediction = denoiser(state, time)
     for i in range(8):
@@ -49,10 +46,9 @@ def test_padding_and_company_change_nothing(aggregation):
             torch.testing.assert_close(getattr(alone, name)[0], getattr(prediction, name)[i, :m])
 
 
-@BOTH
 @torch.no_grad()
-def test_permuted_orbits_permute_the_prediction(aggregation):
-    denoiser = network(aggregation=aggregation)
+def test_permuted_orbits_permute_the_prediction():
+    denoiser = network()
     state = double(random_state(30, largest=5))
     state = state.select((state.count == 5).nonzero()[:, 0], 5)
     assert len(state) > 1
@@ -95,13 +91,11 @@ def test_pair_features_are_fourier_features_of_the_differences():
     torch.testing.assert_close(found, torch.cat([angle.sin(), angle.cos()], dim=-1).flatten(0, 2))
 
 
-@BOTH
 @torch.no_grad()
-def test_a_layer_is_the_formula_of_the_paper(aggregation):
+def test_a_layer_is_the_formula_of_the_paper():
     """φ_m of the concatenated [h_i, h_j, k, ψ], pair by pair, against the split linear maps."""
     torch.manual_seed(0)
-    settings = dataclasses.replace(SMALL, aggregation=aggregation)
-    layer = MessageLayer(settings).double()
+    layer = MessageLayer(SMALL).double()
     h = torch.randn(3, 32, dtype=torch.float64)
     k = torch.randn(6, dtype=torch.float64)
     pair = pair_features(*fourier(torch.rand(1, 3, 3, dtype=torch.float64), 4))
@@ -113,11 +107,9 @@ def test_a_layer_is_the_formula_of_the_paper(aggregation):
             silu(layer.message(silu(joint @ torch.cat([n[i], n[j], k, pair[3 * i + j]]) + layer.receiver.bias)))
             for j in range(3)
         ]
-        received = sum(messages) / (3 if aggregation == "mean" else 1)
-        expected.append(h[i] + silu(layer.update_out(silu(layer.update(torch.cat([n[i], received]))))))
+        expected.append(h[i] + silu(layer.update_out(silu(layer.update(torch.cat([n[i], sum(messages)]))))))
     mask = torch.ones(3, dtype=torch.float64)
-    weight = torch.full((3, 1), 1 / 3 if aggregation == "mean" else 1.0, dtype=torch.float64)
-    senders = Senders(Blocks(((1, 3),)), mask, (True,), weight)
+    senders = Senders(Blocks(((1, 3),)), mask, (True,))
     torch.testing.assert_close(layer(h, pair, k.expand(3, 6), senders), torch.stack(expected))
 
 
@@ -138,11 +130,10 @@ def test_paper_scale_has_the_size_that_the_authors_report():
     assert parameters == pytest.approx(60.4e6, rel=0.05)
 
 
-@BOTH
 @torch.no_grad()
-def test_states_of_any_shape_go_together(aggregation):
+def test_states_of_any_shape_go_together():
     """Laid flat block by block, some padded and some not, against each state on its own."""
-    denoiser = network(aggregation=aggregation)
+    denoiser = network()
     parts = [double(random_state(8)), double(random_state(3, seed=1)), double(random_state(1, seed=2))]
     parts.append(parts[1].select(parts[1].count.argmax()[None]))
     times = [torch.arange(1, len(part) + 1) for part in parts]

@@ -14,14 +14,14 @@ from symmcd.diffusion import reverse_process
 from symmcd.diffusion.data_statistics import DataStatistics
 from symmcd.diffusion.denoiser import Prediction
 from symmcd.diffusion.forward_process import ForwardProcess
+from symmcd.diffusion.joint_kind import JointSettings
 from symmcd.diffusion.noise_schedule import reverse_times
 from symmcd.diffusion.random_streams import CrystalStreams
 from symmcd.diffusion.wrapped_normal import wrapped_log_density
-from symmcd.settings import ModelSettings
 from tests.diffusion.crystals import random_units
 
 STEPS = 100
-SETTINGS = ModelSettings(width=8, layers=1, frequencies=2, steps=STEPS)
+SETTINGS = JointSettings(width=8, layers=1, frequencies=2, steps=STEPS)
 PROCESS = ForwardProcess(SETTINGS, DataStatistics.of(random_units(300)))
 PROCESS.lattice_bounds = (torch.full((6,), -99.0), torch.full((6,), 99.0))
 CRYSTALS = 1000

@@ -61,7 +61,7 @@ def stages() -> Iterator[Stage]:
         rejects = units.replace(".npz", "_rejects.csv")
         words = ("reduce", f"{RESULTS}/raw/{split}.csv.gz", "--output", units, "--output-rejects", rejects)
         yield Stage(f"reduce {split}", (*words, *TWO, *CONFIG))
-    for part in ("wyckoff", "wyckoff_2", "geometry"):
+    for part in ("wyckoff", "geometry"):
         words = ("train", train, val, "--output", SEED0, "--part", part, *CPU, *CONFIG)
         yield Stage(f"train {part}", words, one_writer=True)
     yield Stage("train", ("train", train, val, "--output", SEED0, *CPU, *CONFIG), one_writer=True)

@@ -110,18 +110,6 @@ def unit_arrays() -> dict[str, np.ndarray]:
     return _arrays(lambda path: write_units(path, units()))
 
 
-@functools.cache
-def sample_arrays() -> dict[str, np.ndarray]:
-    from symmcd.diffusion.samples import Samples, write_samples
-
-    whole = units()
-    codes = np.zeros((len(whole.element), 15), int)
-    samples = Samples(
-        np.arange(len(whole)), whole.space_group, whole.lattice, whole.start, whole.element, whole.position, codes
-    )
-    return _arrays(lambda path: write_samples(path, samples))
-
-
 def _arrays(write: Callable[[Path], None]) -> dict[str, np.ndarray]:
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder, "a.npz"))
@@ -276,12 +264,6 @@ def _units(path: Path) -> Any:
     return replicate_flat(read_units(path))
 
 
-def _samples(path: Path) -> Any:
-    from symmcd.diffusion.samples import read_samples
-
-    return read_samples(path)
-
-
 def _config(path: Path) -> Any:
     from symmcd import config
 
@@ -339,8 +321,6 @@ KINDS = {
         Kind("jsonstruct", 3, ".json", _tree(json_trees), _structures),
         Kind("npz", 1, ".npz", _bytes(lambda: (archive(unit_arrays()),)), _units),
         Kind("npzfield", 4, ".npz", lambda random: arrays_of(random, unit_arrays()), _units),
-        Kind("samples", 1, ".npz", _bytes(lambda: (archive(sample_arrays()),)), _samples),
-        Kind("samplefield", 2, ".npz", lambda random: arrays_of(random, sample_arrays()), _samples),
         Kind("yaml", 2, ".yaml", _text(lambda: (YAML,)), _config),
         Kind("settings", 1, ".json", _tree(lambda: (SETTINGS,)), _settings),
         Kind("safetensors", 2, ".safetensors", _safetensors, _checkpoint),

@@ -14,14 +14,14 @@ AFTER_RELAX = {"gather_relaxed", "hull", "sun", "candidates", "report"}
 AFTER_REPLICATE = {"score", "fingerprint", "summarise", "relax"} | AFTER_RELAX
 AFTER_TRAIN = {"sample", "replicate"} | AFTER_REPLICATE
 PREDICTOR = {"predictor_variant", "predictor"}
-AFTER_REDUCE = {"train_part", "train_geometry", "train", "reference", "fingerprint_test"} | PREDICTOR | AFTER_TRAIN
+AFTER_REDUCE = {"train_part", "train", "reference", "fingerprint_test"} | PREDICTOR | AFTER_TRAIN
 
 # a change of configuration -> the rules that run again, and no more
 RERUNS = {
     "data: {limit: 5}": {"download", "reduce"} | AFTER_REDUCE,
     "reduce: {symprec: 0.05}": {"reduce"} | AFTER_REDUCE,
-    "model: {width: 512}": {"train_part", "train_geometry", "train"} | AFTER_TRAIN,
-    "training: {epochs: 1999}": {"train_part", "train_geometry", "train"} | AFTER_TRAIN,
+    "model: {width: 512}": {"train_part", "train"} | AFTER_TRAIN,
+    "training: {epochs: 1999}": {"train_part", "train"} | AFTER_TRAIN,
     "sampling: {number: 9000}": AFTER_TRAIN,
     "replicate: {cif_folder_limit: 10}": {"replicate"} | AFTER_REPLICATE,
     "score: {symprec: 0.05}": {"score", "summarise", "sun", "candidates", "report"},
@@ -32,7 +32,7 @@ RERUNS = {
     "report: {title: again}": {"report"},
     "shards: {relax: 9}": {"relax"} | AFTER_RELAX,
     "shards: {score: 3}": {"score", "summarise", "sun", "candidates", "report"},
-    "seed: 1": {"train_part", "train_geometry", "train", "summarise", "relax"} | PREDICTOR | AFTER_TRAIN,
+    "seed: 1": {"train_part", "train", "summarise", "relax"} | PREDICTOR | AFTER_TRAIN,
     "{device: cuda}": set(),  # another machine computes nothing again
 }
 
@@ -67,7 +67,7 @@ def test_each_configuration_plans_the_whole_chain(workflow, name):
 def test_given_weights_are_taken_without_training(workflow):
     weights = "training={weights: mp20}"
     planned = workflow.planned("--configfile", "config/cpu.yaml", "--config", weights)
-    assert not {"train_part", "train_geometry"} & set(planned)
+    assert "train_part" not in planned
     assert planned["train"] == 1
 
 
@@ -89,7 +89,7 @@ def test_changed_files_of_a_setting_rerun_their_rule(workflow):
     for path, rules in (
         (weights, trains),
         (theirs / "a.ckpt", {"predictor_variant", "predictor", "summarise", "report"}),
-        (mine / "more/a.cif", {"download", *AFTER_REDUCE, "reduce"} - {"train_part", "train_geometry"}),
+        (mine / "more/a.cif", {"download", *AFTER_REDUCE, "reduce"} - {"train_part"}),
     ):
         path.write_text("after")
         assert set(workflow.planned(config=config)) == rules, path
@@ -144,10 +144,10 @@ def test_snakemakes_own_report_has_both_pages(finished):
 
 
 def test_what_trains_on_a_cluster_has_the_memory_and_time_for_it(workflow):
-    """`train` only joins the networks of a staged model; of a joint one, and of Table 5, it is a training itself."""
+    """`train` only puts the parts together."""
     staged = workflow.resources("results/predictor/multigraph.json", "results/training/seed0/denoiser.safetensors")
-    assert set(staged) == {"download", "reduce", "train_part", "train_geometry", "train", "predictor_variant"}
-    for rule in ("train_part", "train_geometry", "predictor_variant"):
+    assert set(staged) == {"download", "reduce", "train_part", "train", "predictor_variant"}
+    for rule in ("train_part", "predictor_variant"):
         assert staged[rule]["gpu"] == "1"
         assert int(staged[rule]["mem_mb"]) >= 16_000
         assert int(staged[rule]["runtime"]) >= 720
@@ -155,9 +155,9 @@ def test_what_trains_on_a_cluster_has_the_memory_and_time_for_it(workflow):
     assert int(staged["train"]["mem_mb"]) <= 8_000
     assert int(staged["train"]["runtime"]) <= 120
     joint = workflow.resources("results/training/seed0/denoiser.safetensors", config="model: {kind: joint}")
-    assert joint["train"]["gpu"] == "1"
-    assert int(joint["train"]["mem_mb"]) >= 32_000
-    assert int(joint["train"]["runtime"]) >= 1440
+    assert joint["train_part"]["gpu"] == "1"
+    assert int(joint["train_part"]["mem_mb"]) >= 32_000
+    assert int(joint["train_part"]["runtime"]) >= 1440
 
 
 def test_the_report_is_told_where_there_is_no_table_5(workflow):

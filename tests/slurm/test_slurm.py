@@ -74,7 +74,7 @@ def test_jobs_ran_in_the_queue(run):
     assert {state for _, state, _, _ in jobs} == {"COMPLETED"}
     # download and gather_relaxed run where Snakemake runs
     assert {rule for rule, *_ in jobs} == {
-        "reduce", "train_part", "train_geometry", "train", "sample", "replicate", "score", "fingerprint",
+        "reduce", "train_part", "train", "sample", "replicate", "score", "fingerprint",
         "fingerprint_test", "summarise",
         "relax", "reference", "hull", "sun", "report",
     }  # fmt: skip
@@ -89,4 +89,4 @@ def test_shards_ran_on_both_nodes(run):
 
 def test_gpu_jobs_asked_for_one(run):
     asked = {rule for rule, _, _, gpus in jobs_of(run) if "gpu:1" in gpus}
-    assert asked == {"train_part", "train_geometry", "sample", "relax", "reference"}
+    assert asked == {"train_part", "sample", "relax", "reference"}

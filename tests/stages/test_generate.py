@@ -17,8 +17,9 @@ from symmcd import InputError, cli, load_pretrained, request
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.diffusion.abilities import Abilities, read_abilities, weights_path
 from symmcd.diffusion.generator import Generator
+from symmcd.diffusion.joint_kind import JointSettings
 from symmcd.diffusion.progress import Progress
-from symmcd.settings import ModelSettings
+from symmcd.diffusion.staged.kind import StagedSettings
 from symmcd.storage import read_units, write_units
 
 XTALMET = ["--format", "xtalmet"]
@@ -54,7 +55,7 @@ REFUSED = {  # words of the command line -> words of the answer
     "--checkpoint none.safetensors": "none.safetensors: no such file",
     "--checkpoint no.safetensors": "no.safetensors: not a readable safetensors file, or cut short",
     "--checkpoint other.safetensors": "other.safetensors: not a denoiser of symmcd",
-    "--checkpoint damaged.safetensors": "damaged.safetensors: not a readable denoiser of symmcd",
+    "--checkpoint damaged.safetensors": "damaged.safetensors: damaged, its settings of the model",
     "--output full": "holds results of an earlier run (crystals.csv); choose another folder, or give --overwrite",
     "--output no.safetensors": "no.safetensors is no folder",
     "--output no.safetensors/x": "no.safetensors is no folder",
@@ -134,11 +135,11 @@ def test_what_shipped_weights_know_is_what_the_loaded_model_knows():
 
 def test_abilities_of_models_without_sets_of_positions():
     tensors = {"statistics/element_marginal": np.eye(118)[7], "statistics/orbit_count": np.zeros((230, 4))}
-    joint = Abilities.of(ModelSettings(kind="joint", steps=20), tensors)
+    joint = Abilities.of(JointSettings(steps=20), tensors)
     assert (joint.elements, joint.most_orbits, joint.most_atoms) == ({8}, 3, None)
     with pytest.raises(InputError, match="cannot be told elements, atoms or a composition"):
         joint.check_composition({8: 1})
-    staged = Abilities.of(ModelSettings(steps=20), tensors | {"weights/wyckoff.seen": np.ones(118, bool)})
+    staged = Abilities.of(StagedSettings(steps=20), tensors | {"weights/wyckoff.seen": np.ones(118, bool)})
     staged.check_composition({22: 1, 8: 20_000})
     with pytest.raises(InputError, match="more elements than the 3 orbits"):
         staged.check_composition({1: 1, 2: 1, 3: 1, 4: 1})

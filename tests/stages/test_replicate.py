@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tests.structures.random_units import random_units
 
-from symmcd.crystallography.wyckoff import wyckoff_table
-from symmcd.diffusion.samples import Samples, write_samples
 from symmcd.errors import InputError
 from symmcd.settings import ReplicateSettings
 from symmcd.stages import replicate
-from symmcd.storage import read_units
+from symmcd.storage import read_units, write_units
 
 
 @pytest.fixture
 def shard(tmp_path: Path) -> Path:
-    units = random_units([1, 62, 225])
-    codes = wyckoff_table().site_symmetry[units.wyckoff]
-    samples = Samples(
-        np.arange(len(units)), units.space_group, units.lattice, units.start, units.element, units.position, codes
-    )
-    write_samples(tmp_path / "shard0.npz", samples)
+    write_units(tmp_path / "shard0.npz", random_units([1, 62, 225]))
     return tmp_path / "shard0.npz"
 
 
@@ -46,14 +40,30 @@ def test_a_folder_with_other_files_is_not_removed(shard: Path, tmp_path: Path) -
 
 def test_numbers_far_apart_need_no_more_memory(tmp_path: Path) -> None:
     """Names are made of the numbers there are, not of all up to the largest."""
-    units = random_units([1, 62, 225])
-    codes = wyckoff_table().site_symmetry[units.wyckoff]
-    numbers = np.array([7, 10**15, 12])
-    write_samples(
-        tmp_path / "shard0.npz",
-        Samples(numbers, units.space_group, units.lattice, units.start, units.element, units.position, codes),
-    )
+    labels = np.array(["00007", "1000000000000000", "00012"])
+    write_units(tmp_path / "shard0.npz", dataclasses.replace(random_units([1, 62, 225]), label=labels))
     replicate.run([tmp_path / "shard0.npz"], tmp_path / "crystals", ReplicateSettings())
     found = read_units(tmp_path / "crystals/units.npz")
     assert found.label.tolist() == ["0000000000000007", "0000000000000012", "1000000000000000"]
     assert found.space_group.tolist() == [1, 225, 62]
+
+
+def test_shards_go_together_in_the_order_of_their_numbers(shard: Path, tmp_path: Path) -> None:
+    more = dataclasses.replace(random_units([2, 194]), label=np.array(["00004", "00003"]))
+    write_units(tmp_path / "shard1.npz", more)
+    replicate.run([tmp_path / "shard1.npz", shard], tmp_path / "crystals", ReplicateSettings())
+    found = read_units(tmp_path / "crystals/units.npz")
+    assert found.label.tolist() == ["00000", "00001", "00002", "00003", "00004"]
+    assert found.space_group.tolist() == [1, 62, 225, 194, 2]
+
+
+def test_what_is_refused(shard: Path, tmp_path: Path) -> None:
+    for labels, message in (
+        (["mp-1", "mp-2"], "'mp-1' is not named by a number"),
+        (["5", "00002"], "the same crystal"),
+    ):
+        write_units(tmp_path / "b.npz", dataclasses.replace(random_units([2, 194]), label=np.array(labels)))
+        with pytest.raises(InputError, match=message):
+            replicate.run([shard, tmp_path / "b.npz"], tmp_path / "crystals", ReplicateSettings())
+    with pytest.raises(InputError, match="no shards given: no sampled crystals"):
+        replicate.run([], tmp_path / "crystals", ReplicateSettings())

@@ -20,19 +20,22 @@ from safetensors.numpy import load_file
 from tests.diffusion.crystals import SMALL, random_units
 
 from symmcd import replicate, request
-from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits, numbered_labels
 from symmcd.crystallography.normaliser import canonical_arrangement
 from symmcd.crystallography.wyckoff import wyckoff_table
+from symmcd.diffusion import model_training
 from symmcd.diffusion.generator import Generator
+from symmcd.diffusion.joint_kind import JointSettings
 from symmcd.diffusion.pretrained import load_pretrained
-from symmcd.diffusion.samples import Samples, read_samples
+from symmcd.diffusion.staged.kind import StagedSettings
 from symmcd.errors import InputError, SymmcdError
-from symmcd.settings import ModelSettings, SamplingSettings, TrainingSettings
+from symmcd.settings import SamplingSettings, TrainingSettings
 from symmcd.stages import generate, sample, train
 from symmcd.storage import read_units, write_units
 
 TRAINING = TrainingSettings(epochs=3, batch_size=16, validate_every=2, checkpoint_minutes=0, warmup_steps=5)
 SAMPLING = SamplingSettings(number=23, batch_size=6, steps=20)
+NAMES = numbered_labels(23)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +62,8 @@ def losses_of(folder) -> list[dict[str, str]]:
 
 
 def test_what_a_training_leaves(trained):
-    assert sorted(path.name for path in trained.iterdir()) == ["denoiser.safetensors", "losses.csv"]
+    found = sorted(str(path.relative_to(trained)) for path in trained.rglob("*") if path.is_file())
+    assert found == ["denoiser.safetensors", "denoiser/losses.csv", "denoiser/weights.safetensors", "losses.csv"]
     rows = rows_of(trained)
     names = [name for name in rows[0] if name.startswith("val_")]
     assert names == ["val_lattice", "val_position", "val_element", "val_site_symmetry", "val_total"]
@@ -68,7 +72,7 @@ def test_what_a_training_leaves(trained):
     assert float(rows[2]["val_total"]) < float(rows[1]["val_total"])
     metadata = Generator.load(trained / "denoiser.safetensors", "cpu").checkpoint.metadata
     assert metadata["seed"] == 3
-    assert metadata["steps_done"] == 18
+    assert metadata["denoiser"]["steps_done"] == 18
     assert len(metadata["data_sha256"]) == 64
 
 
@@ -81,7 +85,7 @@ def test_killed_in_mid_epoch_and_resumed_bit_for_bit(data, trained, capsys):
         f"read_section('model', {json.dumps(dataclasses.asdict(SMALL))!r}), "
         f"read_section('training', {json.dumps(dataclasses.asdict(TRAINING))!r}), seed=3, device='cpu')"
     )
-    state = out / "checkpoint.safetensors"
+    state = out / "denoiser/checkpoint.safetensors"
     environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
     for _ in range(2):
         before = state.stat().st_mtime_ns if state.exists() else 0
@@ -110,12 +114,13 @@ def test_a_state_of_other_settings_is_set_aside(data, trained, tmp_path, capsys,
     with pytest.raises(KeyboardInterrupt):
         train.run(data / "train.npz", data / "val.npz", tmp_path, SMALL, TRAINING, seed=4, device="cpu")
     monkeypatch.undo()
-    assert (tmp_path / "checkpoint.safetensors").exists()
+    assert (tmp_path / "denoiser/checkpoint.safetensors").exists()
     train.run(data / "train.npz", data / "val.npz", tmp_path, SMALL, TRAINING, seed=3, device="cpu")
     assert "belongs to other data or settings: training from the start" in capsys.readouterr().out
-    assert (tmp_path / "checkpoint.old.safetensors").exists()
+    assert (tmp_path / "denoiser/checkpoint.old.safetensors").exists()
     assert losses_of(tmp_path) == losses_of(trained)
-    (tmp_path / "checkpoint.safetensors").write_bytes(b"cut")
+    (tmp_path / "denoiser/checkpoint.safetensors").write_bytes(b"cut")
+    (tmp_path / "denoiser/weights.safetensors").unlink()
     with pytest.raises(InputError, match=r"checkpoint\.safetensors: not a readable"):
         train.run(data / "train.npz", data / "val.npz", tmp_path, SMALL, TRAINING, seed=3, device="cpu")
 
@@ -124,14 +129,14 @@ def test_a_limit_of_time_ends_the_schedule(data, tmp_path):
     settings = dataclasses.replace(TRAINING, epochs=10**6, max_minutes=0.02, checkpoint_minutes=1)
     train.run(data / "train.npz", data / "val.npz", tmp_path, SMALL, settings, device="cpu")
     assert rows_of(tmp_path)[-1]["val_total"] != ""
-    assert not (tmp_path / "checkpoint.safetensors").exists()
+    assert not (tmp_path / "denoiser/checkpoint.safetensors").exists()
 
 
 def test_a_diverging_training_stops_and_keeps_its_batch(data, tmp_path):
     settings = dataclasses.replace(TRAINING, learning_rate=1e30, warmup_steps=0)
     with pytest.raises(SymmcdError, match=r"not finite at step \d+ .*lower training.learning_rate") as error:
         train.run(data / "train.npz", data / "val.npz", tmp_path, SMALL, settings, device="cpu")
-    (saved,) = tmp_path.glob("diverged_step*.safetensors")
+    (saved,) = tmp_path.glob("denoiser/diverged_step*.safetensors")
     assert str(saved) in str(error.value)
     assert load_file(saved)["state/position"].shape[2] == 3
     assert not (tmp_path / "denoiser.safetensors").exists()
@@ -140,10 +145,10 @@ def test_a_diverging_training_stops_and_keeps_its_batch(data, tmp_path):
 def test_paper_scale_on_a_cpu_is_refused_unless_asked_for(data, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     write_units(tmp_path / "train.npz", random_units(90).take(np.arange(27_000) % 90))  # as many as MP-20 has
-    paper = ModelSettings(), TrainingSettings()
+    full = StagedSettings(), TrainingSettings()
     with pytest.raises(InputError, match=r"days on a CPU.*config/cpu.yaml"):
-        train.run(tmp_path / "train.npz", data / "val.npz", tmp_path / "out", *paper, device="auto")
-    train.refuse_paper_scale(SMALL, TRAINING, random_units(90))
+        train.run(tmp_path / "train.npz", data / "val.npz", tmp_path / "out", *full, device="auto")
+    model_training.refuse_days(SMALL, TRAINING, random_units(90))
     with pytest.raises(InputError, match="torch sees no CUDA"):
         train.run(tmp_path / "train.npz", data / "val.npz", tmp_path / "out", SMALL, TRAINING, device="cuda")
 
@@ -173,8 +178,8 @@ def test_batches_in_groups_have_the_gradient_of_the_whole(data, monkeypatch):
 # --- sampling --------------------------------------------------------------------------------------------------------
 
 
-def assert_same(a: Samples, b: Samples) -> None:
-    for name in ("number", "space_group", "start", "element", "site_symmetry"):
+def assert_same(a: AsymmetricUnits, b: AsymmetricUnits) -> None:
+    for name in ("label", "space_group", "start", "element", "wyckoff"):
         np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
     difference = (a.position - b.position + 0.5) % 1 - 0.5
     np.testing.assert_allclose(difference, 0, atol=1e-4)
@@ -184,25 +189,26 @@ def assert_same(a: Samples, b: Samples) -> None:
 @pytest.fixture(scope="module")
 def whole(trained):
     sample.run(trained / "denoiser.safetensors", trained.parent / "whole.npz", 0, 1, SAMPLING, seed=1, device="cpu")
-    return read_samples(trained.parent / "whole.npz")
+    return read_units(trained.parent / "whole.npz")
 
 
 def test_shards_and_batch_sizes_change_nothing(trained, whole, tmp_path):
-    assert whole.number.tolist() == list(range(23))
+    assert whole.label.tolist() == NAMES
     parts = []
     for shard in range(3):
         settings = dataclasses.replace(SAMPLING, batch_size=(1, 4, 100)[shard])
         path = tmp_path / f"shard{shard}.npz"
         sample.run(trained / "denoiser.safetensors", path, shard, 3, settings, seed=1, device="cpu")
-        parts.append(read_samples(path))
-        assert parts[-1].number.tolist() == list(range(23))[shard::3]
+        parts.append(read_units(path))
+        assert parts[-1].label.tolist() == NAMES[shard::3]
         assert not path.with_name(f"{path.name}.partial").exists()
-    assert_same(Samples.concatenate(parts), whole)
+    together = AsymmetricUnits.concatenate(parts)
+    assert_same(together.take(np.argsort(together.label)), whole)
 
 
 def test_another_seed_is_another_sample(trained, whole, tmp_path):
     sample.run(trained / "denoiser.safetensors", tmp_path / "s.npz", 0, 1, SAMPLING, seed=2, device="cpu")
-    assert read_samples(tmp_path / "s.npz").lattice[0, 5] != whole.lattice[0, 5]
+    assert read_units(tmp_path / "s.npz").lattice[0, 5] != whole.lattice[0, 5]
 
 
 @pytest.fixture
@@ -230,7 +236,7 @@ def test_killed_sampling_goes_on_where_it_was(interrupted, whole, tmp_path, monk
     sample.run(*arguments, SAMPLING, seed=1, device="cpu")
     done = sum(len(plan.number) for plan in sampled)
     assert sum(len(plan.number) for plan in again) == 23 - done
-    assert_same(read_samples(tmp_path / "s.npz"), whole)
+    assert_same(read_units(tmp_path / "s.npz"), whole)
 
 
 def test_batches_that_another_version_cut_otherwise_are_not_used(interrupted, whole, tmp_path):
@@ -238,7 +244,7 @@ def test_batches_that_another_version_cut_otherwise_are_not_used(interrupted, wh
     first, second = sorted((tmp_path / "s.npz.partial").iterdir())
     first.write_bytes(second.read_bytes())
     sample.run(*arguments, SAMPLING, seed=1, device="cpu")
-    assert_same(read_samples(tmp_path / "s.npz"), whole)
+    assert_same(read_units(tmp_path / "s.npz"), whole)
 
 
 def test_what_sampling_refuses(trained, tmp_path):
@@ -259,7 +265,7 @@ def test_what_sampling_refuses(trained, tmp_path):
         sample.run(tmp_path / "none", tmp_path / "s.npz", 0, 1, SAMPLING, device="cpu")
     (tmp_path / "bad.npz").write_bytes(b"")
     with pytest.raises(InputError, match=r"bad\.npz"):
-        read_samples(tmp_path / "bad.npz")
+        read_units(tmp_path / "bad.npz")
 
 
 def test_without_weights_it_says_what_to_do():
@@ -321,7 +327,7 @@ def test_three_crystals_are_learnt_by_heart(tmp_path):
     known = {225: NACL, 136: RUTILE, 221: CSCL}
     units = AsymmetricUnits.from_units([unit for unit in known.values() for _ in range(32)])
     write_units(tmp_path / "three.npz", units)
-    model = ModelSettings(kind="joint", width=64, layers=2, frequencies=8, steps=100)
+    model = JointSettings(width=64, layers=2, frequencies=8, steps=100)
     training = TrainingSettings(epochs=1000, batch_size=96, learning_rate=1e-2, ema_decay=0.99, validate_every=1000)
     train.run(tmp_path / "three.npz", tmp_path / "three.npz", tmp_path, model, training, device="cpu")
     found = Generator.load(tmp_path / "denoiser.safetensors", "cpu").generate(60, seed=1, corrector=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import itertools
 import json
 import os
 import re
@@ -26,13 +25,13 @@ from tests.diffusion.crystals import SMALL_STAGED, random_units
 import symmcd
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.crystallography.space_group import lattice_points
-from symmcd.diffusion import training
+from symmcd.diffusion import model_training, training
 from symmcd.diffusion.checkpoint import weights_path
 from symmcd.diffusion.generator import Generator
-from symmcd.diffusion.samples import Samples, read_samples
+from symmcd.diffusion.staged.kind import StagedSettings
 from symmcd.diffusion.staged.objectives import WyckoffObjective
 from symmcd.errors import InputError
-from symmcd.settings import ModelSettings, SamplingSettings, TrainingSettings
+from symmcd.settings import SamplingSettings, TrainingSettings
 from symmcd.stages import generate, predict, sample, train
 from symmcd.storage import read_units, write_units
 
@@ -128,28 +127,6 @@ def test_losses_that_lost_rows_are_not_joined(data, trained, tmp_path, part, cut
     assert not (tmp_path / "run/denoiser.safetensors").exists()
 
 
-def test_wyckoff_networks_are_trained_apart_and_drawn_from_together(data, trained, tmp_path, capsys):
-    """The first is what a model of one has; each part may be trained alone, and more may be added later."""
-    files, model = (data / "train.npz", data / "val.npz"), dataclasses.replace(SMALL_STAGED, wyckoff_networks=3)
-    assert model.parts == ("wyckoff", "wyckoff_2", "wyckoff_3", "geometry")
-    shutil.copytree(trained, tmp_path / "run")
-    train.run(*files, tmp_path / "run", model, TRAINING, seed=3, device="cpu", part="wyckoff_3")
-    train.run(*files, tmp_path / "run", model, TRAINING, seed=3, device="cpu")
-    assert capsys.readouterr().out.count("M parameters") == 2, "two are new"
-    train.run(*files, tmp_path / "at_once", model, TRAINING, seed=3, device="cpu")
-    assert_same_weights(tmp_path / "run", tmp_path / "at_once")
-
-    tensors, alone = (load_file(folder / "denoiser.safetensors") for folder in (tmp_path / "run", trained))
-    members = [tensors[f"weights/{part}.element_head.weight"] for part in model.parts[:3]]
-    np.testing.assert_array_equal(members[0], alone["weights/wyckoff.element_head.weight"])
-    assert all((a != b).any() for a, b in itertools.combinations(members, 2))
-    assert losses_of(tmp_path / "run") == losses_of(trained), "of the first"
-    generator = Generator.load(tmp_path / "run/denoiser.safetensors", "cpu")
-    assert len(generator.generate(3, seed=1, steps=2)) == 3
-    with pytest.raises(InputError, match="has the parts wyckoff, wyckoff_2, wyckoff_3, geometry"):
-        train.run(*files, tmp_path, model, TRAINING, part="wyckoff_4")
-
-
 def test_other_settings_of_one_network_leave_the_other_alone(data, trained, tmp_path, capsys):
     files = data / "train.npz", data / "val.npz"
     train.run(*files, tmp_path, SMALL_STAGED, TRAINING, seed=3, device="cpu", part="geometry")
@@ -168,24 +145,20 @@ def test_the_weights_with_the_lowest_validation_loss_are_kept(data, tmp_path, ca
     settings = dataclasses.replace(
         TRAINING, wyckoff_epochs=30, validate_every=3, learning_rate=2e-2, ema_decay=0.5, calibration_rounds=0
     )
-    files, kept = (data / "train.npz", data / "val.npz"), {}
-    for keep in ("best", "last"):
-        of_keep = dataclasses.replace(settings, keep=keep)
-        if keep == "best":
-            monkeypatch.setattr(training, "write_state", interrupted_after(100, training.write_state))
-            with pytest.raises(KeyboardInterrupt):
-                train.run(*files, tmp_path / keep, model, of_keep, seed=3, device="cpu", part="wyckoff")
-            monkeypatch.undo()
-        train.run(*files, tmp_path / keep, model, of_keep, seed=3, device="cpu", part="wyckoff")
-        tensors = load_file(tmp_path / keep / "wyckoff/weights.safetensors")
-        objective = WyckoffObjective(model, read_units(files[0]), read_units(files[1]), torch.device("cpu"))
-        objective.network.load_state_dict({name: torch.from_numpy(tensors[name]) for name in tensors})
-        kept[keep] = objective.validation_losses(objective.network, settings.batch_size)["total"]
-    losses = [float(row["val_total"]) for row in losses_of(tmp_path / "best/wyckoff") if row["val_total"]]
+    files = data / "train.npz", data / "val.npz"
+    monkeypatch.setattr(training, "write_state", interrupted_after(100, training.write_state))
+    with pytest.raises(KeyboardInterrupt):
+        train.run(*files, tmp_path, model, settings, seed=3, device="cpu", part="wyckoff")
+    monkeypatch.undo()
+    train.run(*files, tmp_path, model, settings, seed=3, device="cpu", part="wyckoff")
+    tensors = load_file(tmp_path / "wyckoff/weights.safetensors")
+    objective = WyckoffObjective(model, read_units(files[0]), read_units(files[1]), torch.device("cpu"))
+    objective.network.load_state_dict({name: torch.from_numpy(tensors[name]) for name in tensors})
+    kept = objective.validation_losses(objective.network, settings.batch_size)["total"]
+    losses = [float(row["val_total"]) for row in losses_of(tmp_path / "wyckoff") if row["val_total"]]
     best = int(np.argmin(losses))
     assert 100 / 6 > 3 * (best + 1) < 30, "the best epoch has to lie before the interruption, and before the end"
-    assert kept["best"] == pytest.approx(min(losses), rel=1e-4)
-    assert kept["last"] == pytest.approx(losses[-1], rel=1e-4)
+    assert kept == pytest.approx(min(losses), rel=1e-4)
     assert f"kept the weights of epoch {3 * (best + 1)}," in capsys.readouterr().out
 
 
@@ -226,7 +199,7 @@ def test_parts_are_joined_on_a_machine_on_which_they_could_not_be_trained(data, 
     def refuse(*_):
         raise InputError("takes about 15 days")
 
-    monkeypatch.setattr(train, "refuse_paper_scale", refuse)
+    monkeypatch.setattr(model_training, "refuse_days", refuse)
     shutil.copytree(trained, tmp_path / "run")
     (tmp_path / "run/denoiser.safetensors").unlink()
     files = data / "train.npz", data / "val.npz"
@@ -243,7 +216,7 @@ def test_a_disk_that_is_full_at_the_end_loses_no_training(data, trained, tmp_pat
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(train, "write_part", full)
+    monkeypatch.setattr(model_training, "write_part", full)
     with pytest.raises(OSError, match="No space left"):
         train.run(*files, tmp_path, SMALL_STAGED, TRAINING, seed=3, device="cpu", part="wyckoff")
     monkeypatch.undo()
@@ -406,14 +379,15 @@ def test_what_is_no_formula_is_refused(formula, tmp_path):
 def test_shards_and_batch_sizes_change_no_crystal(trained, tmp_path):
     denoiser = trained / "denoiser.safetensors"
     sample.run(denoiser, tmp_path / "whole.npz", 0, 1, SAMPLING, seed=1, device="cpu")
-    whole, parts = read_samples(tmp_path / "whole.npz"), []
+    whole, parts = read_units(tmp_path / "whole.npz"), []
     for shard in range(3):
         settings = dataclasses.replace(SAMPLING, batch_size=(1, 4, 100)[shard])
         path = tmp_path / f"shard{shard}.npz"
         sample.run(denoiser, path, shard, 3, settings, seed=1, device="cpu")
-        parts.append(read_samples(path))
-    found = Samples.concatenate(parts)
-    for name in ("number", "space_group", "start", "element", "site_symmetry"):
+        parts.append(read_units(path))
+    found = AsymmetricUnits.concatenate(parts)
+    found = found.take(np.argsort(found.label))
+    for name in ("label", "space_group", "start", "element", "wyckoff"):
         np.testing.assert_array_equal(getattr(found, name), getattr(whole, name))
     np.testing.assert_allclose((found.position - whole.position + 0.5) % 1 - 0.5, 0, atol=1e-4)
     np.testing.assert_allclose(found.lattice, whole.lattice, atol=1e-4)
@@ -439,7 +413,7 @@ def test_crystals_of_the_shipped_weights_do_not_depend_on_the_batch(tmp_path):
         settings = SamplingSettings(number=24, batch_size=batch_size)
         path = tmp_path / f"{batch_size}.npz"
         sample.run(weights_path("mp20"), path, 0, 1, settings, seed=5, device="cpu")
-        made.append(read_samples(path))
+        made.append(read_units(path))
     for other in made[1:]:
         np.testing.assert_array_equal(other.element, made[0].element)
         np.testing.assert_allclose((other.position - made[0].position + 0.5) % 1 - 0.5, 0, atol=1e-5)
@@ -451,7 +425,7 @@ def test_ten_crystals_are_learnt_by_heart(tmp_path):
     known = {name: prototype(name) for name in TEN}
     units = AsymmetricUnits.from_units([symmcd.reduce(crystal) for crystal in known.values() for _ in range(16)])
     write_units(tmp_path / "ten.npz", units)
-    model = ModelSettings(width=64, layers=2, wyckoff_width=64, wyckoff_layers=2, wyckoff_heads=2, dropout=0.0)
+    model = StagedSettings(width=64, layers=2, wyckoff_width=64, wyckoff_layers=2, wyckoff_heads=2, dropout=0.0)
     training = TrainingSettings(
         epochs=600, wyckoff_epochs=100, batch_size=160, learning_rate=5e-3, ema_decay=0.98, validate_every=1000
     )

@@ -1,7 +1,9 @@
-# The denoiser: one network, or those of a staged model, which train side by side.
+# The model: its parts train side by side, then they are put together.
 
 
-PARTS = () if CONFIG["training"].weights else CONFIG["model"].parts
+from symmcd.extensions import MODELS
+
+PARTS = [] if CONFIG["training"].weights else [part.name for part in MODELS[CONFIG["model"].kind].parts]
 
 
 rule train_part:
@@ -16,10 +18,10 @@ rule train_part:
     benchmark:
         "<benchmarks>/train_part/seed{seed}_{part}.tsv"
     wildcard_constraints:
-        part=r"wyckoff(_\d+)?",
+        part="|".join(PARTS) or "none",
     conda:
         "../envs/torch.yaml"
-    threads: threads_at_most(8, at_once=2)
+    threads: threads_at_most(8, at_once=max(1, len(PARTS)))
     resources:
         gpu=GPUS,
     params:
@@ -32,17 +34,6 @@ rule train_part:
         "symmcd train {input.train} {input.val} --output {params.directory} --part {params.part}"
         " --seed {wildcards.seed} --device {params.device} --model-settings {params.model:q}"
         " --settings {params.settings:q} 2>&1 | keep {log}"
-
-
-use rule train_part as train_geometry with:
-    output:
-        weights="<results>/training/seed{seed}/geometry/weights.safetensors",
-        losses="<results>/training/seed{seed}/geometry/losses.csv",
-    log:
-        "<logs>/train_part/seed{seed}_geometry.log",
-    benchmark:
-        "<benchmarks>/train_part/seed{seed}_geometry.tsv"
-    priority: 1  # it takes longest: Wyckoff networks train beside it, one after the other
 
 
 rule train:
@@ -64,9 +55,7 @@ rule train:
         "<benchmarks>/train/seed{seed}.tsv"
     conda:
         "../envs/torch.yaml"
-    threads: 1 if PARTS or CONFIG["training"].weights else 8  # of a staged model only joins its parts
-    resources:
-        gpu=0 if PARTS or CONFIG["training"].weights else GPUS,
+    threads: 1  # there is nothing left to train
     params:
         device=device,
         directory=subpath(output.denoiser, parent=True),

@@ -5,7 +5,7 @@ So that a request that they cannot fulfil is refused at once, and not after seco
 
 from __future__ import annotations
 
-import json
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -16,14 +16,14 @@ import numpy as np
 from symmcd.crystallography.composition import SYMBOLS
 from symmcd.crystallography.space_group import lattice_points
 from symmcd.crystallography.wyckoff import wyckoff_table
-from symmcd.diffusion.sampler import STAGED_STEPS, Sampler
+from symmcd.diffusion.checkpoint_format import settings_of
+from symmcd.diffusion.sampler import Sampler
 from symmcd.errors import InputError
-from symmcd.settings import ModelSettings, read_section
+from symmcd.extensions import MODELS
+from symmcd.settings import ModelSettings
 from symmcd.storage import read_tensors
 
-FORMAT = "symmcd denoiser 1"
 NEEDED = (  # tensors that `Abilities.of` looks at
-    "weights/wyckoff.seen",
     "statistics/element_marginal",
     "statistics/orbit_count",
     "statistics/templates.space_group",
@@ -38,6 +38,9 @@ class Abilities:
 
     kind: str  # of model, as the setting model.kind
     trained_steps: int  # T
+    default_steps: int  # reverse steps where none are asked for
+    default_proposals: int  # geometries a crystal, likewise
+    can: frozenset[str]  # of `extensions.ABILITIES`
     elements: frozenset[int]  # atomic numbers of the training set
     most_orbits: int  # of a crystal of the training set
     most_atoms: int | None  # of a primitive cell of the training set; None where an older checkpoint does not say
@@ -49,8 +52,8 @@ class Abilities:
         Raises:
             KeyError: a tensor that every checkpoint has is missing.
         """
-        seen = tensors["weights/wyckoff.seen" if settings.kind == "staged" else "statistics/element_marginal"]
-        group, count, wyckoff = (tensors.get(name) for name in NEEDED[3:])
+        seen, kind = tensors["statistics/element_marginal"], MODELS[settings.kind]
+        group, count, wyckoff = (tensors.get(name) for name in NEEDED[2:])
         most_atoms = None
         if group is not None and count is not None and wyckoff is not None and len(group):
             real = np.arange(wyckoff.shape[1]) < count[:, None]
@@ -58,20 +61,31 @@ class Abilities:
             most_atoms = int((atoms // [lattice_points(int(number)) for number in group]).max())
         elements = frozenset((np.flatnonzero(seen > 0) + 1).tolist())
         orbits = tensors["statistics/orbit_count"].shape[1] - 1
-        return cls(settings.kind, settings.steps, elements, orbits, most_atoms)
+        steps = kind.trained_steps(settings), kind.steps(settings)
+        return cls(settings.kind, *steps, kind.default_proposals, kind.can, elements, orbits, most_atoms)
 
     def steps(self, sampler: Sampler) -> int:
         """Reverse steps that `sampler` asks for."""
-        return sampler.steps or (min(STAGED_STEPS, self.trained_steps) if self.kind == "staged" else self.trained_steps)
+        return sampler.steps or self.default_steps
+
+    def filled(self, sampler: Sampler) -> Sampler:
+        """`sampler` with this model's numbers of steps and proposals where it asks for none.
+
+        Raises:
+            InputError: this model cannot do what it asks for.
+        """
+        self.check(sampler)
+        proposals = sampler.proposals or self.default_proposals
+        return dataclasses.replace(sampler, steps=self.steps(sampler), proposals=proposals)
 
     def check(self, sampler: Sampler) -> None:
         """Raise InputError for what this model cannot do."""
-        if sampler.temperature != 1 and self.kind != "staged":
+        if sampler.temperature != 1 and "temperature" not in self.can:
             raise InputError(f"temperature {sampler.temperature}: of a model of kind {self.kind!r} it is 1")
-        if (sampler.proposals or 1) != 1 and self.kind != "staged":
+        if (sampler.proposals or 1) != 1 and "proposals" not in self.can:
             raise InputError(f"{sampler.proposals} proposals: a model of kind {self.kind!r} makes one")
         if sampler.chooses:
-            self.check_staged()
+            self.check_can("elements")
         for constraint in sampler.constraints:
             constraint.check(self, [other for other in sampler.constraints if other is not constraint])
         if (steps := self.steps(sampler)) > self.trained_steps:
@@ -79,11 +93,12 @@ class Abilities:
                 f"{steps} reverse steps, but the denoiser was trained with {self.trained_steps}; take no more"
             )
 
-    def check_staged(self) -> None:
-        """Raise InputError where positions and elements cannot be asked for or given."""
-        if self.kind != "staged":
+    def check_can(self, ability: str) -> None:
+        """Raise InputError where crystals cannot be asked for by this (of `extensions.ABILITIES`)."""
+        if ability not in self.can:
+            able = [repr(name) for name in MODELS if ability in MODELS[name].can]
             raise InputError(
-                f"a model of kind {self.kind!r} cannot be told elements, atoms or a composition; 'staged' can"
+                f"a model of kind {self.kind!r} cannot be told elements, atoms or a composition; {', '.join(able)} can"
             )
 
     def check_elements(self, elements: Sequence[int]) -> None:
@@ -102,7 +117,7 @@ class Abilities:
             formula_unit: atomic number → atoms.
             atoms: of the primitive cell; None: any number of formula units.
         """
-        self.check_staged()
+        self.check_can("composition")
         self.check_elements(tuple(formula_unit))
         formula, per_unit = formula_of(formula_unit), sum(formula_unit.values())
         if atoms is not None and (atoms < 1 or atoms % per_unit):
@@ -128,10 +143,7 @@ def read_abilities(path: Path) -> Abilities:
     """
     tensors, text = read_tensors(path, NEEDED)
     try:
-        if text.get("format") != FORMAT:
-            raise InputError(f"{path}: not a denoiser of symmcd (format {text.get('format')!r}, expected {FORMAT!r})")
-        settings = read_section("model", {"kind": "joint"} | json.loads(text["symmcd"])["model"])
-        return Abilities.of(settings, tensors)
+        return Abilities.of(settings_of(path, text)[0], tensors)
     except InputError:
         raise
     except (KeyError, ValueError, TypeError, IndexError, RecursionError) as error:

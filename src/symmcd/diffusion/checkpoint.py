@@ -17,11 +17,12 @@ from torch import Tensor, nn
 
 from symmcd import __version__
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
-from symmcd.diffusion.abilities import FORMAT, weights_path  # noqa: F401  (as it is looked for here)
+from symmcd.diffusion.abilities import weights_path  # noqa: F401  (as it is looked for here)
+from symmcd.diffusion.checkpoint_format import FORMAT, json_of, settings_of
 from symmcd.diffusion.data_statistics import AXES, CLASSES, ELEMENTS, DataStatistics
 from symmcd.errors import InputError
 from symmcd.provenance import git_commit
-from symmcd.settings import ModelSettings, read_section
+from symmcd.settings import ModelSettings
 from symmcd.storage import read_tensors, write_tensors
 
 PART_FORMAT = "symmcd part 1"
@@ -41,7 +42,7 @@ class Checkpoint:
     """A trained denoiser with all that sampling needs."""
 
     statistics: DataStatistics
-    settings: ModelSettings
+    settings: Any  # of the section `model`, of the class that its kind has
     metadata: dict[str, Any]  # seed, data_sha256, commit, versions, training settings, …
     weights: dict[str, Tensor]
     tensors: dict[str, Tensor]  # statistics of other kinds
@@ -99,19 +100,7 @@ def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> Checkpoin
         InputError: missing, cut short, or no denoiser of ours.
     """
     arrays, text = read_tensors(Path(path))
-    if text.get("format") != FORMAT:
-        raise InputError(f"{path}: not a denoiser of symmcd (format {text.get('format')!r}, expected {FORMAT!r})")
-    metadata = _metadata(path, text, "symmcd")
-    model = metadata.get("model")
-    if not isinstance(model, Mapping):
-        raise InputError(f"{path}: damaged, its settings of the model are {str(model)[:60]!r}; fetch or train it again")
-    try:
-        settings = read_section("model", {"kind": "joint"} | dict(model))  # the first checkpoints name no kind
-    except InputError as error:
-        raise InputError(
-            f"{path}: weights of another version of symmcd (commit "
-            f"{metadata.get('commit')}), which has settings that this one has not: {str(error)[:300]}"
-        ) from None
+    settings, metadata = settings_of(Path(path), text)
     tensors = {name: torch.from_numpy(value).to(device) for name, value in arrays.items()}
     kept = under("statistics/", tensors)
     names = {field.name for field in dataclasses.fields(DataStatistics)}
@@ -130,25 +119,8 @@ def _fits(value: Tensor | None, shape: tuple[int | None, ...]) -> bool:
     return all(n in (None, m) for n, m in zip(shape, value.shape, strict=True)) and bool(value.isfinite().all())
 
 
-def _metadata(path: Path, text: Mapping[str, str], key: str) -> dict[str, Any]:
-    """A mapping that stands as JSON in the metadata of a file.
-
-    Raises:
-        InputError: it is not there, or is damaged.
-    """
-    try:
-        values = json.loads(text.get(key, ""))
-    except (ValueError, RecursionError) as error:
-        raise InputError(
-            f"{path}: damaged, its metadata {key!r} is no JSON ({error}); fetch or train it again"
-        ) from None
-    if not isinstance(values, dict):
-        raise InputError(f"{path}: damaged, its metadata {key!r} is no mapping; fetch or train it again")
-    return values
-
-
 def write_part(path: Path, weights: Mapping[str, Tensor], done: Mapping[str, Any], fingerprint: str) -> None:
-    """Write one trained network of a staged model; `done` tells how long it was trained."""
+    """Write one trained part of a model; `done` tells how long it was trained."""
     text = {"format": PART_FORMAT, "fingerprint": fingerprint, "done": json.dumps(done)}
     write_tensors(path, {name: value.detach().cpu().numpy() for name, value in weights.items()}, text)
 
@@ -164,7 +136,7 @@ def read_part(path: Path, fingerprint: str) -> tuple[dict[str, Tensor], dict[str
     arrays, text = read_tensors(path)
     if text.get("format") != PART_FORMAT or text.get("fingerprint") != fingerprint:
         return None
-    return {name: torch.from_numpy(value) for name, value in arrays.items()}, _metadata(path, text, "done")
+    return {name: torch.from_numpy(value) for name, value in arrays.items()}, json_of(path, text, "done")
 
 
 def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,6 +1,6 @@
 """The denoising network: messages between all pairs of orbits (paper, appendix E.1).
 
-Sums over orbits, as the paper prints them, are the default; the authors' code takes means (`aggregation`).  Where an
+Messages are summed over orbits, as the paper prints them; the authors' code takes means.  Where an
 MLP acts on several things at once, its first layer is split into one linear map for each of them, which is the same
 function: what depends on one orbit is computed once an orbit, not once a pair.
 """
@@ -18,8 +18,8 @@ from torch.nn.functional import silu
 from symmcd.batch import OrbitBatch, laid_flat
 from symmcd.crystallography.space_group import space_group_codes
 from symmcd.diffusion.data_statistics import AXES, CLASSES, ELEMENTS
+from symmcd.diffusion.joint_kind import JointSettings
 from symmcd.diffusion.pair_blocks import Blocks, add_ends, received
-from symmcd.settings import ModelSettings
 
 GROUP_WIDTH = 128  # hidden width of the embedding of the space-group code
 AXIS_FEATURES = 4  # embedding of one axis' class, the same map for all axes
@@ -43,7 +43,7 @@ class Denoiser(nn.Module):
 
     codes: Tensor  # (230, 397) space-group codes, a buffer
 
-    def __init__(self, settings: ModelSettings) -> None:
+    def __init__(self, settings: JointSettings) -> None:
         super().__init__()
         width, self.settings = settings.width, settings
         self.element = nn.Embedding(ELEMENTS + 1, width)  # 0: padding
@@ -90,13 +90,13 @@ class Denoiser(nn.Module):
         pair = torch.cat([pair_features(s, c) for s, c in zip(blocks.orbits(sine), blocks.orbits(cosine), strict=True)])
         if torch.is_autocast_enabled(pair.device.type):  # once, or every layer would make and keep its own copy
             pair = pair.to(torch.get_autocast_dtype(pair.device.type))
-        senders = Senders.of(parts, h.dtype, blocks, mean=settings.aggregation == "mean")
+        senders = Senders.of(parts, h.dtype, blocks)
         lattice = blocks.to_orbits(state.lattice)
         for layer in self.layers:
             h = layer(h, pair, lattice, senders)
         h = self.norm(h)
         weighted = h * senders.mask[:, None]
-        pooled = torch.cat([part.sum(dim=1) for part in blocks.orbits(weighted * senders.weight)])
+        pooled = torch.cat([part.sum(dim=1) for part in blocks.orbits(weighted)])
         return Prediction(
             lattice_noise=self.lattice_head(pooled).float(),
             position_score=self.position_head(h).float(),
@@ -107,26 +107,23 @@ class Denoiser(nn.Module):
 
 @dataclass(frozen=True)
 class Senders:
-    """Which orbits send messages, and how much a sum over those of a crystal counts."""
+    """Which orbits send messages."""
 
     blocks: Blocks
     mask: Tensor  # (ΣBN,) 1, or 0 where padded
     full: tuple[bool, ...]  # of each block: nothing padded
-    weight: Tensor  # (ΣBN, 1) of the crystal's sums: 1, or one over its orbits for means
 
     @classmethod
-    def of(cls, parts: Sequence[OrbitBatch], dtype: torch.dtype, blocks: Blocks, *, mean: bool) -> Senders:
+    def of(cls, parts: Sequence[OrbitBatch], dtype: torch.dtype, blocks: Blocks) -> Senders:
         """Of the orbits of `parts`."""
         full = torch.stack([part.mask.all() for part in parts]).tolist()
-        count = torch.cat([part.count for part in parts]).to(dtype)
-        weight = blocks.to_orbits(1 / count if mean else torch.ones_like(count))
-        return cls(blocks, torch.cat([p.mask.flatten() for p in parts]).to(dtype), tuple(full), weight[:, None])
+        return cls(blocks, torch.cat([p.mask.flatten() for p in parts]).to(dtype), tuple(full))
 
 
 class MessageLayer(nn.Module):
     """h_i ← h_i + φ_h(h_i, Σ_j φ_m(h_i, h_j, k, ψ(x_i - x_j))), on normalised h; j = i is one of the terms."""
 
-    def __init__(self, settings: ModelSettings) -> None:
+    def __init__(self, settings: JointSettings) -> None:
         super().__init__()
         width = settings.width
         self.norm = nn.LayerNorm(width)
@@ -144,7 +141,7 @@ class MessageLayer(nn.Module):
         message = add_ends(self.pair(pair), self.receiver(n) + self.lattice(lattice), self.sender(n), senders.blocks)
         over = not torch.is_grad_enabled()  # without gradients nothing is kept, and memory that is warm is used again
         message = silu(self.message(silu(message, inplace=over)), inplace=over)
-        total = received(message, senders.mask, senders.full, senders.blocks) * senders.weight
+        total = received(message, senders.mask, senders.full, senders.blocks)
         update = silu(self.update_out(silu(self.update(torch.cat([n, total], dim=-1)))))
         return h + update
 

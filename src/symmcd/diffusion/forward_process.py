@@ -21,9 +21,9 @@ from symmcd.batch import CrystalRows, OrbitBatch
 from symmcd.crystallography.lattice import fixed_coefficients, free_coefficients
 from symmcd.diffusion.categorical import corrupt
 from symmcd.diffusion.data_statistics import AXES, DataStatistics
+from symmcd.diffusion.joint_kind import JointSettings
 from symmcd.diffusion.noise_schedule import cosine_alpha_bar, geometric_sigma
 from symmcd.diffusion.wrapped_normal import mean_square_score, wrapped_score
-from symmcd.settings import ModelSettings
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ class Target(CrystalRows):
 class ForwardProcess:
     """Noise tables, marginals and the scale of k, on one device."""
 
-    def __init__(self, settings: ModelSettings, statistics: DataStatistics) -> None:
+    def __init__(self, settings: JointSettings, statistics: DataStatistics) -> None:
         self.steps = settings.steps
         sigma = geometric_sigma(settings.steps, settings.sigma_min, settings.sigma_max)
         scale = torch.cat([torch.zeros(1), mean_square_score(sigma[1:]).sqrt()])

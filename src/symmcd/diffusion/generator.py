@@ -7,15 +7,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
 from symmcd.crystallography.composition import formula_unit_of
-from symmcd.crystallography.decode import decode
 from symmcd.crystallography.space_group import number_of
 from symmcd.device import choose_device
 from symmcd.diffusion import reverse_process
@@ -23,33 +22,21 @@ from symmcd.diffusion.abilities import NEEDED, Abilities
 from symmcd.diffusion.batches import Batch, OnBatch, OnProgress, Watch, ignored
 from symmcd.diffusion.checkpoint import Checkpoint, MisfitError, read_checkpoint
 from symmcd.diffusion.constraints.constraint import read_constraints, space_groups_of
-from symmcd.diffusion.joint_model import JointModel
-from symmcd.diffusion.noise_schedule import reverse_times
-from symmcd.diffusion.prior import draw_templates, orbit_probability, space_group_probability
+from symmcd.diffusion.model import ComposingModel, Model, Plan
+from symmcd.diffusion.prior import draw_templates
 from symmcd.diffusion.random_streams import CrystalStreams
 from symmcd.diffusion.sampler import Sampler
-from symmcd.diffusion.samples import Samples
-from symmcd.diffusion.staged.arrangements import Arrangements, Composition, likeliest, likeliest_first, with_composition
-from symmcd.diffusion.staged.drawing import AT_ONCE, draw_crystals, draw_positions, resampled
-from symmcd.diffusion.staged.model import StagedModel
+from symmcd.diffusion.staged.arrangements import Arrangements, Composition
+from symmcd.diffusion.staged.drawing import AT_ONCE, resampled
 from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
-from symmcd.errors import InputError, SymmcdError
+from symmcd.errors import InputError
+from symmcd.extensions import MODELS
 from symmcd.settings import Precision
 
 PROPOSED, ATTEMPTS = 32, 64  # proposals of positions and elements that a crystal of given elements is kept from
 KEPT = 4  # draw of random numbers beside those of templates, sequences and geometries
 POOL = 2000  # sets of Wyckoff positions drawn beside those of the training set, for a composition to fit
 PAD_TO = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20)  # orbits; beyond the last, multiples of 8
-
-
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """Some crystals to be sampled together."""
-
-    number: np.ndarray  # (B,) global numbers
-    space_group: np.ndarray  # (B,)
-    orbits: np.ndarray  # (B,)
-    padded: np.ndarray  # (B,) orbits that each is padded to, the same for all of a joint model
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +54,7 @@ class Generator:
         self.checkpoint = checkpoint
         self.settings = checkpoint.settings
         self.device = checkpoint.statistics.lattice_mean.device
-        kind = StagedModel if self.settings.kind == "staged" else JointModel
-        self._model: StagedModel | JointModel = kind(checkpoint, precision)
+        self._model: Model = MODELS[self.settings.kind].load()(checkpoint, precision)
         tensors = {f"weights/{name}": value for name, value in checkpoint.weights.items()}
         tensors |= {f"statistics/{name}": value for name, value in checkpoint.statistics.tensors().items()}
         tensors |= {f"statistics/{name}": value for name, value in checkpoint.tensors.items()}
@@ -150,8 +136,8 @@ class Generator:
         watch = Watch([plan.orbits for plan in plans], self.steps(sampler), on_progress)
         units: dict[int, AsymmetricUnit] = {}
         for plan in plans:
-            samples = self.sample(plan, sampler, seed, watch.step)
-            batch = Batch(samples.number, _decoded(samples))
+            made = self.sample(plan, sampler, seed, watch.step)
+            batch = Batch(plan.number, [made[i] for i in range(len(made))])
             units |= zip(batch.number.tolist(), batch.units, strict=True)
             watch.finished()
             on_batch(batch)
@@ -159,19 +145,15 @@ class Generator:
 
     @property
     def elements(self) -> list[int]:
-        """Atomic numbers to choose from: those of the training set.
-
-        Raises:
-            InputError: the model is not of kind ``staged``.
-        """
-        return sorted(self._staged.elements)
+        """Atomic numbers of the training set, to choose from where the model can be told elements."""
+        return sorted(self.abilities.elements)
 
     def plan(
         self, number: np.ndarray, sampler: Sampler, seed: int, space_groups: Sequence[int] = (), *, apart: bool = False
     ) -> Iterator[Plan]:
         """Space group and number of orbits of the crystals `number` (B,), put into batches, small crystals first.
 
-        Batches are of one padded size each if they are to be `apart`, as those of a joint model always are.
+        Batches are of one padded size each if they are to be `apart`, or if the model wants them so.
 
         How far a crystal is padded depends on its own number of orbits alone, so that it comes out the same
         (up to the rounding of matrix products) whatever it is sampled together with.
@@ -180,7 +162,7 @@ class Generator:
         uniform = streams.uniform(reverse_process.TEMPLATE, (2,))
         group, orbits = (a.numpy() for a in draw_templates(self.checkpoint.statistics.to("cpu"), uniform, space_groups))
         padded = np.array([next((p for p in PAD_TO if p >= m), -(-m // 8) * 8) for m in orbits.tolist()])
-        sizes = np.unique(padded)[1:] if apart or isinstance(self._model, JointModel) else ()
+        sizes = np.unique(padded)[1:] if apart or self._model.one_size else ()
         order = np.argsort(padded, kind="stable")
         for rows in np.split(order, np.searchsorted(padded[order], sizes)):
             for first in range(0, len(rows), sampler.batch_size):
@@ -190,19 +172,17 @@ class Generator:
     @torch.inference_mode()
     def sample(
         self, plan: Plan, sampler: Sampler, seed: int, on_step: Callable[[int], None] = lambda _: None
-    ) -> Samples:
-        """Sample the crystals of `plan`.
+    ) -> AsymmetricUnits:
+        """Sample the crystals of `plan`; their labels are numbers in the plan.
 
         With constraints, positions and elements are proposals, which `generate` weighs and this does not.
 
         Raises:
             InputError: more steps than the training had, or proposals, temperature or elements that the model has not.
+            SymmcdError: the networks have come to numbers that are not finite.
         """
-        times = self._times(sampler)
-        group, orbits = (self._whole(numbers) for numbers in (plan.space_group, plan.orbits))
-        streams = CrystalStreams(seed, self._whole(plan.number))
-        made = self._model.sample(group, orbits, plan.padded.tolist(), times, streams, sampler, on_step)
-        return _samples(plan.number, plan.space_group, plan.orbits, *made)
+        options = self.abilities.filled(sampler)
+        return self._model.sample(plan, CrystalStreams(seed, self._whole(plan.number)), options, on_step)
 
     @torch.inference_mode()
     def predict(
@@ -272,23 +252,14 @@ class Generator:
         Raises:
             InputError: as `predict`, but for compositions that nothing was found for.
         """
-        model = self._staged
+        model = self._composing
         _check_whole(number=number, pool=pool)
         for composition in compositions:
             self.abilities.check_elements(tuple(composition.formula_unit))
         groups = () if space_group is None else (number_of(space_group),)
-        sampler = Sampler(batch_size=AT_ONCE)
-        drawn = [model.templates] if model.templates is not None else []
-        plans = self.plan(np.arange(pool), sampler, seed, groups, apart=True)
-        drawn += [draw_positions(model.wyckoff, *self._to_draw(plan, seed), sampler)[0] for plan in plans]
-        positions = WyckoffSequences.concatenate(drawn)
-        statistics = self.checkpoint.statistics
-        prior = (space_group_probability(statistics, groups)[:, None] * orbit_probability(statistics)).log()
-        positions = likeliest_first(model.wyckoff, positions, prior)
-        return [
-            likeliest(model.wyckoff, with_composition(positions, composition), prior, number)
-            for composition in compositions
-        ]
+        plans = list(self.plan(np.arange(pool), Sampler(batch_size=AT_ONCE), seed, groups, apart=True))
+        streams = [CrystalStreams(seed, self._whole(plan.number)) for plan in plans]
+        return model.arrangements(compositions, number, list(zip(plans, streams, strict=True)), groups)
 
     @torch.inference_mode()
     def with_geometries(
@@ -302,17 +273,16 @@ class Generator:
         """A geometry for the positions and elements of each of `crystals`; see `generate` for the rest.
 
         Raises:
-            InputError: the model is not of kind ``staged``, or cannot do what `sampler` asks for.
+            InputError: the model cannot be told elements, or what else `sampler` asks for.
         """
-        times, model = self._times(sampler), self._staged
+        options, model = self.abilities.filled(sampler), self._composing
         batches = torch.arange(len(crystals), device=self.device).split(sampler.batch_size)
         watch = Watch([crystals.count[rows].cpu().numpy() for rows in batches], self.steps(sampler), on_progress)
         units: list[AsymmetricUnit] = []
         for rows in batches:
-            part = crystals.select(rows)
-            made = model.geometries(part, times, CrystalStreams(seed, rows), sampler, watch.step)
-            group, count = part.space_group.cpu().numpy(), part.count.cpu().numpy()
-            batch = Batch(rows.cpu().numpy(), _decoded(_samples(rows.cpu().numpy(), group, count, *made)))
+            number = rows.cpu().numpy()
+            made = model.geometries(crystals.select(rows), number, CrystalStreams(seed, rows), options, watch.step)
+            batch = Batch(number, [made[i] for i in range(len(made))])
             units += batch.units
             watch.finished()
             on_batch(batch)
@@ -349,37 +319,20 @@ class Generator:
     ) -> tuple[WyckoffSequences, Tensor]:
         """Positions and elements drawn for the crystals `names`, in their order, and their weights (see `drawing`)."""
         (plan,) = self.plan(names, dataclasses.replace(sampler, batch_size=len(names)), seed, groups)
-        group, orbits, number = map(self._whole, (plan.space_group, plan.orbits, plan.number))
-        sequences, weights = draw_crystals(
-            self._staged.wyckoff, group, orbits, plan.padded.tolist(), CrystalStreams(seed, number), sampler
-        )
+        number = self._whole(plan.number)
+        sequences, weights = self._composing.draft(plan, CrystalStreams(seed, number), sampler)
         back = number.argsort()
         return sequences.select(back), weights[back]
 
-    def _to_draw(self, plan: Plan, seed: int) -> tuple[Tensor, Tensor, int, CrystalStreams]:
-        """Groups, numbers of orbits, what all are padded to and streams of a plan of one padded size."""
-        group, orbits = self._whole(plan.space_group), self._whole(plan.orbits)
-        return group, orbits, int(plan.padded[0]), CrystalStreams(seed, self._whole(plan.number))
-
     @property
-    def _staged(self) -> StagedModel:
+    def _composing(self) -> ComposingModel:
         """The model, of which positions and elements can be asked for or given.
 
         Raises:
-            InputError: it is a joint one.
+            InputError: it cannot.
         """
-        self.abilities.check_staged()
-        assert isinstance(self._model, StagedModel)
-        return self._model
-
-    def _times(self, sampler: Sampler) -> list[int]:
-        """Times of the reverse process that `sampler` asks for.
-
-        Raises:
-            InputError: this model cannot do what it asks for.
-        """
-        self.abilities.check(sampler)
-        return reverse_times(self.settings.steps, self.steps(sampler))
+        self.abilities.check_can("composition")
+        return cast("ComposingModel", self._model)
 
     def _whole(self, numbers: np.ndarray) -> Tensor:
         """Whole numbers on the device."""
@@ -395,42 +348,3 @@ def _check_whole(**numbers: int) -> None:
     for name, value in numbers.items():
         if not isinstance(value, Integral) or isinstance(value, bool) or int(value) < 1:
             raise InputError(f"{name} = {value!r}: expected a whole number, at least 1")
-
-
-def _samples(
-    number: np.ndarray,
-    space_group: np.ndarray,
-    orbits: np.ndarray,
-    k: Tensor,
-    element: Tensor,
-    position: Tensor,
-    site_symmetry: Tensor,
-) -> Samples:
-    """What a model returns, brought from its device.
-
-    Raises:
-        SymmcdError: something is not finite.
-    """
-    finite = k.isfinite().all(dim=1).cpu().numpy()
-    owner = np.repeat(np.arange(len(orbits)), orbits)
-    finite[owner[~position.isfinite().all(dim=1).cpu().numpy()]] = False
-    if not finite.all():
-        raise SymmcdError(
-            f"crystals {', '.join(map(str, number[~finite].tolist()))}: the denoiser has come to infinite or undefined "
-            "numbers; sample in float32 (sampling.precision), or train again with a lower learning rate"
-        )
-    return Samples(
-        number=number,
-        space_group=space_group,
-        lattice=k.cpu().numpy().astype(float),
-        start=np.concatenate([[0], np.cumsum(orbits)]),
-        element=element.cpu().numpy(),
-        position=position.cpu().numpy().astype(float),
-        site_symmetry=site_symmetry.cpu().numpy().astype(np.uint8),
-    )
-
-
-def _decoded(s: Samples) -> list[AsymmetricUnit]:
-    """Crystals on their Wyckoff positions, in their order."""
-    units = decode(s.space_group, s.lattice, s.element, s.position, s.site_symmetry, s.start)
-    return [units[i] for i in range(len(units))]

@@ -8,15 +8,13 @@ from symmcd.diffusion.constraints.constraint import Constraint
 from symmcd.errors import InputError
 from symmcd.settings import LEAST_TEMPERATURE
 
-STAGED_STEPS, STAGED_PROPOSALS = 50, 4  # of a staged model where none are asked for (docs/model-study.md)
-
 
 @dataclass(frozen=True)
 class Sampler:
     """Sampling options; all of them can be changed without retraining."""
 
-    steps: int | None = None  # None: all T of training, or `STAGED_STEPS`
-    proposals: int | None = None  # geometries a crystal, the likeliest is kept; None: 1, or `STAGED_PROPOSALS`
+    steps: int | None = None  # None: the model's default
+    proposals: int | None = None  # geometries a crystal, the likeliest is kept; None: the model's default
     corrector: bool = True  # a Langevin step at each noise level, of the coordinates, in a staged model of k too
     corrector_step: float = 1e-5  # its size in a joint model, at σ_1
     batch_size: int = 256  # crystals at once: a matter of memory and speed only

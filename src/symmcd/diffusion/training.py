@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import functools
 import math
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +21,45 @@ from symmcd.diffusion.progress import Progress
 from symmcd.diffusion.random_streams import mixed_seed
 from symmcd.diffusion.training_state import Networks, TrainingState, average, read_state, write_state
 from symmcd.errors import InputError, SymmcdError
-from symmcd.settings import TrainingSettings
 from symmcd.storage import atomic_path, write_tensors
 
 STATE = "checkpoint.safetensors"  # removed by who has written the weights
 
 
+@dataclass(frozen=True)
+class Optimisation:
+    """How a network is trained; the settings of `symmcd.settings.TrainingSettings` of the same names."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float = 0.0
+    gradient_norm: float = 1.0  # clip by global norm
+    ema_decay: float = 0.999
+    warmup_steps: int = 100
+    validate_every: int = 10  # epochs
+    patience: int = 0  # epochs without a lower validation loss; 0: it does not end
+    crystals_at_once: int = 0  # of a batch; 0: all
+    max_minutes: float = 0.0  # 0: no limit
+    checkpoint_minutes: float = 2.0
+    tensorboard: bool = False
+
+    @classmethod
+    def of(cls, settings: Any, epochs: int) -> Optimisation:
+        """Those of a settings object that has all of these, for `epochs`."""
+        names = (field.name for field in dataclasses.fields(cls))
+        return cls(**{name: getattr(settings, name) for name in names} | {"epochs": epochs})
+
+
 def minimise(
     objective: Objective,
     output_dir: Path,
-    settings: TrainingSettings,
-    epochs: int,
+    settings: Optimisation,
     seed: int,
     print_: str,
     process: Process,
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Train the network of `objective`; the averaged weights of the end or of the best epoch, and how long it took.
+    """Train the network of `objective`; its averaged weights of the best validated epoch, and how long it took.
 
     Several processes (see `diffusion.distributed`) take shares of every batch and the same steps; the first one keeps
     the time, validates and writes.
@@ -52,13 +77,13 @@ def minimise(
     state_path = output_dir / STATE
     state = resume(state_path, print_, networks, optimiser, process)
     steps_per_epoch = math.ceil(objective.crystals / settings.batch_size)
-    total_steps = epochs * steps_per_epoch
+    total_steps = settings.epochs * steps_per_epoch
     progress = Progress("training, step", total_steps, state.step, quiet=not process.writes)
     size = sum(p.numel() for p in parameters)
     progress.line(
         f"{objective.crystals} crystals; {size / 1e6:.2f} M parameters on {where} in {precision}"
         + (f", {process.number} processes" if process.number > 1 else "")
-        + f"; {epochs} epochs of {steps_per_epoch} steps"
+        + f"; {settings.epochs} epochs of {steps_per_epoch} steps"
     )
     board = tensorboard(output_dir / "tensorboard") if settings.tensorboard and process.writes else None
     clock, saved = time.monotonic(), time.monotonic()
@@ -107,7 +132,7 @@ def minimise(
                 for name, value in row.items():
                     board.add_scalar(name.replace("_", "/", 1), value, epoch + 1)
                 board.flush()
-            progress.line(described(row, epochs, names))
+            progress.line(described(row, settings.epochs, names))
         if state.step % steps_per_epoch == 0:
             state.sums, state.epoch_seconds = {}, 0.0
         if process.writes and time.monotonic() - saved >= 60 * settings.checkpoint_minutes:
@@ -129,7 +154,7 @@ def minimise(
     write_losses(output_dir / "losses.csv", state.rows, names)
     print(f"{size} parameters, {state.step / steps_per_epoch:.1f} epochs, {state.seconds / 60:.1f} minutes")
     print(f"wrote {output_dir / 'losses.csv'} ({len(state.rows)} rows)")
-    if settings.keep == "best" and state.best_epoch:
+    if state.best_epoch:
         print(f"kept the weights of epoch {state.best_epoch}, validation loss {state.best_total:.4f}")
         return networks.best.state_dict(), done | {"kept_epoch": state.best_epoch}
     return averaged.state_dict(), done
@@ -180,7 +205,7 @@ def epoch_order(seed: int, epoch: int, crystals: int, device: torch.device) -> T
 # --- schedule --------------------------------------------------------------------------------------------------------
 
 
-def schedule(settings: TrainingSettings, state: TrainingState, total_steps: int) -> float:
+def schedule(settings: Optimisation, state: TrainingState, total_steps: int) -> float:
     """Factor of the learning rate: rises over the warm-up, then falls along half a cosine to 1 % at the end.
 
     The end is the last epoch, or `max_minutes` where that comes first.
@@ -192,12 +217,12 @@ def schedule(settings: TrainingSettings, state: TrainingState, total_steps: int)
     return warm * (0.01 + 0.99 * (1 + math.cos(math.pi * done)) / 2)
 
 
-def is_out_of_time(settings: TrainingSettings, state: TrainingState) -> bool:
+def is_out_of_time(settings: Optimisation, state: TrainingState) -> bool:
     """Whether `max_minutes` have been spent in this training, earlier runs of it counted in."""
     return bool(settings.max_minutes) and state.seconds >= 60 * settings.max_minutes
 
 
-def is_stale(settings: TrainingSettings, state: TrainingState) -> bool:
+def is_stale(settings: Optimisation, state: TrainingState) -> bool:
     """Whether the validation loss has not fallen for `patience` epochs."""
     validated = next((row["epoch"] for row in reversed(state.rows) if "val_total" in row), 0)
     return bool(settings.patience and state.best_epoch) and validated - state.best_epoch >= settings.patience

@@ -19,7 +19,7 @@ from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.diffusion.checkpoint import data_sha256
 from symmcd.diffusion.distributed import Process
 from symmcd.diffusion.random_streams import mixed_seed
-from symmcd.diffusion.training import minimise
+from symmcd.diffusion.training import Optimisation, minimise
 from symmcd.errors import InputError, SymmcdError
 from symmcd.formation_energy import cdvae
 from symmcd.formation_energy.graphs import Graphs, build_graphs
@@ -30,7 +30,7 @@ from symmcd.formation_energy.table_5 import PUBLISHED
 from symmcd.journal import Progress
 from symmcd.metrics.intervals import bootstrap
 from symmcd.provenance import git_commit
-from symmcd.settings import PREDICTOR_VARIANTS, PredictorSettings, TrainingSettings
+from symmcd.settings import PREDICTOR_VARIANTS, PredictorSettings
 from symmcd.storage import atomic_path
 
 PROPERTY = "formation_energy_per_atom"
@@ -93,7 +93,7 @@ def train_predictor(
     objective = EnergyObjective(
         size, site_symmetry, graphs["train"], graphs["val"], target["train"].to(where), target["val"].to(where)
     )
-    weights, done = minimise(objective, output / variant, _training(settings), settings.epochs, seed, print_, Process())
+    weights, done = minimise(objective, output / variant, _optimisation(settings), seed, print_, Process())
     objective.network.load_state_dict(weights)
     predicted = energies(objective.network, graphs["test"], BATCH).cpu().numpy().astype(float)
     if not np.isfinite(predicted).all():
@@ -188,8 +188,8 @@ def _drawn(units: AsymmetricUnits, number: int, seed: int) -> AsymmetricUnits:
     return units.take(np.sort(np.random.default_rng(seed).choice(len(units), number, replace=False)))
 
 
-def _training(settings: PredictorSettings) -> TrainingSettings:
-    return TrainingSettings(
+def _optimisation(settings: PredictorSettings) -> Optimisation:
+    return Optimisation(
         epochs=settings.epochs,
         batch_size=settings.batch_size,
         learning_rate=settings.learning_rate,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from symmcd import command
 from symmcd.extensions import CONSTRAINTS
-from symmcd.request import JOINT_STEPS, Request, add_how, add_what
+from symmcd.request import Request, add_how, add_what
 from symmcd.settings import Temperature
 
 if TYPE_CHECKING:
@@ -64,8 +64,6 @@ def run(
     asked = read_constraints(given, options=True)
     space_groups_of(asked)
     abilities = request.abilities()
-    if abilities.kind != "staged":
-        steps = steps or min(JOINT_STEPS, abilities.trained_steps)
     abilities.check(Sampler(steps=steps, proposals=proposals, temperature=temperature, constraints=asked))
     generator, at_once = request.generator()
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from symmcd import command
 from symmcd.errors import InputError
-from symmcd.request import JOINT_STEPS, Request, add_how, add_what
+from symmcd.request import Request, add_how, add_what
 from symmcd.settings import Count
 
 if TYPE_CHECKING:
@@ -62,8 +62,6 @@ def run(
     group = None if space_group is None else number_of(space_group)
     request = Request(output, number, checkpoint, device)
     abilities = request.abilities()
-    if abilities.kind != "staged":
-        steps = steps or min(JOINT_STEPS, abilities.trained_steps)
     abilities.check_composition(unit, atoms)
     abilities.check(Sampler(steps=steps, proposals=proposals))
     generator, at_once = request.generator()

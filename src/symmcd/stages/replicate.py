@@ -1,30 +1,30 @@
-"""Stage ``replicate``: sampled asymmetric units → exact ones → conventional cells as extxyz and CIF."""
+"""Stage ``replicate``: asymmetric units of all shards → conventional cells as extxyz and CIF."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits, labels_of
-from symmcd.crystallography.decode import decode
 from symmcd.crystallography.orbit import replicate_flat
-from symmcd.diffusion.samples import read_samples
 from symmcd.errors import InputError
 from symmcd.settings import ReplicateSettings
+from symmcd.storage import read_units
 from symmcd.structures.write import write_crystals
 
 
 def run(samples: Sequence[Path], output_dir: Path, settings: ReplicateSettings) -> None:
-    """Decode and replicate all shards; write units.npz, crystals.extxyz and one CIF a crystal.
+    """Replicate all shards; write units.npz, crystals.extxyz and one CIF a crystal.
 
     Crystals are named by the number that the sampler gave them, so a missing shard leaves a gap, not a shift.
 
     Raises:
-        InputError: no samples, or two shards that hold the same crystal.
+        InputError: no samples, crystals that are not named by numbers, or two shards that hold the same crystal.
     """
-    units = _decoded(samples)
+    units = gathered(samples)
     if not len(units):
         raise InputError(
             f"{', '.join(map(str, samples)) or 'no shards given'}: no sampled crystals; sampling.number must be above 0"
@@ -34,16 +34,19 @@ def run(samples: Sequence[Path], output_dir: Path, settings: ReplicateSettings) 
         print(f"wrote {path} ({len(units)} crystals)")
 
 
-def _decoded(samples: Sequence[Path]) -> AsymmetricUnits:
-    parts = [read_samples(path) for path in samples]
-    number = np.concatenate([part.number for part in parts]) if parts else np.zeros(0, int)
+def gathered(samples: Sequence[Path]) -> AsymmetricUnits:
+    """Crystals of all shards in the order of their numbers.
+
+    Raises:
+        InputError: as `run`.
+    """
+    units = AsymmetricUnits.concatenate([read_units(path) for path in samples])
+    names, where = units.label.tolist(), ", ".join(map(str, samples))
+    others = [name for name in names if not (name.isascii() and name.isdecimal() and len(name) < 19)]
+    if others:
+        raise InputError(f"{where}: crystal {others[0][:80]!r} is not named by a number, as `symmcd sample` names them")
+    number = np.array([int(name) for name in names], dtype=np.int64)
     if len(np.unique(number)) != len(number):
-        raise InputError(
-            f"{', '.join(map(str, samples))}: two shards hold the same crystal; delete them and sample again"
-        )
-    largest = int(number.max(initial=0))
-    decoded = [
-        decode(p.space_group, p.lattice, p.element, p.position, p.site_symmetry, p.start, labels_of(p.number, largest))
-        for p in parts
-    ]
-    return AsymmetricUnits.concatenate(decoded).take(np.argsort(number))
+        raise InputError(f"{where}: two shards hold the same crystal; delete them and sample again")
+    labels = np.array(labels_of(number, int(number.max(initial=0))), dtype=np.str_)
+    return dataclasses.replace(units, label=labels).take(np.argsort(number))

@@ -1,4 +1,4 @@
-"""Stage ``sample``: a trained denoiser → raw crystals of one shard."""
+"""Stage ``sample``: a trained model → asymmetric units of one shard."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnits, labels_of
 from symmcd.device import hold_gpu
-from symmcd.diffusion.generator import Generator, Plan
+from symmcd.diffusion.generator import Generator
 from symmcd.diffusion.progress import Progress
 from symmcd.diffusion.sampler import Sampler
-from symmcd.diffusion.samples import Samples, read_samples, write_samples
 from symmcd.errors import InputError
 from symmcd.one_writer import WriterLock
 from symmcd.settings import SamplingSettings
+from symmcd.storage import read_units, write_units
 from symmcd.writing import delete
 
 
@@ -58,12 +59,13 @@ def run(
     progress = Progress(f"sampling shard {shard}/{shards}, crystal", len(numbers))
     steps, plans = generator.steps(sampler), list(generator.plan(numbers, sampler, seed, settings.space_groups))
     paths = [partial / f"{prefix}-{index}.npz" for index in range(len(plans))]
-    kept = [_finished(path, plan) for path, plan in zip(paths, plans, strict=True)]
+    labels = [labels_of(plan.number, settings.number - 1) for plan in plans]
+    kept = [_finished(path, names) for path, names in zip(paths, labels, strict=True)]
     work = [
         0.0 if part is not None else float((plan.orbits**2).sum()) for part, plan in zip(kept, plans, strict=True)
     ]  # pairs
     parts, done, spent = [], 0, 0.0
-    for plan, path, part, pairs in zip(plans, paths, kept, work, strict=True):
+    for plan, path, names, part, pairs in zip(plans, paths, labels, kept, work, strict=True):
         if part is None:
 
             def said(
@@ -71,21 +73,23 @@ def run(
             ) -> None:
                 progress.update(d + size * step // steps, work=(s + p * step / steps, sum(work)))
 
-            part = generator.sample(plan, sampler, seed, said)  # noqa: PLW2901
-            write_samples(path, part)
+            made = generator.sample(plan, sampler, seed, said)
+            part = dataclasses.replace(made, label=np.array(names, dtype=np.str_))  # noqa: PLW2901
+            write_units(path, part)
         parts.append(part)
         done, spent = done + len(part), spent + pairs
     progress.close()
-    write_samples(output, Samples.concatenate(parts))
+    units = AsymmetricUnits.concatenate(parts)
+    write_units(output, units.take(np.argsort(units.label)))
     delete(partial)
     lock.release()
     print(f"wrote {output} ({done} crystals)")
 
 
-def _finished(path: Path, plan: Plan) -> Samples | None:
-    """The samples of a batch that an earlier run finished; None where there are none, or another version's."""
-    part = read_samples(path) if path.exists() else None
-    return part if part is not None and np.array_equal(part.number, plan.number) else None
+def _finished(path: Path, labels: list[str]) -> AsymmetricUnits | None:
+    """The crystals of a batch that an earlier run finished; None where there are none, or another version's."""
+    part = read_units(path) if path.exists() else None
+    return part if part is not None and part.label.tolist() == labels else None
 
 
 def fingerprint(denoiser: Path, settings: SamplingSettings, shard: int, shards: int, seed: int) -> str:

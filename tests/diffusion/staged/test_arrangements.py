@@ -25,7 +25,6 @@ from symmcd.diffusion.staged.arrangements import (
 )
 from symmcd.diffusion.staged.likelihood import log_probabilities, position_log_probabilities
 from symmcd.diffusion.staged.objectives import negative_log_likelihood
-from symmcd.diffusion.staged.wyckoff_ensemble import WyckoffEnsemble
 from symmcd.diffusion.staged.wyckoff_network import WyckoffNetwork
 from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
 from symmcd.errors import InputError
@@ -36,9 +35,9 @@ SEQUENCES = WyckoffSequences.from_units(random_units(80, seed=7, largest=5))
 
 
 @pytest.fixture(scope="module")
-def ensemble() -> WyckoffEnsemble:
+def network() -> WyckoffNetwork:
     torch.manual_seed(1)
-    return WyckoffEnsemble([WyckoffNetwork(SMALL_STAGED).eval(), WyckoffNetwork(SMALL_STAGED).eval()])
+    return WyckoffNetwork(SMALL_STAGED).eval()
 
 
 @pytest.mark.parametrize("number", range(1, 231))
@@ -67,18 +66,16 @@ def test_fillings_are_what_trying_everything_finds(orbits, composition):
     assert list(fillings(wyckoff, multiplicity, composition)) == expected
 
 
-def test_log_probabilities_sum_to_the_likelihood_of_training(ensemble):
-    for network in (ensemble.members[0], ensemble):
-        found = log_probabilities(network, SEQUENCES, batch_size=7).sum(dim=(0, 1))
-        with torch.no_grad():
-            torch.testing.assert_close(-found, negative_log_likelihood(network, SEQUENCES), rtol=1e-4, atol=1e-4)
-
-
-def test_positions_alone_have_the_logits_that_they_have_beside_elements(ensemble):
+def test_log_probabilities_sum_to_the_likelihood_of_training(network):
+    found = log_probabilities(network, SEQUENCES, batch_size=7).sum(dim=(0, 1))
     with torch.no_grad():
-        for network in (ensemble.members[0], ensemble):
-            exist = SEQUENCES.mask
-            torch.testing.assert_close(network.positions(SEQUENCES)[exist], network(SEQUENCES).wyckoff[exist])
+        torch.testing.assert_close(-found, negative_log_likelihood(network, SEQUENCES), rtol=1e-4, atol=1e-4)
+
+
+def test_positions_alone_have_the_logits_that_they_have_beside_elements(network):
+    exist = SEQUENCES.mask
+    with torch.no_grad():
+        torch.testing.assert_close(network.positions(SEQUENCES)[exist], network(SEQUENCES).wyckoff[exist])
 
 
 def test_templates_come_back_each_once():
@@ -91,7 +88,7 @@ def test_templates_come_back_each_once():
     )
 
 
-def test_the_likeliest_come_first_and_descriptions_count_once(ensemble):
+def test_the_likeliest_come_first_and_descriptions_count_once(network):
     """Rock salt on a and b of Fm-3m: the elements may change places, which is the same crystal."""
     first = int(TABLE.start[224])
     ab = [first, first + 1, 0]
@@ -105,22 +102,22 @@ def test_the_likeliest_come_first_and_descriptions_count_once(ensemble):
     assert crystals.space_group.tolist() == [225, 225, 139, 139]  # what was drawn twice is there once, both ways round
     prior = torch.zeros(230, 6)
     prior[138] = -50.0
-    found = likeliest(ensemble, crystals, prior, 10)
+    found = likeliest(network, crystals, prior, 10)
     assert found.sequences.space_group.tolist() == [225, 139]
-    said = log_probabilities(ensemble, crystals).sum(dim=(1, 2))
+    said = log_probabilities(network, crystals).sum(dim=(1, 2))
     assert float(found.log_probability[0]) == pytest.approx(float(said[:2].max()))
     assert float(found.log_probability[1]) == pytest.approx(float(said[2:].max()) - 50)
-    assert len(likeliest(ensemble, crystals, prior, 1)) == 1
+    assert len(likeliest(network, crystals, prior, 1)) == 1
 
 
-def test_what_the_prior_forbids_is_not_among_them(ensemble):
+def test_what_the_prior_forbids_is_not_among_them(network):
     """Or a space group that was asked for had others behind it, once its own arrangements were used up."""
     prior = torch.full((230, 6), -torch.inf)
     prior[62 - 1] = 0.0
-    found = likeliest_first(ensemble, SEQUENCES, prior)
+    found = likeliest_first(network, SEQUENCES, prior)
     assert len(found) == (SEQUENCES.space_group == 62).sum() > 3
-    said = log_probabilities(ensemble, found)[:, :, 0].sum(dim=1)
-    torch.testing.assert_close(position_log_probabilities(ensemble, found, batch_size=3), said)
+    said = log_probabilities(network, found)[:, :, 0].sum(dim=1)
+    torch.testing.assert_close(position_log_probabilities(network, found, batch_size=3), said)
     assert said.tolist() == sorted(said.tolist(), reverse=True)
 
 

@@ -22,7 +22,6 @@ from symmcd.diffusion.sampler import Sampler
 from symmcd.diffusion.staged.drawing import draw_sequences, resampled
 from symmcd.diffusion.staged.objectives import WyckoffObjective, negative_log_likelihood
 from symmcd.diffusion.staged.tables import symmetry_tables
-from symmcd.diffusion.staged.wyckoff_ensemble import WyckoffEnsemble
 from symmcd.diffusion.staged.wyckoff_network import WyckoffNetwork
 from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences, primitive_atoms, reduced_multiplicity
 from symmcd.errors import InputError
@@ -74,25 +73,6 @@ def test_probabilities_of_all_legal_crystals_add_up_to_one(network, group):
     assert total == pytest.approx(1, abs=1e-4)
 
 
-def test_several_networks_are_the_mean_of_their_probabilities(network):
-    """Place by place, so that illegal crystals stay impossible and the chances of each next choice add up to one."""
-    torch.manual_seed(5)
-    other = WyckoffNetwork(SMALL_STAGED).eval()
-    other.seen.copy_(network.seen)
-    sequences = WyckoffSequences.from_units(random_units(30, seed=5, groups=(2, 47, 62)))
-    mask = sequences.mask
-    with torch.no_grad():
-        both = WyckoffEnsemble([network, other, other])(sequences)
-        said = network(sequences), other(sequences)
-        again = WyckoffEnsemble([network])(sequences)
-    for name in ("wyckoff", "element"):
-        one, two = (torch.softmax(getattr(logits, name)[mask].double(), dim=-1) for logits in said)
-        found = getattr(both, name)[mask].exp()
-        torch.testing.assert_close(found.double(), (one + 2 * two) / 3, atol=1e-6, rtol=1e-5)
-        assert torch.equal(found == 0, one == 0)
-        torch.testing.assert_close(getattr(again, name), getattr(said[0], name), atol=0, rtol=0)
-
-
 def test_sequences_are_sorted_and_padding_changes_nothing(network):
     sequences = WyckoffSequences.from_units(UNITS)
     for index in range(len(UNITS)):
@@ -126,9 +106,8 @@ def test_drawn_crystals_are_legal_and_follow_the_likelihood(network):
     group = torch.tensor([2, 62, 225, 47] * 50)
     orbits = torch.randint(1, 12, (200,), generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        one = WyckoffEnsemble([network])
-        drawn, weight = draw_sequences(one, group, orbits, 12, CrystalStreams(3, torch.arange(200)), Sampler())
-        again, _ = draw_sequences(one, group[:9], orbits[:9], 16, CrystalStreams(3, torch.arange(9)), Sampler())
+        drawn, weight = draw_sequences(network, group, orbits, 12, CrystalStreams(3, torch.arange(200)), Sampler())
+        again, _ = draw_sequences(network, group[:9], orbits[:9], 16, CrystalStreams(3, torch.arange(9)), Sampler())
     assert not weight.any()
     assert torch.equal(again.wyckoff[:, :12], drawn.wyckoff[:9])
     assert torch.equal(again.element[:, :12], drawn.element[:9])
@@ -144,31 +123,26 @@ def test_drawn_crystals_are_legal_and_follow_the_likelihood(network):
     # frequencies of the first position of group 2, one orbit, against its probabilities
     many = torch.full((4000,), 2), torch.ones(4000, dtype=torch.int64)
     with torch.inference_mode():
-        first = draw_sequences(WyckoffEnsemble([network]), *many, 1, CrystalStreams(5, torch.arange(4000)), Sampler())[
-            0
-        ].wyckoff[:, 0]
+        first = draw_sequences(network, *many, 1, CrystalStreams(5, torch.arange(4000)), Sampler())[0].wyckoff[:, 0]
         one = WyckoffSequences(many[0][:1], many[1][:1], first[:1, None] * 0, first[:1, None] * 0)
         expected = torch.softmax(network(one).wyckoff[0, 0], dim=-1)
     count = torch.bincount(first - int(TABLE.start[1]), minlength=len(expected))[: len(expected)]
     torch.testing.assert_close(count / 4000, expected, atol=0.03, rtol=0)
 
 
-@pytest.mark.parametrize("members", [1, 2])
-def test_place_by_place_a_network_says_what_it_says_at_once(network, members):
-    torch.manual_seed(6)
-    ensemble = WyckoffEnsemble([network, WyckoffNetwork(SMALL_STAGED).eval()][:members])
+def test_place_by_place_a_network_says_what_it_says_at_once(network):
     sequences = WyckoffSequences.from_units(random_units(40, seed=6))
-    whole, memory = ensemble(sequences), ensemble.begin()
+    whole, memory = network(sequences), network.begin()
     longest, mask = sequences.wyckoff.shape[1], sequences.mask
     begun = dataclasses.replace(
         sequences, wyckoff=torch.zeros_like(sequences.wyckoff), element=torch.zeros_like(sequences.element)
     )
     for place in range(longest):
-        found = ensemble.next_position(begun, place, memory)
+        found = network.next_position(begun, place, memory)
         torch.testing.assert_close(found[mask[:, place]], whole.wyckoff[mask[:, place], place])
         begun.wyckoff[:, place] = sequences.wyckoff[:, place]
     for place in range(longest):
-        found = ensemble.next_element(begun, place, memory)
+        found = network.next_element(begun, place, memory)
         torch.testing.assert_close(found[mask[:, place]], whole.element[mask[:, place], place])
         begun.element[:, place] = sequences.element[:, place]
 
@@ -212,13 +186,13 @@ def test_constrained_crystals_follow_the_model_given_the_constraints(constraints
         torch.nn.init.normal_(parameter, std=0.15)
     network.seen.fill_(value=False)
     network.seen[[7, 10, 21, 25, 37, 56]] = True
-    ensemble, number = WyckoffEnsemble([network]), 24_000
+    number = 24_000
     group = torch.tensor([2, 62, 225, 47]).repeat(number // 4)
     orbits = 1 + torch.arange(number) // 4 % 3
     streams = CrystalStreams(1, torch.arange(number))
     with torch.inference_mode():
-        free, _ = draw_sequences(ensemble, group, orbits, 3, streams, Sampler())
-        proposed, weight = draw_sequences(ensemble, group, orbits, 3, streams, Sampler(constraints=tuple(constraints)))
+        free, _ = draw_sequences(network, group, orbits, 3, streams, Sampler())
+        proposed, weight = draw_sequences(network, group, orbits, 3, streams, Sampler(constraints=tuple(constraints)))
     pools = torch.randperm(number, generator=torch.Generator().manual_seed(2)).view(-1, 40)
     kept = resampled(weight[pools], CrystalStreams(2, torch.arange(len(pools))).uniform(0))
     drawn = proposed.select(pools[torch.arange(len(kept)), kept][kept >= 0])
@@ -234,11 +208,11 @@ def test_constrained_crystals_follow_the_model_given_the_constraints(constraints
 
 def test_a_place_with_nothing_allowed_ends_in_a_crystal_that_is_not_kept():
     torch.manual_seed(4)
-    ensemble = WyckoffEnsemble([WyckoffNetwork(SMALL_STAGED).eval()])
+    network = WyckoffNetwork(SMALL_STAGED).eval()
     group, orbits = torch.full((50,), 2), torch.tensor([1, 2, 3, 4, 5]).repeat(10)
     sampler = Sampler(constraints=(Elements((8, 26)), DistinctElements()))
     with torch.inference_mode():
-        drawn, weight = draw_sequences(ensemble, group, orbits, 5, CrystalStreams(1, torch.arange(50)), sampler)
+        drawn, weight = draw_sequences(network, group, orbits, 5, CrystalStreams(1, torch.arange(50)), sampler)
     assert (weight[orbits > 2] == -torch.inf).all()
     assert (weight[orbits <= 2] > -torch.inf).any()
     legal = torch.tensor([0, *range(1, 119)])

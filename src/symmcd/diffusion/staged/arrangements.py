@@ -20,7 +20,7 @@ from torch import Tensor
 from symmcd.crystallography.normaliser import canonical_arrangement
 from symmcd.diffusion.staged.likelihood import log_probabilities, position_log_probabilities
 from symmcd.diffusion.staged.tables import symmetry_tables
-from symmcd.diffusion.staged.wyckoff_ensemble import WyckoffEnsemble
+from symmcd.diffusion.staged.wyckoff_network import WyckoffNetwork
 from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences, primitive_atoms
 from symmcd.errors import InputError
 
@@ -144,7 +144,7 @@ def from_templates(tensors: Mapping[str, Tensor]) -> WyckoffSequences:
     return WyckoffSequences(group, count, wyckoff, torch.zeros_like(wyckoff))
 
 
-def likeliest_first(network: WyckoffEnsemble, drawn: WyckoffSequences, log_prior: Tensor) -> WyckoffSequences:
+def likeliest_first(network: WyckoffNetwork, drawn: WyckoffSequences, log_prior: Tensor) -> WyckoffSequences:
     """The positions of `drawn` by their probability, those that `log_prior` (see `likeliest`) forbids left out."""
     prior = log_prior[drawn.space_group - 1, drawn.count]
     drawn = drawn.select((prior > -torch.inf).nonzero()[:, 0])
@@ -152,7 +152,7 @@ def likeliest_first(network: WyckoffEnsemble, drawn: WyckoffSequences, log_prior
     return drawn.select(said.argsort(descending=True, stable=True))
 
 
-def likeliest(network: WyckoffEnsemble, crystals: WyckoffSequences, log_prior: Tensor, number: int) -> Arrangements:
+def likeliest(network: WyckoffNetwork, crystals: WyckoffSequences, log_prior: Tensor, number: int) -> Arrangements:
     """The `number` likeliest of `crystals`; of several descriptions of the same one, the likeliest.
 
     `log_prior` (230, M + 1) is the logarithm of p(G) p(M | G), -inf for groups that are not wanted.

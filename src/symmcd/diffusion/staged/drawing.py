@@ -18,8 +18,7 @@ from torch import Tensor
 from symmcd.diffusion.categorical import draw
 from symmcd.diffusion.random_streams import CrystalStreams
 from symmcd.diffusion.sampler import Sampler
-from symmcd.diffusion.staged.wyckoff_ensemble import WyckoffEnsemble
-from symmcd.diffusion.staged.wyckoff_network import Memory
+from symmcd.diffusion.staged.wyckoff_network import Memory, WyckoffNetwork
 from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences, candidates
 
 AT_ONCE = 2048  # crystals
@@ -27,7 +26,7 @@ WYCKOFF, ELEMENT = 2, 3  # draws of random numbers; the geometry's are in `geome
 
 
 def draw_crystals(
-    network: WyckoffEnsemble,
+    network: WyckoffNetwork,
     space_group: Tensor,
     orbits: Tensor,
     padded: Sequence[int],
@@ -52,7 +51,7 @@ def draw_crystals(
 
 
 def draw_sequences(
-    network: WyckoffEnsemble,
+    network: WyckoffNetwork,
     space_group: Tensor,
     orbits: Tensor,
     padded: int,
@@ -86,13 +85,13 @@ def draw_sequences(
 
 
 def draw_positions(
-    network: WyckoffEnsemble,
+    network: WyckoffNetwork,
     space_group: Tensor,
     orbits: Tensor,
     padded: int,
     streams: CrystalStreams,
     sampler: Sampler,
-    memory: Sequence[Memory] | None = None,
+    memory: Memory | None = None,
 ) -> tuple[WyckoffSequences, Tensor]:
     """The positions of `draw_sequences` with elements 0, and weights; what the network read is left in `memory`."""
     memory = network.begin() if memory is None else memory

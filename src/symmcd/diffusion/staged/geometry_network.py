@@ -29,9 +29,9 @@ from symmcd.diffusion.staged.geometry_layer import (
     Surroundings,
     applied,
 )
+from symmcd.diffusion.staged.kind import StagedSettings
 from symmcd.diffusion.staged.row_sums import RowSums
 from symmcd.diffusion.staged.tables import constant, symmetry_tables
-from symmcd.settings import ModelSettings
 
 VIRIAL_START = 0.05
 MATRIX = (0, 3, 4, 3, 1, 5, 4, 5, 2)  # places in a 3 × 3 matrix of xx, yy, zz, xy, xz, yz
@@ -49,7 +49,7 @@ class GeometryPrediction:
 class GeometryNetwork(nn.Module):
     """Message passing over orbits with moments of their images."""
 
-    def __init__(self, settings: ModelSettings) -> None:
+    def __init__(self, settings: StagedSettings) -> None:
         super().__init__()
         width, self.settings = settings.width, settings
         self.element = ElementEmbedding(width)

@@ -22,10 +22,10 @@ from symmcd.diffusion.reverse_process import lattice_step, position_step
 from symmcd.diffusion.staged.environment import OrbitPairs, environment
 from symmcd.diffusion.staged.flat_crystals import FlatCrystals, ranges
 from symmcd.diffusion.staged.geometry_network import GeometryNetwork, GeometryPrediction
+from symmcd.diffusion.staged.kind import StagedSettings
 from symmcd.diffusion.staged.lattice_scale import LatticeScale
 from symmcd.diffusion.staged.tables import symmetry_tables
 from symmcd.diffusion.wrapped_normal import mean_square_score, wrapped_score
-from symmcd.settings import ModelSettings
 
 LATTICE_LANGEVIN, POSITION_LANGEVIN = 0.5, 1.4  # size of a corrector's step over the variance of the noise
 FARTHEST = 4.0  # standard deviations that a sampled z may be from the mean of its crystal family
@@ -36,7 +36,7 @@ DRAWS = 8  # numbers of draws that a step may use
 class GeometryProcess:
     """Noise tables and the scale of k, on one device."""
 
-    def __init__(self, settings: ModelSettings, scale: LatticeScale, precision: torch.dtype = torch.float32) -> None:
+    def __init__(self, settings: StagedSettings, scale: LatticeScale, precision: torch.dtype = torch.float32) -> None:
         device = scale.mean.device
         self.steps, self.scale, self.precision = settings.steps, scale, precision
         sigma = geometric_sigma(settings.steps, settings.sigma_min, settings.sigma_max)

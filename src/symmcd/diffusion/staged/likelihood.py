@@ -7,15 +7,12 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from symmcd.diffusion.staged.wyckoff_ensemble import WyckoffEnsemble
 from symmcd.diffusion.staged.wyckoff_network import WyckoffNetwork
 from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
 
 
 @torch.no_grad()
-def log_probabilities(
-    network: WyckoffNetwork | WyckoffEnsemble, crystals: WyckoffSequences, batch_size: int = 256
-) -> Tensor:
+def log_probabilities(network: WyckoffNetwork, crystals: WyckoffSequences, batch_size: int = 256) -> Tensor:
     """(B, N, 2) natural logarithms for each position and each element given what stands before it, 0 where padded."""
     found = torch.zeros(*crystals.wyckoff.shape, 2, device=crystals.count.device)
     for rows, batch in _batches(crystals, batch_size):
@@ -26,9 +23,7 @@ def log_probabilities(
 
 
 @torch.no_grad()
-def position_log_probabilities(
-    network: WyckoffNetwork | WyckoffEnsemble, crystals: WyckoffSequences, batch_size: int = 256
-) -> Tensor:
+def position_log_probabilities(network: WyckoffNetwork, crystals: WyckoffSequences, batch_size: int = 256) -> Tensor:
     """(B,) of all positions of each crystal, whose elements are not looked at."""
     found = torch.zeros(len(crystals), device=crystals.count.device)
     for rows, batch in _batches(crystals, batch_size):

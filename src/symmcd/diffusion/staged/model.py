@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnits, numbered_labels
+from symmcd.crystallography.lattice import constrain
+from symmcd.crystallography.wyckoff import wrap, wyckoff_table
 from symmcd.diffusion.checkpoint import Checkpoint, MisfitError, load_weights, under
+from symmcd.diffusion.data_statistics import DataStatistics
+from symmcd.diffusion.model import OnStep, PartObjective, Plan, Task, check_finite, statistics_of
+from symmcd.diffusion.noise_schedule import reverse_times
 from symmcd.diffusion.precision import choose_precision, lowered
+from symmcd.diffusion.prior import orbit_probability, space_group_probability
 from symmcd.diffusion.random_streams import CrystalStreams
-from symmcd.diffusion.sampler import STAGED_PROPOSALS, Sampler
-from symmcd.diffusion.staged.arrangements import from_templates
-from symmcd.diffusion.staged.drawing import draw_crystals
+from symmcd.diffusion.sampler import Sampler
+from symmcd.diffusion.staged.arrangements import (
+    Arrangements,
+    Composition,
+    from_templates,
+    likeliest,
+    likeliest_first,
+    templates,
+    with_composition,
+)
+from symmcd.diffusion.staged.drawing import draw_crystals, draw_positions
 from symmcd.diffusion.staged.flat_crystals import FlatCrystals
 from symmcd.diffusion.staged.geometry_network import GeometryNetwork
 from symmcd.diffusion.staged.geometry_process import GeometryProcess
+from symmcd.diffusion.staged.kind import StagedSettings
 from symmcd.diffusion.staged.lattice_scale import LatticeScale
+from symmcd.diffusion.staged.objectives import GeometryObjective, WyckoffObjective
 from symmcd.diffusion.staged.proposals import likeliest_geometry
-from symmcd.diffusion.staged.tables import symmetry_tables
-from symmcd.diffusion.staged.wyckoff_ensemble import WyckoffEnsemble
 from symmcd.diffusion.staged.wyckoff_network import WyckoffNetwork
 from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
 from symmcd.settings import Precision
@@ -29,14 +45,16 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 class StagedModel:
-    """Trained networks, those for positions and elements as one, and the scales of the geometry."""
+    """Trained networks and the scales of the geometry."""
+
+    one_size = False  # geometries lie flat; positions and elements are put into sizes where they are drawn
 
     def __init__(self, checkpoint: Checkpoint, precision: Precision = "auto") -> None:
-        device = checkpoint.statistics.lattice_mean.device
-        *wyckoff, geometry = checkpoint.settings.parts
-        self.wyckoff = WyckoffEnsemble(trained(WyckoffNetwork(checkpoint.settings), checkpoint, p) for p in wyckoff)
-        self.geometry = trained(GeometryNetwork(checkpoint.settings), checkpoint, geometry)
-        self.precision = choose_precision(precision, device, checkpoint.settings.width)
+        self.device = checkpoint.statistics.lattice_mean.device
+        self.statistics: DataStatistics = checkpoint.statistics
+        self.wyckoff = trained(WyckoffNetwork(checkpoint.settings), checkpoint, "wyckoff")
+        self.geometry = trained(GeometryNetwork(checkpoint.settings), checkpoint, "geometry")
+        self.precision = choose_precision(precision, self.device, checkpoint.settings.width)
         lowered(self.geometry, self.precision)
         try:
             scale = LatticeScale(**under("lattice_scale.", checkpoint.tensors))
@@ -46,47 +64,121 @@ class StagedModel:
         known = under("templates.", checkpoint.tensors)
         self.templates = from_templates(known) if known else None  # of the training set; older checkpoints have none
 
-    @property
-    def elements(self) -> set[int]:
-        """Atomic numbers of the training set."""
-        return set((self.wyckoff.seen.nonzero()[:, 0] + 1).tolist())
+    @classmethod
+    def objective(cls, part: str, task: Task) -> PartObjective:
+        """Losses of one of the two networks, see `model.Model.objective`."""
+        what = task.model, task.train, task.validation, task.device, task.training.precision
+        if part == "wyckoff":
+            return WyckoffObjective(*what, task.training.calibration_rounds)
+        return GeometryObjective(*what)
+
+    @classmethod
+    def assemble(
+        cls,
+        settings: StagedSettings,  # noqa: ARG003
+        parts: Mapping[str, Mapping[str, Tensor]],
+        train: AsymmetricUnits,
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Weights and statistics of a checkpoint, see `model.Model.assemble`."""
+        others = {
+            "lattice_scale": vars(LatticeScale.of(FlatCrystals.from_units(train))),
+            "templates": templates(WyckoffSequences.from_units(train)),
+        }
+        statistics = statistics_of(train)
+        statistics |= {f"{name}.{key}": v for name, tensors in others.items() for key, v in tensors.items()}
+        return {f"{part}.{key}": v for part, values in parts.items() for key, v in values.items()}, statistics
 
     def sample(
-        self,
-        space_group: Tensor,
-        orbits: Tensor,
-        padded: Sequence[int],
-        times: Sequence[int],
-        streams: CrystalStreams,
-        sampler: Sampler,
-        on_step: Callable[[int], None],
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """k (B, 6), and of the orbits laid flat: elements, coordinates (A, 3), site-symmetry classes (A, 15)."""
-        sequences, _ = draw_crystals(self.wyckoff, space_group, orbits, padded, streams, sampler)
-        return self.geometries(sequences, times, streams, sampler, on_step)
+        self, plan: Plan, streams: CrystalStreams, options: Sampler, on_step: OnStep = lambda _: None
+    ) -> AsymmetricUnits:
+        """The crystals of `plan` on the Wyckoff positions that were drawn, see `model.Model.sample`."""
+        sequences, _ = self.draft(plan, streams, options)
+        return self.geometries(sequences, plan.number, streams, options, on_step)
+
+    def draft(self, plan: Plan, streams: CrystalStreams, options: Sampler) -> tuple[WyckoffSequences, Tensor]:
+        """Wyckoff positions and elements of the crystals of `plan`, and weights (B,), see `drawing.draw_sequences`."""
+        group, orbits = self._whole(plan.space_group), self._whole(plan.orbits)
+        return draw_crystals(self.wyckoff, group, orbits, plan.padded.tolist(), streams, options)
 
     def geometries(
         self,
         sequences: WyckoffSequences,
-        times: Sequence[int],
+        number: np.ndarray,
         streams: CrystalStreams,
-        sampler: Sampler,
-        on_step: Callable[[int], None] = lambda _: None,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The same four of crystals whose positions and elements are known."""
+        options: Sampler,
+        on_step: OnStep = lambda _: None,
+    ) -> AsymmetricUnits:
+        """Crystals whose positions and elements are known, each with a geometry.
+
+        Raises:
+            SymmcdError: the network has come to numbers that are not finite; `number` (B,) names the crystals.
+        """
+        steps = self.process.steps
         crystals = likeliest_geometry(
             self.process,
             self.geometry,
             flat(sequences),  # all sizes at once: a batch of each would multiply the calls of the network
-            times,
+            reverse_times(steps, options.steps or steps),
             streams,
             on_step,
-            corrector=sampler.corrector,
-            proposals=sampler.proposals or STAGED_PROPOSALS,
+            corrector=options.corrector,
+            proposals=options.proposals or 1,
         )
-        tables = symmetry_tables(crystals.k.device)
-        position = tables.positions(crystals.u, crystals.wyckoff) % 1.0
-        return crystals.k, crystals.element, position, tables.site_symmetry[crystals.wyckoff]
+        return units_of(crystals, number)
+
+    def arrangements(
+        self,
+        compositions: Sequence[Composition],
+        number: int,
+        pool: Sequence[tuple[Plan, CrystalStreams]],
+        space_groups: Sequence[int] = (),
+    ) -> list[Arrangements]:
+        """Of each composition the likeliest positions and elements.
+
+        Args:
+            compositions: what the crystals are to be made of.
+            number: how many of each, at most.
+            pool: plans of one padded size each, for which positions are drawn, beside those of the training set.
+            space_groups: that are wanted; none: any.
+        """
+        drawn = [self.templates] if self.templates is not None else []
+        for plan, streams in pool:
+            what = self._whole(plan.space_group), self._whole(plan.orbits), int(plan.padded[0]), streams
+            drawn.append(draw_positions(self.wyckoff, *what, Sampler())[0])
+        positions = WyckoffSequences.concatenate(drawn)
+        groups = space_group_probability(self.statistics, space_groups)
+        prior = (groups[:, None] * orbit_probability(self.statistics)).log()
+        positions = likeliest_first(self.wyckoff, positions, prior)
+        return [
+            likeliest(self.wyckoff, with_composition(positions, composition), prior, number)
+            for composition in compositions
+        ]
+
+    def _whole(self, numbers: np.ndarray) -> Tensor:
+        """Whole numbers on the device."""
+        return torch.as_tensor(numbers, dtype=torch.int64, device=self.device)
+
+
+def units_of(crystals: FlatCrystals, number: np.ndarray) -> AsymmetricUnits:
+    """Crystals as asymmetric units: their Wyckoff positions as they are, x = T u + c in double precision.
+
+    Raises:
+        SymmcdError: k or u is not finite; `number` (B,) names the crystals.
+    """
+    table = wyckoff_table()
+    k, u = crystals.k.cpu().numpy().astype(float), crystals.u.cpu().numpy().astype(float)
+    check_finite(number, crystals.count.cpu().numpy(), k, u)
+    group, wyckoff = crystals.space_group.cpu().numpy(), crystals.wyckoff.cpu().numpy()
+    generator = table.generator[wyckoff]
+    return AsymmetricUnits(
+        space_group=group,
+        lattice=constrain(k, group),
+        start=crystals.start.cpu().numpy(),
+        element=crystals.element.cpu().numpy(),
+        wyckoff=wyckoff,
+        position=wrap((generator[:, :, :3] @ u[:, :, None])[..., 0] + generator[:, :, 3]),
+        label=np.array(numbered_labels(len(crystals)), dtype=np.str_),
+    )
 
 
 def trained(network: Network, checkpoint: Checkpoint, part: str) -> Network:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,15 +15,18 @@ from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.diffusion.objective import VALIDATION_SEED
 from symmcd.diffusion.precision import choose_precision, products
 from symmcd.diffusion.random_streams import mixed_seed
+from symmcd.diffusion.staged.calibration import calibrate_elements
 from symmcd.diffusion.staged.flat_crystals import FlatCrystals
 from symmcd.diffusion.staged.geometry_network import GeometryNetwork
 from symmcd.diffusion.staged.geometry_process import GeometryProcess, corrupt, geometry_losses
+from symmcd.diffusion.staged.kind import StagedSettings
 from symmcd.diffusion.staged.lattice_scale import LatticeScale
 from symmcd.diffusion.staged.wyckoff_network import WyckoffNetwork
 from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
 from symmcd.errors import InputError
-from symmcd.settings import ModelSettings, Precision
+from symmcd.settings import Precision
 
+VALIDATION_BATCH = 512  # crystals at once, after the training
 LAUNCH_PAIRS = {"cpu": 2000, "cuda": 40_000}  # what one more group of a batch costs (see `split_by_count`)
 
 
@@ -38,13 +42,14 @@ class WyckoffObjective:
 
     def __init__(
         self,
-        model: ModelSettings,
+        model: StagedSettings,
         train: AsymmetricUnits,
         validation: AsymmetricUnits,
         device: torch.device,
         precision: Precision = "auto",
+        calibration_rounds: int = 0,
     ) -> None:
-        self.precision = wyckoff_precision(precision, device)
+        self.precision, self.calibration_rounds = wyckoff_precision(precision, device), calibration_rounds
         self.data = WyckoffSequences.from_units(train).to(device)
         self.validation = WyckoffSequences.from_units(validation).to(device)
         self.network = WyckoffNetwork(model).to(device)
@@ -75,6 +80,21 @@ class WyckoffObjective:
     def inputs(self, rows: Tensor, seed: int) -> dict[str, Tensor]:  # noqa: ARG002  (there is no noise here)
         crystals = self.data.select(rows)
         return {field.name: getattr(crystals, field.name) for field in dataclasses.fields(crystals)}
+
+    def finished(self, weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Weights that expect each element as often as the training set has it (see `calibration`)."""
+        network, rounds = self.network, self.calibration_rounds
+        if not rounds:
+            return dict(weights), {}
+        network.load_state_dict(dict(weights))
+        network.eval()
+        shift = calibrate_elements(network, self.data, rounds)[network.seen]
+        loss = self.validation_losses(network, VALIDATION_BATCH)["total"]
+        print(
+            "logits of elements shifted until each is expected as often as the training set has it: by "
+            f"{shift.std():.3f} (standard deviation) in {rounds} rounds, validation loss now {loss:.4f}"
+        )
+        return network.state_dict(), {"calibration_rounds": rounds}
 
     def _losses(
         self, network: nn.Module, batch: WyckoffSequences, *, backward: bool, share: Tensor | None = None
@@ -123,7 +143,7 @@ class GeometryObjective:
 
     def __init__(
         self,
-        model: ModelSettings,
+        model: StagedSettings,
         train: AsymmetricUnits,
         validation: AsymmetricUnits,
         device: torch.device,
@@ -160,6 +180,9 @@ class GeometryObjective:
         return {field.name: getattr(crystals, field.name) for field in dataclasses.fields(crystals)} | {
             f"noisy/{name}": value for name, value in vars(corrupt(self.process, crystals, seed)).items()
         }
+
+    def finished(self, weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        return dict(weights), {}
 
     def _validation_batches(self, batch_size: int) -> Iterator[tuple[int, Tensor]]:
         rows = torch.arange(len(self.validation), device=self.validation.start.device)

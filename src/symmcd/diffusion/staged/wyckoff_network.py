@@ -20,6 +20,7 @@ from symmcd.crystallography.space_group import space_group_codes
 from symmcd.diffusion.data_statistics import AXES, CLASSES, ELEMENTS
 from symmcd.diffusion.denoiser import AXIS_FEATURES, GROUP_WIDTH, mlp
 from symmcd.diffusion.staged.element_embedding import ElementEmbedding
+from symmcd.diffusion.staged.kind import StagedSettings
 from symmcd.diffusion.staged.tables import symmetry_tables
 from symmcd.diffusion.staged.wyckoff_sequence import (
     WyckoffSequences,
@@ -29,7 +30,6 @@ from symmcd.diffusion.staged.wyckoff_sequence import (
     reduced_multiplicity,
     shifted,
 )
-from symmcd.settings import ModelSettings
 
 LONGEST = 64  # numbers of orbits with an embedding of their own; more share the last
 MOST_UNITS = 48  # likewise reduced multiplicities
@@ -67,7 +67,7 @@ class WyckoffNetwork(nn.Module):
 
     seen: Tensor  # (118,) elements of the training set
 
-    def __init__(self, settings: ModelSettings) -> None:
+    def __init__(self, settings: StagedSettings) -> None:
         super().__init__()
         width = settings.wyckoff_width
         positions = len(symmetry_tables().multiplicity)
@@ -112,6 +112,10 @@ class WyckoffNetwork(nn.Module):
         table = self.embedded_positions()
         x = self._attended(self._before_positions(crystals, table) + self.which_half.weight[0], crystals.mask)
         return self._position_logits(crystals, slice(None), x, table)
+
+    def begin(self) -> Memory:
+        """What `next_position` and `next_element` remember of some crystals, all positions before all elements."""
+        return Memory(self.embedded_positions())
 
     def next_position(self, crystals: WyckoffSequences, place: int, memory: Memory) -> Tensor:
         """(B, R) the logits of positions of `forward` at `place` alone; asked of one place after the other."""

@@ -1,0 +1,170 @@
+"""What a model is to the rest of the program: how it is trained, put together, and asked for crystals.
+
+A model is one class, named by its entry in `symmcd.extensions.MODELS`.  `stages.train` makes a checkpoint by its class
+methods; `diffusion.generator` makes one of its objects of a checkpoint, and asks it for crystals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.diffusion.checkpoint import Checkpoint
+from symmcd.diffusion.data_statistics import DataStatistics
+from symmcd.diffusion.objective import Objective
+from symmcd.diffusion.random_streams import CrystalStreams
+from symmcd.diffusion.sampler import Sampler
+from symmcd.errors import SymmcdError
+from symmcd.settings import Precision, TrainingSettings
+
+if TYPE_CHECKING:
+    from symmcd.diffusion.staged.arrangements import Arrangements, Composition
+    from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
+
+OnStep = Callable[[int], None]  # called with the number of reverse steps done
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """B crystals to be sampled together."""
+
+    number: np.ndarray  # (B,) global numbers, by which each has random numbers of its own
+    space_group: np.ndarray  # (B,)
+    orbits: np.ndarray  # (B,)
+    padded: np.ndarray  # (B,) orbits that each is padded to
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What a part of a model is trained on, and how."""
+
+    train: AsymmetricUnits
+    validation: AsymmetricUnits
+    model: Any  # the settings of the model's kind
+    training: TrainingSettings
+    device: torch.device
+
+
+class PartObjective(Objective, Protocol):
+    """What the training of a part of a model minimises."""
+
+    def finished(self, weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Trained weights as they are kept, and what was done to them, for the checkpoint."""
+
+
+class Model(Protocol):
+    """A generative model of asymmetric units."""
+
+    one_size: ClassVar[bool]  # batches are of one padded size each
+
+    def __init__(self, checkpoint: Checkpoint, precision: Precision = "auto") -> None:
+        """Take weights and statistics from `checkpoint`, on the device of its tensors.
+
+        Raises:
+            MisfitError: they are those of other settings.
+        """
+
+    @classmethod
+    def objective(cls, part: str, task: Task) -> PartObjective:
+        """What the training of one part minimises.  Weights start from torch's global random state.
+
+        Never called for a kind without parts.
+        """
+
+    @classmethod
+    def assemble(
+        cls, settings: Any, parts: Mapping[str, Mapping[str, Tensor]], train: AsymmetricUnits
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Weights and statistics of a checkpoint.
+
+        Statistics are at least those of `data_statistics.DataStatistics`; others, on the CPU, come back as
+        ``Checkpoint.tensors``.
+
+        Args:
+            settings: of the model.
+            parts: weights of each trained part.
+            train: training set.
+        """
+
+    def sample(
+        self, plan: Plan, streams: CrystalStreams, options: Sampler, on_step: OnStep = lambda _: None
+    ) -> AsymmetricUnits:
+        """The crystals of `plan`, in its order, on their Wyckoff positions; labels are left to the caller.
+
+        Args:
+            plan: which crystals.
+            streams: their random numbers, on the device of the model.
+            options: with the numbers of steps and proposals filled in.
+            on_step: called with the number of each finished step, of ``options.steps``.
+
+        Raises:
+            SymmcdError: the networks have come to numbers that are not finite.
+        """
+
+
+class ComposingModel(Model, Protocol):
+    """A model that draws Wyckoff positions and elements before the geometry, and can be given either.
+
+    What is asked of kinds that can do "elements" or "composition".
+    """
+
+    def draft(self, plan: Plan, streams: CrystalStreams, options: Sampler) -> tuple[WyckoffSequences, Tensor]:
+        """Wyckoff positions and elements of the crystals of `plan`, and their weights (B,).
+
+        A weight is the logarithm of the model's probability of a crystal over that with which it was drawn.
+        """
+
+    def geometries(
+        self,
+        sequences: WyckoffSequences,
+        number: np.ndarray,
+        streams: CrystalStreams,
+        options: Sampler,
+        on_step: OnStep = lambda _: None,
+    ) -> AsymmetricUnits:
+        """Crystals of these positions and elements, as `sample` makes them; `number` (B,) names them in errors."""
+
+    def arrangements(
+        self,
+        compositions: Sequence[Composition],
+        number: int,
+        pool: Sequence[tuple[Plan, CrystalStreams]],
+        space_groups: Sequence[int] = (),
+    ) -> list[Arrangements]:
+        """Of each composition the likeliest positions and elements.
+
+        Args:
+            compositions: what the crystals are to be made of.
+            number: how many of each, at most.
+            pool: plans of one padded size each, for which positions are drawn, beside those of the training set.
+            space_groups: that are wanted; none: any.
+        """
+
+
+def statistics_of(train: AsymmetricUnits) -> dict[str, Tensor]:
+    """Statistics that every checkpoint has."""
+    return DataStatistics.of(train).tensors()
+
+
+def check_finite(number: np.ndarray, orbits: np.ndarray, k: np.ndarray, position: np.ndarray) -> None:
+    """Raise SymmcdError where a network has come to numbers that are not finite.
+
+    Args:
+        number: (B,) global numbers of the crystals.
+        orbits: (B,) of each.
+        k: (B, 6).
+        position: (A, 3).
+    """
+    finite = np.isfinite(k).all(axis=1)
+    finite[np.repeat(np.arange(len(orbits)), orbits)[~np.isfinite(position).all(axis=1)]] = False
+    if not finite.all():
+        raise SymmcdError(
+            f"crystals {', '.join(map(str, number[~finite].tolist()))}: the denoiser has come to infinite or undefined "
+            "numbers; sample in float32 (sampling.precision), or train again with a lower learning rate"
+        )

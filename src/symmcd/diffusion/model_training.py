@@ -1,0 +1,179 @@
+"""A training of any kind of model: its parts, one by one or by several processes, and then the whole."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.diffusion.checkpoint import data_sha256, read_part, write_checkpoint, write_part
+from symmcd.diffusion.distributed import Process
+from symmcd.diffusion.model import Task
+from symmcd.diffusion.random_streams import mixed_seed
+from symmcd.diffusion.training import STATE, Optimisation, minimise, set_aside, write_losses
+from symmcd.errors import InputError
+from symmcd.extensions import MODELS, ModelKind, Workload
+from symmcd.one_writer import one_writer
+from symmcd.settings import ModelSettings, TrainingSettings, read_section
+from symmcd.tables import check_numbers, read_rows
+
+NO_MATTER = ("checkpoint_minutes", "tensorboard", "crystals_at_once", "weights")  # training settings, to the weights
+Trained = tuple[dict[str, Tensor], dict[str, Any]]  # weights of a part, and how long they took
+
+
+@dataclass(frozen=True, eq=False)
+class ModelTraining:
+    """What is trained, on what, how and where."""
+
+    task: Task
+    seed: int
+    output_dir: Path
+    process: Process
+    hashes: Mapping[str, str]  # of the data
+    automatic: bool = False  # nobody has named the device
+
+    @classmethod
+    def of(cls, task: Task, seed: int, output_dir: Path, process: Process, *, automatic: bool) -> ModelTraining:
+        """With the hashes of its data."""
+        hashes = {"data_sha256": data_sha256(task.train), "validation_sha256": data_sha256(task.validation)}
+        return cls(task, seed, output_dir, process, hashes, automatic)
+
+    @property
+    def kind(self) -> ModelKind:
+        """Kind of the model."""
+        return MODELS[self.task.model.kind]
+
+    def run(self) -> None:
+        """Train what is not trained yet, and put the whole together as ``denoiser.safetensors``.
+
+        Raises:
+            InputError: a network that a CPU would train for more than a day, a damaged file, or another process that
+                trains it.
+            SymmcdError: the loss became infinite or NaN; the batch is saved and named.
+        """
+        trained = {part.name: self.train(part.name) for part in self.kind.parts}
+        if not self.process.writes:
+            return
+        path = self.output_dir / "denoiser.safetensors"
+        tables = {self.output_dir / name / "losses.csv": done.get("loss_rows") for name, (_, done) in trained.items()}
+        join_losses(tables, self.output_dir / "losses.csv")
+        parts = {name: weights for name, (weights, _) in trained.items()}
+        weights, statistics = self.kind.load().assemble(self.task.model, parts, self.task.train)
+        provenance = self._provenance() | {name: done for name, (_, done) in trained.items()}
+        write_checkpoint(path, weights, statistics, self.task.model, provenance)
+        print(f"wrote {path} ({sum(w.numel() for w in weights.values())} values)")
+
+    def train(self, name: str) -> Trained:
+        """Weights of the part `name`; read where they are there already.
+
+        Raises:
+            InputError, SymmcdError: as `run`.
+        """
+        path = self.output_dir / name / "weights.safetensors"
+        with one_writer(path) if self.process.writes else contextlib.nullcontext():
+            print_ = fingerprint(self.task.model, self.task.training, self.seed, self.hashes, name)
+            finished = read_part(path, print_)
+            return self._trained(name, path, print_) if finished is None else finished
+
+    def _trained(self, name: str, path: Path, print_: str) -> Trained:
+        task = self.task
+        if self.automatic and task.device.type == "cpu":
+            refuse_days(task.model, task.training, task.train)
+        if path.exists() and self.process.writes:
+            set_aside(path)
+        names = [part.name for part in self.kind.parts]
+        first = (names.index(name),) if len(names) > 1 else ()  # parts start from weights of their own
+        torch.manual_seed(mixed_seed(self.seed, *first))
+        objective = self.kind.load().objective(name, task)
+        epochs = getattr(task.training, self.kind.part(name).epochs)
+        optimisation = Optimisation.of(task.training, epochs)
+        weights, done = minimise(objective, path.parent, optimisation, self.seed, print_, self.process)
+        if self.process.writes:
+            weights, more = objective.finished(weights)
+            done |= more
+            write_part(path, weights, done, print_)
+            (path.parent / STATE).unlink(missing_ok=True)
+            print(f"wrote {path}")
+        return weights, done
+
+    def _provenance(self) -> dict[str, Any]:
+        """What the checkpoint says of its making."""
+        return {
+            "seed": self.seed,
+            "device": self.task.device.type,
+            **self.hashes,
+            "crystals": len(self.task.train),
+            "training": dataclasses.asdict(self.task.training),
+        }
+
+
+def refuse_days(model: ModelSettings, settings: TrainingSettings, units: AsymmetricUnits) -> None:
+    """Stop a training that would take two CPU cores more than a day, unless the user set a limit of time.
+
+    Raises:
+        InputError: naming the configuration that fits.
+    """
+    count = np.diff(units.start)
+    days = MODELS[model.kind].cpu_days(model, settings, Workload(int(count.sum()), int((count**2).sum())))
+    if days > 1 and not settings.max_minutes:
+        raise InputError(
+            f"training at this size takes about {days:.0f} days on a CPU, and there is no CUDA device here. "
+            "Use config/cpu.yaml (MP-20, an hour and a half), or config/quickstart.yaml (minutes); "
+            "with --device cpu, or `device: cpu` in the configuration, it trains here all the same"
+        )
+
+
+def fingerprint(
+    model: ModelSettings, settings: TrainingSettings, seed: int, hashes: Mapping[str, str], part: str
+) -> str:
+    """Hash of everything that the weights of a part depend on; a state of another fingerprint is not resumed."""
+    values: dict[str, Any] = {"seed": seed, "part": part, **hashes}
+    independent_of = MODELS[model.kind].part(part).independent_of
+    for section, given in (("model", model), ("training", settings)):
+        # read again, so that 0 and 0.0 are one value whether they come from Python, JSON or the defaults
+        read = dataclasses.asdict(read_section(section, dataclasses.asdict(given)))
+        without = {*independent_of.get(section, ()), *(NO_MATTER if section == "training" else ())}
+        values[section] = {name: value for name, value in read.items() if name not in without}
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def join_losses(parts: Mapping[Path, int | None], path: Path) -> None:
+    """One table of the losses of all parts; seconds add up, totals stay with the parts where there are several.
+
+    Args:
+        parts: tables, with the number of rows that their training wrote; None for one of an earlier version.
+        path: table to write.
+
+    Raises:
+        InputError: a table that is damaged or has lost rows.
+    """
+    rows: dict[int, dict[str, Any]] = {}
+    names: list[str] = []
+    for part, number in parts.items():
+        table = read_rows(part, ("epoch", "seconds"), "train")
+        if number is not None and len(table) != number:
+            raise InputError(
+                f"{part}: {len(table)} rows, and its training wrote {number}; delete {part.parent} and run "
+                "`symmcd train` again"
+            )
+        check_numbers(part, table, ("epoch", "seconds"), "train")
+        of_part = [
+            column.removeprefix("train_") for column in (table[0] if table else ()) if column.startswith("train_")
+        ]
+        names += [name for name in of_part if name != "total" or len(parts) == 1]
+        for row in table:
+            joined = rows.setdefault(int(float(row["epoch"])), {"epoch": row["epoch"], "seconds": 0.0})
+            joined["seconds"] += float(row["seconds"])
+            joined |= {f"{split}_{name}": row[f"{split}_{name}"] for split in ("train", "val") for name in names
+                       if f"{split}_{name}" in row}  # fmt: skip
+    write_losses(path, [rows[epoch] for epoch in sorted(rows)], names)
