@@ -1,4 +1,4 @@
-"""A copy of the workflow in a scratch folder, with a stand-in for `symmcd` that only makes files."""
+"""A copy of the workflow in a scratch folder, with a stand-in for `symmcd` that reads its words and makes files."""
 
 from __future__ import annotations
 
@@ -20,10 +20,13 @@ STAND_IN = """\
 import sys
 from pathlib import Path
 
+from symmcd import cli
+
 stage, *words = sys.argv[1:]
 if stage == "--version":  # what logs begin with
     print("symmcd 0.0.0 (commit 0123456)")
     sys.exit()
+cli.command_of(stage)[1].parse_args(words)  # what the real one would refuse
 with open("calls.txt", "a") as file:
     print(stage, file=file)
 options = {{word: words[i + 1] for i, word in enumerate(words) if word.startswith("--")}}
