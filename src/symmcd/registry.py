@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import importlib.metadata
 from collections.abc import Iterator, Mapping
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from symmcd.errors import InputError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 Entry = TypeVar("Entry")
 
@@ -35,7 +37,7 @@ class Registry(Generic[Entry]):
         self._shipped = dict(shipped)
         self._loaded: dict[str, Entry] = {}
         self._added: dict[str, Entry] = {}
-        self._offered: dict[str, importlib.metadata.EntryPoint] | None = None  # None: not looked for yet
+        self._offered: dict[str, EntryPoint] | None = None  # None: not looked for yet
 
     def __getitem__(self, name: str) -> Entry:
         """The entry called `name`.
@@ -104,14 +106,16 @@ class Registry(Generic[Entry]):
             raise TypeError(f"{self.noun} {name!r} of {where}: expected a {self.kind.__name__}, got {entry!r:.60}")
         return entry
 
-    def _installed(self) -> dict[str, importlib.metadata.EntryPoint]:
+    def _installed(self) -> dict[str, EntryPoint]:
         """Entry points of installed packages.
 
         Raises:
             InputError: one has the name of another entry.
         """
         if self._offered is None:
-            offered: dict[str, importlib.metadata.EntryPoint] = {}
+            import importlib.metadata  # a fifth of the time of `symmcd --help`, which asks no registry
+
+            offered: dict[str, EntryPoint] = {}
             for point in sorted(importlib.metadata.entry_points(group=self.group), key=lambda p: (p.name, p.value)):
                 if point.name in self._shipped or (point.name in offered and offered[point.name].value != point.value):
                     package = point.dist.name if point.dist else point.value
