@@ -29,12 +29,13 @@ import pandas as pd
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.crystallography.content import templates
 from symmcd.crystallography.orbit import replicate_flat
-from symmcd.metrics.comparison import Run, markdown, paper_tables
 from symmcd.metrics.crystal_scores import score
 from symmcd.metrics.evaluation import Options, evaluate_set
 from symmcd.metrics.fingerprints import fingerprints_of_units
+from symmcd.metrics.paper_tables import Run, paper_tables
 from symmcd.metrics.reference_set import ReferenceSet
 from symmcd.metrics.rows import write_summary
+from symmcd.metrics.typeset_tables import markdown
 from symmcd.settings import ScoreSettings
 from symmcd.storage import read_units
 from symmcd.structures.convert import crystals_to_structures

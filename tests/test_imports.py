@@ -48,7 +48,7 @@ TABLE: dict[str, tuple[set[str], set[str] | None]] = {
         {"formation_energy", "journal", "settings", "diffusion", "metrics", "crystallography", "storage", "npz"},
         ARRAYS | {"torch_geometric", "pandas"},
     ),
-    "report": ({"report", "structures", "crystallography", "storage", "tables"}, None),
+    "report": ({"report", "stability", "metrics", "structures", "crystallography", "storage", "tables"}, None),
     "stages": (
         {
             "command",

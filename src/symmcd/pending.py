@@ -111,27 +111,6 @@ def candidates(parser: Parser) -> None:
     parser.add_output("one symmetrised CIF a crystal, zip", what="cifs", dest="archive")
 
 
-def report(parser: Parser) -> None:
-    parser.add_argument("results", type=Path, help="folder that the chain wrote")
-    parser.add_output("gets index.html and figures/", metavar="DIR", dest="output_dir")
-    text = "the run has none (predictor.variants: []); show no earlier one"
-    parser.add_argument("--no-table-5", action="store_false", dest="table_5", help=text)
-    parser.add_seed()
-    parser.add_settings("report", shown=("relax",))
-
-
-def show(parser: Parser) -> None:
-    parser.add_argument("results", type=Path, help="folder that the chain wrote")
-
-
-def compare(parser: Parser) -> None:
-    text = "folders that the chain or `symmcd evaluate` wrote"
-    parser.add_argument("folders", type=Path, nargs="+", metavar="runs", help=text)
-    parser.add_output("page; .md and .tex lie beside it", metavar="HTML")
-    text = "of the runs (default: of the folders)"
-    parser.add_argument("--names", nargs="+", default=[], metavar="NAME", help=text)
-
-
 def export(parser: Parser) -> None:
     parser.add_argument("units", type=Path, help="units.npz of `symmcd replicate`")
     parser.add_output("folder to write", metavar="DIR")
@@ -177,8 +156,5 @@ PENDING: dict[str, tuple[Callable[[Parser], None], str, str]] = {  # arguments, 
         "results/sun_per_crystal.csv --relaxed results/relaxed/relaxed.extxyz\n"
         "    --output results/candidates.csv --output-cifs results/candidates.zip",
     ),
-    "report": (report, "report:run", "results --output results/report"),
-    "show": (show, "show:run", "results"),
-    "compare": (compare, "compare:run", "results results-cpu --output comparison.html"),
     "export": (export, "export:run", "results/crystals/units.npz --output submission/ --format genbench"),
 }

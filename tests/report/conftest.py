@@ -138,4 +138,10 @@ def write_tables(folder, units, rng):
     pd.DataFrame(rows).to_csv(folder / "sun.csv", index=False)
     flags = {f"sun_at_{t:g}": relaxed <= t for t in (0.0, 0.1)}
     flags["doubts"] = np.where(np.arange(number) % 3 == 0, "moved", "")
-    pd.DataFrame(identity | above | flags).to_csv(folder / "sun_per_crystal.csv", index=False)
+    judged = pd.DataFrame(identity | above | flags)
+    judged.to_csv(folder / "sun_per_crystal.csv", index=False)
+    found = judged[judged["sun_at_0.1"]].assign(space_group=units.space_group[judged["sun_at_0.1"]])
+    found = found.assign(space_group_relaxed=found["space_group"], e_above_hull=found["e_above_hull_relaxed"])
+    found = found.sort_values(["doubts", "e_above_hull"])
+    columns = ["id", "formula", "space_group", "space_group_relaxed", "e_above_hull", "hull", "doubts"]
+    found[columns].to_csv(folder / "candidates.csv", index=False)

@@ -59,7 +59,7 @@ def fill(folder, texts):
     names = [f"{texts[i % len(texts)]}{i:03d}" for i in range(len(arrays["label"]))]
     new = dict(zip(arrays["label"].tolist(), names, strict=True))
     write_arrays(path, arrays | {"label": np.array(names)})
-    for name in ("metrics/per_crystal.csv", "relaxed/relaxed.csv", "hull.csv", "sun_per_crystal.csv"):
+    for name in ("metrics/per_crystal.csv", "relaxed/relaxed.csv", "hull.csv", "sun_per_crystal.csv", "candidates.csv"):
         table = pd.read_csv(folder / name, dtype={"id": str}, keep_default_na=False, na_values=[""])
         table["id"] = table["id"].map(new)
         if "formula" in table:

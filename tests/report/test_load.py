@@ -34,6 +34,13 @@ def test_a_table_cut_between_rows_is_refused(results: Path, name: str, row: int)
     assert "\n" not in str(error.value)
 
 
+def test_a_candidate_that_no_hull_has_is_refused(results: Path) -> None:
+    path = results / "candidates.csv"
+    path.write_text(path.read_text().replace("chgnet", "another", 1))
+    with pytest.raises(InputError, match=r"over the hull 'another' is not in hull\.csv; run `symmcd candidates` again"):
+        load(results, 0)
+
+
 @pytest.mark.parametrize("row", [0, 1])
 def test_a_protocol_that_is_lost_is_named(results: Path, row: int) -> None:
     path = results / "sun.csv"

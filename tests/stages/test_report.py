@@ -147,6 +147,23 @@ def test_sun_crystals_are_listed_lowest_first_and_doubtful_ones_last(results, ht
     assert "candidates.csv, their relaxed structures as CIFs in candidates.zip" in html
 
 
+def test_the_ranking_is_that_of_the_candidates(results, tmp_path):
+    """Crystals that `symmcd candidates` left out, as they match others of another draw, are not on the page either."""
+    folder = tmp_path / "results"
+    shutil.copytree(results, folder, ignore=shutil.ignore_patterns("report"))
+    path = folder / "candidates.csv"
+    table = pd.read_csv(path, dtype={"id": str}, keep_default_na=False)
+    table.iloc[[3, 1]].to_csv(path, index=False)
+    report.run(folder, folder / "report", ReportSettings(viewer_crystals=0, drawn_crystals=1), seed=0)
+    html = (folder / "report/index.html").read_text(encoding="utf-8")
+    shown = re.findall(r'"eV/atom, relaxed" class="number">([-.\d]+)<', html)
+    assert shown == [f"{table['e_above_hull'][i]:.3f}" for i in (3, 1)]
+    assert "2 of 2 within 0.1 eV/atom" in html
+    table.iloc[:0].to_csv(path, index=False)
+    report.run(folder, folder / "report", ReportSettings(viewer_crystals=0, drawn_crystals=1), seed=0)
+    assert "lowest in energy" not in (folder / "report/index.html").read_text(encoding="utf-8")
+
+
 def test_the_page_says_how_far_it_compares(page):
     text = " ".join(page.texts)
     assert "60 crystals were generated here, 10,000 there" in text
@@ -184,7 +201,7 @@ def stability(folder: Path, **changes: object) -> Path:
     source.write_text(source.read_text().replace("prototypes", "mp20"))
     sun = pd.read_csv(results / "sun.csv").assign(**changes)
     sun.to_csv(results / "sun.csv", index=False)
-    for name in ("hull.csv", "sun_per_crystal.csv"):
+    for name in ("hull.csv", "sun_per_crystal.csv", "candidates.csv"):
         table = pd.read_csv(results / name, dtype={"id": str}, keep_default_na=False).assign(hull=sun["hull"][0])
         flags = {
             f"sun_at_{threshold:g}": table["sun_at_0.1"] for threshold in sun["threshold"] if "sun_at_0.1" in table
@@ -273,6 +290,7 @@ STAGES = {
     "hull.csv": "hull",
     "sun.csv": "sun",
     "sun_per_crystal.csv": "sun",
+    "candidates.csv": "candidates",
 }
 
 

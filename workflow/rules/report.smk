@@ -16,7 +16,7 @@ rule report:
         "<results>/hull.csv",
         "<results>/sun.csv",
         "<results>/sun_per_crystal.csv",
-        "<results>/candidates.csv",  # not read, but the page sends its readers there
+        "<results>/candidates.csv",
         code=sources("report"),
     output:
         report("<results>/report/index.html", category="Report", labels={"page": "report"}),

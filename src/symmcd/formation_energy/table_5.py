@@ -8,14 +8,12 @@ from typing import Any
 import pandas as pd
 
 from symmcd.formation_energy.predictor import read_metadata
-from symmcd.metrics.published import PUBLISHED_5, table_5
+from symmcd.metrics.paper_tables import predictors_of_run, write_table
+from symmcd.metrics.published import of_symmcd
 from symmcd.settings import PREDICTOR_VARIANTS
 from symmcd.storage import atomic_path
 
 COLUMNS = ("variant", "mae", "low", "high", "n", "published", "train_crystals", "epochs", "minutes", "note")
-PUBLISHED: dict[str, float | None] = dict(
-    zip(PREDICTOR_VARIANTS, next(iter(PUBLISHED_5.values())), strict=True)
-)  # eV/atom
 
 
 def write_table_5(output: Path, variants: tuple[str, ...]) -> None:
@@ -24,7 +22,7 @@ def write_table_5(output: Path, variants: tuple[str, ...]) -> None:
     for variant in PREDICTOR_VARIANTS:
         found = read_metadata(output / f"{variant}.safetensors") if variant in variants else {}
         row: dict[str, Any] = {name: found.get(name) for name in COLUMNS}
-        row |= {"variant": variant, "published": PUBLISHED[variant]}
+        row |= {"variant": variant, "published": float(of_symmcd(variant))}
         row["note"] = "not among predictor.variants" if variant not in variants else found.get("absent", "trained")
         row["minutes"] = round(found["seconds"] / 60, 1) if "seconds" in found else None
         rows.append(row)
@@ -34,7 +32,5 @@ def write_table_5(output: Path, variants: tuple[str, ...]) -> None:
             temporary, index=False, float_format="%.6g", lineterminator="\n"
         )
     print(f"wrote {path} ({len(variants)} predictors)")
-    for suffix, text in zip((".md", ".tex"), table_5(rows), strict=True):
-        with atomic_path(path.with_suffix(suffix)) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-        print(f"wrote {path.with_suffix(suffix)}")
+    for path in write_table(output, predictors_of_run(rows)):
+        print(f"wrote {path}")

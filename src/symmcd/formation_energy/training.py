@@ -26,9 +26,9 @@ from symmcd.formation_energy.graphs import Graphs, build_graphs
 from symmcd.formation_energy.network import DimeNetPlusPlus, Size
 from symmcd.formation_energy.objective import EnergyObjective, energies
 from symmcd.formation_energy.predictor import BATCH, Predictor, predict, read_metadata, write_predictor
-from symmcd.formation_energy.table_5 import PUBLISHED
 from symmcd.journal import Progress
 from symmcd.metrics.intervals import bootstrap
+from symmcd.metrics.published import of_symmcd
 from symmcd.provenance import git_commit
 from symmcd.settings import PREDICTOR_VARIANTS, PredictorSettings
 from symmcd.storage import atomic_path
@@ -66,8 +66,8 @@ def train_predictor(
         print(f"{path}: trained already")
         return
     metadata: dict[str, Any] = {
-        "variant": variant, "fingerprint": print_, "published": PUBLISHED[variant], "seed": seed, "device": where.type,
-        "settings": dataclasses.asdict(settings), **_provenance(sets),
+        "variant": variant, "fingerprint": print_, "published": float(of_symmcd(variant)), "seed": seed,
+        "device": where.type, "settings": dataclasses.asdict(settings), **_provenance(sets),
     }  # fmt: skip
     known = {name: _with_energies(units) for name, units in sets.items()}
     lacking = [name for name, units in known.items() if not len(units)]

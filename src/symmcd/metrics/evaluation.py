@@ -15,7 +15,7 @@ from symmcd.crystallography.normaliser import canonical_template
 from symmcd.metrics.coverage import COMPOSITION_CUTOFF, STRUCTURE_CUTOFF, add_coverage, coverage
 from symmcd.metrics.fingerprints import Fingerprints
 from symmcd.metrics.originality import add_originality, originality
-from symmcd.metrics.published import write_tables
+from symmcd.metrics.paper_tables import write_tables
 from symmcd.metrics.reference_set import ReferenceSet
 from symmcd.metrics.rows import write_summary
 from symmcd.metrics.set_summary import CrystalSet, Predicted, summarise_set

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.crystallography.content import amounts
 from symmcd.report.style import GENERATED, GRID, INK, MUTED, PANEL, REFERENCE, WIDE, figure_style, new_figure
 
 LAST_ELEMENT = 103  # drawn; the periodic table beyond has no crystals
@@ -70,8 +71,7 @@ def _compared_histogram(axes: Any, generated: np.ndarray, training: np.ndarray, 
 
 def element_shares(units: AsymmetricUnits) -> np.ndarray:
     """(119,) per cent of crystals that contain each element, by atomic number."""
-    pairs = np.unique(np.column_stack([units.crystal, units.element]), axis=0)
-    return 100 * np.bincount(pairs[:, 1], minlength=119)[:119] / len(units)
+    return 100 * (amounts(units) > 0).sum(axis=0) / len(units)
 
 
 def place_in_table(number: int) -> tuple[int, float]:

@@ -10,14 +10,16 @@ from typing import Any
 from markupsafe import Markup
 
 from symmcd.crystallography.content import number_of_elements
+from symmcd.metrics.paper_tables import draw_of
+from symmcd.metrics.published import CRYSTALS, HULL, JUDGED, PUBLICATION, TRAINING_CRYSTALS, of_symmcd
 from symmcd.report import content_figures, run_figures
-from symmcd.report.explain import PUBLICATION, SUN, Metric, label_html, metrics, published, sentence, shown, verdict
-from symmcd.report.load import SUN_RATES, Results, draw_of
+from symmcd.report.explain import described, known
+from symmcd.report.load import SUN_RATES, Results
 from symmcd.report.page import Section, Table, Text, place
-from symmcd.report.published_hull import PUBLISHED_HULL, main_row
-from symmcd.report.published_hull import told as told_of_rate
 from symmcd.report.run_figures import Rate
 from symmcd.report.sections import sizes, told
+from symmcd.report.values import label_html, sentence, shown
+from symmcd.report.verdicts import main_row, of_rate, published, verdict
 
 VALIDITY = (
     ("structural_validity", "paper"),
@@ -49,14 +51,12 @@ def glance(results: Results) -> Section:
     for name in (*GLANCE, *([predicted] if (results.summary["metric"] == predicted).any() else [])):
         row = results.metric(name)
         how = f"protocol {row['protocol']}"
-        metric = metrics()[name]
-        beside = published(metric), verdict(metric, row["low"], row["high"], results.floor(name))
-        rows.append(_glance_row(metric, row, ("value", "low", "high"), how, beside))
+        beside = published(name), verdict(name, row["low"], row["high"], results.floor(name))
+        rows.append(_glance_row(name, row, ("value", "low", "high"), how, beside))
     row = main_protocol(results)
     for name in SUN_RATES:
         columns = (name, f"{name}_low", f"{name}_high")
-        beside = told_of_rate(SUN[name], row, row[columns[1]], row[columns[2]])
-        rows.append(_glance_row(SUN[name], row, columns, describe(row), beside))
+        rows.append(_glance_row(name, row, columns, describe(row), of_rate(name, row)))
     table = Table(
         caption=Markup(
             "This run with 95 % intervals, beside the value <span class='published'>published for SymmCD</span>"
@@ -74,9 +74,10 @@ def glance(results: Results) -> Section:
 
 
 def _glance_row(
-    metric: Metric, row: Any, columns: tuple[str, str, str], how: str, beside: tuple[str, str]
+    name: str, row: Any, columns: tuple[str, str, str], how: str, beside: tuple[str, str]
 ) -> Sequence[Text]:
-    at, low, high = (row[name] for name in columns)
+    metric = described(name)
+    at, low, high = (row[column] for column in columns)
     value, interval = shown(at, low, high, metric.unit)
     label = Markup("{}<small>{} <i>{}.</i></small>").format(
         label_html(metric), metric.sentence, how[0].upper() + how[1:]
@@ -100,10 +101,11 @@ def comparability(results: Results) -> Text:
     row = main_protocol(results)
     threshold = f", at a threshold of {row['threshold']:g} eV/atom" if row["threshold"] else ""
     points = [
-        f"{len(results.generated):,} crystals were generated here, 10,000 there",
-        f"{int(row['n']):,} were judged for stability here, 1,000 there",
-        f"the hull here is “{row['hull']}”, there that of the Materials Project from {PUBLISHED_HULL}{threshold}",
-        f"training crystals here are {len(results.train):,} of “{results.source['source']}”, there 27,136 of MP-20",
+        f"{len(results.generated):,} crystals were generated here, {CRYSTALS:,} there",
+        f"{int(row['n']):,} were judged for stability here, {JUDGED:,} there",
+        f"the hull here is “{row['hull']}”, there that of the Materials Project from {HULL}{threshold}",
+        f"training crystals here are {len(results.train):,} of “{results.source['source']}”,"
+        f" there {TRAINING_CRYSTALS:,} of MP-20",
     ]
     return Markup(
         "<b>Read the two columns side by side with care:</b> {}. Counts of templates grow with the number of crystals."
@@ -113,11 +115,10 @@ def comparability(results: Results) -> Text:
 def validity(results: Results, folder: Path) -> Section:
     """Validity, elements per crystal, and the whole table of metrics."""
     rows = [results.metric(name, protocol) for name, protocol in VALIDITY]
-    known = metrics()
-    rates = [rate(known[row["metric"]], row, ("value", "low", "high")) for row in rows]
+    rates = [rate(row["metric"], row, ("value", "low", "high")) for row in rows]
     # the published value was measured by the paper's protocol
     rates[1] = dataclasses.replace(rates[1], label=f"{rates[1].label}, strict", paper=None)
-    values = [f"{shown.label} {sentence(row, known[row['metric']])}" for shown, row in zip(rates, rows, strict=True)]
+    values = [f"{shown.label} {sentence(row)}" for shown, row in zip(rates, rows, strict=True)]
     figure = place(
         run_figures.rates(rates, f"% of {int(rows[0]['n']):,} crystals (recall: of the test crystals)"),
         folder,
@@ -146,20 +147,21 @@ def validity(results: Results, folder: Path) -> Section:
     return Section("metrics", "Validity and distributions", figures=(figure, elements), tables=(table,))
 
 
-def rate(metric: Metric, row: Any, columns: tuple[str, str, str]) -> Rate:
+def rate(name: str, row: Any, columns: tuple[str, str, str]) -> Rate:
     """A percentage, its interval and the published value, from the columns of a table's row.
 
     None is published of stability at another threshold than 0.
     """
-    value, low, high = (float(row[name]) for name in columns)
-    paper = metric.paper.replace(",", "") if row.get("threshold", 0) == 0 else ""
-    return Rate(metric.label, value, low, high, float(paper) if paper else None)
+    value, low, high = (float(row[column]) for column in columns)
+    paper = of_symmcd(name) if row.get("threshold", 0) == 0 else ""
+    return Rate(described(name).label, value, low, high, float(paper) if paper else None)
 
 
 def _summary_row(row: Any) -> Sequence[Text]:
-    known = metrics().get(row["metric"])
-    metric = known or Metric(str(row["metric"]), "")
-    name = Markup("{}<small>{}</small>").format(label_html(metric), metric.sentence) if known else metric.label
+    metric = described(row["metric"])
+    name: Text = metric.label
+    if known(row["metric"]):
+        name = Markup("{}<small>{}</small>").format(label_html(metric), metric.sentence)
     note = row["note"] if isinstance(row["note"], str) else ""
     value, interval = shown(row["value"], row["low"], row["high"], metric.unit)
     return (name, row["protocol"], value, interval, f"{int(row['n']):,}", note)

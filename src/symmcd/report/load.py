@@ -34,12 +34,17 @@ TABLES: dict[str, tuple[str, tuple[str, ...]]] = {
         ("protocol", "hull", "threshold", "n", *(f"{r}{end}" for r in ALL_RATES for end in ("", "_low", "_high"))),
     ),
     "sun_per_crystal.csv": ("sun", ("id", "hull", "formula", "e_above_hull_initial", "e_above_hull_relaxed")),
+    "candidates.csv": (
+        "candidates",
+        ("id", "hull", "formula", "space_group", "space_group_relaxed", "e_above_hull", "doubts"),
+    ),
 }
 
+MAY_BE_EMPTY = {"train", "candidates"}  # nothing was trained where weights were given; no crystal may be S.U.N.
 NO_NUMBERS = frozenset(
     {
         "id", "status", "metric", "protocol", "note", "hull", "formula", "structurally_valid", "compositionally_valid",
-        "variant", "train_crystals",
+        "variant", "train_crystals", "doubts",
     }
 )  # fmt: skip
 
@@ -73,6 +78,7 @@ class Results:
     hull: Any
     sun: Any
     sun_per_crystal: Any
+    candidates: Any
     stages: Sequence[Stage]
 
     def metric(self, name: str, protocol: str | None = None) -> Any:
@@ -126,6 +132,7 @@ def load(folder: Path, seed: int) -> Results:
         hull=_table(folder / "hull.csv", *TABLES["hull.csv"]),
         sun=_table(folder / "sun.csv", *TABLES["sun.csv"]),
         sun_per_crystal=_table(folder / "sun_per_crystal.csv", *TABLES["sun_per_crystal.csv"]),
+        candidates=_table(folder / "candidates.csv", *TABLES["candidates.csv"]),
         stages=_stages(folder / "benchmarks", folder / "logs"),
     )
     _check_crystals(results)
@@ -155,6 +162,13 @@ def _check_crystals(results: Results) -> None:
     ):
         for _, part in table.groupby("hull", sort=False):
             check_ids(folder / name, part["id"].tolist(), relaxed, folder / "relaxed/relaxed.csv", stage)
+    judged = set(zip(results.hull["hull"], results.hull["id"], strict=True))
+    for hull, name in zip(results.candidates["hull"], results.candidates["id"], strict=True):
+        if (hull, name) not in judged:
+            raise InputError(
+                f"{folder / 'candidates.csv'}: crystal {name} over the hull {hull!r} is not in hull.csv; run "
+                "`symmcd candidates` again"
+            )
 
 
 def _check_sun(results: Results) -> None:
@@ -203,13 +217,6 @@ def read_sun(path: Path) -> Any:
     return _table(path, *TABLES["sun.csv"])
 
 
-def draw_of(row: Any) -> str:
-    """Which draw of crystals a row of sun.csv is of, to put behind other words; nothing where there is only one."""
-    if "draw" not in row:
-        return ""
-    return f", all {int(row['draws'])} draws" if row["draw"] == "all" else f", draw {row['draw']}"
-
-
 def _there(path: Path, stage: str) -> Path:
     if not path.is_file():
         raise InputError(f"{path}: missing; run `symmcd {stage}` first (or `snakemake {path}`)")
@@ -231,7 +238,7 @@ def _table(path: Path, stage: str, columns: Sequence[str]) -> Any:
         )
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a readable csv ({error}); delete it and run `symmcd {stage}` again") from None
-    if not len(table) and stage != "train":  # nothing was trained where weights were given
+    if not len(table) and stage not in MAY_BE_EMPTY:
         raise InputError(f"{path}: has no rows; run `symmcd {stage}` again")
     return table
 

@@ -12,10 +12,11 @@ from markupsafe import Markup
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.crystallography.content import densities, templates
 from symmcd.report import content_figures, run_figures, symmetry_figures
-from symmcd.report.explain import metrics, number, sentence, shown
+from symmcd.report.explain import described
 from symmcd.report.load import Results
 from symmcd.report.page import Section, Table, Text, place
 from symmcd.report.typesetting import symbol_html
+from symmcd.report.values import number, sentence, shown
 
 ORIGINALITY = ("uniqueness", "novelty", "unique_novelty", "prototype_novelty")
 LOSSES = {  # what the losses of each kind of model are
@@ -28,7 +29,7 @@ LOSSES = {  # what the losses of each kind of model are
 
 def told(results: Results, name: str) -> str:
     """Value, interval, n and protocol of a metric, for a caption."""
-    return sentence(results.metric(name), metrics()[name])
+    return sentence(results.metric(name))
 
 
 def sizes(results: Results) -> str:
@@ -109,15 +110,14 @@ def _originality(results: Results) -> list[Table]:
     rows: list[Sequence[Text]] = []
     for name in ORIGINALITY:
         cells: list[Text] = []
-        for row_name in (name, f"{name}_valid"):
-            found = results.summary[results.summary["metric"] == row_name]
+        for metric in (name, f"{name}_valid"):
+            found = results.summary[results.summary["metric"] == metric]
             if len(found):
                 row = found.iloc[0]
                 value, interval = shown(row["value"], row["low"], row["high"], "%")
                 cells.append(Markup("{}<small>{}, n = {:,}</small>").format(value, interval, int(row["n"])))
         if len(cells) == 2:
-            metric = metrics()[name]
-            label = Markup("{}<small>{}</small>").format(metric.label, metric.sentence)
+            label = Markup("{}<small>{}</small>").format(described(name).label, described(name).sentence)
             rows.append((label, *cells))
     if not rows:
         return []

@@ -4,45 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from markupsafe import Markup, escape
 
+from symmcd.metrics.paper_tables import TABLE_5
+from symmcd.metrics.published import of_symmcd
+from symmcd.metrics.typeset_tables import PaperTable
 from symmcd.report.page import Section, Table, Text
 
 
-class _Cell(Protocol):
-    @property
-    def text(self) -> str: ...
-    @property
-    def interval(self) -> str: ...
-
-
-class _Line(Protocol):
-    @property
-    def name(self) -> str: ...
-    @property
-    def cells(self) -> Sequence[_Cell]: ...
-    @property
-    def published(self) -> bool: ...
-
-
-class TableOfThePaper(Protocol):
-    """What `symmcd.metrics.comparison.paper_tables` makes; this package does not import metrics."""
-
-    @property
-    def number(self) -> int: ...
-    @property
-    def title(self) -> str: ...
-    @property
-    def head(self) -> Sequence[str]: ...
-    @property
-    def lines(self) -> Sequence[_Line]: ...
-    @property
-    def notes(self) -> Sequence[str]: ...
-
-
-def paper_section(tables: Sequence[TableOfThePaper], more: Sequence[Table] = ()) -> Section:
+def paper_section(tables: Sequence[PaperTable], more: Sequence[Table] = ()) -> Section:
     """Each table of the paper with its published lines, marked as such, and ours with 95 % intervals; then `more`."""
     paragraph = Markup(
         "Columns as in Levy et al., ICLR 2025. <span class='published'>Published lines are in this colour</span>, as"
@@ -59,13 +31,13 @@ def predictor_table(rows: Any) -> Table:
     numbers = frozenset(i for i, name in enumerate(rows.columns) if rows[name].dtype.kind in "fi")
     caption = Markup(
         "<b>Table 5, formation energies predicted by DimeNet++.</b> Mean absolute error on the test set, eV/atom."
-        " <span class='published'>Published: multigraph 0.0214, with site symmetry 0.0212; asymmetric unit 0.0711, with"
-        " site symmetry 0.0490.</span>"
-    )
+        " <span class='published'>Published: multigraph {}, with site symmetry {}; asymmetric unit {}, with"
+        " site symmetry {}.</span>"
+    ).format(*(of_symmcd(column.metric) for column in TABLE_5))
     return Table(caption, [name.replace("_", " ") for name in rows.columns], cells, numbers, kind="stack")
 
 
-def _table(table: TableOfThePaper) -> Table:
+def _table(table: PaperTable) -> Table:
     rows: list[Sequence[Text]] = []
     for line in table.lines:
         if line.published:

@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from symmcd.errors import InputError
+from symmcd.metrics.paper_tables import draw_of
+from symmcd.metrics.published import PUBLICATION
 from symmcd.report import run_figures
-from symmcd.report.explain import PUBLICATION, SUN, shown
+from symmcd.report.explain import described
 from symmcd.report.judgement import describe, main_protocol, rate
-from symmcd.report.load import ALL_RATES, MORE_RATES, SUN_RATES, Results, draw_of
+from symmcd.report.load import ALL_RATES, MORE_RATES, SUN_RATES, Results
 from symmcd.report.page import PlacedFigure, Section, Table, Text, place
 from symmcd.report.typesetting import formula_html, symbol_html
+from symmcd.report.values import shown
+from symmcd.stability.doubts import WORDS
 
 
 def stability(results: Results, folder: Path) -> Section:
@@ -25,7 +28,7 @@ def stability(results: Results, folder: Path) -> Section:
         _hull_figure(table, str(hull), results, folder, "hull_distance" if i == 0 else f"hull_distance_{i + 1}")
         for i, (hull, table) in enumerate(results.hull.groupby("hull", sort=False))
     ]
-    rates = [rate(SUN[name], row, (name, f"{name}_low", f"{name}_high")) for name in SUN_RATES]
+    rates = [rate(name, row, (name, f"{name}_low", f"{name}_high")) for name in SUN_RATES]
     rate_figure = place(
         run_figures.rates(rates, f"% of {int(row['n']):,} crystals"),
         folder,
@@ -81,7 +84,7 @@ def _sun_table(results: Results) -> Table:
             if "draw" in results.sun
             else ""
         ),
-        head=("protocol", "hull", "eV/atom", "n", *(SUN[name].label for name in names)),
+        head=("protocol", "hull", "eV/atom", "n", *(described(name).label for name in names)),
         rows=rows,
         numbers=frozenset(range(2, 4 + len(names))),
         kind="stack",
@@ -101,33 +104,24 @@ def _status_table(results: Results) -> Table:
 
 
 def _candidates(results: Results, rows: int = 8) -> list[Table]:
-    """S.U.N. crystals, those without doubts first, then the lowest; no table where there is none."""
-    threshold = float(results.sun["threshold"].max())
-    column = f"sun_at_{threshold:g}"
-    table = results.sun_per_crystal
-    if column not in table.columns:
-        path = results.folder / "sun_per_crystal.csv"
-        raise InputError(f"{path}: lacks the column {column}; run `symmcd sun` again")
-    hull = main_protocol(results)["hull"]
-    found = table[(table[column].astype(str) == "True") & (table["hull"] == hull)]
+    """The first S.U.N. crystals of candidates.csv, in its order; no table where there is none."""
+    found = results.candidates
     if not len(found):
         return []
-    if "doubts" not in found:
-        found = found.assign(doubts=np.nan)
-    # in the order of candidates.csv
-    found = found.iloc[np.lexsort((found["e_above_hull_relaxed"], found["doubts"].notna()))]
-    relaxed_group = results.relaxed.set_index("id")["space_group_relaxed"]
-    group = dict(zip(results.generated.label.tolist(), results.generated.space_group.tolist(), strict=True))
+    initial = results.hull.set_index(["hull", "id"])["e_above_hull_initial"]
+    threshold = float(results.sun["threshold"].max())
 
     def symbol(number: float) -> Text:
         return Markup("{} ({})").format(symbol_html(int(number)), int(number)) if np.isfinite(number) else "–"
 
     caption = Markup(
         "<b>The S.U.N. crystals lowest in energy</b>, {} of {} within {:g} eV/atom of the hull “{}”, by CHGNet; those"
-        " with a doubt ({:,}: more than 0.1 eV/atom below the hull, no known compound to decompose into, moved by more"
-        " than 0.5 Å, a radioactive element) come last. All are in candidates.csv, their relaxed structures as CIFs in"
+        " with a doubt ({:,}: {}) come last. All are in candidates.csv, their relaxed structures as CIFs in"
         " candidates.zip; as generated they are in crystals/, named by id."
-    ).format(min(rows, len(found)), len(found), threshold, hull, int(found["doubts"].notna().sum()))
+    ).format(
+        min(rows, len(found)), len(found), threshold, found["hull"].iloc[0], int(found["doubts"].notna().sum()),
+        ", ".join(WORDS.values()),
+    )  # fmt: skip
     return [
         Table(
             caption=caption,
@@ -136,10 +130,10 @@ def _candidates(results: Results, rows: int = 8) -> list[Table]:
                 (
                     row["id"],
                     formula_html(row["formula"]),
-                    symbol(group[row["id"]]),
-                    symbol(relaxed_group.get(row["id"], np.nan)),
-                    f"{row['e_above_hull_initial']:.3f}",
-                    f"{row['e_above_hull_relaxed']:.3f}",
+                    symbol(row["space_group"]),
+                    symbol(row["space_group_relaxed"]),
+                    f"{initial[row['hull'], row['id']]:.3f}",
+                    f"{row['e_above_hull']:.3f}",
                 )
                 for _, row in found.head(rows).iterrows()
             ],

@@ -6,10 +6,12 @@ import json
 import math
 from pathlib import Path
 
-from symmcd.report.explain import SUN, metrics, published, shown, verdict
-from symmcd.report.load import MORE_RATES, SUN_RATES, draw_of, floor_of, read_summary, read_sun
-from symmcd.report.published_hull import OTHER, PUBLISHED_HULL, main_row
-from symmcd.report.published_hull import told as told_of_rate
+from symmcd.metrics.paper_tables import draw_of
+from symmcd.metrics.published import HULL
+from symmcd.report.explain import described
+from symmcd.report.load import MORE_RATES, SUN_RATES, floor_of, read_summary, read_sun
+from symmcd.report.values import shown
+from symmcd.report.verdicts import OTHER, main_row, of_rate, published, verdict
 
 DETAILS = ("agreement_", "resolvable_")  # metrics for the report only
 
@@ -23,29 +25,28 @@ def terminal_summary(results: Path) -> str:
     summary, sun = read_summary(results / "metrics/summary.csv"), read_sun(results / "sun.csv")
     compared = learnt_from(results) != "prototypes"  # published values are of MP-20
     head = ["", "this run", "95 % interval", "n", *(["published", "beside it"] if compared else [])]
-    rows, known = [head], metrics()
+    rows = [head]
     for _, row in summary.iterrows():
         if row["metric"].startswith(DETAILS) or math.isnan(row["value"]):
             continue
-        metric = known.get(row["metric"])
-        unit = metric.unit if metric else ""
-        label = f"{metric.label if metric else row['metric']} [{row['protocol']}]"
+        metric = described(row["metric"])
+        label = f"{metric.label} [{row['protocol']}]"
         told = ["", ""]  # the published values were measured by the paper's protocol
         if row["protocol"] == "paper":
             floor = floor_of(summary, row["metric"])
-            told = [published(metric), verdict(metric, row["low"], row["high"], floor)]
+            told = [published(row["metric"]), verdict(row["metric"], row["low"], row["high"], floor)]
         told = told if compared else []
-        rows.append([label, *shown(row["value"], row["low"], row["high"], unit), f"{int(row['n']):,}", *told])
+        rows.append([label, *shown(row["value"], row["low"], row["high"], metric.unit), f"{int(row['n']):,}", *told])
     main = main_row(sun)
     for place, row in sun.iterrows():
         rows.append([""] * len(head))
         rows.append([f"hull {row['hull']}, {row['threshold']:g} eV/atom [{row['protocol']}]{draw_of(row)}"])
         for name in (*SUN_RATES, *(name for name in MORE_RATES if name in sun)):
             low, high = row[f"{name}_low"], row[f"{name}_high"]
-            told = list(told_of_rate(SUN[name], row, low, high)) if place == main.name else ["", ""]
+            told = list(of_rate(name, row)) if place == main.name else ["", ""]
             told = told if compared else []
             spread = f" (sd of draws {row[f'{name}_sd']:.1f})" if row.get("draw") == "all" else ""
-            label = f"  {SUN[name].label}{spread}"
+            label = f"  {described(name).label}{spread}"
             rows.append([label, *shown(row[name], low, high, "%"), f"{int(row['n']):,}", *told])
     rows.append([""] * len(head))
     if not compared:
@@ -55,8 +56,8 @@ def terminal_summary(results: Path) -> str:
     rows.append(
         ["beside it: whether the 95 % interval leaves the published value out, which comes without an interval"]
     )
-    if main["threshold"] == 0 and main["hull"] != PUBLISHED_HULL:
-        rows.append([f"{OTHER}: published rates are over that of {PUBLISHED_HULL}, and not judged beside these"])
+    if main["threshold"] == 0 and main["hull"] != HULL:
+        rows.append([f"{OTHER}: published rates are over that of {HULL}, and not judged beside these"])
     return columns(rows)
 
 

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import math
 
-from pymatgen.core import Composition
-
 FAR_BELOW = -0.1  # eV/atom above the hull
 MOVED = 0.5  # Å, r.m.s. displacement
 # By atomic number.  Bismuth's 2·10¹⁹ years count as stable.
 RADIOACTIVE = frozenset({43, 61, *range(84, 119)})
+WORDS = {  # each doubt in a few words, for people
+    "far_below_hull": f"more than {-FAR_BELOW:g} eV/atom below the hull",
+    "no_known_compound": "no known compound that it could decompose into",
+    "few_references": "fewer other entries of the hull in its chemical system than it has elements",
+    "own_reference": "an entry of the hull itself",
+    "moved": f"moved by more than {MOVED:g} Å in relaxation",
+    "radioactive": "a radioactive element",
+}
 
 
 def doubts(
@@ -39,6 +45,8 @@ def doubts(
         reference_entries: compounds that the hull has in the chemical system of the crystal, itself not among them.
         own_reference: id of the entry that is the crystal itself; empty if there is none.
     """
+    from pymatgen.core import Composition  # takes long to load, and who reads only the words needs none
+
     elements = Composition(formula).elements
     phases = [Composition(part.split()[-1]) for part in decomposition.split(" + ")] if decomposition else []
     found = {

@@ -2,121 +2,30 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from markupsafe import Markup
+from symmcd import command
 
-from symmcd import __version__
-from symmcd.errors import InputError
-from symmcd.metrics.comparison import Run, latex, markdown, paper_tables, predictor_table
-from symmcd.report.explain import label_html, metrics, shown
-from symmcd.report.load import read_summary, read_sun, read_table_5
-from symmcd.report.page import Section, Table, Text, write_page
-from symmcd.report.side_by_side import paper_section
-from symmcd.storage import atomic_path
+EXAMPLE = "results results-cpu --output comparison.html"
 
-PREDICTORS = ("variant", "mae", "low", "high", "n", "train_crystals", "note")  # columns of predictor/table5.csv
+
+def arguments(parser: command.Parser) -> None:
+    """What the command line takes."""
+    text = "folders that the chain or `symmcd evaluate` wrote"
+    parser.add_argument("folders", type=Path, nargs="+", metavar="runs", help=text)
+    parser.add_output("page; .md and .tex lie beside it", metavar="HTML")
+    text = "of the runs (default: of the folders)"
+    parser.add_argument("--names", nargs="+", default=[], metavar="NAME", help=text)
 
 
 def run(folders: Sequence[Path], output: Path, names: Sequence[str] = ()) -> None:
-    """Write `output` (.html) and beside it the same tables as .md and .tex.
-
-    Args:
-        folders: of whole runs, or of `symmcd evaluate`.
-        output: the page.
-        names: one a folder; the folders' own names where not given.
+    """Write the page and the same tables as text; see `symmcd.report.comparison_page`.
 
     Raises:
-        InputError: an output that is no .html, a folder without summary.csv, or names that do not tell runs apart.
+        InputError: as `write_comparison`.
     """
-    if output.suffix != ".html":
-        raise InputError(f"{output}: the page is an .html file; its tables are written beside it as .md and .tex")
-    labels = list(names) or [folder.resolve().name for folder in folders]
-    if len(labels) != len(folders) or len(set(labels)) != len(labels):
-        raise InputError(f"{len(folders)} folders named {', '.join(labels)}: give one name each with --names")
-    runs = [_read(folder, name) for folder, name in zip(folders, labels, strict=True)]
-    tables = [*paper_tables(runs), predictor_table(runs)]
-    sections = [_about(folders, runs), paper_section(tables), _all_metrics(runs)]
-    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    lead = "Every number of each run beside those of the systems in Levy et al. (ICLR 2025), in the paper's columns."
-    write_page(output, "Runs side by side", lead, sections, f"Made by symmcd {__version__}, {now}.")
-    for suffix, text in ((".md", markdown(tables)), (".tex", latex(tables))):
-        with atomic_path(output.with_suffix(suffix)) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    for suffix in (".html", ".md", ".tex"):
-        print(f"wrote {output.with_suffix(suffix)} ({len(runs)} runs)")
+    from symmcd.report.comparison_page import write_comparison
 
-
-def _read(folder: Path, name: str) -> Run:
-    """Tables of a run; of `symmcd evaluate`, summary.csv lies in the folder itself, and there are no others."""
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; give folders that the chain or `symmcd evaluate` wrote")
-    own = folder / "summary.csv"
-    summary = read_summary(own if own.exists() else folder / "metrics/summary.csv")
-    sun = folder / "sun.csv"
-    table_5 = read_table_5(folder, PREDICTORS)
-    return Run(
-        name,
-        summary.to_dict("records"),
-        read_sun(sun).to_dict("records") if sun.exists() else [],
-        [] if table_5 is None else table_5.to_dict("records"),
-    )
-
-
-def _about(folders: Sequence[Path], runs: Sequence[Run]) -> Section:
-    facts: list[tuple[Text, Text]] = []
-    for folder, of in zip(folders, runs, strict=True):
-        size = next((int(row["n"]) for row in of.summary if row["metric"] == "structural_validity"), 0)
-        data = _source(folder / "raw/source.json")
-        judged = f", {int(of.sun[0]['n']):,} judged for stability" if of.sun else ", stability not judged"
-        facts.append((of.name, f"{size:,} crystals{judged}{data} ({folder.resolve()})"))
-    paragraph = (
-        "Numbers can be compared where sizes, data, protocol and hull are the same: counts of templates grow with the"
-        " number of crystals, distances between distributions shrink with it. Two runs differ where their 95 %"
-        " intervals do not meet; where they meet, no difference is claimed. A run is one training: another seed moves"
-        " the numbers too, and that is not in the intervals."
-    )
-    return Section("runs", "The runs", paragraphs=(paragraph,), facts=facts)
-
-
-def _source(path: Path) -> str:
-    if not path.exists():
-        return ""
-    try:
-        return f", data {json.loads(path.read_text(encoding='utf-8'))['source']}"
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path}: not a source.json of this package ({error!r}); run `symmcd download` again"
-        ) from None
-
-
-def _all_metrics(runs: Sequence[Run]) -> Section:
-    """Every row that any run has, one column a run."""
-    found: list[dict[tuple[str, str], Any]] = [{(r["metric"], r["protocol"]): r for r in of.summary} for of in runs]
-    rows: list[Sequence[Text]] = []
-    labels = metrics()
-    for metric, protocol in dict.fromkeys(key for own in found for key in own):
-        known = labels.get(metric)
-        cells: list[Text] = []
-        for own in found:
-            row = own.get((metric, protocol))
-            unit = known.unit if known else ""
-            cells.append("–" if row is None else _small(*shown(row["value"], row["low"], row["high"], unit)))
-        name = _small(label_html(known), known.sentence) if known else metric
-        rows.append((name, protocol, *cells))
-    table = Table(
-        caption="Every metric of summary.csv, 95 % intervals below the values; – where a run lacks it.",
-        head=("metric", "protocol", *(of.name for of in runs)),
-        rows=rows,
-        numbers=frozenset(range(2, 2 + len(runs))),
-        kind="stack",
-    )
-    return Section("metrics", "Every metric", tables=(table,))
-
-
-def _small(text: Text, below: Text) -> Text:
-    return Markup("{}<small>{}</small>").format(text, below)
+    for path in write_comparison(output, folders, names):
+        print(f"wrote {path} ({len(folders)} runs)")

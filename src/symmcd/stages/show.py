@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from symmcd.report.terminal import terminal_summary
+from symmcd import command
+
+EXAMPLE = "results"
+
+
+def arguments(parser: command.Parser) -> None:
+    """What the command line takes."""
+    parser.add_argument("results", type=Path, help="folder that the chain wrote")
 
 
 def run(results: Path) -> None:
@@ -13,6 +20,8 @@ def run(results: Path) -> None:
     Raises:
         InputError: a table is missing; the message names the stage that makes it.
     """
+    from symmcd.report.terminal import terminal_summary
+
     print(terminal_summary(results))
     report = results / "report" / "index.html"
     if report.exists():

@@ -1,8 +1,22 @@
-"""The paper's tables with several runs: published numbers as printed, ours in their columns, what is missing said."""
+"""The paper's tables: published numbers as printed, those of sets and runs in their columns, what is missing said."""
 
 from __future__ import annotations
 
-from symmcd.metrics.comparison import PaperTable, Run, latex, markdown, paper_tables
+from pathlib import Path
+
+import pytest
+
+from symmcd.metrics.paper_tables import (
+    TABLE_2,
+    Run,
+    paper_tables,
+    predictors_of_run,
+    set_tables,
+    write_table,
+    write_tables,
+)
+from symmcd.metrics.published import systems
+from symmcd.metrics.typeset_tables import PaperTable, latex, latex_row, markdown
 
 SUMMARY = [
     {"metric": "structural_validity", "protocol": "paper", "value": 90.0, "low": 88.0, "high": 92.0, "n": 1000},
@@ -79,3 +93,63 @@ def test_draws_are_lines_and_their_spread_stands_beside_the_interval() -> None:
     ]
     assert [row.cells[2].interval for row in three.lines[-2:]] == ["4.0, 6.0; sd 0.3", "4.0, 6.0"]
     assert any("sd between draws" in note for note in three.notes)
+
+
+def test_the_tables_of_a_set_have_the_papers_lines_and_its_own() -> None:
+    one, two = set_tables(SUMMARY)
+    assert line(one, "this set") == ["712", "–", "–"]
+    assert line(one, "this set, canonical") == ["600", "–", "–"]
+    assert line(one, "SymmCD") == ["2794", "40.8", "1654"]
+    assert line(two, "SymmCD (All SGs)")[:5] == ["94.32", "85.85", "99.64", "98.87", "0.0901"]
+    (ours,) = [row for row in two.lines if row.name == "this set, paper's protocol"]
+    assert [str(cell) for cell in ours.cells] == [
+        "90.00 [88.00, 92.00]", "75.00 [72.00, 78.00]", "–", "–", "–", "–", "–", "0.2000 [0.1000, 0.3000]"
+    ]  # fmt: skip
+    assert line(two, "this set, strict")[:2] == ["80.00", "75.00"]
+    assert one.notes[0].endswith("– : not computed, for want of training crystals.")
+    assert two.notes[0].endswith("– : not computed, for want of reference crystals.")
+
+
+def test_what_the_sample_resolves_is_said() -> None:
+    """Two sets of 1,000 near 90 %: (1.96 + 0.84) sqrt(2 · 0.9 · 0.1 / 1000) = 3.8 points."""
+    assert "Struct. % 3.8" in set_tables(SUMMARY)[1].notes[0]
+
+
+def test_files_of_a_set(tmp_path: Path) -> None:
+    names = ["table1.md", "table1.tex", "table2.md", "table2.tex"]
+    assert [path.name for path in write_tables(tmp_path, SUMMARY)] == names
+    head = [cell.strip() for cell in (tmp_path / "table2.md").read_text().splitlines()[0].strip("|").split("|")]
+    assert head == ["Method", *(c.heading for c in TABLE_2)]
+    tex = (tmp_path / "table2.tex").read_text()
+    assert tex.startswith("\\begin{tabular}{lrrrrrrrr}")
+    rows = [row for row in tex.splitlines() if row.endswith("\\\\")]
+    assert len(rows) == 1 + len(systems(2)) + 2
+    assert {row.count("&") for row in rows} == {8}
+    assert "Struct. \\%" in rows[0]
+
+
+def test_table_5_of_a_run(tmp_path: Path) -> None:
+    trained = {"mae": 0.0343, "low": 0.0335, "high": 0.0351, "n": 9046, "train_crystals": 26343, "note": "trained"}
+    none = dict.fromkeys(trained) | {"note": "not among predictor.variants"}
+    variants = ["multigraph", "multigraph_site_symmetry", "asymmetric_unit", "asymmetric_unit_site_symmetry"]
+    rows = [{"variant": name, **(none if "site" in name else trained)} for name in variants]
+    table = predictors_of_run(rows)
+    assert line(table, "DimeNet++ (this run)") == ["0.0343", "–", "0.0343", "–"]
+    assert "Trained on 26,343 crystals, tested on 9,046. – : not among predictor.variants." in table.notes[0]
+    markdown_file, tex = write_table(tmp_path, table)
+    assert "| DimeNet++ (paper) | 0.0214 | 0.0212 | 0.0711 | 0.0490 |" in markdown_file.read_text()
+    assert tex.name == "table5.tex"
+
+
+@pytest.mark.parametrize(
+    ("cells", "printed"),
+    [
+        (
+            ["run_2 & 50% #1", "$d_{elem}$", "–", "a{b}^c"],
+            r"run\_2 \& 50\% \#1 & $d_{elem}$ & -- & a\{b\}\^{}c \\",
+        ),
+        (["cost $5"], r"cost \$5 \\"),
+    ],
+)
+def test_names_with_characters_that_latex_reads(cells: list[str], printed: str) -> None:
+    assert latex_row(cells) == printed

@@ -1,0 +1,311 @@
+"""Tables 1, 2, 3 and 5 of the paper (Levy et al., SymmCD, ICLR 2025): its lines, and below them those of runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from symmcd.metrics.intervals import FLOOR, resolvable
+from symmcd.metrics.published import CRYSTALS, HULL, systems
+from symmcd.metrics.typeset_tables import Cell, Line, PaperTable, latex, markdown
+from symmcd.storage import atomic_path
+
+Row = Mapping[str, Any]
+Key = Callable[["Column"], tuple[str, str]]  # metric and protocol that a column shows
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table of the paper."""
+
+    heading: str  # Markdown and LaTeX both read it
+    metric: str  # of summary.csv or sun.csv, or the variant of table5.csv
+    digits: int
+    share: bool = False  # %
+
+
+TABLE_1 = (
+    Column("# Unique", "templates_unique", 0),
+    Column("% in Train", "templates_in_train", 1, share=True),
+    Column("# New", "templates_new", 0),
+)
+TABLE_2 = (
+    Column("Struct. %", "structural_validity", 2, share=True),
+    Column("Comp. %", "compositional_validity", 2, share=True),
+    Column("Recall %", "coverage_recall", 2, share=True),
+    Column("Precision %", "coverage_precision", 2, share=True),
+    Column("$d_\\rho$", "density_wasserstein", 4),
+    Column("$d_E$", "formation_energy_wasserstein", 4),
+    Column("$d_{elem}$", "element_count_wasserstein", 4),
+    Column("$d_{sg}$", "space_group_jsd", 4),
+)
+TABLE_3 = (
+    Column("Initial Stable %", "initially_stable", 1, share=True),
+    Column("Relaxed Stable %", "relaxed_stable", 1, share=True),
+    Column("Relaxed S.U.N. %", "sun", 1, share=True),
+)
+TABLE_5 = (
+    Column("Multigraph", "multigraph", 4),
+    Column("Multigraph, with S", "multigraph_site_symmetry", 4),
+    Column("Asymm. Unit", "asymmetric_unit", 4),
+    Column("Asymm. Unit, with S", "asymmetric_unit_site_symmetry", 4),
+)
+CANONICAL = "Canonical: letters up to the choice of origin and axes (the group's normaliser)."
+
+
+@dataclass(frozen=True)
+class Run:
+    """The tables of one run, rows as in its files."""
+
+    name: str
+    summary: Sequence[Row]  # metrics/summary.csv
+    sun: Sequence[Row] = ()  # sun.csv; empty where the run has none
+    predictors: Sequence[Row] = ()  # predictor/table5.csv; empty where the run has none
+
+
+def paper_tables(runs: Sequence[Run], *, floors: bool = False) -> list[PaperTable]:
+    """Tables 1 to 3: the published systems first, then each run by the paper's protocol and strictly.
+
+    Args:
+        runs: in the order of the lines.
+        floors: below each run in Table 2, what as many crystals of the reference set score themselves.
+    """
+    return [_table_1(runs), _table_2(runs, floors=floors), _table_3(runs)]
+
+
+def predictor_table(runs: Sequence[Run]) -> PaperTable:
+    """Table 5: the published line first, then the predictors of each run; what a run lacks is noted with its reason."""
+    lines = _published(5, TABLE_5)
+    notes = [
+        "Mean absolute error of the formation energy on the test set, eV/atom; S: the network knows the site symmetry."
+        " Errors compare where networks are of one size and the data are the same."
+    ]
+    for run in runs:
+        line = _predictors(run.name, run.predictors)
+        lines.append(line)
+        if not run.predictors:
+            notes.append(f"{run.name}: no predictor/table5.csv, run `symmcd predictor`.")
+            continue
+        found = {row["variant"]: row for row in run.predictors}
+        own = [found.get(column.metric, {}) for column in TABLE_5]
+        there = [row for row, cell in zip(own, line.cells, strict=True) if cell.text != "–"]
+        sizes = sorted({(int(row["train_crystals"]), int(row["n"])) for row in there})
+        notes += [f"{run.name}: trained on {of:,} crystals, tested on {on:,}." for of, on in sizes]
+        lacking: dict[str, list[str]] = {}
+        for column, row, cell in zip(TABLE_5, own, line.cells, strict=True):
+            if cell.text == "–":
+                lacking.setdefault(str(row.get("note", "not in table5.csv")), []).append(column.heading)
+        notes += [f"{run.name}, {'; '.join(which)}: – as {reason}." for reason, which in lacking.items()]
+    return PaperTable(5, "formation energies predicted by DimeNet++", _head(TABLE_5), lines, notes)
+
+
+def set_tables(rows: Sequence[Row]) -> list[PaperTable]:
+    """Tables 1 and 2 with the lines of one set of crystals.
+
+    Args:
+        rows: of summary.csv.
+    """
+    found = {(row["metric"], row["protocol"]): row for row in rows}
+    note = f"{CANONICAL} Counts grow with the number of crystals; the paper's are of {CRYSTALS:,}."
+    if ("templates_in_train", "paper") not in found:
+        note += " – : not computed, for want of training crystals."
+    own = [_line("this set", TABLE_1, rows, _paper), _line("this set, canonical", TABLE_1, rows, _canonical)]
+    one = PaperTable(1, "templates", _head(TABLE_1), [*_published(1, TABLE_1), *own], [note])
+    own = [
+        _line("this set, paper's protocol", TABLE_2, rows, _paper),
+        _line("this set, strict", TABLE_2, rows, _strict(rows)),
+    ]
+    title = "validity, coverage and property distributions"
+    return [one, PaperTable(2, title, _head(TABLE_2), [*_published(2, TABLE_2), *own], [_note_of_set(found)])]
+
+
+def predictors_of_run(rows: Sequence[Row]) -> PaperTable:
+    """Table 5 with the line of one run.
+
+    Args:
+        rows: of table5.csv, one of each variant, ``variant, mae, low, high, n, train_crystals, note``.
+    """
+    note = "Mean absolute error of the formation energy on the test set, eV/atom, S the site symmetry; [95 % interval]."
+    sizes = {(row["train_crystals"], row["n"]) for row in rows if row["mae"] is not None}
+    for crystals, number in sorted(sizes):
+        note += f" Trained on {crystals:,} crystals, tested on {number:,}."
+    for reason in sorted({row["note"] for row in rows if row["mae"] is None}):
+        note += f" – : {reason}."
+    lines = [*_published(5, TABLE_5), _predictors("DimeNet++ (this run)", rows)]
+    return PaperTable(5, "formation energies predicted by DimeNet++", _head(TABLE_5), lines, [note])
+
+
+def write_tables(folder: Path, rows: Sequence[Row]) -> list[Path]:
+    """Write table1.md, table1.tex, table2.md and table2.tex; their paths.
+
+    Args:
+        folder: that they are written to.
+        rows: of summary.csv.
+    """
+    return [path for table in set_tables(rows) for path in write_table(folder, table)]
+
+
+def write_table(folder: Path, table: PaperTable) -> list[Path]:
+    """Write ``tableN.md`` and ``tableN.tex``; their paths."""
+    written = []
+    for suffix, text in ((".md", markdown([table], headed=False)), (".tex", latex([table], headed=False))):
+        written.append(folder / f"table{table.number}{suffix}")
+        with atomic_path(written[-1]) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    return written
+
+
+def _table_1(runs: Sequence[Run]) -> PaperTable:
+    lines = _published(1, TABLE_1)
+    for run in runs:
+        lines += [
+            _line(run.name, TABLE_1, run.summary, _paper),
+            _line(f"{run.name}, canonical", TABLE_1, run.summary, _canonical),
+        ]
+    sizes = _sizes(runs, "templates_unique")
+    notes = (
+        CANONICAL,
+        f"Counts grow with the number of crystals: {CRYSTALS:,} in the published lines; {sizes}.",
+    )
+    return PaperTable(1, "templates", _head(TABLE_1), lines, notes)
+
+
+def _table_2(runs: Sequence[Run], *, floors: bool) -> PaperTable:
+    lines = _published(2, TABLE_2)
+    for run in runs:
+        lines += [
+            _line(f"{run.name}, paper's protocol", TABLE_2, run.summary, _paper),
+            _line(f"{run.name}, strict", TABLE_2, run.summary, _strict(run.summary)),
+        ]
+        for protocol, name in (("paper", "paper's protocol"), ("strict", "strict")) if floors else ():
+            floor = _line(f"test set itself, {name}", TABLE_2, run.summary, _floor(protocol))
+            lines += [floor] if any(cell.text != "–" for cell in floor.cells) else []
+    notes = [
+        "Strict: self-images count, every crystal is in every column, one crystal must be near in both fingerprints;"
+        " a column without a strict variant repeats the paper's.",
+        "Distances by the paper's protocol are of 1,000 random valid crystals (means of draws where there are twice as"
+        f" many), strict ones of all; {_sizes(runs)}.",
+        "Published figures come without intervals.",
+    ]
+    if floors:
+        notes.append(
+            "Test set itself: as many crystals drawn from it, mean and middle 95 %. A published distance below that was"
+            " hardly measured on so few."
+        )
+    if not any(row["metric"] == "formation_energy_wasserstein" for run in runs for row in run.summary):
+        notes.append("d_E: – where no predictor of formation energies was trained.")
+    return PaperTable(2, "validity, coverage and property distributions", _head(TABLE_2), lines, notes)
+
+
+def _note_of_set(found: Mapping[tuple[str, str], Row]) -> str:
+    """What the numbers of Table 2 cannot tell apart, and why some are missing."""
+    note = "Published figures come without intervals."
+    ours = {column: found.get((column.metric, "paper")) for column in TABLE_2}
+    first = ours[TABLE_2[0]]
+    size = int(first["n"]) if first else 0
+    if size:
+        smallest = [
+            f"{column.heading} {100 * resolvable(row['value'] / 100, size):.1f}"
+            for column, row in ours.items()
+            if column.share and row and row["value"] not in (None, 0, 100) and column.metric != "coverage_recall"
+        ]
+        note += (
+            f" {size:,} crystals tell two such sets apart (95 %, power 80 %) from differences, in points, of:"
+            f" {', '.join(smallest)}."
+        )
+    missing = {column.metric for column, row in ours.items() if row is None}
+    if "formation_energy_wasserstein" in missing:
+        why = found.get(("formation_energy_error", "paper"), {}).get("note") or "no predictor of formation energies"
+        note += f" $d_E$ – : {why}."
+    if missing - {"formation_energy_wasserstein"}:
+        note += " – : not computed, for want of reference crystals."
+    return note
+
+
+def _table_3(runs: Sequence[Run]) -> PaperTable:
+    lines = _published(3, TABLE_3)
+    notes = ["Published: of 1,000 crystals each, at most 0 eV/atom above the hull of the Materials Project (CHGNet)."]
+    for run in runs:
+        if not run.sun:
+            notes.append(f"{run.name}: no sun.csv, run `symmcd sun`.")
+        others = dict.fromkeys(row["hull"] for row in run.sun if row["hull"] != HULL)
+        notes += [f"{run.name}, {hull}: another hull than the published, not to be compared." for hull in others]
+        for row in run.sun:
+            name = f"{run.name}, {row['threshold']:g} eV/atom, {row['hull']}{draw_of(row)}, n = {int(row['n']):,}"
+            cells = [_cell(c, row[c.metric], row[f"{c.metric}_low"], row[f"{c.metric}_high"]) for c in TABLE_3]
+            if row.get("draw") == "all":
+                cells = [
+                    Cell(cell.text, f"{cell.interval}; sd {row[f'{column.metric}_sd']:.{column.digits}f}")
+                    for cell, column in zip(cells, TABLE_3, strict=True)
+                ]
+            lines.append(Line(name, cells))
+    if any(row.get("draw") == "all" for run in runs for row in run.sun):
+        notes.append("Several draws: mean of the draws, 95 % interval of all their crystals; sd between draws.")
+    return PaperTable(3, "stable, unique and novel", _head(TABLE_3), lines, notes)
+
+
+def draw_of(row: Row) -> str:
+    """Which draw of crystals a row of sun.csv is of, to put behind other words; nothing where there is only one."""
+    if "draw" not in row:
+        return ""
+    return f", all {int(row['draws'])} draws" if row["draw"] == "all" else f", draw {row['draw']}"
+
+
+def _head(columns: Sequence[Column]) -> list[str]:
+    return ["Method", *(column.heading for column in columns)]
+
+
+def _published(number: int, columns: Sequence[Column]) -> list[Line]:
+    return [
+        Line(name, [Cell(values.get(column.metric, "–")) for column in columns], published=True)
+        for name, values in systems(number).items()
+    ]
+
+
+def _predictors(name: str, rows: Iterable[Row]) -> Line:
+    found = {row["variant"]: row for row in rows}
+    own = [found.get(column.metric, {}) for column in TABLE_5]
+    return Line(name, [_cell(c, r.get("mae"), r.get("low"), r.get("high")) for c, r in zip(TABLE_5, own, strict=True)])
+
+
+def _line(name: str, columns: Sequence[Column], rows: Sequence[Row], key: Key) -> Line:
+    found = {(row["metric"], row["protocol"]): row for row in rows}
+    own = [found.get(key(column), {}) for column in columns]
+    return Line(
+        name, [_cell(c, r.get("value"), r.get("low"), r.get("high")) for c, r in zip(columns, own, strict=True)]
+    )
+
+
+def _paper(column: Column) -> tuple[str, str]:
+    return column.metric, "paper"
+
+
+def _canonical(column: Column) -> tuple[str, str]:
+    return column.metric.replace("templates", "templates_canonical"), "strict"
+
+
+def _strict(rows: Sequence[Row]) -> Key:
+    """What has no strict variant of its own is the same under both."""
+    strict = {row["metric"] for row in rows if row["protocol"] == "strict"}
+    return lambda column: (column.metric, "strict" if column.metric in strict else "paper")
+
+
+def _floor(protocol: str) -> Key:
+    return lambda column: (column.metric, f"{protocol}{FLOOR}")
+
+
+def _sizes(runs: Sequence[Run], metric: str = "structural_validity") -> str:
+    """``a: 10,000 crystals, b: 500 crystals``."""
+    sizes = {run.name: next((int(row["n"]) for row in run.summary if row["metric"] == metric), 0) for run in runs}
+    return ", ".join(f"{name}: {size:,} crystals" for name, size in sizes.items())
+
+
+def _cell(column: Column, value: Any, low: Any = None, high: Any = None) -> Cell:
+    there = [v is not None and math.isfinite(v) for v in (value, low, high)]
+    if not there[0]:
+        return Cell("–")
+    interval = f"{low:.{column.digits}f}, {high:.{column.digits}f}" if all(there) else ""
+    return Cell(f"{value:.{column.digits}f}", interval)
