@@ -12,11 +12,10 @@ from symmcd.metrics.paper_tables import (
     paper_tables,
     predictors_of_run,
     set_tables,
-    write_table,
     write_tables,
 )
 from symmcd.metrics.published import systems
-from symmcd.metrics.typeset_tables import PaperTable, latex, latex_row, markdown
+from symmcd.metrics.typeset_tables import PaperTable, latex, latex_row, markdown, write_table
 
 SUMMARY = [
     {"metric": "structural_validity", "protocol": "paper", "value": 90.0, "low": 88.0, "high": 92.0, "n": 1000},

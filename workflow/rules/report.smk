@@ -17,7 +17,7 @@ rule report:
         "<results>/sun.csv",
         "<results>/sun_per_crystal.csv",
         "<results>/candidates.csv",
-        code=sources("report"),
+        code=sources("report", "metrics", "stability"),
     output:
         report("<results>/report/index.html", category="Report", labels={"page": "report"}),
         [report("<results>/report/viewer.html", category="Report", labels={"page": "crystals to turn"})]

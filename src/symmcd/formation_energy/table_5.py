@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 
 from symmcd.formation_energy.predictor import read_metadata
-from symmcd.metrics.paper_tables import predictors_of_run, write_table
+from symmcd.metrics.paper_tables import predictors_of_run
 from symmcd.metrics.published import of_symmcd
+from symmcd.metrics.typeset_tables import write_table
 from symmcd.settings import PREDICTOR_VARIANTS
 from symmcd.storage import atomic_path
 

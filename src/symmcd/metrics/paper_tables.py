@@ -10,8 +10,7 @@ from typing import Any
 
 from symmcd.metrics.intervals import FLOOR, resolvable
 from symmcd.metrics.published import CRYSTALS, HULL, systems
-from symmcd.metrics.typeset_tables import Cell, Line, PaperTable, latex, markdown
-from symmcd.storage import atomic_path
+from symmcd.metrics.typeset_tables import Cell, Line, PaperTable, write_table
 
 Row = Mapping[str, Any]
 Key = Callable[["Column"], tuple[str, str]]  # metric and protocol that a column shows
@@ -146,16 +145,6 @@ def write_tables(folder: Path, rows: Sequence[Row]) -> list[Path]:
         rows: of summary.csv.
     """
     return [path for table in set_tables(rows) for path in write_table(folder, table)]
-
-
-def write_table(folder: Path, table: PaperTable) -> list[Path]:
-    """Write ``tableN.md`` and ``tableN.tex``; their paths."""
-    written = []
-    for suffix, text in ((".md", markdown([table], headed=False)), (".tex", latex([table], headed=False))):
-        written.append(folder / f"table{table.number}{suffix}")
-        with atomic_path(written[-1]) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    return written
 
 
 def _table_1(runs: Sequence[Run]) -> PaperTable:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+
+from symmcd.storage import atomic_path
 
 LATEX = str.maketrans(
     {c: f"\\{c}" for c in "_&%#${}"} | {"\\": "\\textbackslash{}", "^": "\\^{}", "~": "\\~{}", "–": "--"}
@@ -73,6 +76,16 @@ def latex(tables: Sequence[PaperTable], *, headed: bool = True) -> str:
         notes = [f"% {note}" for note in table.notes]
         parts.append("\n".join([*heading, begin, *body, "\\end{tabular}", *notes]))
     return "\n\n".join(parts) + "\n"
+
+
+def write_table(folder: Path, table: PaperTable) -> list[Path]:
+    """Write ``tableN.md`` and ``tableN.tex``; their paths."""
+    written = []
+    for suffix, text in ((".md", markdown([table], headed=False)), (".tex", latex([table], headed=False))):
+        written.append(folder / f"table{table.number}{suffix}")
+        with atomic_path(written[-1]) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    return written
 
 
 def markdown_row(cells: Sequence[str]) -> str:

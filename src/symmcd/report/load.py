@@ -11,7 +11,7 @@ from typing import Any
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.errors import InputError
-from symmcd.provenance import maker
+from symmcd.report.stage_times import Stage, stages
 from symmcd.storage import read_units
 from symmcd.tables import check_ids, check_numbers, read_rows, without_nan
 
@@ -47,17 +47,6 @@ NO_NUMBERS = frozenset(
         "variant", "train_crystals", "doubts",
     }
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Stage:
-    """What one stage took, over its jobs."""
-
-    name: str
-    jobs: int
-    seconds: float  # wall-clock time, added up over jobs
-    memory: float | None  # MB, largest resident set of a job; None where the jobs were too short to measure
-    makers: tuple[str, ...] = ()  # short commits that its jobs ran at, as its logs say
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +122,7 @@ def load(folder: Path, seed: int) -> Results:
         sun=_table(folder / "sun.csv", *TABLES["sun.csv"]),
         sun_per_crystal=_table(folder / "sun_per_crystal.csv", *TABLES["sun_per_crystal.csv"]),
         candidates=_table(folder / "candidates.csv", *TABLES["candidates.csv"]),
-        stages=_stages(folder / "benchmarks", folder / "logs"),
+        stages=stages(folder / "benchmarks", folder / "logs"),
     )
     _check_crystals(results)
     return results
@@ -271,37 +260,3 @@ def _checkpoint(path: Path) -> dict[str, Any]:
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: not a denoiser of symmcd ({error!r}); run `symmcd train` again") from None
     return {**metadata, "parameters": sum(math.prod(shape) for shape in shapes)}
-
-
-def _stages(benchmarks: Path, logs: Path) -> list[Stage]:
-    """Snakemake's benchmark of each rule, in the order in which rules ended; empty where the chain ran without it.
-
-    That of the report itself is left out: it could only be one of an earlier report.
-    """
-    import pandas as pd
-
-    stages = []
-    for rule in sorted((p for p in benchmarks.glob("*") if p.is_dir() and p.name != "report"), key=lambda p: p.name):
-        files = sorted(rule.glob("*.tsv"))
-        if files:
-            rows = pd.concat([pd.read_csv(file, sep="\t", na_values=["-", "NA"]) for file in files])
-            memory = rows["max_rss"].max()
-            ended = max(file.stat().st_mtime for file in files)
-            stage = Stage(
-                rule.name,
-                len(files),
-                float(rows["s"].sum()),
-                None if pd.isna(memory) else float(memory),
-                _makers(logs / rule.name),
-            )
-            stages.append((ended, stage))
-    return [stage for _, stage in sorted(stages, key=lambda pair: pair[0])]
-
-
-def _makers(logs: Path) -> tuple[str, ...]:
-    """Commits, or versions, that the logs of a rule begin with, each once."""
-    found = set()
-    for path in logs.glob("*.log"):
-        with path.open(encoding="utf-8", errors="replace") as log:
-            found.add(maker(log.readline()))
-    return tuple(sorted(name for name in found if name is not None))
