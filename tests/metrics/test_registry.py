@@ -19,7 +19,7 @@ from symmcd.extensions import METRICS, Metric, Quantity, quantities
 from symmcd.metrics.crystal_scores import columns, score
 from symmcd.metrics.reference_set import ReferenceSet
 from symmcd.metrics.set_summary import CrystalSet, Predicted, summarise_set
-from symmcd.report.explain import metrics
+from symmcd.report.explain import described
 from symmcd.settings import ScoreSettings
 from symmcd.stages import compare, evaluate
 from tests.crystallography.prototypes import prototype
@@ -106,7 +106,7 @@ def test_an_entry_is_in_every_table(added: Path) -> None:
     summary = pd.read_csv(added / "out/summary.csv").set_index("metric")
     assert summary["value"]["mean_atom_volume"] == pytest.approx(np.mean(volumes()[:2]), rel=1e-4)
     assert "train_atoms" not in summary.index
-    assert metrics()["mean_atom_volume"].label == "mean atomic volume"
+    assert described("mean_atom_volume").label == "mean atomic volume"
     compare.run([added / "out"], added / "comparison.html")
     page = (added / "comparison.html").read_text(encoding="utf-8")
     assert "mean atomic volume" in page
