@@ -8,16 +8,18 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from pymatgen.core import Lattice, Structure
 from scipy import stats
 from tests.formation_energy.crystals import crystals
 
+import symmcd
+from symmcd import replicate
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.errors import InputError
 from symmcd.formation_energy import predictor as predictors
 from symmcd.formation_energy import training
 from symmcd.formation_energy.predictor import predict, predict_cached, read_metadata, read_predictor
 from symmcd.formation_energy.set_energies import predicted_energies
-from symmcd.journal import Progress
 from symmcd.metrics.reference_set import ReferenceSet
 from symmcd.metrics.set_summary import CrystalSet, Predicted, summarise_set
 from symmcd.settings import PREDICTOR_VARIANTS, PredictorSettings
@@ -119,7 +121,7 @@ def test_no_energies_no_predictor_and_it_is_said(tmp_path):
     assert table["note"]["multigraph"] == why
     assert table["note"]["asymmetric_unit"] == "not among predictor.variants"
     assert why in (tmp_path / "table5.md").read_text()
-    found = predicted_energies(tmp_path / "multigraph.safetensors", crystals(), crystals(), None, Progress)
+    found = predicted_energies(tmp_path / "multigraph.safetensors", crystals(), crystals(), None)
     assert found.energies is None
     assert found.error is None
     assert why in found.note
@@ -196,3 +198,21 @@ def test_d_e_is_scipys_distance_of_the_energies():
     assert rows["formation_energy_wasserstein", "paper"]["n"] in (49, 50)
     without = summarise_set(dataclasses.replace(crystal_set, predictor=None))
     assert "formation_energy_wasserstein" not in {row["metric"] for row in without}
+
+
+def test_evaluate_has_d_e_where_there_is_a_predictor(trained):
+    """Crystals of the reference are at no distance from it; a crystal without energy is left out."""
+    weights, units = trained / "multigraph.safetensors", crystals()
+    structures = dict(enumerate(replicate(unit) for unit in units))
+    structures["flat"] = Structure(Lattice(np.diag([4, 4, 1e-9])), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    result = symmcd.evaluate(structures, reference=units, predictor=weights, workers=1)
+    energy = predict(read_predictor(weights), units).energy
+    assert result.table["formation_energy"].tolist()[:8] == pytest.approx(energy.tolist(), abs=1e-3)
+    rows = {(row["metric"], row["protocol"]): row for row in result.rows}
+    row = rows["formation_energy_wasserstein", "strict"]
+    assert (row["value"], row["n"]) == (pytest.approx(0, abs=1e-3), 8)
+    assert rows["formation_energy_error", "paper"]["value"] == read_metadata(weights)["mae"]
+    without = symmcd.evaluate(structures, reference=units, workers=1)
+    assert {row["metric"] for row in result.rows} - {row["metric"] for row in without.rows} == {
+        "formation_energy_wasserstein", "formation_energy_error",
+    }  # fmt: skip

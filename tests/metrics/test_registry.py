@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from pymatgen.core import Structure
+from tools import list_metrics
 
 import symmcd
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
@@ -18,6 +19,7 @@ from symmcd.errors import InputError, SymmcdError
 from symmcd.extensions import METRICS, Metric, Quantity, quantities
 from symmcd.metrics.crystal_scores import columns, score
 from symmcd.metrics.reference_set import ReferenceSet
+from symmcd.metrics.rows import Row
 from symmcd.metrics.set_summary import CrystalSet, Predicted, summarise_set
 from symmcd.report.explain import described
 from symmcd.settings import ScoreSettings
@@ -170,6 +172,45 @@ def test_a_metric_keeps_to_what_it_announces(names: tuple[str, ...], said: str) 
     metric = Metric("crystal", f"{__name__}:broken", {name: Quantity(name, "Nothing.") for name in names})
     with pytest.raises(SymmcdError, match=said):
         score(prototype("NaCl"), None, 0.1, 10.0, [("toy", metric)])
+
+
+def failing(crystals: CrystalSet) -> list[Row]:
+    raise ZeroDivisionError("no atoms")
+
+
+def unannounced(crystals: CrystalSet) -> list[Row]:
+    return [Row("toy", "paper", 1.0, None, None, 1, "")]
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        ("failing", r"'toy' failed \(ZeroDivisionError: no atoms\)"),
+        ("unannounced", "row 'toy' of the protocol 'paper'"),
+    ],
+)
+def test_a_metric_of_a_set_that_is_broken_is_named(function: str, said: str) -> None:
+    table = pd.DataFrame([{"id": "0", **score(prototype("NaCl"), None, 0.1, 10.0), "template": "225_a_b"}])
+    METRICS.add("toy", Metric("set", f"{__name__}:{function}", {"toy": Quantity("toy", "Nothing.")}))
+    try:
+        with pytest.raises(SymmcdError, match=said):
+            summarise_set(CrystalSet(table))
+    finally:
+        METRICS.remove("toy")
+
+
+def test_a_metric_of_a_script_is_refused_where_processes_score() -> None:
+    METRICS.add("toy", Metric("crystal", "__main__:toy", {"toy": Quantity("toy", "Nothing.")}))
+    try:
+        with pytest.raises(InputError, match="cannot import __main__:toy; put it into a module"):
+            symmcd.evaluate([prototype("NaCl")])
+    finally:
+        METRICS.remove("toy")
+
+
+def test_the_page_has_the_metrics_of_the_registry() -> None:
+    text = list_metrics.PAGE.read_text(encoding="utf-8")
+    assert text == list_metrics.page(text), "run python tools/list_metrics.py"
 
 
 def test_columns_of_one_name_are_refused(toys: Path) -> None:

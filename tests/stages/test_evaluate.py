@@ -240,6 +240,15 @@ def test_crystals_without_a_training_set_get_no_novelty() -> None:
     assert "known_as" not in result.table
 
 
+def test_known_templates_are_told_beside_a_training_set() -> None:
+    """As in the chain; a crystal without a template has no answer."""
+    flat = Structure(Lattice(np.diag([4, 4, 1e-9])), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    units = AsymmetricUnits.from_units([reduce(prototype("NaCl"))])
+    table = symmcd.evaluate([prototype("NaCl"), prototype("ZnO"), flat], train=units, workers=1).table
+    assert table["template_in_train"].tolist()[:2] == [True, False]
+    assert pd.isna(table["template_in_train"][2])
+
+
 def cubic(length: float) -> Structure:
     return Structure(Lattice.cubic(length), ["Cs", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
 

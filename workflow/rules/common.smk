@@ -95,7 +95,7 @@ def threads_at_most(most, at_once=1):
 
 def sources(*packages):
     """Our own code, as input where a rerun is cheap; Snakemake does not see what a shell command imports."""
-    return sorted(str(path) for package in packages for path in Path("src/symmcd", package).glob("*.py"))
+    return sorted(str(path) for package in packages for path in Path("src/symmcd", package).rglob("*.py"))
 
 
 def files_at(place, *endings):

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.formation_energy.predictor import predict, predict_cached, read_predictor
+from symmcd.journal import Progress
 from symmcd.metrics.set_summary import Predicted
 
 NO_PREDICTOR = "no predictor of formation energies"
 
 
 def predicted_energies(
-    path: Path,
-    crystals: AsymmetricUnits,
-    reference: AsymmetricUnits,
-    folder: Path | None,
-    progress: Callable[[int, int, str], AbstractContextManager[Any]],
+    path: Path, crystals: AsymmetricUnits, reference: AsymmetricUnits, folder: Path | None
 ) -> Predicted:
     """Energies of both sets, eV/atom, and the error of the predictor; or why there are none.
 
@@ -28,7 +22,6 @@ def predicted_energies(
         crystals: the set.
         reference: what it is compared with.
         folder: keeps the energies, which are found again for the same weights and crystals; None for nowhere.
-        progress: `symmcd.journal.Progress`, or what is like it.
 
     Raises:
         InputError: unreadable, or no predictor of ours.
@@ -38,7 +31,7 @@ def predicted_energies(
         return Predicted(f"{NO_PREDICTOR}: {predictor}")
     found = []
     for name, units in (("generated", crystals), ("reference", reference)):
-        with progress(len(units), 0, f"formation energies, {name}") as bar:
+        with Progress(len(units), 0, f"formation energies, {name}") as bar:
             if folder is None:
                 energies = predict(predictor, units, advance=bar.advance)
             else:

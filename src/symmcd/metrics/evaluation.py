@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import pandas as pd
 from pymatgen.core import Structure
 
 from symmcd.crystallography.normaliser import canonical_template
+from symmcd.journal import Progress
 from symmcd.metrics.coverage import COMPOSITION_CUTOFF, STRUCTURE_CUTOFF, add_coverage, coverage
 from symmcd.metrics.fingerprints import Fingerprints
 from symmcd.metrics.originality import add_originality, originality
@@ -62,7 +63,6 @@ def evaluate_set(
     fingerprints: tuple[Fingerprints, Fingerprints] | None,
     predictor: Predicted | None,
     options: Options,
-    advance: Callable[[int], None] = lambda _: None,
 ) -> Evaluation:
     """Compare a set of crystals with a training set and a reference set; columns are added to `table`.
 
@@ -74,7 +74,6 @@ def evaluate_set(
         fingerprints: of the crystals, and of the reference; without them there is no coverage.
         predictor: formation energies of both sets; without it there is no d_E.
         options: sample sizes, cutoffs, seed, processes.
-        advance: called with the number of crystals just compared with the training set.
     """
     if train is not None:
         known = np.isin(table["template"].fillna("").to_numpy(str), train.templates)
@@ -89,9 +88,9 @@ def evaluate_set(
         add_coverage(table, fingerprints[0], covered)
     if train is not None:
         names, groups = table["id"].tolist(), table["space_group_found"].fillna(0).astype(int).tolist()
-        own = originality(
-            names, structures, groups, train, options.prototype_sample, options.seed, advance, options.workers
-        )
+        sample, seed, workers = options.prototype_sample, options.seed, options.workers
+        with Progress(len(table), 0, "crystals compared with the training set") as progress:
+            own = originality(names, structures, groups, train, sample, seed, progress.advance, workers)
         add_originality(table, own)
     if predictor is not None and predictor.energies is not None:
         table["formation_energy"] = predictor.energies[0]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from pymatgen.core import IStructure, Structure
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
 from symmcd.errors import InputError
+from symmcd.journal import Progress
 from symmcd.metrics.crystal_row import WORK, Question
 from symmcd.metrics.crystal_scores import added_metrics, columns, unscored
 from symmcd.metrics.evaluation import Evaluation, Options, evaluate_set
@@ -31,8 +31,6 @@ from symmcd.workers import OF_THE_MACHINE, work
 
 A_PROCESS = 100  # crystals that are worth the start of one more process
 
-Progress = Callable[[int, int, str], AbstractContextManager[Any]]
-"""From a total, how many of it are done, and what they are: what has a method `advance`."""
 Predict = Callable[[AsymmetricUnits, AsymmetricUnits], Predicted]
 """Formation energies of two sets."""
 
@@ -131,7 +129,6 @@ def evaluate_entries(
     options: Options,
     cache: Path | None,
     predict: Predict | None,
-    progress: Progress,
 ) -> Evaluation:
     """Score every entry, and compare the set with what is given.
 
@@ -143,7 +140,6 @@ def evaluate_entries(
         options: of the comparison; `options.workers` processes score, as far as the crystals are worth them.
         cache: file of fingerprints.
         predict: for d_E, where there is a reference.
-        progress: shows how far it is.
 
     Raises:
         InputError: no entries.
@@ -151,23 +147,20 @@ def evaluate_entries(
     if not entries:
         raise InputError("no structures to evaluate")
     with_unit = predict is not None and reference is not None
-    rows = _rows(entries, limits, options.workers, progress, with_sites=reference is not None, with_unit=with_unit)
+    rows = _rows(entries, limits, options.workers, with_sites=reference is not None, with_unit=with_unit)
     sites, units = ([row.pop(name, None) for row in rows] for name in ("sites", "unit"))
     table = pd.DataFrame(rows, columns=[*columns(), "template"]).astype(dict.fromkeys(WHOLE, "Int64"))
     prints = energies = None
     if reference is not None:
         workers, seconds = options.workers, limits.fingerprint_seconds
-        with progress(len(_usable(table, entries)), 0, "fingerprints") as bar:
+        with Progress(len(_usable(table, entries)), 0, "fingerprints") as bar:
             ours = _fingerprints(table, entries, sites, cache, workers, seconds, bar.advance)
-        with progress(len(reference), 0, "fingerprints of the reference") as bar:
+        with Progress(len(reference), 0, "fingerprints of the reference") as bar:
             prints = ours, fingerprints_of_units(reference, cache, workers, seconds, bar.advance)
         energies = _energies(predict, units, reference) if predict is not None else None
     known, held_out = (None if units is None else ReferenceSet(units) for units in (train, reference))
-    if known is None:
-        return evaluate_set(table, [], None, held_out, prints, energies, options)
-    structures = _structures(table, entries)
-    with progress(len(table), 0, "crystals compared with the training set") as bar:
-        return evaluate_set(table, structures, known, held_out, prints, energies, options, bar.advance)
+    structures = [] if known is None else _structures(table, entries)
+    return evaluate_set(table, structures, known, held_out, prints, energies, options)
 
 
 def _energies(predict: Predict, units: Sequence[AsymmetricUnit | None], reference: AsymmetricUnits) -> Predicted:
@@ -184,13 +177,20 @@ def _energies(predict: Predict, units: Sequence[AsymmetricUnit | None], referenc
 
 
 def _rows(
-    entries: Sequence[Entry], limits: Limits, workers: int, progress: Progress, *, with_sites: bool, with_unit: bool
+    entries: Sequence[Entry], limits: Limits, workers: int, *, with_sites: bool, with_unit: bool
 ) -> list[dict[str, Any]]:
-    """A row of the table for each entry, in order, made in processes that a crystal may hang or crash."""
+    """A row of the table for each entry, in order, made in processes that a crystal may hang or crash.
+
+    Raises:
+        InputError: a metric that these processes cannot import.
+    """
     rows: list[dict[str, Any]] = [{}] * len(entries)
     asked: list[int] = []
     questions: list[Question] = []
     added = added_metrics()
+    for name, metric in added:
+        if metric.function.startswith("__main__:"):
+            raise InputError(f"metric {name!r}: worker processes cannot import {metric.function}; put it into a module")
     for i, entry in enumerate(entries):
         if isinstance(entry.crystal, StructureError):
             reason, detail = entry.crystal.reason, entry.crystal.detail
@@ -200,7 +200,7 @@ def _rows(
             question = Question(entry.crystal, limits.symprec, limits.smact_seconds, with_sites, with_unit, added)
             questions.append(question)
     processes, seconds = min(workers, 1 + len(asked) // A_PROCESS), limits.crystal_seconds + limits.smact_seconds
-    with progress(len(entries), len(entries) - len(asked), "crystals") as bar:
+    with Progress(len(entries), len(entries) - len(asked), "crystals") as bar:
         for place, outcome in work(WORK, questions, processes, seconds):
             i = asked[place]
             row = outcome.value

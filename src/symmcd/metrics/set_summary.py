@@ -88,13 +88,13 @@ def summarise_set(crystals: CrystalSet) -> list[dict[str, Any]]:
 
 
 def _rows(name: str, metric: Metric, crystals: CrystalSet) -> Iterator[Row]:
-    function = metric.load()
-    if name in METRICS.shipped:
-        yield from function(crystals)
-        return
+    """Rows of one metric, held against what it announces."""
     try:
-        rows = list(function(crystals))
-    except Exception as error:  # a plugin may fail in any way, and this says whose fault it is
+        rows = list(metric.load()(crystals))
+    except Exception as error:
+        if name in METRICS.shipped:
+            raise
+        # a plugin may fail in any way, and this one says whose fault it is
         raise SymmcdError(f"metric {name!r} failed ({type(error).__name__}: {error}); mend or remove it") from error
     for row in rows:
         number = metric.quantities.get(row.metric)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from symmcd.command import Parser
-from symmcd.journal import Progress
 from symmcd.output_folder import RESULTS
 from symmcd.settings import ScoreSettings
 from symmcd.workers import cores
@@ -141,5 +140,5 @@ def _evaluate(
     if predictor is not None:
         from symmcd.formation_energy.set_energies import predicted_energies
 
-        predict = functools.partial(predicted_energies, predictor, folder=output, progress=Progress)
-    return evaluate_entries(entries, reference, train, limits, options, cache, predict, Progress)
+        predict = functools.partial(predicted_energies, predictor, folder=output)
+    return evaluate_entries(entries, reference, train, limits, options, cache, predict)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from symmcd.command import Parser
 from symmcd.errors import InputError
-from symmcd.journal import Progress
 from symmcd.settings import ScoreSettings
 from symmcd.tables import check_flags, check_ids, check_numbers, read_rows
 from symmcd.workers import cores
@@ -96,14 +95,13 @@ def run(
     if predictor is not None:
         from symmcd.formation_energy.set_energies import predicted_energies
 
-        energies = predicted_energies(predictor, generated, held_out.units, output_dir, Progress)
+        energies = predicted_energies(predictor, generated, held_out.units, output_dir)
     structures = crystals_to_structures(replicate_flat(generated))
     options = Options(
         settings.distribution_sample, settings.prototype_sample, settings.structure_cutoff,
         settings.composition_cutoff, seed, workers or cores(),
     )  # fmt: skip
-    with Progress(len(table), 0, "crystals compared with the training set") as progress:
-        result = evaluate_set(table, structures, trained, held_out, prints, energies, options, progress.advance)
+    result = evaluate_set(table, structures, trained, held_out, prints, energies, options)
     for path in result.write(output_dir):
         print(f"wrote {path}")
     print(f"{len(result.table)} crystals, {len(result.rows)} metrics")
