@@ -186,7 +186,7 @@ def test_schema_has_the_words_for_it():
     assert of_reduce["max_orbits"].items() >= {"type": "integer", "minimum": 1, "default": 20}.items()
     assert properties["training"]["properties"]["ema_decay"].items() >= {"minimum": 0, "exclusiveMaximum": 1}.items()
     assert properties["training"]["properties"]["learning_rate"]["maximum"] == LARGEST
-    assert properties["model"]["properties"]["kind"]["examples"] == ["staged", "joint", "unit_cell"]
+    assert properties["model"]["properties"]["kind"]["examples"] == ["staged", "joint", "unit_cell", "pyxtal"]
     kinds = [entry["then"]["properties"] for entry in properties["model"]["allOf"]]
     assert kinds[1]["frequencies"].items() >= {"type": "integer", "minimum": 1, "default": 128}.items()
     assert set(properties["training"]["properties"]["loss_weights"]["required"]) == {

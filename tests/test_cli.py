@@ -284,6 +284,6 @@ def test_generate_needs_no_checkpoint(capsys):
 def test_settings_say_what_can_be_chosen(capsys):
     assert cli.main(["settings", "model", "predictor"]) == 0
     text = capsys.readouterr().out
-    assert 'kind: "staged"  # one of: staged, joint, unit_cell; ours' in text
+    assert 'kind: "staged"  # one of: staged, joint, unit_cell, pyxtal; ours' in text
     assert 'd_e: "multigraph"  # one of: multigraph, multigraph_site_symmetry, ' in text
     assert "]  # of: multigraph, " in text

@@ -36,6 +36,7 @@ TABLE: dict[str, tuple[set[str], set[str] | None]] = {
             "extensions",
             "threads",
             "tables",
+            "workers",
         },
         ARRAYS,
     ),
@@ -101,7 +102,11 @@ TABLE: dict[str, tuple[set[str], set[str] | None]] = {
     "__main__": ({"cli"}, set()),
 }
 # heavier than their package allows, and only inside a function
-EXCEPTIONS = {("crystallography/assignment.py", "scipy"), ("structures/crystal.py", "scipy")}
+EXCEPTIONS = {
+    ("crystallography/assignment.py", "scipy"),
+    ("structures/crystal.py", "scipy"),
+    ("diffusion/pyxtal_model.py", "pyxtal"),
+}
 
 
 def imported(tree: ast.AST) -> set[str]:

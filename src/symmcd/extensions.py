@@ -195,5 +195,6 @@ MODELS = Registry(
         "staged": "symmcd.diffusion.staged.kind:STAGED",
         "joint": "symmcd.diffusion.joint_kind:JOINT",
         "unit_cell": "symmcd.diffusion.joint_kind:UNIT_CELL",
+        "pyxtal": "symmcd.diffusion.pyxtal_model:PYXTAL",
     },
 )

@@ -142,7 +142,7 @@ class ReduceSettings(Settings):
 class ModelSettings(Settings):
     """The generative model; what it has beside its kind belongs to that kind (`symmcd.extensions.MODELS`)."""
 
-    kind: Kind = "staged"  # ours (docs/model-study.md), the paper's, its Table 4's
+    kind: Kind = "staged"  # ours (docs/model-study.md), the paper's, its Table 4's, a control
 
     def __post_init__(self) -> None:
         super().__post_init__()

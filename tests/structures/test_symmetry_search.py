@@ -36,7 +36,8 @@ def test_there_is_no_other_door():
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             if any(name.split(".")[0] in ("spglib", "moyopy", "pyxtal") for name in names):
                 importers.add(file.relative_to(SOURCE).as_posix())
-    assert importers == {"structures/symmetry_search.py"}
+    # PyXtal makes crystals there; it is not asked for symmetry
+    assert importers == {"structures/symmetry_search.py", "diffusion/pyxtal_model.py"}
 
 
 @pytest.mark.parametrize("name", sorted(PROTOTYPES))
