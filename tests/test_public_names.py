@@ -9,16 +9,27 @@ import pytest
 
 import symmcd
 from symmcd import cli
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.diffusion.generator import Generator
 from symmcd.extensions import CONSTRAINTS
-from symmcd.storage import read_units
+from symmcd.storage import read_units, write_units
+from tests.crystallography.prototypes import prototype
 
 # command -> Python functions whose parameters are its words
 FUNCTIONS = {
     "generate": (symmcd.generate, Generator.generate),
     "predict": (symmcd.predict, Generator.predict),
+    "evaluate": (symmcd.evaluate,),
 }
-OF_FILES = {"help", "output", "overwrite", "debug", "formula"}  # formula: `formula_unit` of Generator.predict
+OF_FILES = {
+    "help",
+    "output",
+    "overwrite",
+    "debug",
+    "config",
+    "set",
+    "formula",
+}  # formula: `formula_unit` of Generator.predict
 
 
 @pytest.mark.parametrize("command", FUNCTIONS)
@@ -34,7 +45,7 @@ def test_options_are_called_as_parameters(command):
 def test_defaults_are_the_same(command):
     _, parser = cli.command_of(command)
     given = inspect.signature(FUNCTIONS[command][0]).parameters
-    for name in ("number", "device"):
+    for name in {"number", "device", "seed", "workers"} & set(given):
         assert parser.get_default(name) == given[name].default
 
 
@@ -71,3 +82,10 @@ def test_a_composition_by_name_or_number():
     options = {"number": 2, "device": "cpu", "steps": 1, "proposals": 1, "atoms": 6}
     found = [symmcd.predict(formula, **options) for formula in ("TiO2", {"Ti": 1, "O": 2}, {22: 1, 8: 2})]
     assert len({tuple(c.log_probability for c in candidates) for candidates in found}) == 1
+
+
+def test_sets_to_compare_with_are_given_as_files_too(tmp_path):
+    units = AsymmetricUnits.from_units([symmcd.reduce(prototype(name)) for name in ("NaCl", "CdI2", "CrB")])
+    write_units(tmp_path / "test.npz", units)
+    tables = [symmcd.evaluate(units, reference, workers=1).summary for reference in (units, tmp_path / "test.npz")]
+    assert tables[0].equals(tables[1])

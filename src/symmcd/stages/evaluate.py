@@ -27,7 +27,7 @@ EXAMPLE = "my_cifs/ --output scored/ --reference results/asymmetric_units/test.n
 def arguments(parser: Parser) -> None:
     """What the command line takes."""
     text = "a folder or zip of CIFs, a csv, an extxyz, JSON of structures; or what `generate` wrote"
-    parser.add_argument("path", type=Path, metavar="structures", help=text)
+    parser.add_argument("structures", type=Path, help=text)
     parser.add_output("gets per_crystal.csv, summary.csv, tables", metavar="DIR")
     for option, text in (
         ("--reference", "test crystals; without them neither coverage nor distances"),
@@ -36,6 +36,7 @@ def arguments(parser: Parser) -> None:
         ("--cache", "known fingerprints (default: fingerprints.sqlite in the output)"),
     ):
         parser.add_argument(option, type=Path, metavar="FILE", help=text)
+    parser.add_seed()
     parser.add_workers()
     parser.add_overwrite(RESULTS["evaluate"])
     parser.add_settings("score")
@@ -43,8 +44,8 @@ def arguments(parser: Parser) -> None:
 
 def evaluate(
     structures: Iterable[IStructure | Atoms | AsymmetricUnit] | Mapping[str, IStructure] | IStructure | Path | str,
-    reference: AsymmetricUnits | None = None,
-    train: AsymmetricUnits | None = None,
+    reference: AsymmetricUnits | Path | str | None = None,
+    train: AsymmetricUnits | Path | str | None = None,
     settings: ScoreSettings | None = None,
     seed: int = 0,
     workers: int = 0,
@@ -59,7 +60,7 @@ def evaluate(
             A crystal of more than `MOST_ATOMS` atoms is ``too_large``; one that takes more than
             `settings.crystal_seconds`, ends its process or finds no memory is ``timed_out``, ``crashed`` or
             ``out_of_memory``.
-        reference: set that distributions and coverage are measured against, for example the test set.
+        reference: set that distributions and coverage are measured against, for example the test set; or its file.
         train: set that templates and novelty are measured against, both left out where it is not given, and that
             composition fingerprints are scaled on (`reference` where not given).
         settings: tolerances and limits.
@@ -69,17 +70,29 @@ def evaluate(
         predictor: of formation energies, by `symmcd predictor`; with a reference, for d_E.
 
     Raises:
-        InputError: no structures, or something that is no crystal at all.
+        InputError: no structures, something that is no crystal at all, or a set that cannot be read.
     """
     from symmcd.metrics.own_crystals import entries_of, read_entries
     from symmcd.structures.units import existing
 
+    reference, train = _units_of(reference), _units_of(train)
     entries = read_entries(existing(structures)) if isinstance(structures, str | PathLike) else entries_of(structures)
     return _evaluate(entries, reference, train, settings or ScoreSettings(), seed, workers, cache, predictor, None)
 
 
+def _units_of(given: AsymmetricUnits | Path | str | None) -> AsymmetricUnits | None:
+    """Crystals of a set, or of its file.
+
+    Raises:
+        InputError: a file that cannot be read.
+    """
+    from symmcd.storage import read_units
+
+    return read_units(Path(given)) if isinstance(given, str | PathLike) else given
+
+
 def run(
-    path: Path,
+    structures: Path,
     output: Path,
     reference: Path | None,
     settings: ScoreSettings,
@@ -87,11 +100,12 @@ def run(
     cache: Path | None = None,
     workers: int = 0,
     predictor: Path | None = None,
+    seed: int = 0,
 ) -> None:
     """Evaluate a file or folder of crystals; write per_crystal.csv, summary.csv and the paper's tables into `output`.
 
     Args:
-        path: whatever `read_structures` reads, or a folder that `symmcd generate` wrote.
+        structures: whatever `read_structures` reads, or a folder that `symmcd generate` wrote.
         output: folder.
         reference: asymmetric units to compare with.
         settings: tolerances and limits.
@@ -99,18 +113,17 @@ def run(
         cache: file of fingerprints; beside the output where not given.
         workers: processes; 0 = one a core.
         predictor: of formation energies; its energies are kept beside the output.
+        seed: of the random sample of the distribution metrics.
 
     Raises:
         InputError: nothing to evaluate, or a reference that cannot be read.
     """
     from symmcd.metrics.own_crystals import read_entries
-    from symmcd.storage import read_units
 
-    held_out = read_units(reference) if reference is not None else None
-    known = read_units(train) if train is not None else None
-    entries = read_entries(path)
+    held_out, known = _units_of(reference), _units_of(train)
+    entries = read_entries(structures)
     cache = cache or output / "fingerprints.sqlite"
-    result = _evaluate(entries, held_out, known, settings, 0, workers, cache, predictor, output)
+    result = _evaluate(entries, held_out, known, settings, seed, workers, cache, predictor, output)
     print(result.summary.drop(columns="note").to_string(index=False, float_format=lambda v: f"{v:.4g}", na_rep=""))
     for file in result.write(output):
         print(f"wrote {file}")
