@@ -2,39 +2,24 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import warnings
-from importlib import resources
 
 import numpy as np
 import pytest
-from ase.data import atomic_masses as masses_of_ase
 from hypothesis import given
 from hypothesis import strategies as st
 from pymatgen.core import Composition, Element
 
 from symmcd.crystallography import content
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
-from symmcd.crystallography.composition import SYMBOLS, parse_formula, reduced_formula
-from symmcd.crystallography.elements import atomic_masses, electronegativities
+from symmcd.crystallography.composition import parse_formula, reduced_formula
 from symmcd.structures.units import reduce, replicate
 from tests.crystallography.prototypes import PROTOTYPES, prototype
 from tests.structures.random_units import random_units
 
 UNITS = AsymmetricUnits.from_units([reduce(prototype(name)) for name in PROTOTYPES], list(PROTOTYPES))
 ALL_GROUPS = random_units(list(range(1, 231)), seed=3)
-
-
-def test_the_table_of_elements_is_that_of_ase_and_pymatgen():
-    text = (resources.files("symmcd.crystallography") / "tables/elements.csv").read_text(encoding="ascii")
-    assert [row["symbol"] for row in csv.DictReader(text.splitlines())] == list(SYMBOLS)
-    assert list(atomic_masses()[1:]) == masses_of_ase[1:119].tolist()
-    with warnings.catch_warnings(action="ignore"):
-        expected = [Element.from_Z(number).X for number in range(1, 119)]
-    assert [x if math.isfinite(x) else None for x in electronegativities()[1:]] == [
-        None if math.isnan(x) else x for x in expected
-    ]
 
 
 @given(st.dictionaries(st.integers(1, 118), st.integers(1, 24), min_size=1, max_size=5))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import csv
-from importlib import resources
 
 import numpy as np
 import pytest
 from tools import make_tables, normalisers
 
 from symmcd.crystallography.normaliser import letter_permutations
-from symmcd.crystallography.space_group import operations, parse_operations, read_table
+from symmcd.crystallography.space_group import operations, parse_operations
+from symmcd.crystallography.table_files import read_table, table_text
 from symmcd.crystallography.wyckoff import wyckoff_table
 
 
@@ -31,10 +31,15 @@ def test_permutations_are_what_the_normaliser_makes(group: int) -> None:
     assert np.array_equal(letter_permutations(group), normalisers.letter_permutations(group))
 
 
+def test_elements_are_what_the_maker_writes() -> None:
+    assert [list(row.values()) for row in read_table("elements.csv")] == [
+        [str(cell) for cell in row] for row in make_tables.elements()
+    ]
+
+
 @pytest.mark.parametrize("name", make_tables.HEADINGS)
 def test_headings(name: str) -> None:
-    lines = (resources.files("symmcd.crystallography") / "tables" / name).read_text(encoding="ascii").splitlines()
-    assert next(csv.reader(lines)) == make_tables.HEADINGS[name]
+    assert next(csv.reader(table_text(name).splitlines())) == make_tables.HEADINGS[name]
 
 
 def test_tables_cannot_be_written_to() -> None:

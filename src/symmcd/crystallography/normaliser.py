@@ -13,7 +13,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from symmcd.crystallography.space_group import check_number, table_text
+from symmcd.crystallography.space_group import check_number
+from symmcd.crystallography.table_files import table_text
 from symmcd.crystallography.wyckoff import wyckoff_table
 
 

@@ -6,7 +6,6 @@ Operations are (3, 4) matrices [W | w] acting on fractional column vectors, x' =
 
 from __future__ import annotations
 
-import csv
 import difflib
 import functools
 import operator
@@ -15,11 +14,11 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from importlib import resources
 from numbers import Integral
 
 import numpy as np
 
+from symmcd.crystallography.table_files import read_table
 from symmcd.errors import InputError
 
 AXES = np.array(
@@ -100,16 +99,6 @@ def space_groups() -> SpaceGroups:
     parsed = parse_operations([text for group in groups for text in group])
     parsed.setflags(write=False)
     return SpaceGroups(tuple(row["symbol"] for row in rows), tuple(row["elements"] for row in rows), start, parsed)
-
-
-def read_table(name: str) -> list[dict[str, str]]:
-    """Rows of a csv of ``tables/``, by heading."""
-    return list(csv.DictReader(table_text(name).splitlines()))
-
-
-def table_text(name: str) -> str:
-    """Text of a csv of ``tables/``."""
-    return (resources.files("symmcd.crystallography") / "tables" / name).read_text(encoding="ascii")
 
 
 def parse_operations(texts: Sequence[str]) -> np.ndarray:

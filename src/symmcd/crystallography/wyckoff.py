@@ -10,7 +10,8 @@ from fractions import Fraction
 import numpy as np
 
 from symmcd.crystallography.site_symmetry import SYMBOLS
-from symmcd.crystallography.space_group import check_number, parse_operations, read_table, space_groups
+from symmcd.crystallography.space_group import check_number, parse_operations, space_groups
+from symmcd.crystallography.table_files import read_table
 from symmcd.errors import InputError
 
 
