@@ -1,4 +1,4 @@
-"""How likely validation crystals are under a model's Wyckoff networks: each of them, and the mean of the first so many.
+"""How likely validation crystals are under a model's Wyckoff network, and in any of their descriptions.
 
     python bench/study/likelihood.py --checkpoint results-cpu/training/seed0/denoiser.safetensors \
         --units results-cpu/asymmetric_units/val.npz [--number 1000]
