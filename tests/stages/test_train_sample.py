@@ -254,9 +254,9 @@ def test_what_sampling_refuses(trained, tmp_path):
     with pytest.raises(InputError, match="none of the 2 crystals"):
         sample.run(denoiser, tmp_path / "s.npz", 2, 3, dataclasses.replace(SAMPLING, number=2), device="cpu")
     choices = (
-        ({"temperature": 2.0}, "of a model of kind 'joint' it is 1"),
+        ({"temperature": 2.0}, r"temperature = 2.0 is not supported by a 'joint' model \(only 1\); .* 'staged'"),
         ({"elements": (8,)}, "cannot be"),
-        ({"proposals": 2}, "2 proposals: a model of kind 'joint' makes one"),
+        ({"proposals": 2}, "proposals = 2 is not supported by a 'joint' model"),
     )
     for choice, message in choices:
         with pytest.raises(InputError, match=message):

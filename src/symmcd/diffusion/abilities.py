@@ -81,9 +81,9 @@ class Abilities:
     def check(self, sampler: Sampler) -> None:
         """Raise InputError for what this model cannot do."""
         if sampler.temperature != 1 and "temperature" not in self.can:
-            raise InputError(f"temperature {sampler.temperature}: of a model of kind {self.kind!r} it is 1")
+            raise InputError(f"temperature = {sampler.temperature} is {self._not_supported('temperature')}")
         if (sampler.proposals or 1) != 1 and "proposals" not in self.can:
-            raise InputError(f"{sampler.proposals} proposals: a model of kind {self.kind!r} makes one")
+            raise InputError(f"proposals = {sampler.proposals} is {self._not_supported('proposals')}")
         if sampler.chooses:
             self.check_can("elements")
         for constraint in sampler.constraints:
@@ -96,10 +96,13 @@ class Abilities:
     def check_can(self, ability: str) -> None:
         """Raise InputError where crystals cannot be asked for by this (of `extensions.ABILITIES`)."""
         if ability not in self.can:
-            able = [repr(name) for name in MODELS if ability in MODELS[name].can]
             raise InputError(
-                f"a model of kind {self.kind!r} cannot be told elements, atoms or a composition; {', '.join(able)} can"
+                f"a {self.kind!r} model cannot be told elements, atoms or a composition; use a model of kind "
+                f"{able_to(ability)}"
             )
+
+    def _not_supported(self, ability: str) -> str:
+        return f"not supported by a {self.kind!r} model (only 1); use a model of kind {able_to(ability)}"
 
     def check_elements(self, elements: Sequence[int]) -> None:
         """Raise InputError for elements, by atomic number, that the training set has not."""
@@ -166,6 +169,11 @@ def weights_path(name: str) -> Path:
             "in Python load_pretrained('…/denoiser.safetensors')"
         )
     return shipped
+
+
+def able_to(ability: str) -> str:
+    """Kinds of model that can be asked for this (of `extensions.ABILITIES`), in words."""
+    return " or ".join(repr(name) for name in MODELS if ability in MODELS[name].can)
 
 
 def in_symbols(elements: Sequence[int]) -> str:
