@@ -139,7 +139,7 @@ def test_abilities_of_models_without_sets_of_positions():
     assert (joint.elements, joint.most_orbits, joint.most_atoms) == ({8}, 3, None)
     with pytest.raises(InputError, match="cannot be told elements, atoms or a composition"):
         joint.check_composition({8: 1})
-    staged = Abilities.of(StagedSettings(steps=20), tensors | {"weights/wyckoff.seen": np.ones(118, bool)})
+    staged = Abilities.of(StagedSettings(steps=20), tensors | {"statistics/element_marginal": np.ones(118)})
     staged.check_composition({22: 1, 8: 20_000})
     with pytest.raises(InputError, match="more elements than the 3 orbits"):
         staged.check_composition({1: 1, 2: 1, 3: 1, 4: 1})
