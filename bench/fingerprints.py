@@ -30,10 +30,12 @@ def ratio(number: int) -> None:
 
     from symmcd import replicate
     from symmcd.crystallography.content import amounts
-    from symmcd.metrics.fingerprints import sites_of_units, structure_fingerprint
+    from symmcd.crystallography.orbit import replicate_flat
+    from symmcd.metrics.fingerprints import structure_fingerprint
     from symmcd.metrics.magpie import composition_fingerprints
     from symmcd.metrics.order_parameters import LABELS
     from symmcd.stages.reduce import reduce_chunk
+    from symmcd.structures.cell import cells_of
     from symmcd.structures.read import read_rows
 
     rows = list(read_rows(Path(os.environ["SYMMCD_MP20"]) / "test.csv.gz"))
@@ -45,11 +47,11 @@ def ratio(number: int) -> None:
     warnings.simplefilter("ignore")
     times = {"plain": 0.0, "ours": 0.0}
     expected, found = [], []
-    for structure, sites in zip(structures, sites_of_units(units), strict=True):
+    for structure, cell in zip(structures, cells_of(replicate_flat(units)), strict=True):
         start = time.perf_counter()
         expected.append(np.mean([plain.featurize(structure, i) for i in range(len(structure))], axis=0))
         middle = time.perf_counter()
-        found.append(structure_fingerprint(sites))
+        found.append(structure_fingerprint(cell))
         times["plain"] += middle - start
         times["ours"] += time.perf_counter() - middle
     start = time.perf_counter()

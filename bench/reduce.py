@@ -47,7 +47,7 @@ def main() -> None:
     rows = list(itertools.islice(read_rows(paths[-1]), arguments.parts))
     crystals = [parse_cif(row.cif) for row in rows]
     marks.append(time.perf_counter())
-    cells = [standard_cell(c.lattice, c.position, c.element, 0.1) for c in crystals]
+    cells = [standard_cell(c, 0.1) for c in crystals]
     marks.append(time.perf_counter())
     reduce_cells(cells, [row.material_id for row in rows], 0.1)
     marks.append(time.perf_counter())

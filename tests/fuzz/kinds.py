@@ -43,12 +43,12 @@ def units() -> Any:
 @functools.cache
 def cif_texts() -> tuple[str, ...]:
     from symmcd.crystallography.orbit import replicate_flat
-    from symmcd.structures.convert import to_raw
+    from symmcd.structures.cell import cells_of
     from symmcd.structures.write import cifs, p1_cif
 
     crystals = replicate_flat(units())
     ours = [text for _, text in cifs(crystals, units())]
-    p1 = [p1_cif(f"x{i}", crystal) for i, crystal in enumerate(to_raw(crystals)[:2])]
+    p1 = [p1_cif(f"x{i}", crystal) for i, crystal in enumerate(cells_of(crystals)[:2])]
     lines = ours[4].splitlines()
     begin, end = lines.index("_symmetry_equiv_pos_site_id") - 1, lines.index("_atom_site_label") - 1
     by_symbol = "\n".join(lines[:begin] + lines[end:])  # operations only by the symbol

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from symmcd.errors import InputError
 from symmcd.metrics import fingerprints
 from symmcd.metrics.fingerprint_cache import Cache
-from symmcd.metrics.fingerprints import Sites
+from symmcd.metrics.fingerprints import content_key
+from symmcd.structures.cell import Cell
 from symmcd.workers import Outcome
 
 KEYS = [bytes([i]) * 32 for i in range(40)]
@@ -160,16 +161,16 @@ def test_a_cache_without_checksums_is_started_over(tmp_path: Path, capsys: pytes
 
 @pytest.mark.parametrize("name", fingerprints.COMPUTED_BY)
 def test_another_version_has_other_keys(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    sites = Sites(4 * np.eye(3), np.zeros((1, 3)), np.ones(1, int), np.zeros(1, int), np.ones(1, int))
+    cell = Cell(4 * np.eye(3), np.ones(1, int), np.zeros((1, 3)))
     fingerprints._computed_by.cache_clear()
-    before = sites.key()
+    before = content_key(cell)
     real = fingerprints.metadata.version
     monkeypatch.setattr(fingerprints.metadata, "version", lambda of: "0.0" if of == name else real(of))
     fingerprints._computed_by.cache_clear()
-    assert sites.key() != before
+    assert content_key(cell) != before
     monkeypatch.undo()
     fingerprints._computed_by.cache_clear()
-    assert sites.key() == before
+    assert content_key(cell) == before
 
 
 @pytest.mark.parametrize("there", [False, True], ids=["new", "there"])

@@ -17,20 +17,23 @@ from pymatgen.core import Lattice, Structure
 from symmcd import InputError, reduce, replicate
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.crystallography.content import amounts
+from symmcd.crystallography.orbit import replicate_flat
 from symmcd.metrics.coordination import FingerprintError
 from symmcd.metrics.fingerprint_cache import Cache
 from symmcd.metrics.fingerprints import (
+    SAME_ORBIT,
     TOLERANCE,
     Fingerprints,
-    Sites,
     fingerprint_set,
     fingerprints_of_units,
-    sites_of_structure,
-    sites_of_units,
+    representatives,
     structure_fingerprint,
 )
 from symmcd.metrics.magpie import Scale, composition_fingerprints
 from symmcd.storage import write_arrays
+from symmcd.structures.cell import Cell, cells_of
+from symmcd.structures.convert import elements_of_structure
+from symmcd.structures.symmetry_search import with_orbits
 from symmcd.workers import Outcome
 from tests.crystallography.prototypes import prototype
 from tests.metrics.mp20 import mp20_units
@@ -54,6 +57,11 @@ def counts_of(formulas: list[str]) -> np.ndarray:
     return np.array([np.bincount(c.atomic_numbers, minlength=119) for c in cells])
 
 
+def cell_of(structure: Structure) -> Cell:
+    """A crystal of anybody, whose orbits are searched for."""
+    return with_orbits(elements_of_structure(structure), SAME_ORBIT)
+
+
 def atoms(formula: str) -> list[tuple[str, list[float]]]:
     from pymatgen.core import Composition
 
@@ -64,28 +72,28 @@ def atoms(formula: str) -> list[tuple[str, list[float]]]:
 @pytest.mark.parametrize("name", ["Al2O3", "ThCr2Si2", "TiO2 anatase", "ZnO", "MgZn2"])
 def test_orbits_stand_for_all_sites(name: str) -> None:
     expected = mean_of_all_sites(prototype(name).get_primitive_structure())
-    (sites,) = sites_of_units(units_of((name,)))
-    assert len(sites.representative) < len(sites.element)
-    assert np.abs(structure_fingerprint(sites) - expected).max() < TOLERANCE
+    (cell,) = cells_of(replicate_flat(units_of((name,))))
+    assert len(representatives(cell)[0]) < len(cell)
+    assert np.abs(structure_fingerprint(cell) - expected).max() < TOLERANCE
 
 
 def test_orbits_stand_for_all_sites_in_real_crystals() -> None:
     units = mp20_units("test", 12)
-    for i, sites in enumerate(sites_of_units(units)):
+    for i, cell in enumerate(cells_of(replicate_flat(units))):
         expected = mean_of_all_sites(replicate(units[i]).get_primitive_structure())
-        assert np.abs(structure_fingerprint(sites) - expected).max() < TOLERANCE, units.label[i]
+        assert np.abs(structure_fingerprint(cell) - expected).max() < TOLERANCE, units.label[i]
 
 
 def test_a_crystal_of_anybody_has_the_fingerprint_of_its_unit() -> None:
     """Any cell, orbits found by spglib; the same number whatever the cell."""
     structure = prototype("TiO2 rutile")
-    expected = structure_fingerprint(sites_of_units(units_of(("TiO2 rutile",)))[0])
+    expected = structure_fingerprint(cells_of(replicate_flat(units_of(("TiO2 rutile",))))[0])
     structure.make_supercell([[1, 1, 0], [0, 1, 0], [0, 0, 2]])
-    sites = sites_of_structure(structure)
-    assert len(sites.representative) == 2
-    assert structure_fingerprint(sites) == pytest.approx(expected, abs=1e-4)
+    cell = cell_of(structure)
+    assert len(representatives(cell)[0]) == 2
+    assert structure_fingerprint(cell) == pytest.approx(expected, abs=1e-4)
     structure.perturb(0.05)
-    assert len(sites_of_structure(structure).representative) == len(structure)
+    assert len(representatives(cell_of(structure))[0]) == len(structure)
 
 
 def test_magpie_is_matminers() -> None:
@@ -114,10 +122,10 @@ def test_a_set_is_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     first = fingerprints_of_units(units, cache, 2, 60, seen.append)
     assert sum(seen) == len(units)
     assert first.outcome.tolist() == ["ok"] * 5
-    for row, sites in zip(first.structure, sites_of_units(units), strict=True):
-        assert row == pytest.approx(structure_fingerprint(sites))
+    for row, cell in zip(first.structure, cells_of(replicate_flat(units)), strict=True):
+        assert row == pytest.approx(structure_fingerprint(cell))
 
-    def refuse(_function: str, items: list[Sites], *_: object) -> list[object]:
+    def refuse(_function: str, items: list[Cell], *_: object) -> list[object]:
         assert not items, "computed again"
         return []
 
@@ -208,8 +216,8 @@ def test_failures_are_outcomes_with_a_reason() -> None:
         Structure(Lattice.cubic(0.02), ["H"], [[0, 0, 0]]),
     ]
     counts = np.array([np.bincount(s.atomic_numbers, minlength=119) for s in structures])
-    sites = [sites_of_structure(s) for s in structures]
-    found = fingerprint_set([str(i) for i in range(6)], sites, counts, None, 2, 60)
+    cells = [cell_of(s) for s in structures]
+    found = fingerprint_set([str(i) for i in range(6)], cells, counts, None, 2, 60)
     assert found.outcome.tolist() == ["ok", "atoms_coincide", "no_magpie_data", "bad_cell", "bad_cell", "bad_cell"]
     assert all(found.detail[1:])
     assert found.ok.tolist() == [True] + [False] * 5
@@ -219,9 +227,9 @@ def test_a_cell_of_500_atoms() -> None:
     rng = np.random.default_rng(0)
     grid = np.array(np.meshgrid(*[np.arange(8)] * 3)).reshape(3, -1).T[:500]
     big = Structure(Lattice.cubic(24), rng.choice(["Na", "Cl"], 500), grid / 8 + rng.normal(0, 0.01, (500, 3)))
-    sites = sites_of_structure(big)
-    assert len(sites.representative) == 500
-    assert np.isfinite(structure_fingerprint(sites)).all()
+    cell = cell_of(big)
+    assert len(representatives(cell)[0]) == 500
+    assert np.isfinite(structure_fingerprint(cell)).all()
 
 
 def test_a_time_limit_is_a_miss_that_is_not_remembered(tmp_path: Path) -> None:
@@ -229,7 +237,7 @@ def test_a_time_limit_is_a_miss_that_is_not_remembered(tmp_path: Path) -> None:
     big = Structure(Lattice.cubic(30), ["Na"] * 800, rng.uniform(size=(800, 3)))
     counts = np.bincount(big.atomic_numbers, minlength=119)[None]
     cache = tmp_path / "cache.sqlite"
-    found = fingerprint_set(["big"], [sites_of_structure(big)], counts, cache, 1, 0.05)
+    found = fingerprint_set(["big"], [cell_of(big)], counts, cache, 1, 0.05)
     assert (found.outcome[0], found.ok[0]) == ("timed_out", False)
     assert np.isnan(found.structure).all()
     assert sqlite3.connect(cache).execute("SELECT count(*) FROM fingerprint").fetchone() == (0,)
@@ -240,4 +248,4 @@ def test_no_crystals_are_no_fingerprints() -> None:
     assert found.structure.shape == (0, 61)
     assert composition_fingerprints(amounts(units_of(NAMES))).shape == (5, 132)
     with pytest.raises(FingerprintError):
-        structure_fingerprint(Sites(np.zeros((3, 3)), np.zeros((1, 3)), np.ones(1, int), np.zeros(1, int), np.ones(1)))
+        structure_fingerprint(Cell(np.zeros((3, 3)), np.ones(1, int), np.zeros((1, 3))))

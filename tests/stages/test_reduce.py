@@ -19,7 +19,7 @@ from symmcd.errors import InputError
 from symmcd.settings import ReduceSettings
 from symmcd.stages import reduce
 from symmcd.storage import read_units
-from symmcd.structures.crystal import RawCrystal
+from symmcd.structures.cell import Cell
 from symmcd.structures.read import Row
 from symmcd.structures.write import p1_cif
 
@@ -87,7 +87,7 @@ def table(path, crystals):
         writer = csv.writer(file)
         writer.writerow(["material_id", "cif"])
         for name, length in crystals.items():
-            writer.writerow([name, p1_cif(name, RawCrystal(length * np.eye(3), np.array([55, 17]), SALT))])
+            writer.writerow([name, p1_cif(name, Cell(length * np.eye(3), np.array([55, 17]), SALT))])
 
 
 def rejects_of(path):
@@ -132,7 +132,7 @@ def test_too_large_a_crystal_is_refused_before_the_search(tmp_path, monkeypatch)
     """Ten formula units of 41 atoms have a primitive cell of at least 41; spglib need not be asked."""
     monkeypatch.setattr(reduce, "standard_cell", lambda *_: pytest.fail("a symmetry was searched for"))
     grid = np.stack(np.meshgrid(np.arange(41) / 41, np.arange(10) / 10), axis=-1).reshape(-1, 2)
-    crystal = RawCrystal(np.diag([123.0, 30.0, 3.0]), np.array([11] * 10 + [17] * 400), np.insert(grid, 2, 0, axis=1))
+    crystal = Cell(np.diag([123.0, 30.0, 3.0]), np.array([11] * 10 + [17] * 400), np.insert(grid, 2, 0, axis=1))
     row = Row(1, "m", p1_cif("m", crystal), {})
     _, rejects, _ = reduce.reduce_chunk([row], symprec=0.1, max_orbits=20, max_atoms=40)
     assert (rejects[0].reason, rejects[0].detail[:11]) == ("too_large", "at least 41")

@@ -8,15 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from symmcd.structures.cell import Cell
 from symmcd.structures.checks import FARTHEST, LONGEST, check_arrays, check_crystal, is_sound
-from symmcd.structures.crystal import RawCrystal, StructureError
+from symmcd.structures.crystal import StructureError
 
 anything = st.floats(allow_nan=True, allow_infinity=True)
 
 
 def reason_of(lattice, position, element) -> str:
     try:
-        check_crystal(RawCrystal(np.array(lattice, float), np.array(element), np.array(position, float)))
+        check_crystal(Cell(np.array(lattice, float), np.array(element), np.array(position, float)))
     except StructureError as error:
         return error.reason
     return ""

@@ -16,7 +16,8 @@ from pymatgen.io.cif import CifParser, CifWriter
 from tests.crystallography.prototypes import PROTOTYPES, prototype
 from tests.structures.cif_text import cif
 
-from symmcd.structures.cif import RawCrystal, StructureError, atomic_number, parse_cif, split_crystals
+from symmcd.structures.cell import Cell
+from symmcd.structures.cif import StructureError, atomic_number, parse_cif, split_crystals
 from symmcd.structures.convert import from_structure
 from symmcd.structures.read import read_rows
 from symmcd.structures.write import p1_cif
@@ -27,7 +28,7 @@ def rock_salt(symmetry="", sodium="Na+", occupancy="1", z="0.5"):
     return cif("NaCl", (5.64, 5.64, 5.64, 90, 90, 90), symmetry, sites, "occupancy")
 
 
-def assert_same(found: RawCrystal, expected: RawCrystal, tolerance: float = 1e-4) -> None:
+def assert_same(found: Cell, expected: Cell, tolerance: float = 1e-4) -> None:
     """Same cell up to a rotation, same atoms in any order; `tolerance` in Å."""
     np.testing.assert_allclose(found.lattice @ found.lattice.T, expected.lattice @ expected.lattice.T, atol=1e-3)
     assert sorted(found.element) == sorted(expected.element)
@@ -183,9 +184,7 @@ def test_blocks_of_a_file_are_told_apart():
     elements=st.lists(st.integers(1, 118), min_size=6, max_size=6),
 )
 def test_written_and_read_is_the_same(lengths, angles, position, elements):
-    crystal = RawCrystal(
-        Lattice.from_parameters(*lengths, *angles).matrix, np.array(elements[: len(position)]), position
-    )
+    crystal = Cell(Lattice.from_parameters(*lengths, *angles).matrix, np.array(elements[: len(position)]), position)
     structure = Structure(Lattice(crystal.lattice), crystal.element, crystal.position)
     nearest = structure.distance_matrix[np.triu_indices(len(position), 1)].min(initial=9)
     if nearest < 0.0999:

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from tests.structures.test_cif import assert_same
 
 from symmcd.errors import InputError
+from symmcd.structures.cell import Cell
 from symmcd.structures.convert import from_atoms
-from symmcd.structures.crystal import RawCrystal, StructureError
+from symmcd.structures.crystal import StructureError
 from symmcd.structures.extxyz import atoms_of_frame, frames, key_values
 from symmcd.structures.read import read_structures
 from symmcd.structures.write import read_extxyz
@@ -249,4 +250,4 @@ def test_long_comments_are_read_at_once(tmp_path):
     begin = time.monotonic()
     found = read(tmp_path, frame(values=f"{CELL} note={long}"))
     assert time.monotonic() - begin < 30
-    assert isinstance(found[0][1], RawCrystal)
+    assert isinstance(found[0][1], Cell)

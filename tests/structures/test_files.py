@@ -18,7 +18,8 @@ from tests.structures.test_cif import rock_salt
 
 from symmcd.errors import InputError
 from symmcd.structures import files
-from symmcd.structures.crystal import RawCrystal, StructureError
+from symmcd.structures.cell import Cell
+from symmcd.structures.crystal import StructureError
 from symmcd.structures.files import open_text, shown
 from symmcd.structures.read import read_rows, read_structures
 from symmcd.structures.sources import whole_source
@@ -46,7 +47,7 @@ def test_companions_are_no_crystals(tmp_path):
     for place in (folder, tmp_path / "data.zip"):
         found = read_structures(place)
         assert [name for name, _ in found] == ["salt", "sub/salt"]
-        assert all(isinstance(crystal, RawCrystal) for _, crystal in found)
+        assert all(isinstance(crystal, Cell) for _, crystal in found)
 
 
 def test_a_folder_of_companions_has_no_crystals(tmp_path):
@@ -67,7 +68,7 @@ def test_every_usual_packing_is_read(tmp_path, method):
     path = packed(tmp_path / "a.zip", {"a.cif": rock_salt().encode(), "b/c.CIF": rock_salt().encode()}, method)
     found = read_structures(path)
     assert [name for name, _ in found] == ["a", "b/c"]
-    assert all(isinstance(crystal, RawCrystal) for _, crystal in found)
+    assert all(isinstance(crystal, Cell) for _, crystal in found)
 
 
 def with_header(path: Path, *, method: int | None = None, flag: int | None = None, size: int | None = None) -> Path:
@@ -133,8 +134,8 @@ def test_a_cif_that_is_too_large_is_a_row_of_its_own(tmp_path, monkeypatch):
         (tmp_path / "cif" / name).write_bytes(content)
     for place in (path, tmp_path / "cif"):
         (_, first), (name, error), (_, last) = read_structures(place)
-        assert isinstance(first, RawCrystal)
-        assert isinstance(last, RawCrystal)
+        assert isinstance(first, Cell)
+        assert isinstance(last, Cell)
         assert name == "b"
         assert isinstance(error, StructureError)
         assert error.reason == "too_large"

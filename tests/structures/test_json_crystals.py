@@ -13,8 +13,9 @@ from tests.structures.test_cif import assert_same
 from tests.structures.test_read import SALT
 
 from symmcd.errors import InputError
+from symmcd.structures.cell import Cell
 from symmcd.structures.convert import from_structure, to_structure
-from symmcd.structures.crystal import RawCrystal, StructureError
+from symmcd.structures.crystal import StructureError
 from symmcd.structures.read import read_structures
 
 GOOD = to_structure(SALT).as_dict()
@@ -83,7 +84,7 @@ def test_a_data_frame_is_the_crystals_of_its_column(tmp_path, content):
 
 def test_of_a_data_frame_what_is_no_structure_is_a_row(tmp_path):
     found = read(tmp_path, {"structure": {"a": GOOD, "b": "Full Formula (Na1 Cl1)", "c": None}, "energy": {"a": 1}})
-    assert isinstance(found[0][1], RawCrystal)
+    assert isinstance(found[0][1], Cell)
     assert [error.reason for _, error in found[1:]] == ["unparseable"] * 2
 
 

@@ -18,12 +18,13 @@ from tests.structures.test_cif import assert_same, rock_salt
 
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.errors import InputError
+from symmcd.structures.cell import Cell
 from symmcd.structures.convert import from_structure, to_structure
-from symmcd.structures.crystal import RawCrystal, StructureError
+from symmcd.structures.crystal import StructureError
 from symmcd.structures.read import read_rows, read_structures
 from symmcd.structures.write import p1_cif, write_cifs, write_extxyz
 
-SALT = RawCrystal(5.64 * np.eye(3), np.array([11, 17]), np.array([[0, 0, 0], [0.5, 0.5, 0.5]]))
+SALT = Cell(5.64 * np.eye(3), np.array([11, 17]), np.array([[0, 0, 0], [0.5, 0.5, 0.5]]))
 
 
 def table(path, rows, columns=("", "material_id", "band_gap", "cif", "e_above_hull")):
@@ -68,7 +69,7 @@ def test_a_byte_order_mark_in_a_cif_or_json(tmp_path):
     (tmp_path / "a.json").write_bytes(b"\xef\xbb\xbf" + json.dumps(structure).encode())
     for name in ("a.cif", "a.json"):
         ((_, crystal),) = read_structures(tmp_path / name)
-        assert isinstance(crystal, RawCrystal), crystal
+        assert isinstance(crystal, Cell), crystal
 
 
 @pytest.mark.parametrize(
@@ -120,7 +121,7 @@ def test_folder_of_cifs(tmp_path):
     assert [row.material_id for row in read_rows(tmp_path)] == ["b", "broken", "sub/a:NaCl", "sub/a:two"]
     found = dict(read_structures(tmp_path))
     assert found["broken"].reason == "unparseable"
-    assert all(isinstance(found[name], RawCrystal) for name in ("b", "sub/a:NaCl", "sub/a:two"))
+    assert all(isinstance(found[name], Cell) for name in ("b", "sub/a:NaCl", "sub/a:two"))
     with pytest.raises(InputError, match=r"no \.cif files"):
         list(read_rows(tmp_path / "empty"))
 
@@ -204,10 +205,11 @@ def test_damaged_member_of_a_zip(tmp_path):
 
 
 def test_conversions_keep_the_crystal():
-    from symmcd.structures.convert import crystals_to_structures, from_atoms, to_atoms, to_raw
+    from symmcd.structures.cell import cells_of
+    from symmcd.structures.convert import crystals_to_structures, from_atoms, to_atoms
 
     crystals = replicate_flat(random_units([2, 88, 194]))
-    for crystal, structure in zip(to_raw(crystals), crystals_to_structures(crystals), strict=True):
+    for crystal, structure in zip(cells_of(crystals), crystals_to_structures(crystals), strict=True):
         assert_same(from_atoms(to_atoms(crystal)), crystal, 1e-9)
         assert_same(from_structure(structure), crystal, 1e-9)
     with pytest.raises(StructureError, match="disordered"):

@@ -86,7 +86,7 @@ def test_elements_are_those_that_the_relaxation_accepts():
 
 def test_prototypes_reduce_and_spread_over_many_groups():
     crystals = [parse_cif(row.cif) for row in prototypes()[0]]
-    cells = [standard_cell(c.lattice, c.position, c.element, 0.1) for c in crystals]
+    cells = [standard_cell(c, 0.1) for c in crystals]
     units, _, failures = reduce_cells(cells, [""] * len(cells), 0.1)
     assert failures == {}
     assert len(units) > 200

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymatgen.core import Lattice
 
-from symmcd.structures.crystal import RawCrystal, StructureError, check_ordered, near_pairs
+from symmcd.structures.cell import Cell
+from symmcd.structures.crystal import StructureError, check_ordered, near_pairs
 from symmcd.structures.symmetry_operations import MOST, by_hall, by_symbol, completed, fits_cell, listed
 
 SETTINGS = [(group, tuple(op.triplet() for op in group.operations())) for group in gemmi.spacegroup_table()]
@@ -112,7 +113,7 @@ def test_near_pairs_are_those_of_pymatgen(seed, number, cutoff):
 
 @pytest.mark.parametrize(("second", "reason"), [(11, "redundant"), (19, "disordered")])
 def test_two_atoms_on_one_site(second, reason):
-    crystal = RawCrystal(np.eye(3) * 4, np.array([11, second]), np.array([[0, 0, 0], [0.999, 0, 0]]))
+    crystal = Cell(np.eye(3) * 4, np.array([11, second]), np.array([[0, 0, 0], [0.999, 0, 0]]))
     with pytest.raises(StructureError, match="Na1 and B") as error:
         check_ordered(crystal, ["Na1", "B"])
     assert error.value.reason == reason

@@ -20,8 +20,9 @@ from tests.structures.test_cif import assert_same
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.errors import InputError
-from symmcd.structures.cif import RawCrystal, parse_cif
-from symmcd.structures.convert import from_atoms, from_structure, to_raw
+from symmcd.structures.cell import Cell, cells_of
+from symmcd.structures.cif import parse_cif
+from symmcd.structures.convert import from_atoms, from_structure
 from symmcd.structures.names import file_stems
 from symmcd.structures.read import read_structures
 from symmcd.structures.write import cifs, p1_cif, read_extxyz, write_cifs, write_extxyz
@@ -64,7 +65,7 @@ def all_groups():
 
 def test_every_group_comes_back_from_our_own_reader(all_groups):
     units, crystals, texts = all_groups
-    for expected, text, group in zip(to_raw(crystals), texts, units.space_group, strict=True):
+    for expected, text, group in zip(cells_of(crystals), texts, units.space_group, strict=True):
         found = parse_cif(text)
         assert len(found.element) == len(expected.element), group
         assert_same(found, expected)
@@ -72,11 +73,11 @@ def test_every_group_comes_back_from_our_own_reader(all_groups):
 
 def test_every_group_comes_back_from_gemmi(all_groups):
     units, crystals, texts = all_groups
-    for expected, text, group in zip(to_raw(crystals), texts, units.space_group, strict=True):
+    for expected, text, group in zip(cells_of(crystals), texts, units.space_group, strict=True):
         small = gemmi.make_small_structure_from_block(gemmi.cif.read_string(text).sole_block())
         assert small.spacegroup.number == group
         sites = small.get_all_unit_cell_sites()
-        found = RawCrystal(
+        found = Cell(
             np.array(small.cell.orth.mat.tolist()).T,
             np.array([site.element.atomic_number for site in sites]),
             np.array([site.fract.tolist() for site in sites]),
@@ -87,7 +88,7 @@ def test_every_group_comes_back_from_gemmi(all_groups):
 @pytest.mark.parametrize("group", SOME)
 def test_pymatgen_and_ase_read_the_same_crystal(all_groups, group, tmp_path):
     _, crystals, texts = all_groups
-    expected, text = to_raw(crystals)[group - 1], texts[group - 1]
+    expected, text = cells_of(crystals)[group - 1], texts[group - 1]
     parser = CifParser.from_str(text)
     assert_same(from_structure(parser.parse_structures(primitive=False)[0]), expected)
     assert not parser.warnings
@@ -142,7 +143,7 @@ def test_extxyz_is_the_same_to_ase_and_to_us(tmp_path):
     theirs, ours = ase.io.read(path, index=":"), read_extxyz(path)
     assert [frame.info["id"] for frame in ours] == units.label.tolist() == [f"0000{i}" for i in range(5)]
     letter = wyckoff_table().letter
-    for i, (a, b, expected) in enumerate(zip(theirs, ours, to_raw(crystals), strict=True)):
+    for i, (a, b, expected) in enumerate(zip(theirs, ours, cells_of(crystals), strict=True)):
         assert a == b
         assert_same(from_atoms(b), expected, 1e-6)
         assert b.info["space_group"] == units.space_group[i]
@@ -242,7 +243,7 @@ def test_labels_of_any_kind_in_extxyz(tmp_path, labels):
 
 
 def test_the_block_of_a_p1_cif_has_no_blanks():
-    crystal = to_raw(replicate_flat(random_units([2])))[0]
+    crystal = cells_of(replicate_flat(random_units([2])))[0]
     for name in ("a b", "a\nloop_", "", "x/y"):
         assert_same(parse_cif(p1_cif(name, crystal)), crystal)
         assert len(p1_cif(name, crystal).splitlines()[0].split()) == 1

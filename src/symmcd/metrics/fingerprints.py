@@ -15,7 +15,6 @@ from importlib import metadata
 from pathlib import Path
 
 import numpy as np
-from pymatgen.core import Structure
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.crystallography.content import amounts
@@ -27,7 +26,7 @@ from symmcd.metrics.magpie import WIDTH, composition_fingerprints, in_tables
 from symmcd.metrics.order_parameters import LABELS
 from symmcd.npz import Expected, fitted
 from symmcd.storage import read_arrays, write_arrays
-from symmcd.structures.symmetry_search import SymmetryError, find_symmetry
+from symmcd.structures.cell import Cell, cells_of
 from symmcd.workers import Outcome, work
 
 TOLERANCE = 2e-3
@@ -40,24 +39,21 @@ SAME_ORBIT = 1e-3
 MOST_POINTS = 5_000_000  # atoms looked at around one site; only a cell far smaller than an atom needs more
 
 
-@dataclass(frozen=True, eq=False)
-class Sites:
-    """A crystal as its fingerprint sees it: a cell, and one atom an orbit."""
+def representatives(cell: Cell) -> tuple[np.ndarray, np.ndarray]:
+    """One atom (R,) of each orbit, and how many atoms (R,) it stands for; all atoms where orbits are not known."""
+    orbit = np.arange(len(cell)) if cell.orbit is None else cell.orbit
+    _, first, count = np.unique(orbit, return_index=True, return_counts=True)
+    return first, count
 
-    lattice: np.ndarray  # (3, 3) rows, Å
-    position: np.ndarray  # (N, 3) fractional
-    element: np.ndarray  # (N,) atomic numbers
-    representative: np.ndarray  # (R,) atom
-    multiplicity: np.ndarray  # (R,) atoms it stands for
 
-    def key(self) -> bytes:
-        """Hash of the content, to 1e-6 Å and 1e-6 of the cell, and of what computes its fingerprint."""
-        digest = hashlib.sha256(_computed_by())
-        for array in (self.lattice, self.position):
-            digest.update((np.round(array, 6) + 0.0).astype("<f8").tobytes())  # + 0.0: no negative zeros
-        for array in (self.element, self.representative, self.multiplicity):
-            digest.update(np.asarray(array, "<i8").tobytes() + b"|")
-        return digest.digest()
+def content_key(cell: Cell) -> bytes:
+    """Hash of the content, to 1e-6 Å and 1e-6 of the cell, and of what computes its fingerprint."""
+    digest = hashlib.sha256(_computed_by())
+    for array in (cell.lattice, cell.position):
+        digest.update((np.round(array, 6) + 0.0).astype("<f8").tobytes())  # + 0.0: no negative zeros
+    for array in (cell.element, *representatives(cell)):
+        digest.update(np.asarray(array, "<i8").tobytes() + b"|")
+    return digest.digest()
 
 
 @functools.cache
@@ -65,42 +61,20 @@ def _computed_by() -> bytes:
     return "; ".join([METHOD, *(f"{name} {metadata.version(name)}" for name in COMPUTED_BY)]).encode()
 
 
-def sites_of_units(units: AsymmetricUnits) -> list[Sites]:
-    """Conventional cells of asymmetric units, whose orbits are known."""
-    crystals = replicate_flat(units)
-    found = []
-    for i in range(len(units)):
-        atoms = slice(crystals.start[i], crystals.start[i + 1])
-        _, first, count = np.unique(crystals.orbit[atoms], return_index=True, return_counts=True)
-        found.append(Sites(crystals.lattice[i], crystals.position[atoms], crystals.element[atoms], first, count))
-    return found
-
-
-def sites_of_structure(structure: Structure) -> Sites:
-    """Any crystal; orbits from spglib within `SAME_ORBIT`, every atom its own where spglib finds no symmetry."""
-    lattice, position = structure.lattice.matrix, structure.frac_coords
-    element = np.array(structure.atomic_numbers)
-    try:
-        orbit = find_symmetry(lattice, position, element, SAME_ORBIT).equivalent_atoms
-    except SymmetryError:  # atoms on top of each other, usually; their fingerprint will say so
-        orbit = np.arange(len(element))
-    _, first, count = np.unique(orbit, return_index=True, return_counts=True)
-    return Sites(lattice, position, element, first, count)
-
-
-def structure_fingerprint(sites: Sites) -> np.ndarray:
+def structure_fingerprint(cell: Cell) -> np.ndarray:
     """(61,) mean CrystalNN 'ops' fingerprint.
 
     Raises:
         FingerprintError: a broken or absurdly small cell, or one of `site_fingerprint`'s.
     """
-    if not (np.isfinite(sites.lattice).all() and np.isfinite(sites.position).all()):
+    if not (np.isfinite(cell.lattice).all() and np.isfinite(cell.position).all()):
         raise FingerprintError("bad_cell", "lattice or positions are not finite")
-    volume = abs(np.linalg.det(sites.lattice))
-    if not volume > 1e-3 or len(sites.element) / volume * (2 * SEARCH) ** 3 > MOST_POINTS:
-        raise FingerprintError("bad_cell", f"{len(sites.element)} atoms in {volume:.3g} Å³")
-    found = [site_fingerprint(sites.lattice, sites.position, sites.element, int(i)) for i in sites.representative]
-    return np.average(found, axis=0, weights=sites.multiplicity)
+    volume = abs(np.linalg.det(cell.lattice))
+    if not volume > 1e-3 or len(cell) / volume * (2 * SEARCH) ** 3 > MOST_POINTS:
+        raise FingerprintError("bad_cell", f"{len(cell)} atoms in {volume:.3g} Å³")
+    atoms, count = representatives(cell)
+    found = [site_fingerprint(cell.lattice, cell.position, cell.element, int(i)) for i in atoms]
+    return np.average(found, axis=0, weights=count)
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,12 +137,14 @@ def fingerprints_of_units(
     advance: Callable[[int], None] = lambda _: None,
 ) -> Fingerprints:
     """`fingerprint_set` of asymmetric units."""
-    return fingerprint_set(units.label, sites_of_units(units), amounts(units), cache, workers, seconds, advance)
+    return fingerprint_set(
+        units.label, cells_of(replicate_flat(units)), amounts(units), cache, workers, seconds, advance
+    )
 
 
 def fingerprint_set(
     label: Sequence[str] | np.ndarray,
-    sites: Sequence[Sites],
+    cells: Sequence[Cell],
     counts: np.ndarray,
     cache: Path | None,
     workers: int,
@@ -179,18 +155,18 @@ def fingerprint_set(
 
     Args:
         label: (B,) names.
-        sites: B crystals.
+        cells: B crystals, one site computed an orbit where the orbits are known.
         counts: (B, 119) atoms of each element.
         cache: file of fingerprints already known, made if it is not there; None for none.
         workers: processes.
         seconds: wall-clock limit a crystal; one that takes longer is `timed_out`, and is tried again next time.
         advance: called with the number of crystals just finished.
     """
-    structure = np.full((len(sites), len(LABELS)), np.nan)
-    outcome, detail = ["ok"] * len(sites), [""] * len(sites)
+    structure = np.full((len(cells), len(LABELS)), np.nan)
+    outcome, detail = ["ok"] * len(cells), [""] * len(cells)
     rows: dict[bytes, list[int]] = {}  # equal crystals are computed once
-    for row, crystal in enumerate(sites):
-        rows.setdefault(crystal.key(), []).append(row)
+    for row, crystal in enumerate(cells):
+        rows.setdefault(content_key(crystal), []).append(row)
 
     def keep(key: bytes, result: Outcome) -> None:
         for row in rows[key]:
@@ -206,11 +182,11 @@ def fingerprint_set(
                 keep(key, seen)
             else:
                 left.append(key)
-        todo = [sites[rows[key][0]] for key in left]
+        todo = [cells[rows[key][0]] for key in left]
         for index, result in work("symmcd.metrics.fingerprints:structure_fingerprint", todo, workers, seconds):
             known.put(left[index], result)
             keep(left[index], result)
-    composition = np.full((len(sites), WIDTH), np.nan)
+    composition = np.full((len(cells), WIDTH), np.nan)
     listed = in_tables(counts)
     composition[listed] = composition_fingerprints(counts[listed])
     for row in np.flatnonzero(~listed).tolist():

@@ -19,12 +19,13 @@ from symmcd.journal import Progress
 from symmcd.metrics.crystal_row import WORK, Question
 from symmcd.metrics.crystal_scores import added_metrics, columns, unscored
 from symmcd.metrics.evaluation import Evaluation, Options, evaluate_set
-from symmcd.metrics.fingerprints import Fingerprints, Sites, fingerprint_set, fingerprints_of_units
+from symmcd.metrics.fingerprints import Fingerprints, fingerprint_set, fingerprints_of_units
 from symmcd.metrics.reference_set import ReferenceSet
 from symmcd.metrics.set_summary import Predicted
 from symmcd.metrics.tables import WHOLE
+from symmcd.structures.cell import Cell
 from symmcd.structures.convert import from_object, to_structure
-from symmcd.structures.crystal import RawCrystal, StructureError
+from symmcd.structures.crystal import StructureError
 from symmcd.structures.files import cif_files, files_of
 from symmcd.structures.read import read_structures
 from symmcd.workers import OF_THE_MACHINE, work
@@ -50,7 +51,7 @@ class Entry:
     """A crystal that came in under a name, or why it cannot be used."""
 
     name: str
-    crystal: RawCrystal | StructureError
+    crystal: Cell | StructureError
     formula: str | None = None  # of one that cannot be used, where it is known
 
 
@@ -147,14 +148,14 @@ def evaluate_entries(
     if not entries:
         raise InputError("no structures to evaluate")
     with_unit = predict is not None and reference is not None
-    rows = _rows(entries, limits, options.workers, with_sites=reference is not None, with_unit=with_unit)
-    sites, units = ([row.pop(name, None) for row in rows] for name in ("sites", "unit"))
+    rows = _rows(entries, limits, options.workers, with_orbits=reference is not None, with_unit=with_unit)
+    cells, units = ([row.pop(name, None) for row in rows] for name in ("cell", "unit"))
     table = pd.DataFrame(rows, columns=[*columns(), "template"]).astype(dict.fromkeys(WHOLE, "Int64"))
     prints = energies = None
     if reference is not None:
         workers, seconds = options.workers, limits.fingerprint_seconds
         with Progress(len(_usable(table, entries)), 0, "fingerprints") as bar:
-            ours = _fingerprints(table, entries, sites, cache, workers, seconds, bar.advance)
+            ours = _fingerprints(table, entries, cells, cache, workers, seconds, bar.advance)
         with Progress(len(reference), 0, "fingerprints of the reference") as bar:
             prints = ours, fingerprints_of_units(reference, cache, workers, seconds, bar.advance)
         energies = _energies(predict, units, reference) if predict is not None else None
@@ -177,7 +178,7 @@ def _energies(predict: Predict, units: Sequence[AsymmetricUnit | None], referenc
 
 
 def _rows(
-    entries: Sequence[Entry], limits: Limits, workers: int, *, with_sites: bool, with_unit: bool
+    entries: Sequence[Entry], limits: Limits, workers: int, *, with_orbits: bool, with_unit: bool
 ) -> list[dict[str, Any]]:
     """A row of the table for each entry, in order, made in processes that a crystal may hang or crash.
 
@@ -197,7 +198,7 @@ def _rows(
             rows[i] = {"id": entry.name, **unscored(reason, formula=entry.formula, detail=detail), "template": None}
         else:
             asked.append(i)
-            question = Question(entry.crystal, limits.symprec, limits.smact_seconds, with_sites, with_unit, added)
+            question = Question(entry.crystal, limits.symprec, limits.smact_seconds, with_orbits, with_unit, added)
             questions.append(question)
     processes, seconds = min(workers, 1 + len(asked) // A_PROCESS), limits.crystal_seconds + limits.smact_seconds
     with Progress(len(entries), len(entries) - len(asked), "crystals") as bar:
@@ -212,7 +213,7 @@ def _rows(
     return rows
 
 
-def _usable(table: pd.DataFrame, entries: Sequence[Entry]) -> list[tuple[int, RawCrystal]]:
+def _usable(table: pd.DataFrame, entries: Sequence[Entry]) -> list[tuple[int, Cell]]:
     """Index and crystal of each entry that can be compared with others: not of one that ended its process."""
     lost = table["status"].isin(["bad_cell", *OF_THE_MACHINE]).tolist()
     crystals = ((i, entry.crystal) for i, entry in enumerate(entries) if not lost[i])
@@ -230,7 +231,7 @@ def _structures(table: pd.DataFrame, entries: Sequence[Entry]) -> list[Structure
 def _fingerprints(
     table: pd.DataFrame,
     entries: Sequence[Entry],
-    sites: Sequence[Sites | None],
+    cells: Sequence[Cell | None],
     cache: Path | None,
     workers: int,
     seconds: float,
@@ -238,8 +239,8 @@ def _fingerprints(
 ) -> Fingerprints:
     """Fingerprints of the crystals; those that cannot be used have their reason for an outcome."""
     names = [entry.name for entry in entries]
-    usable = {i: (crystal, own) for i, crystal in _usable(table, entries) if (own := sites[i]) is not None}
+    usable = {i: (crystal, own) for i, crystal in _usable(table, entries) if (own := cells[i]) is not None}
     counts = np.array([np.bincount(crystal.element, minlength=119) for crystal, _ in usable.values()]).reshape(-1, 119)
-    labels, own_sites = [names[i] for i in usable], [own for _, own in usable.values()]
-    found = fingerprint_set(labels, own_sites, counts, cache, workers, seconds, advance)
+    labels, own_cells = [names[i] for i in usable], [own for _, own in usable.values()]
+    found = fingerprint_set(labels, own_cells, counts, cache, workers, seconds, advance)
     return found.spread(np.array(list(usable), int), names, table["status"].tolist())

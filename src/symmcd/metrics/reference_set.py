@@ -22,8 +22,8 @@ from symmcd.crystallography.orbit import replicate_flat
 from symmcd.metrics.continuous_distance import distances_of_structure, distances_of_units
 from symmcd.metrics.magpie import Scale, composition_fingerprints
 from symmcd.metrics.matching import composition_key, reduced
-from symmcd.structures.convert import to_raw, to_structure
-from symmcd.structures.crystal import RawCrystal
+from symmcd.structures.cell import Cell, cells_of
+from symmcd.structures.convert import to_structure
 
 
 class ReferenceSet:
@@ -32,7 +32,7 @@ class ReferenceSet:
     def __init__(self, units: AsymmetricUnits, shape: np.ndarray | None = None) -> None:
         """Keep `units`; `shape` is what this set's `shape` was in another process, where it is known already."""
         self.units = units
-        self._whole: list[RawCrystal] | None = None  # conventional cells, once all have been needed
+        self._whole: list[Cell] | None = None  # conventional cells, once all have been needed
         self._built: dict[int, Structure] = {}  # primitive Niggli cells
         self._matcher = StructureMatcher()
         if shape is not None:
@@ -70,7 +70,7 @@ class ReferenceSet:
     def shape(self) -> np.ndarray:
         """(B, `continuous_distance.NEIGHBOURS`) average minimum distances, Å."""
         crystals = replicate_flat(self.units)
-        self._whole = to_raw(crystals)
+        self._whole = cells_of(crystals)
         return distances_of_units(self.units, crystals=crystals)
 
     def match(self, structure: Structure) -> str | None:
@@ -131,7 +131,7 @@ class ReferenceSet:
         if missing and self._whole is not None:
             cells = [self._whole[row] for row in missing]
         elif missing:
-            cells = to_raw(replicate_flat(self.units.take(missing)))
+            cells = cells_of(replicate_flat(self.units.take(missing)))
         else:
             cells = []
         self._built |= zip(missing, (reduced(to_structure(cell)) for cell in cells), strict=True)

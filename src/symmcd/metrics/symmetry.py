@@ -11,7 +11,8 @@ from scipy.spatial.distance import jensenshannon
 
 from symmcd.crystallography.space_group import operations
 from symmcd.crystallography.wyckoff import wrap
-from symmcd.structures.symmetry_search import SymmetryError, find_symmetry
+from symmcd.structures.convert import elements_of_structure
+from symmcd.structures.symmetry_search import SymmetryError, find_symmetry, space_group_number
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Detected:
 def detect(structure: Structure, symprec: float) -> Detected | None:
     """Symmetry at a tolerance in Å; None where spglib gives up (atoms on top of each other, usually)."""
     try:
-        found = find_symmetry(structure.lattice.matrix, structure.frac_coords, structure.atomic_numbers, symprec)
+        found = find_symmetry(elements_of_structure(structure), symprec)
     except SymmetryError:
         return None
     return Detected(int(found.number), len(found.rotations))
@@ -33,8 +34,7 @@ def detect(structure: Structure, symprec: float) -> Detected | None:
 
 def detected_group(structure: Structure, symprec: float) -> int | None:
     """Space group number at a tolerance in Å; None where spglib gives up."""
-    found = detect(structure, symprec)
-    return None if found is None else found.number
+    return space_group_number(elements_of_structure(structure), symprec)
 
 
 def agreement(found: Detected | None, space_group: int) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from pymatgen.core import Structure
 
 from symmcd.structures import symmetry_search
-from symmcd.structures.symmetry_search import SymmetryError, find_symmetry
+from symmcd.structures.convert import elements_of_structure, to_structure
 
 VERSION = "0.3.0"
 # MPtrj, its training set, has 89 elements (Deng et al. 2023): the first 94 without Po, At, Rn, Fr and Ra, whose
@@ -103,24 +103,12 @@ def primitive_cell(structure: Structure, symprec: float = 1e-3) -> Structure:
         structure: any cell.
         symprec: tolerance in Å, tight, as nothing may be idealised here.
     """
-    numbers = np.array([site.specie.Z for site in structure])
-    given = (structure.lattice.matrix, structure.frac_coords, numbers)
-    try:
-        cell = symmetry_search.primitive_cell(*given, symprec)
-    except SymmetryError:
-        cell = given
-    primitive = Structure(cell[0], [int(z) for z in cell[2]], cell[1])
-    same = primitive.composition.reduced_composition == structure.composition.reduced_composition
-    return primitive if same else Structure(given[0], numbers.tolist(), given[1])
+    return to_structure(symmetry_search.primitive_cell(elements_of_structure(structure), symprec))
 
 
 def space_group_number(structure: Structure, symprec: float) -> int | None:
     """Space group that spglib finds within `symprec` Å; None where it finds none (overlapping atoms)."""
-    numbers = [site.specie.Z for site in structure]
-    try:
-        return int(find_symmetry(structure.lattice.matrix, structure.frac_coords, numbers, symprec).number)
-    except SymmetryError:
-        return None
+    return symmetry_search.space_group_number(elements_of_structure(structure), symprec)
 
 
 def shortest_distance(structure: Structure) -> float:

@@ -18,10 +18,11 @@ from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.errors import InputError
 from symmcd.settings import ReduceSettings
 from symmcd.storage import atomic_path, write_units
+from symmcd.structures.cell import Cell
 from symmcd.structures.cif import parse_cif
 from symmcd.structures.crystal import StructureError
 from symmcd.structures.read import PROPERTIES, Row, read_rows
-from symmcd.structures.symmetry import StandardCell, reduce_cells, standard_cell
+from symmcd.structures.symmetry import reduce_cells, standard_cell
 from symmcd.structures.symmetry_search import SymmetryError
 from symmcd.workers import alive, cores, work
 
@@ -154,7 +155,7 @@ def reduce_chunk(
 ) -> tuple[AsymmetricUnits, list[Reject], int]:
     """Asymmetric units and rejects of some rows, and how many rows there were."""
     os.environ.setdefault("SPGLIB_WARNING", "OFF")  # its notes go to stderr without naming the crystal
-    cells: list[StandardCell] = []
+    cells: list[Cell] = []
     kept: list[Row] = []
     rejects: list[Reject] = []
     for row in rows:
@@ -162,7 +163,7 @@ def reduce_chunk(
         try:
             crystal = parse_cif(row.cif)
             _check_size(crystal.element, max_atoms)
-            cells.append(standard_cell(crystal.lattice, crystal.position, crystal.element, symprec))
+            cells.append(standard_cell(crystal, symprec))
             kept.append(row)
         except (StructureError, SymmetryError) as error:
             rejects.append(Reject(row.number, row.material_id, error.reason, error.detail))

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from symmcd.structures.crystal import HEAVIEST, MOST_ATOMS, RawCrystal, StructureError, check_ordered
+from symmcd.structures.cell import Cell
+from symmcd.structures.crystal import HEAVIEST, MOST_ATOMS, StructureError, check_ordered
 
 FLAT = 1e-3
 """Å³: a cell of a smaller volume has no three directions."""
@@ -22,7 +23,7 @@ FARTHEST = 1e6
 """Cells from the origin: what lies beyond has lost the digits that say where in its cell it is."""
 
 
-def check_crystal(crystal: RawCrystal, names: Sequence[str] | None = None) -> None:
+def check_crystal(crystal: Cell, names: Sequence[str] | None = None) -> None:
     """Refuse what is no ordered crystal of elements.
 
     Args:

@@ -13,9 +13,10 @@ import re
 import gemmi
 import numpy as np
 
+from symmcd.structures.cell import Cell
 from symmcd.structures.cif_sites import Sites
 from symmcd.structures.cif_witnesses import crystal_of
-from symmcd.structures.crystal import HEAVIEST, MOST_ATOMS, RawCrystal, StructureError, check_ordered
+from symmcd.structures.crystal import HEAVIEST, MOST_ATOMS, StructureError, check_ordered
 
 MOST_TEXT = 20_000_000
 """Characters of a CIF that are read; one with 10,000 atoms and all that a journal asks for has a tenth of that."""
@@ -23,10 +24,10 @@ MOST_TEXT = 20_000_000
 _AMBIGUOUS = {"CN", "CO", "HO", "NH", "NO", "PO"}  # groups of light elements, or Cn, Co, Ho, Nh, No, Po in capitals
 _CELL = tuple(f"_cell_length_{n}" for n in "abc") + tuple(f"_cell_angle_{n}" for n in ("alpha", "beta", "gamma"))
 
-__all__ = ["HEAVIEST", "RawCrystal", "StructureError", "atomic_number", "check_ordered", "parse_cif", "split_crystals"]
+__all__ = ["HEAVIEST", "StructureError", "atomic_number", "check_ordered", "parse_cif", "split_crystals"]
 
 
-def parse_cif(text: str) -> RawCrystal:
+def parse_cif(text: str) -> Cell:
     """All atoms of the unit cell of the crystal in a CIF.
 
     The file's symmetry operations are applied (those it lists, else those of its Hall or Hermann–Mauguin symbol, else

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from symmcd.crystallography.wyckoff import wrap
+from symmcd.structures.cell import Cell
 from symmcd.structures.crystal import (
     MOST_ATOMS,
     SAME_SITE,
-    RawCrystal,
     StructureError,
     check_ordered,
     distances,
@@ -38,7 +38,7 @@ class Sites:
     hydrogens: int  # that are attached to the atoms and have no position
 
 
-def expanded(sites: Sites, operations: Operations, lattice: np.ndarray) -> tuple[RawCrystal, np.ndarray]:
+def expanded(sites: Sites, operations: Operations, lattice: np.ndarray) -> tuple[Cell, np.ndarray]:
     """All atoms of the cell, and how many each site makes (n,), before atoms that the file lists twice are merged.
 
     Images of a site that the rounding of its coordinates tells apart are one atom, on the special position between
@@ -58,7 +58,7 @@ def expanded(sites: Sites, operations: Operations, lattice: np.ndarray) -> tuple
         raise StructureError("too_large", f"{len(position)} atoms in the cell; at most {MOST_ATOMS} are read")
     owner = np.repeat(np.arange(len(images)), images)
     keep = _merged(position, owner, sites, lattice)
-    crystal = RawCrystal(lattice, sites.element[owner[keep]], position[keep])
+    crystal = Cell(lattice, sites.element[owner[keep]], position[keep])
     names = [sites.names[i] for i in owner[keep]]
     check_ordered(crystal, names)
     _check_contacts(crystal, names, sites.rounding)
@@ -108,7 +108,7 @@ def _uncertainty(rounding: float, lattice: np.ndarray) -> float:
     return float(rounding * np.linalg.norm(lattice, axis=1).max())
 
 
-def _check_contacts(crystal: RawCrystal, names: list[str], rounding: float) -> None:
+def _check_contacts(crystal: Cell, names: list[str], rounding: float) -> None:
     """Refuse atoms nearer than any bond where the coordinates are too coarse to mean it."""
     if (uncertainty := _uncertainty(rounding, crystal.lattice)) < COARSE:
         return

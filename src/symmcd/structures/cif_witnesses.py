@@ -17,9 +17,10 @@ from math import gcd
 import gemmi
 import numpy as np
 
+from symmcd.structures.cell import Cell
 from symmcd.structures.cif_sites import Sites, expanded
 from symmcd.structures.cif_symmetry import Statement, Symmetry, texts
-from symmcd.structures.crystal import SAME_SITE, RawCrystal, StructureError, distances
+from symmcd.structures.crystal import SAME_SITE, StructureError, distances
 from symmcd.structures.symmetry_operations import Operations, completed, fits_cell
 from symmcd.structures.symmetry_search import SymmetryError, find_symmetry
 
@@ -63,7 +64,7 @@ class Reading:
 
     source: str
     operations: Operations
-    crystal: RawCrystal | StructureError
+    crystal: Cell | StructureError
     against: tuple[str, ...]  # groups named that it is not of
     formula: str  # absent, exact, proportional or contradicted
     multiplicity: str  # absent, agrees or contradicted
@@ -71,7 +72,7 @@ class Reading:
     @property
     def possible(self) -> bool:
         """Whether there is a crystal, and its number of atoms contradicts nothing."""
-        return isinstance(self.crystal, RawCrystal) and "contradicted" not in (self.formula, self.multiplicity)
+        return isinstance(self.crystal, Cell) and "contradicted" not in (self.formula, self.multiplicity)
 
     @property
     def confirmed(self) -> bool:
@@ -86,7 +87,7 @@ class Reading:
         )
 
 
-def crystal_of(block: gemmi.cif.Block, lattice: np.ndarray, sites: Sites) -> RawCrystal:
+def crystal_of(block: gemmi.cif.Block, lattice: np.ndarray, sites: Sites) -> Cell:
     """The crystal that a block of a CIF means.
 
     Args:
@@ -130,7 +131,7 @@ def _reading(
     statements: list[Statement],
     formula: Formula | None,
 ) -> Reading:
-    crystal: RawCrystal | StructureError
+    crystal: Cell | StructureError
     multiplicity, verdict = "absent", "absent"
     try:
         if not fits_cell(operations, lattice):
@@ -144,18 +145,18 @@ def _reading(
     against = tuple(s.said for s in statements if operations.number not in (0, s.number))
     if against and len(against) < len(statements) and source.endswith("listed") and len(operations) > 1:
         against = ()  # one word against the operations and another word
-    if against and isinstance(crystal, RawCrystal):
+    if against and isinstance(crystal, Cell):
         groups = _groups_found(crystal)
         against = tuple(s.said for s in statements if s.said in against and s.number not in groups)
     return Reading(source, operations, crystal, against, verdict, multiplicity)
 
 
-def _groups_found(crystal: RawCrystal) -> set[int]:
+def _groups_found(crystal: Cell) -> set[int]:
     """Space groups of a crystal, whatever its file lists, such as all atoms of a primitive cell beside the symbol."""
     found = set()
     for tolerance in FOUND_AT:
         with contextlib.suppress(SymmetryError):  # then it has none that could agree
-            found.add(int(find_symmetry(crystal.lattice, crystal.position, crystal.element, tolerance).number))
+            found.add(int(find_symmetry(crystal, tolerance).number))
     return found
 
 
@@ -198,7 +199,7 @@ def _resolved(readings: list[Reading], *, trusted: bool) -> Reading | None:
 
 def _one_crystal(readings: list[Reading]) -> bool:
     """Whether all readings have the same atoms."""
-    first, *others = [reading.crystal for reading in readings if isinstance(reading.crystal, RawCrystal)]
+    first, *others = [reading.crystal for reading in readings if isinstance(reading.crystal, Cell)]
     for other in others:
         if sorted(first.element.tolist()) != sorted(other.element.tolist()):
             return False
@@ -209,9 +210,9 @@ def _one_crystal(readings: list[Reading]) -> bool:
     return True
 
 
-def _positioned(reading: Reading, sites: Sites, formula: Formula | None) -> RawCrystal:
+def _positioned(reading: Reading, sites: Sites, formula: Formula | None) -> Cell:
     """The crystal of a reading, if no hydrogen of it lacks a position."""
-    assert isinstance(reading.crystal, RawCrystal)
+    assert isinstance(reading.crystal, Cell)
     if sites.hydrogens and formula is None and 1 not in reading.crystal.element:
         raise StructureError("contradiction", f"{sites.hydrogens} hydrogens are attached, and none is listed")
     return reading.crystal
@@ -255,7 +256,7 @@ def _formula(block: gemmi.cif.Block) -> Formula | None:
     return Formula(said, counts, int(units) if known else 0)
 
 
-def _counts(crystal: RawCrystal) -> dict[int, int]:
+def _counts(crystal: Cell) -> dict[int, int]:
     return dict(Counter(crystal.element.tolist()))
 
 

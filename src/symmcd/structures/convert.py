@@ -9,18 +9,19 @@ from pymatgen.core import DummySpecies, IStructure, Lattice, Structure
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
 from symmcd.crystallography.orbit import Crystals, replicate_flat
 from symmcd.errors import InputError
+from symmcd.structures.cell import Cell, cells_of
 from symmcd.structures.checks import check_crystal
-from symmcd.structures.crystal import RawCrystal, StructureError
+from symmcd.structures.crystal import StructureError
 
 WHOLE = 1e-3  # occupancies so near 1 are 1, as in a CIF
 
 
-def to_structure(crystal: RawCrystal) -> Structure:
+def to_structure(crystal: Cell) -> Structure:
     """pymatgen's Structure of one crystal."""
     return Structure(Lattice(crystal.lattice), crystal.element.tolist(), crystal.position)
 
 
-def from_structure(structure: IStructure) -> RawCrystal:
+def from_structure(structure: IStructure) -> Cell:
     """Arrays of a pymatgen structure: elements, without oxidation states, spins, isotopes, labels and site properties.
 
     Raises:
@@ -31,7 +32,7 @@ def from_structure(structure: IStructure) -> RawCrystal:
     return crystal
 
 
-def elements_of_structure(structure: IStructure) -> RawCrystal:
+def elements_of_structure(structure: IStructure) -> Cell:
     """Arrays as `from_structure` makes them, of any geometry: nothing is said of cell and positions.
 
     Raises:
@@ -53,7 +54,7 @@ def elements_of_structure(structure: IStructure) -> RawCrystal:
         if len(share) != 1 or not abs(sum(share.values()) - 1) < WHOLE:
             raise StructureError("disordered", f"site {i} holds {site.species_string}; order it first")
         elements[i] = next(iter(share))
-    return RawCrystal(np.array(structure.lattice.matrix, float), elements, np.array(structure.frac_coords, float))
+    return Cell(np.array(structure.lattice.matrix, float), elements, np.array(structure.frac_coords, float))
 
 
 def without_decoration(structure: IStructure) -> Structure:
@@ -65,7 +66,7 @@ def without_decoration(structure: IStructure) -> Structure:
     return to_structure(elements_of_structure(structure))
 
 
-def from_object(crystal: object) -> RawCrystal:
+def from_object(crystal: object) -> Cell:
     """Arrays of a pymatgen structure, of ASE's atoms or of an asymmetric unit.
 
     Raises:
@@ -75,7 +76,7 @@ def from_object(crystal: object) -> RawCrystal:
     if isinstance(crystal, IStructure):
         return from_structure(crystal)
     if isinstance(crystal, AsymmetricUnit):
-        return to_raw(replicate_flat(AsymmetricUnits.from_units([crystal])))[0]
+        return cells_of(replicate_flat(AsymmetricUnits.from_units([crystal])))[0]
     if isinstance(crystal, Atoms):
         if not all(crystal.pbc):
             raise StructureError("bad_cell", f"pbc is {crystal.pbc.tolist()}; a crystal is periodic in all directions")
@@ -89,12 +90,12 @@ def _names(structure: IStructure) -> list[str]:
     return [f"site {i} ({site.species_string})" for i, site in enumerate(structure)]
 
 
-def to_atoms(crystal: RawCrystal) -> Atoms:
+def to_atoms(crystal: Cell) -> Atoms:
     """ASE's Atoms of one crystal."""
     return Atoms(crystal.element, cell=crystal.lattice, scaled_positions=crystal.position, pbc=True)
 
 
-def from_atoms(atoms: Atoms) -> RawCrystal:
+def from_atoms(atoms: Atoms) -> Cell:
     """Arrays of ASE's atoms, positions as they stand (not wrapped into the cell).
 
     Raises:
@@ -102,17 +103,9 @@ def from_atoms(atoms: Atoms) -> RawCrystal:
     """
     if not np.isfinite(atoms.cell.array).all() or atoms.cell.rank < 3:
         raise StructureError("bad_cell", f"{atoms.get_chemical_formula()} has no lattice of three vectors")
-    return RawCrystal(atoms.cell.array.copy(), atoms.numbers.copy(), atoms.get_scaled_positions(wrap=False))
+    return Cell(atoms.cell.array.copy(), atoms.numbers.copy(), atoms.get_scaled_positions(wrap=False))
 
 
 def crystals_to_structures(crystals: Crystals) -> list[Structure]:
     """pymatgen's Structure of each cell."""
-    return [to_structure(crystal) for crystal in to_raw(crystals)]
-
-
-def to_raw(crystals: Crystals) -> list[RawCrystal]:
-    """One RawCrystal a cell."""
-    spans = zip(crystals.start[:-1], crystals.start[1:], strict=True)
-    return [
-        RawCrystal(crystals.lattice[i], crystals.element[a:b], crystals.position[a:b]) for i, (a, b) in enumerate(spans)
-    ]
+    return [to_structure(crystal) for crystal in cells_of(crystals)]

@@ -1,19 +1,17 @@
-"""A whole crystal as arrays, and what is wrong with one that cannot be used."""
+"""What is wrong with a crystal that cannot be used, and distances in a cell."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 
 from symmcd.crystallography.composition import HEAVIEST
 from symmcd.errors import InputError
+from symmcd.structures.cell import Cell
 
 __all__ = [
     "HEAVIEST",
     "MOST_ATOMS",
     "SAME_SITE",
-    "RawCrystal",
     "StructureError",
     "check_ordered",
     "distances",
@@ -44,16 +42,7 @@ class StructureError(InputError):
         self.detail = detail
 
 
-@dataclass(frozen=True, eq=False)
-class RawCrystal:
-    """A crystal as its file gives it, all atoms of the cell."""
-
-    lattice: np.ndarray  # (3, 3) rows a, b, c, Å
-    element: np.ndarray  # (N,) atomic numbers
-    position: np.ndarray  # (N, 3) fractional
-
-
-def check_ordered(crystal: RawCrystal, names: list[str]) -> None:
+def check_ordered(crystal: Cell, names: list[str]) -> None:
     """Refuse two atoms on one site.
 
     Raises:

@@ -15,8 +15,9 @@ import numpy as np
 from ase import Atoms
 
 from symmcd.crystallography.composition import HEAVIEST, NUMBERS
+from symmcd.structures.cell import Cell
 from symmcd.structures.checks import FLAT
-from symmcd.structures.crystal import RawCrystal, StructureError
+from symmcd.structures.crystal import StructureError
 from symmcd.structures.files import shown
 
 _TOKEN = re.compile(  # possessive, so that a line of any length is read in one go and without memory
@@ -177,7 +178,7 @@ def key_values(comment: str) -> list[tuple[str, str]]:
     return [(key, "=".join(value) if value else "T") for key, *value in pairs]
 
 
-def crystal_of_frame(frame: Frame) -> RawCrystal:
+def crystal_of_frame(frame: Frame) -> Cell:
     """The crystal of a frame, positions as they stand (not wrapped into the cell).
 
     Raises:
@@ -192,7 +193,7 @@ def crystal_of_frame(frame: Frame) -> RawCrystal:
         raise StructureError("bad_position", f"atom {first} has no position")
     if not np.isfinite(lattice).all() or not abs(np.linalg.det(lattice)) > FLAT:
         raise StructureError("bad_cell", f"lattice vectors {np.round(lattice, 3).tolist()} have no volume")
-    return RawCrystal(lattice, element, np.linalg.solve(lattice.T, position.T).T)
+    return Cell(lattice, element, np.linalg.solve(lattice.T, position.T).T)
 
 
 def atoms_of_frame(frame: Frame) -> Atoms:

@@ -16,7 +16,8 @@ import gemmi
 import numpy as np
 
 from symmcd.errors import InputError
-from symmcd.structures.crystal import RawCrystal, StructureError
+from symmcd.structures.cell import Cell
+from symmcd.structures.crystal import StructureError
 from symmcd.structures.extxyz import element_number
 from symmcd.structures.files import JSON, TooLargeError, open_text, shown
 
@@ -81,7 +82,7 @@ def _is_structure(value: Any) -> bool:
     return isinstance(value, dict) and "lattice" in value
 
 
-def crystal_of_entry(entry: Any) -> RawCrystal:
+def crystal_of_entry(entry: Any) -> Cell:
     """Crystal of pymatgen's ``Structure.as_dict()``, or of a record with one under ``structure``.
 
     Raises:
@@ -106,7 +107,7 @@ def crystal_of_entry(entry: Any) -> RawCrystal:
             raise StructureError("unparseable", f"site {i} is {_brief(site)}")
         elements.append(_element(site.get("species"), i))
         positions.append(_numbers(site.get("abc"), 3, "bad_position", f"site {i}: abc"))
-    return RawCrystal(lattice, np.array(elements, int), np.array(positions).reshape(-1, 3))
+    return Cell(lattice, np.array(elements, int), np.array(positions).reshape(-1, 3))
 
 
 def _lattice(given: Any) -> np.ndarray:

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from symmcd.errors import InputError
+from symmcd.structures.cell import Cell
 from symmcd.structures.checks import check_crystal
 from symmcd.structures.cif import parse_cif, split_crystals
-from symmcd.structures.crystal import RawCrystal, StructureError
+from symmcd.structures.crystal import StructureError
 from symmcd.structures.extxyz import crystal_of_frame, frames
 from symmcd.structures.files import (
     LINE,
@@ -30,7 +31,7 @@ from symmcd.structures.json_crystals import crystal_of_entry, entries
 from symmcd.structures.names import unique
 
 PROPERTIES = ("formation_energy_per_atom", "e_above_hull")
-Found = RawCrystal | StructureError
+Found = Cell | StructureError
 csv.field_size_limit(LINE)
 
 
@@ -207,7 +208,7 @@ def _from_extxyz(path: Path) -> list[tuple[str, Found]]:
     return found
 
 
-def _checked(convert: Callable[[Any], RawCrystal], thing: Any) -> Found:
+def _checked(convert: Callable[[Any], Cell], thing: Any) -> Found:
     """A crystal of a Python object, or what is wrong with it: the same faults as in a CIF."""
     try:
         crystal = convert(thing)

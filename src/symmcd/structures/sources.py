@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from symmcd.errors import InputError
-from symmcd.structures.cif import RawCrystal, StructureError, atomic_number, parse_cif
+from symmcd.structures.cell import Cell
+from symmcd.structures.cif import StructureError, atomic_number, parse_cif
 from symmcd.structures.read import Row, read_rows
 from symmcd.structures.write import p1_cif
 
@@ -174,7 +175,7 @@ def prototypes() -> tuple[list[Row], dict[str, str]]:
         elif unknown:
             left_out[name] = f"CHGNet does not know {', '.join(unknown)}"
         else:
-            crystal = RawCrystal(lattice, element, np.array([site["abc"] for site in sites]))
+            crystal = Cell(lattice, element, np.array([site["abc"] for site in sites]))
             rows.append(Row(number, name, p1_cif(name, crystal), {}))
     return rows, left_out
 

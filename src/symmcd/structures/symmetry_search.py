@@ -1,12 +1,15 @@
 """The one door to spglib: questions are checked before, and a refusal, in whatever way it comes, is one error.
 
-spglib takes its arrays as they are: a coordinate that is nan ends the process, a tolerance of 0 never ends.
+spglib takes its arrays as they are: a coordinate that is nan ends the process, a tolerance of 0 never ends.  Where no
+symmetry is found (atoms on top of each other, usually), `find_symmetry` raises, and the others answer: no group, every
+atom an orbit of its own, the cell as it is.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from numbers import Real
 from typing import Any
 
@@ -14,11 +17,9 @@ import numpy as np
 import spglib
 
 from symmcd.errors import InputError
+from symmcd.structures.cell import Cell
 from symmcd.structures.checks import check_arrays
 from symmcd.structures.crystal import StructureError
-
-Cell = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Lattice (3, 3) rows in Å, fractional positions (N, 3), atomic numbers (N,)."""
 
 
 class SymmetryError(StructureError):
@@ -36,15 +37,11 @@ def check_symprec(symprec: float) -> float:
     return float(symprec)
 
 
-def find_symmetry(
-    lattice: np.ndarray, position: np.ndarray, element: np.ndarray | Sequence[int], symprec: float, hall_number: int = 0
-) -> Any:
+def find_symmetry(cell: Cell, symprec: float, hall_number: int = 0) -> Any:
     """spglib's dataset of a crystal.
 
     Args:
-        lattice: (3, 3) rows, Å.
-        position: (N, 3) fractional.
-        element: (N,) atomic numbers.
+        cell: any.
         symprec: tolerance, Å.
         hall_number: setting of the standard cell; 0: spglib's choice.
 
@@ -52,31 +49,76 @@ def find_symmetry(
         InputError: `symprec` is no tolerance.
         SymmetryError: no_symmetry_found (overlapping atoms, usually), or what `check_arrays` refuses.
     """
-    return _asked(spglib.get_symmetry_dataset, (lattice, position, element), symprec, hall_number=hall_number)
+    return _asked(spglib.get_symmetry_dataset, cell, symprec, hall_number=hall_number)
 
 
-def conventional_cell(
-    lattice: np.ndarray, position: np.ndarray, element: np.ndarray | Sequence[int], symprec: float
-) -> Cell:
-    """Conventional cell in standard orientation, atoms where they are; arguments and errors as of `find_symmetry`."""
-    return _asked(spglib.standardize_cell, (lattice, position, element), symprec, to_primitive=False, no_idealize=True)
+def space_group_number(cell: Cell, symprec: float) -> int | None:
+    """Space group found within `symprec` Å; None where there is none.
+
+    Raises:
+        InputError: `symprec` is no tolerance.
+    """
+    try:
+        return int(find_symmetry(cell, symprec).number)
+    except SymmetryError:
+        return None
 
 
-def primitive_cell(
-    lattice: np.ndarray, position: np.ndarray, element: np.ndarray | Sequence[int], symprec: float
-) -> Cell:
-    """Primitive cell, atoms where they are; arguments and errors as of `find_symmetry`."""
-    return _asked(spglib.standardize_cell, (lattice, position, element), symprec, to_primitive=True, no_idealize=True)
+def with_orbits(cell: Cell, symprec: float) -> Cell:
+    """The same atoms with the orbits found within `symprec` Å; every atom its own orbit where no symmetry is found.
+
+    Raises:
+        InputError: `symprec` is no tolerance.
+    """
+    try:
+        orbit = find_symmetry(cell, symprec).equivalent_atoms
+    except SymmetryError:
+        orbit = np.arange(len(cell))
+    return dataclasses.replace(cell, orbit=orbit)
 
 
-def _asked(function: Callable[..., Any], cell: tuple[Any, Any, Any], symprec: float, **options: Any) -> Any:
+def conventional_cell(cell: Cell, symprec: float) -> Cell:
+    """Conventional cell in standard orientation, atoms where they are; `cell` where no symmetry is found.
+
+    Raises:
+        InputError: `symprec` is no tolerance.
+    """
+    return _standardised(cell, symprec, to_primitive=False)
+
+
+def primitive_cell(cell: Cell, symprec: float) -> Cell:
+    """A reduced primitive cell, atoms where they are; `cell` where no symmetry is found.
+
+    Raises:
+        InputError: `symprec` is no tolerance.
+    """
+    return _standardised(cell, symprec, to_primitive=True)
+
+
+def _standardised(cell: Cell, symprec: float, *, to_primitive: bool) -> Cell:
+    """Another cell of the same crystal; the given one where spglib finds none or takes two atoms for one."""
+    try:
+        found = _asked(spglib.standardize_cell, cell, symprec, to_primitive=to_primitive, no_idealize=True)
+    except SymmetryError:
+        return cell
+    lattice, position, element = found
+    return Cell(lattice, element, position) if _shares(element) == _shares(cell.element) else cell
+
+
+def _shares(element: np.ndarray) -> dict[int, int]:
+    """Atoms of each element in the smallest formula unit."""
+    numbers, counts = np.unique(element, return_counts=True)
+    return dict(zip(numbers.tolist(), (counts // np.gcd.reduce(counts)).tolist(), strict=True))
+
+
+def _asked(function: Callable[..., Any], cell: Cell, symprec: float, **options: Any) -> Any:
     symprec = check_symprec(symprec)
     try:
-        check_arrays(*cell)
+        check_arrays(cell.lattice, cell.position, cell.element)
     except StructureError as error:
         raise SymmetryError(error.reason, error.detail) from None
     try:
-        found = function(cell, symprec=symprec, **options)
+        found = function((cell.lattice, cell.position, cell.element), symprec=symprec, **options)
     except spglib.SpglibError as error:
         raise SymmetryError("no_symmetry_found", f"spglib at symprec {symprec} Å: {error}") from None
     if found is None:

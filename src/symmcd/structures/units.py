@@ -12,8 +12,9 @@ from pymatgen.core import IStructure, Lattice, Structure
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.errors import InputError
+from symmcd.structures.cell import Cell
 from symmcd.structures.convert import from_object
-from symmcd.structures.crystal import RawCrystal, StructureError
+from symmcd.structures.crystal import StructureError
 from symmcd.structures.symmetry import reduce_cells, standard_cell
 from symmcd.structures.symmetry_search import SymmetryError, check_symprec
 
@@ -46,13 +47,13 @@ def reduce(structure: IStructure | Atoms | Path | str, symprec: float = 0.1) -> 
         raise SymmetryError(error.reason, error.detail) from None
 
 
-def reduce_crystal(crystal: RawCrystal, symprec: float) -> AsymmetricUnit:
+def reduce_crystal(crystal: Cell, symprec: float) -> AsymmetricUnit:
     """`reduce` of arrays that `check_crystal` has passed.
 
     Raises:
         SymmetryError: no symmetry found, or atoms that fit no orbit of the group found.
     """
-    cell = standard_cell(crystal.lattice, crystal.position, crystal.element, symprec)
+    cell = standard_cell(crystal, symprec)
     units, _, failures = reduce_cells([cell], [""], symprec)
     if failures:
         raise failures[0]
@@ -66,7 +67,7 @@ def reduce_crystal(crystal: RawCrystal, symprec: float) -> AsymmetricUnit:
     return unit
 
 
-def _only_crystal(path: PathLike[str] | str) -> RawCrystal:
+def _only_crystal(path: PathLike[str] | str) -> Cell:
     """The one crystal of a file.
 
     Raises:

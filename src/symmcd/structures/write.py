@@ -20,7 +20,8 @@ from symmcd.crystallography.space_group import symbol, triplets
 from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.errors import InputError
 from symmcd.storage import atomic_folder, atomic_path, write_units
-from symmcd.structures.crystal import RawCrystal, StructureError
+from symmcd.structures.cell import Cell
+from symmcd.structures.crystal import StructureError
 from symmcd.structures.extxyz import atoms_of_frame, frames
 from symmcd.structures.files import bounded_lines, check_only_cifs, shown
 from symmcd.structures.names import (
@@ -193,7 +194,7 @@ def _operation_lines(group: int) -> tuple[str, ...]:
     return tuple(f"{n} '{t}'" for n, t in enumerate(triplets(group), start=1))
 
 
-def p1_cif(name: str, crystal: RawCrystal) -> str:
+def p1_cif(name: str, crystal: Cell) -> str:
     """CIF that lists every atom of the cell and no symmetry."""
     lengths, angles = lengths_and_angles(crystal.lattice[None])
     symbols = SYMBOLS[crystal.element].tolist()
