@@ -40,7 +40,7 @@ TABLE: dict[str, tuple[set[str], set[str] | None]] = {
         },
         ARRAYS,
     ),
-    "structures": ({"structures", "crystallography", "storage"}, CRYSTALS),
+    "structures": ({"structures", "crystallography", "storage", "extensions"}, CRYSTALS),
     "metrics": ({"metrics", "journal", "workers", "structures", "crystallography", "storage", "npz"}, None),
     "journal": (set(), {"tqdm"}),
     "stability": ({"journal", "stability", "metrics", "structures", "crystallography", "storage", "tables"}, None),
@@ -173,8 +173,9 @@ def test_import_loads_nothing_but_the_standard_library():
     assert loaded_by("import symmcd; dir(symmcd)") - set(sys.stdlib_module_names) - OURS == set()
 
 
-def test_registries_load_nothing_but_the_standard_library():
-    code = "from symmcd.extensions import CONSTRAINTS\n[CONSTRAINTS[name] for name in CONSTRAINTS]"
+@pytest.mark.parametrize("registry", ["CONSTRAINTS", "SOURCES"])
+def test_registries_load_nothing_but_the_standard_library(registry):
+    code = f"from symmcd.extensions import {registry} as r\n[r[name] for name in r]"
     assert loaded_by(code) - set(sys.stdlib_module_names) - OURS == set()
 
 

@@ -1,4 +1,4 @@
-"""What can be added to symmcd, a registry each: generation constraints, metrics, models.
+"""What can be added to symmcd, a registry each: generation constraints, metrics, models, data sources.
 
 An entry is one file and one line here; an installed package offers its own by an entry point of the registry's group
 (`symmcd.registry`).  Reading a registry loads no torch, pandas or pymatgen.
@@ -196,5 +196,37 @@ MODELS = Registry(
         "joint": "symmcd.diffusion.joint_kind:JOINT",
         "unit_cell": "symmcd.diffusion.joint_kind:UNIT_CELL",
         "pyxtal": "symmcd.diffusion.pyxtal_model:PYXTAL",
+    },
+)
+
+
+# --- data sources ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Source:
+    """Crystals to learn from, under the name that ``data.source`` gives.
+
+    Attributes:
+        sentence: what they are.
+        licence: of the data.
+        published: where they are from, as an address or a reference.
+        read: returns the `symmcd.structures.sources.Raw` of a `symmcd.structures.data_files.Downloads`, which fetches
+            and verifies files; a source that needs none does not ask it.
+    """
+
+    sentence: str
+    licence: str
+    published: str
+    read: Callable[[Any], Any]
+
+
+SOURCES = Registry(
+    "data source",
+    "symmcd.sources",
+    Source,
+    {
+        "mp20": "symmcd.structures.named_sources:MP20",
+        "prototypes": "symmcd.structures.named_sources:PROTOTYPES",
     },
 )

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 
 from symmcd.bounds import Bound, Items, Keys, Named, Pattern, checked, shown
 from symmcd.errors import InputError
-from symmcd.extensions import MODELS
+from symmcd.extensions import MODELS, SOURCES
 
 Precision = Literal["auto", "float32", "bfloat16"]
 RelaxMethod = Literal["structure_optimizer", "unconstrained", "symmetry"]
@@ -114,8 +114,8 @@ class ShardSettings(Settings):
 class DataSettings(Settings):
     """Where crystals come from."""
 
-    source: str = "mp20"  # mp20 | prototypes | a folder or csv file of yours
-    url: str = "https://raw.githubusercontent.com/txie-93/cdvae/main/data/mp_20"
+    source: str = "mp20"  # mp20 | prototypes | a source of an installed package | a folder or csv file of yours
+    url: str = ""  # downloads: a folder on the web that has the files of the source; empty: their own addresses
     retries: Attempts = 5  # downloads: attempts a file, waiting 1, 2, 4 … seconds between them
     limit: Number = 0  # crystals kept a split, drawn by `split_seed`; 0 = all
     split: tuple[Part, Part, Part] = (0.6, 0.2, 0.2)  # only for a source that comes in one piece
@@ -394,8 +394,7 @@ def other_source(path: Path, source: str) -> str:
     before = about.get("source") if isinstance(about, Mapping) else None
     if not isinstance(before, str) or before == source:
         return ""
-    names = {"mp20", "prototypes"}
-    same = not names & {before, source} and path_of(before).resolve() == path_of(source).resolve()
+    same = before not in SOURCES and source not in SOURCES and path_of(before).resolve() == path_of(source).resolve()
     return "" if same else before
 
 

@@ -20,6 +20,7 @@ from tests.structures.test_read import table
 from symmcd.errors import InputError
 from symmcd.settings import DataSettings, read_section
 from symmcd.stages import download
+from symmcd.structures.data_files import DataFile
 from symmcd.structures.fetch import git_blob_id
 from symmcd.structures.read import read_rows
 
@@ -149,7 +150,8 @@ def test_mp20_is_downloaded_verified_and_not_fetched_twice(tmp_path, monkeypatch
     served = source(tmp_path / "served")
     handler = partial(SimpleHTTPRequestHandler, directory=str(served))
     monkeypatch.setattr(SimpleHTTPRequestHandler, "log_message", lambda *_: None)
-    monkeypatch.setattr(download, "MP20_BLOBS", {split: git_blob_id(served / f"{split}.csv") for split in SPLITS})
+    files = {path.name: DataFile(path.name, "-", "git blob", git_blob_id(path)) for path in served.iterdir()}
+    monkeypatch.setattr("symmcd.structures.data_files.data_files", lambda _: files)
     httpd = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True).start()
     settings = DataSettings(url=f"http://127.0.0.1:{httpd.server_port}/", retries=1)

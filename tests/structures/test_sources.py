@@ -69,7 +69,7 @@ def test_every_row_may_be_drawn():
 
 
 def test_prototypes_are_all_there_or_named_as_left_out():
-    kept, left_out = prototypes()
+    kept, left_out = prototypes().rows, prototypes().left_out
     assert len(kept) + len(left_out) == len(AFLOW_PROTOTYPE_LIBRARY)
     assert len({row.material_id for row in kept} | set(left_out)) == len(AFLOW_PROTOTYPE_LIBRARY)
     for row in kept:
@@ -85,7 +85,7 @@ def test_elements_are_those_that_the_relaxation_accepts():
 
 
 def test_prototypes_reduce_and_spread_over_many_groups():
-    crystals = [parse_cif(row.cif) for row in prototypes()[0]]
+    crystals = [parse_cif(row.cif) for row in prototypes().rows]
     cells = [standard_cell(c, 0.1) for c in crystals]
     units, _, failures = reduce_cells(cells, [""] * len(cells), 0.1)
     assert failures == {}
@@ -153,7 +153,7 @@ def test_a_split_of_crystals_that_share_nothing_stays(named):
 
 
 def test_the_split_of_the_prototypes_is_the_one_it_was():
-    rows_, _ = prototypes()
+    rows_ = prototypes().rows
     for seed in range(3):
         parts = divided(rows_, (0.6, 0.2, 0.2), seed)
         assert trainable(parts) == parts

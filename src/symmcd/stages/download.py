@@ -1,4 +1,4 @@
-"""Stage ``download``: raw crystals of MP-20, a local source or pymatgen's prototypes → one table a split."""
+"""Stage ``download``: raw crystals of a named source (`symmcd.extensions.SOURCES`) or of yours → one table a split."""
 
 from __future__ import annotations
 
@@ -8,40 +8,23 @@ import hashlib
 import io
 import json
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 
 from symmcd.errors import InputError
+from symmcd.extensions import SOURCES
 from symmcd.settings import DataSettings, other_source, path_of
 from symmcd.storage import atomic_path
-from symmcd.structures.fetch import fetch
-from symmcd.structures.read import PROPERTIES, Row, read_rows
+from symmcd.structures.data_files import Downloads
+from symmcd.structures.read import PROPERTIES, Row
 from symmcd.structures.sources import (
     SPLITS,
+    Raw,
     covered,
-    divided,
     limited,
-    prototypes,
+    own_files,
     split_files,
-    trainable,
-    whole_source,
 )
-
-MP20_BLOBS = {  # git blob ids of data/mp_20/<split>.csv in txie-93/cdvae, branch main
-    "train": "b1c9d498565ac2fd8d075a51ff2ef5e51ba6c21f",
-    "val": "7efe4d7ebeb4f460ceaad35e5326c42111d9c9a1",
-    "test": "5dc643041df53f5ce4970a79930ad262b4f07acd",
-}
-
-
-@dataclass(frozen=True)
-class Raw:
-    """What a source gave."""
-
-    splits: Mapping[str, Sequence[Row]]
-    inputs: Sequence[Path] = ()  # tables that were read
-    left_out: Mapping[str, str] = field(default_factory=dict)  # crystal -> why it is in no split
 
 
 def run(output_dir: Path, settings: DataSettings) -> None:
@@ -55,8 +38,9 @@ def run(output_dir: Path, settings: DataSettings) -> None:
     before = _state(settings.source)
     raw = _read(output_dir, settings)
     files = {}
+    whole = raw.divided(settings.split, settings.split_seed)
     splits = {
-        split: limited(raw.splits[split], settings.limit, [settings.split_seed, number])
+        split: limited(whole[split], settings.limit, [settings.split_seed, number])
         for number, split in enumerate(SPLITS)
     }
     if _state(settings.source) != before:
@@ -66,10 +50,11 @@ def run(output_dir: Path, settings: DataSettings) -> None:
             raise InputError(f"data.source = {settings.source}: no crystals for {split}")
         path = output_dir / f"{split}.csv.gz"
         write_rows(path, rows)
-        files[path.name] = {"rows": len(rows), "rows_of_source": len(raw.splits[split]), "sha256": _sha256(path)}
+        files[path.name] = {"rows": len(rows), "rows_of_source": len(whole[split]), "sha256": _sha256(path)}
         print(f"wrote {path} ({len(rows)} crystals)")
     about = {
         "source": settings.source,
+        **_origin(settings.source),
         "inputs": {path.name: _sha256(path) for path in raw.inputs},
         "files": files,
         "left_out": dict(raw.left_out),
@@ -90,28 +75,28 @@ def run(output_dir: Path, settings: DataSettings) -> None:
 
 
 def _read(output_dir: Path, settings: DataSettings) -> Raw:
-    """All rows of the source, in splits."""
-    if settings.source == "prototypes":
-        rows, left_out = prototypes()
-        return Raw(trainable(divided(rows, settings.split, settings.split_seed)), left_out=left_out)
-    if settings.source == "mp20":
-        files = {split: output_dir / "original" / f"{split}.csv" for split in SPLITS}
-        for split, path in files.items():
-            fetch(f"{settings.url.rstrip('/')}/{split}.csv", path, MP20_BLOBS[split], settings.retries)
-        return Raw({split: list(read_rows(path)) for split, path in files.items()}, list(files.values()))
-    source = path_of(settings.source)
-    tables = split_files(source) if source.is_dir() else None
-    if tables is None:
-        rows, too_large = whole_source(source)
-        parts = trainable(divided(rows, settings.split, settings.split_seed))
-        return Raw(parts, [source] if source.is_file() else [], too_large)
-    return Raw({split: list(read_rows(tables[split])) for split in SPLITS}, [tables[split] for split in SPLITS])
+    """All crystals of the source."""
+    if settings.source in SOURCES:
+        downloads = Downloads(output_dir / "original", settings.retries, settings.url)
+        raw = SOURCES[settings.source].read(downloads)
+        if not isinstance(raw, Raw):
+            raise InputError(f"data.source = {settings.source}: its reader gave {type(raw).__name__}, expected a Raw")
+        return raw
+    return own_files(path_of(settings.source))
+
+
+def _origin(source: str) -> dict[str, str]:
+    """What a named source says of its data."""
+    if source not in SOURCES:
+        return {}
+    entry = SOURCES[source]
+    return {"data": entry.sentence, "licence": entry.licence, "published": entry.published}
 
 
 def _state(source: str) -> dict[str, str | tuple[int, int]]:
     """What tells whether a source has changed: hashes of a file or of tables; sizes and times of a folder of CIFs."""
     place = path_of(source)
-    if source in ("mp20", "prototypes") or not place.exists():
+    if source in SOURCES or not place.exists():
         return {}
     if place.is_file():
         return {place.name: _sha256(place)}

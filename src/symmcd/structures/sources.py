@@ -1,4 +1,4 @@
-"""Where raw crystals come from when they lie on this machine: folders, tables, and pymatgen's AFLOW prototypes."""
+"""What data sources give: tables, CIFs and prototypes as rows, and how rows are divided into train, val and test."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import gzip
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ from typing import Any
 import numpy as np
 
 from symmcd.errors import InputError
+from symmcd.extensions import SOURCES
 from symmcd.structures.cell import Cell
 from symmcd.structures.cif import StructureError, atomic_number, parse_cif
+from symmcd.structures.convert import from_object
 from symmcd.structures.read import Row, read_rows
 from symmcd.structures.write import p1_cif
 
@@ -22,6 +25,65 @@ SPLITS = ("train", "val", "test")
 LOOKED_AT = 200  # validation crystals whose elements are compared with those of the training set
 PROTOTYPE_ATOMS = 20  # as in MP-20; the few larger ones would take most of the quickstart's time
 CHGNET_ELEMENTS = frozenset(range(1, 95)) - {84, 85, 86, 87, 88}  # its training data have no Po, At, Rn, Fr, Ra
+
+
+@dataclass(frozen=True)
+class Raw:
+    """What a source gave: rows in splits of its own, or in one piece that is still to be divided."""
+
+    rows: Sequence[Row] = ()  # in one piece
+    splits: Mapping[str, Sequence[Row]] = field(default_factory=dict)  # or train, val and test
+    inputs: Sequence[Path] = ()  # tables that were read
+    left_out: Mapping[str, str] = field(default_factory=dict)  # crystal -> why it is in no split
+
+    def divided(self, shares: Sequence[float], seed: int) -> dict[str, list[Row]]:
+        """Train, val and test: the source's own, or random parts of which a model can be trained (`trainable`).
+
+        Raises:
+            InputError: a part would be empty.
+        """
+        if self.splits:
+            return {split: list(self.splits[split]) for split in SPLITS}
+        return trainable(divided(self.rows, shares, seed))
+
+
+def tables(files: Mapping[str, Path]) -> Raw:
+    """The tables train, val and test, whose files are called so (``train.csv`` …).
+
+    Raises:
+        InputError: one is missing, damaged, or has no column ``cif``.
+    """
+    found = {split: path for split in SPLITS for name, path in files.items() if name.partition(".")[0] == split}
+    return Raw(splits={split: list(read_rows(found[split])) for split in SPLITS}, inputs=[found[s] for s in SPLITS])
+
+
+def own_files(place: Path) -> Raw:
+    """Crystals of a folder with tables train, val and test, of a folder of CIFs, or of a csv file.
+
+    Raises:
+        InputError: no such file or folder, nothing in it, or only some of the three tables.
+    """
+    files = split_files(place) if place.is_dir() else None
+    if files is not None:
+        return tables({path.name: path for path in files.values()})
+    rows, left_out = whole_source(place)
+    return Raw(rows, inputs=[place] if place.is_file() else [], left_out=left_out)
+
+
+def row_of(number: int, name: str, crystal: object, properties: Mapping[str, float] | None = None) -> Row:
+    """A crystal of a Python source as a row.
+
+    Args:
+        number: 1 for the first.
+        name: its material_id.
+        crystal: a `Cell`, pymatgen's structure, ASE's atoms or an asymmetric unit.
+        properties: of `read.PROPERTIES`, eV/atom.
+
+    Raises:
+        InputError: another thing, or no ordered crystal of elements.
+    """
+    cell = crystal if isinstance(crystal, Cell) else from_object(crystal)
+    return Row(number, name, p1_cif(name, cell), properties or {})
 
 
 def split_files(folder: Path) -> dict[str, Path] | None:
@@ -55,7 +117,8 @@ def whole_source(source: Path) -> tuple[list[Row], dict[str, str]]:
     """
     if not source.exists():
         raise InputError(
-            f"data.source: {source.absolute()} does not exist; give mp20, prototypes, or an existing folder or csv file"
+            f"data.source: {source.absolute()} does not exist; give {', '.join(SOURCES)}, or an existing folder or csv "
+            "file"
         )
     rows = list(read_rows(source))
     if not rows:
@@ -144,7 +207,7 @@ def limited(rows: Sequence[Row], limit: int, seed: int | Sequence[int]) -> list[
     return [rows[i] for i in np.sort(chosen)]
 
 
-def prototypes() -> tuple[list[Row], dict[str, str]]:
+def prototypes() -> Raw:
     """The crystals that stand for AFLOW's prototypes in pymatgen, as P1 CIFs of the cells given there.
 
     Returns:
@@ -175,9 +238,8 @@ def prototypes() -> tuple[list[Row], dict[str, str]]:
         elif unknown:
             left_out[name] = f"CHGNet does not know {', '.join(unknown)}"
         else:
-            crystal = Cell(lattice, element, np.array([site["abc"] for site in sites]))
-            rows.append(Row(number, name, p1_cif(name, crystal), {}))
-    return rows, left_out
+            rows.append(row_of(number, name, Cell(lattice, element, np.array([site["abc"] for site in sites]))))
+    return Raw(rows, left_out=left_out)
 
 
 def _aflow_entries() -> list[dict[str, Any]]:
