@@ -34,9 +34,9 @@ def ratio(number: int) -> None:
     from symmcd.metrics.fingerprints import structure_fingerprint
     from symmcd.metrics.magpie import composition_fingerprints
     from symmcd.metrics.order_parameters import LABELS
-    from symmcd.stages.reduce import reduce_chunk
     from symmcd.structures.cell import cells_of
     from symmcd.structures.read import read_rows
+    from symmcd.structures.reduction import reduce_chunk
 
     rows = list(read_rows(Path(os.environ["SYMMCD_MP20"]) / "test.csv.gz"))
     drawn = np.sort(np.random.default_rng(0).choice(len(rows), number, replace=False))

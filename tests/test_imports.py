@@ -40,7 +40,7 @@ TABLE: dict[str, tuple[set[str], set[str] | None]] = {
         },
         ARRAYS,
     ),
-    "structures": ({"structures", "crystallography", "storage", "extensions"}, CRYSTALS),
+    "structures": ({"structures", "crystallography", "storage", "extensions", "workers"}, CRYSTALS),
     "metrics": ({"metrics", "journal", "workers", "structures", "crystallography", "storage", "npz"}, None),
     "journal": (set(), {"tqdm"}),
     "stability": ({"journal", "stability", "metrics", "structures", "crystallography", "storage", "tables"}, None),

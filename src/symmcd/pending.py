@@ -8,25 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from symmcd.command import Parser
-from symmcd.output_folder import RESULTS
-
-
-def download(parser: Parser) -> None:
-    text = "gets train.csv.gz, val.csv.gz, test.csv.gz and source.json"
-    parser.add_output(text, metavar="DIR", dest="output_dir")
-    parser.add_settings("data")
-
-
-def reduce(parser: Parser) -> None:
-    parser.add_argument("raw", type=Path, help="csv or csv.gz with a column cif")
-    parser.add_output("asymmetric units, npz", dest="units")
-    parser.add_output("rows not kept, csv (default: beside the units)", what="rejects", dest="rejects", required=False)
-    parser.add_workers()
-    parser.add_settings("reduce")
-    parser.add_moved("--rejects", "it is --output-rejects now")
 
 
 def train(parser: Parser) -> None:
@@ -85,46 +68,8 @@ def hull(parser: Parser) -> None:
     parser.add_settings("hull")
 
 
-def sun(parser: Parser) -> None:
-    files: dict[str, Any] = {"type": Path, "metavar": "FILE", "nargs": "+"}
-    parser.add_argument("hull", type=Path, help="csv of `symmcd hull`")
-    text = "units.npz of `symmcd replicate`, or the extxyz that was relaxed"
-    parser.add_argument("--crystals", type=Path, required=True, metavar="FILE", help=text)
-    parser.add_argument("--relaxed", required=True, **files, help="extxyz files of `symmcd relax`")
-    text = "asymmetric units of the training set, npz"
-    parser.add_argument("--train", type=Path, required=True, metavar="FILE", help=text)
-    text = "held-out crystals, npz: S.U.N. is counted once more without what matches them"
-    parser.add_argument("--known", action="extend", default=[], **files, help=text)
-    text = "csv files of `symmcd score`: S.U.N. is counted once more of the valid ones"
-    parser.add_argument("--scores", default=[], **files, help=text)
-    parser.add_output("one row a protocol, csv")
-    parser.add_output("one row a crystal, csv", what="per-crystal", dest="per_crystal")
-    parser.add_workers()
-    parser.add_settings("sun")
-
-
-def candidates(parser: Parser) -> None:
-    parser.add_argument("per_crystal", type=Path, help="sun_per_crystal.csv of `symmcd sun`")
-    text = "extxyz files of `symmcd relax`"
-    parser.add_argument("--relaxed", type=Path, nargs="+", required=True, metavar="FILE", help=text)
-    parser.add_output("one row a crystal, those without doubts first, then by energy, csv", dest="table")
-    parser.add_output("one symmetrised CIF a crystal, zip", what="cifs", dest="archive")
-
-
-def export(parser: Parser) -> None:
-    parser.add_argument("units", type=Path, help="units.npz of `symmcd replicate`")
-    parser.add_output("folder to write", metavar="DIR")
-    text = "LeMat-GenBench: 2,500 CIFs; mattergen-evaluate: one extxyz; xtalmet: JSON of pymatgen structures"
-    targets = ("genbench", "mattergen", "xtalmet")
-    parser.add_argument("--format", dest="target", choices=targets, required=True, help=text)
-    parser.add_seed()
-    parser.add_overwrite(RESULTS["export"])
-
-
 UNITS = "results/asymmetric_units"
 PENDING: dict[str, tuple[Callable[[Parser], None], str, str]] = {  # arguments, where `run` is, example
-    "download": (download, "download:run", "--output results/raw --set data.source=prototypes"),
-    "reduce": (reduce, "reduce:run", f"results/raw/val.csv.gz --output {UNITS}/val.npz --workers 4"),
     "train": (train, "train:run", f"{UNITS}/train.npz {UNITS}/val.npz --output results/training/seed0"),
     "sample": (
         sample,
@@ -144,17 +89,4 @@ PENDING: dict[str, tuple[Callable[[Parser], None], str, str]] = {  # arguments, 
         "hull:run",
         "results/relaxed/shard*.csv --reference results/hull/reference.csv --output results/hull.csv",
     ),
-    "sun": (
-        sun,
-        "sun:run",
-        "results/hull.csv --crystals results/crystals/units.npz --relaxed results/relaxed/shard*.extxyz\n"
-        f"    --train {UNITS}/train.npz --output results/sun.csv --output-per-crystal results/sun_per_crystal.csv",
-    ),
-    "candidates": (
-        candidates,
-        "candidates:run",
-        "results/sun_per_crystal.csv --relaxed results/relaxed/relaxed.extxyz\n"
-        "    --output results/candidates.csv --output-cifs results/candidates.zip",
-    ),
-    "export": (export, "export:run", "results/crystals/units.npz --output submission/ --format genbench"),
 }

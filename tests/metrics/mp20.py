@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
-from symmcd.stages.reduce import reduce_chunk
 from symmcd.structures.read import read_rows
+from symmcd.structures.reduction import reduce_chunk
 
 
 @functools.cache

@@ -89,8 +89,8 @@ def test_a_source_of_an_installed_package(tmp_path: Path) -> None:
     (package / "entry_points.txt").write_text("[symmcd.sources]\nrock-salts = salt_data:SALTS\n")
     path = os.pathsep.join([str(package.parent), str(Path(symmcd.__file__).parents[1])])
     for words in (
-        ("download", "raw", "--set", "data.source=rock-salts"),
-        ("reduce", "raw/train.csv.gz", "train.npz", "--workers", "2"),
+        ("download", "--output", "raw", "--set", "data.source=rock-salts"),
+        ("reduce", "raw/train.csv.gz", "--output", "train.npz", "--workers", "2"),
     ):
         done = subprocess.run(
             [sys.executable, "-m", "symmcd", *words], cwd=tmp_path, env=os.environ | {"PYTHONPATH": path},

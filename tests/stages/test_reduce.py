@@ -19,6 +19,7 @@ from symmcd.errors import InputError
 from symmcd.settings import ReduceSettings
 from symmcd.stages import reduce
 from symmcd.storage import read_units
+from symmcd.structures import reduction
 from symmcd.structures.cell import Cell
 from symmcd.structures.read import Row
 from symmcd.structures.write import p1_cif
@@ -113,7 +114,7 @@ def test_a_crystal_that_hangs_crashes_or_eats_the_memory_is_a_reject(tmp_path):
 
 def test_results_do_not_depend_on_the_processes(tmp_path, monkeypatch):
     """In the order of the file, byte by byte, also of a chunk that was done again crystal by crystal."""
-    monkeypatch.setattr(reduce, "CHUNK", 3)
+    monkeypatch.setattr(reduction, "CHUNK", 3)
     table(tmp_path / "raw.csv", {f"m{i}": 4 + i / 10 for i in range(20)})
     written = []
     for workers in (1, 2, 3):
@@ -123,18 +124,18 @@ def test_results_do_not_depend_on_the_processes(tmp_path, monkeypatch):
     units = read_units(tmp_path / "units.npz")
     assert units.label.tolist() == [f"m{i}" for i in range(20)]
     rows = list(reduce.read_rows(tmp_path / "raw.csv"))
-    parts = [reduce._one_by_one(rows, {"symprec": 0.1, "max_orbits": 20, "max_atoms": 400}, 30.0)]
+    parts = [reduction._one_by_one(rows, {"symprec": 0.1, "max_orbits": 20, "max_atoms": 400}, 30.0)]
     assert np.array_equal(parts[0][0].position, units.position)
     assert np.array_equal(parts[0][0].lattice, units.lattice)
 
 
 def test_too_large_a_crystal_is_refused_before_the_search(tmp_path, monkeypatch):
     """Ten formula units of 41 atoms have a primitive cell of at least 41; spglib need not be asked."""
-    monkeypatch.setattr(reduce, "standard_cell", lambda *_: pytest.fail("a symmetry was searched for"))
+    monkeypatch.setattr(reduction, "standard_cell", lambda *_: pytest.fail("a symmetry was searched for"))
     grid = np.stack(np.meshgrid(np.arange(41) / 41, np.arange(10) / 10), axis=-1).reshape(-1, 2)
     crystal = Cell(np.diag([123.0, 30.0, 3.0]), np.array([11] * 10 + [17] * 400), np.insert(grid, 2, 0, axis=1))
     row = Row(1, "m", p1_cif("m", crystal), {})
-    _, rejects, _ = reduce.reduce_chunk([row], symprec=0.1, max_orbits=20, max_atoms=40)
+    _, rejects, _ = reduction.reduce_chunk([row], symprec=0.1, max_orbits=20, max_atoms=40)
     assert (rejects[0].reason, rejects[0].detail[:11]) == ("too_large", "at least 41")
 
 

@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from symmcd.metrics.intervals import wilson
+from symmcd.stability.sun_comparison import Comparison
+
 MORE_RATES = ("sun_elsewhere_new", "sun_valid", "sun_undoubted")  # where the stage knows enough
 RATES = ("initially_stable", "relaxed_stable", "stable_unique", "stable_novel", "sun")
 FIRST_COLUMNS = ("id", "hull", "status", "formula", "elements", "e_above_hull_initial", "e_above_hull_relaxed")
@@ -131,3 +134,61 @@ def between_draws(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             values = [row[name] for row in rows]
             more[f"{name}_sd"] = round(float(np.std(values, ddof=1)), 3) if len(rows) > 1 else np.nan
     return more
+
+
+def stable_ones(table: pd.DataFrame, threshold: float, min_elements: int) -> list[str]:
+    """Ids of the crystals that are `stable` over some hull; the column ``compared`` of `table` says it of each row."""
+    energies, elements = table["e_above_hull_relaxed"].to_numpy(float), table["elements"].to_numpy(int)
+    table["compared"] = stable(energies, elements, threshold, min_elements)
+    return list(dict.fromkeys(table.loc[table["compared"], "id"]))
+
+
+def judged(
+    table: pd.DataFrame, found: Comparison, thresholds: Sequence[float], min_elements: int, *, with_known: bool
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Table of crystals with the flags of each threshold, and the table of rates, a row a protocol, hull and draw.
+
+    Args:
+        table: of `sun_table.crystals_of_hull`, with ``compared``.
+        found: what comparing the crystals gave.
+        thresholds: eV/atom.
+        min_elements: see `stable`.
+        with_known: count once more without what matches known crystals that were not trained on.
+    """
+    table["known_elsewhere"] = [found.elsewhere.get(name, "") for name in table["id"]]
+    table["novel"] = [found.known_as[name] is None if name in found.known_as else np.nan for name in table["id"]]
+    rows: list[dict[str, Any]] = []
+    for threshold in thresholds:
+        parts = []
+        for _, part in table.groupby("hull", sort=False):
+            draws = list(part.groupby("draw")) if "draw" in part else [(None, part)]
+            flags = [_flags(drawn, threshold, min_elements, found, with_known=with_known) for _, drawn in draws]
+            whole = rates(part, pd.concat(flags).loc[part.index], threshold, wilson)
+            if "draw" in part:
+                each = [
+                    {**rates(drawn, own, threshold, wilson), "draw": number}
+                    for (number, drawn), own in zip(draws, flags, strict=True)
+                ]
+                rows += [{**whole, **between_draws(each)}, *each]
+            else:
+                rows.append(whole)
+            parts += flags
+        table = table.join(pd.concat(parts).add_suffix(f"_at_{threshold:g}"))
+    hulls = list(dict.fromkeys(table["hull"]))
+    # stable: thresholds in the order of the settings, then the draws in theirs, after what is of all draws
+    rows.sort(key=lambda row: (row.get("draw", "all") != "all", hulls.index(row["hull"])))
+    table = table[[*FIRST_COLUMNS, *(name for name in table.columns if name not in FIRST_COLUMNS)]]
+    return table, pd.DataFrame(rows)
+
+
+def _flags(
+    drawn: pd.DataFrame, threshold: float, min_elements: int, found: Comparison, *, with_known: bool
+) -> pd.DataFrame:
+    """Flags of `judge`, and those of `MORE_RATES` that are known."""
+    flags = judge(drawn, threshold, min_elements, found.known_as, found.problem, found.duplicates)
+    if "valid" in drawn:
+        flags["sun_valid"] = flags["sun"] & (drawn["valid"] == True)  # noqa: E712  (some are missing)
+    flags["sun_undoubted"] = flags["sun"] & (drawn["doubts"] == "")
+    if with_known:
+        flags["sun_elsewhere_new"] = flags["sun"] & (drawn["known_elsewhere"] == "")
+    return flags

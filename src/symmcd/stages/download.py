@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import hashlib
-import io
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from symmcd.command import Parser
 from symmcd.errors import InputError
 from symmcd.extensions import SOURCES
 from symmcd.settings import DataSettings, other_source, path_of
-from symmcd.storage import atomic_path
-from symmcd.structures.data_files import Downloads
-from symmcd.structures.read import PROPERTIES, Row
-from symmcd.structures.sources import (
-    SPLITS,
-    Raw,
-    covered,
-    limited,
-    own_files,
-    split_files,
-)
+
+if TYPE_CHECKING:
+    from symmcd.structures.sources import Raw
+
+EXAMPLE = "--output results/raw --set data.source=prototypes"
+
+
+def arguments(parser: Parser) -> None:
+    """What the command line takes."""
+    text = "gets train.csv.gz, val.csv.gz, test.csv.gz and source.json"
+    parser.add_output(text, metavar="DIR", dest="output_dir")
+    parser.add_settings("data")
 
 
 def run(output_dir: Path, settings: DataSettings) -> None:
@@ -34,6 +32,10 @@ def run(output_dir: Path, settings: DataSettings) -> None:
         InputError: the source is not there, damaged, empty, changed while it was read, or cannot be downloaded and
             verified; `output_dir` has crystals of another source.
     """
+    from symmcd.storage import atomic_path
+    from symmcd.structures.read import write_rows
+    from symmcd.structures.sources import SPLITS, covered, limited, sha256
+
     _refuse_other_source(output_dir / "source.json", settings.source)
     before = _state(settings.source)
     raw = _read(output_dir, settings)
@@ -50,12 +52,12 @@ def run(output_dir: Path, settings: DataSettings) -> None:
             raise InputError(f"data.source = {settings.source}: no crystals for {split}")
         path = output_dir / f"{split}.csv.gz"
         write_rows(path, rows)
-        files[path.name] = {"rows": len(rows), "rows_of_source": len(whole[split]), "sha256": _sha256(path)}
+        files[path.name] = {"rows": len(rows), "rows_of_source": len(whole[split]), "sha256": sha256(path)}
         print(f"wrote {path} ({len(rows)} crystals)")
     about = {
         "source": settings.source,
         **_origin(settings.source),
-        "inputs": {path.name: _sha256(path) for path in raw.inputs},
+        "inputs": {path.name: sha256(path) for path in raw.inputs},
         "files": files,
         "left_out": dict(raw.left_out),
     }
@@ -76,6 +78,9 @@ def run(output_dir: Path, settings: DataSettings) -> None:
 
 def _read(output_dir: Path, settings: DataSettings) -> Raw:
     """All crystals of the source."""
+    from symmcd.structures.data_files import Downloads
+    from symmcd.structures.sources import Raw, own_files
+
     if settings.source in SOURCES:
         downloads = Downloads(output_dir / "original", settings.retries, settings.url)
         raw = SOURCES[settings.source].read(downloads)
@@ -93,17 +98,11 @@ def _origin(source: str) -> dict[str, str]:
     return {"data": entry.sentence, "licence": entry.licence, "published": entry.published}
 
 
-def _state(source: str) -> dict[str, str | tuple[int, int]]:
-    """What tells whether a source has changed: hashes of a file or of tables; sizes and times of a folder of CIFs."""
-    place = path_of(source)
-    if source in SOURCES or not place.exists():
-        return {}
-    if place.is_file():
-        return {place.name: _sha256(place)}
-    if tables := split_files(place):
-        return {path.name: _sha256(path) for path in tables.values()}
-    files = ((path, path.stat()) for path in sorted(place.rglob("*")) if path.is_file())
-    return {str(path): (about.st_size, about.st_mtime_ns) for path, about in files}
+def _state(source: str) -> object:
+    """What tells whether a source of yours has changed."""
+    from symmcd.structures.sources import state_of
+
+    return None if source in SOURCES else state_of(path_of(source))
 
 
 def _refuse_other_source(path: Path, source: str) -> None:
@@ -117,20 +116,3 @@ def _refuse_other_source(path: Path, source: str) -> None:
             f"{path.parent}: has crystals of data.source = {other}, and this is {source}; choose another folder "
             f"(results = … in the configuration), or delete {path} to replace them and what follows from them"
         )
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def write_rows(path: Path, rows: Sequence[Row]) -> None:
-    """Write a table; the same rows give the same bytes."""
-    with (
-        atomic_path(path) as temporary,
-        temporary.open("wb") as raw,
-        gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as packed,
-        io.TextIOWrapper(packed, encoding="utf-8", newline="") as file,
-    ):
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("material_id", "cif", *PROPERTIES))
-        writer.writerows((r.material_id, r.cif, *(r.properties.get(name, "") for name in PROPERTIES)) for r in rows)

@@ -5,21 +5,32 @@ from __future__ import annotations
 import gzip
 import json
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
-import numpy as np
-
-from symmcd.crystallography.orbit import replicate_flat
+from symmcd.command import Parser
 from symmcd.errors import InputError
 from symmcd.output_folder import RESULTS, remove_other_results
-from symmcd.storage import atomic_path, read_units
-from symmcd.structures.convert import crystals_to_structures
-from symmcd.structures.write import write_cifs, write_extxyz
+
+if TYPE_CHECKING:
+    from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 
 Target = Literal["genbench", "mattergen", "xtalmet"]
 
 GENBENCH = 2500
 """LeMat-GenBench's leaderboard takes exactly so many structures, scored as submitted (no relaxation)."""
+
+
+EXAMPLE = "results/crystals/units.npz --output submission/ --format genbench"
+
+
+def arguments(parser: Parser) -> None:
+    """What the command line takes."""
+    parser.add_argument("units", type=Path, help="units.npz of `symmcd replicate`")
+    parser.add_output("folder to write", metavar="DIR")
+    text = "LeMat-GenBench: 2,500 CIFs; mattergen-evaluate: one extxyz; xtalmet: JSON of pymatgen structures"
+    parser.add_argument("--format", dest="target", choices=get_args(Target), required=True, help=text)
+    parser.add_seed()
+    parser.add_overwrite(RESULTS["export"])
 
 
 def run(units: Path, output: Path, target: Target, seed: int) -> None:
@@ -33,29 +44,50 @@ def run(units: Path, output: Path, target: Target, seed: int) -> None:
     Raises:
         InputError: fewer crystals than LeMat-GenBench asks for, or an `output` that cannot be written.
     """
-    written = _write(units, output, target, seed)
+    from symmcd.storage import read_units
+
+    crystals = read_units(units)
+    if target == "genbench":
+        if len(crystals) < GENBENCH:
+            raise InputError(
+                f"{units}: {len(crystals)} crystals, and LeMat-GenBench takes exactly {GENBENCH}; set sampling.number"
+            )
+        written = _write_genbench(crystals, output, seed)
+    else:
+        written = _write_extxyz(crystals, output) if target == "mattergen" else _write_json(crystals, output)
     remove_other_results(output, RESULTS["export"], written)
 
 
-def _write(units: Path, output: Path, target: Target, seed: int) -> list[Path]:
-    """Write the crystals; paths of what was written."""
-    crystals = read_units(units)
-    if target == "mattergen":
-        path = output / "generated_crystals.extxyz"
-        write_extxyz(path, replicate_flat(crystals), crystals)
-        print(f"wrote {path} ({len(crystals)} crystals)")
-        return [path]
-    if target == "xtalmet":
-        path = output / "structures.json.gz"
-        structures = [s.as_dict() for s in crystals_to_structures(replicate_flat(crystals))]
-        with atomic_path(path) as temporary, gzip.open(temporary, "wt", encoding="utf-8") as file:
-            json.dump(structures, file)
-        print(f"wrote {path} ({len(crystals)} crystals)")
-        return [path]
-    if len(crystals) < GENBENCH:
-        raise InputError(
-            f"{units}: {len(crystals)} crystals, and LeMat-GenBench takes exactly {GENBENCH}; set sampling.number"
-        )
+def _write_extxyz(crystals: AsymmetricUnits, output: Path) -> list[Path]:
+    from symmcd.crystallography.orbit import replicate_flat
+    from symmcd.structures.write import write_extxyz
+
+    path = output / "generated_crystals.extxyz"
+    write_extxyz(path, replicate_flat(crystals), crystals)
+    print(f"wrote {path} ({len(crystals)} crystals)")
+    return [path]
+
+
+def _write_json(crystals: AsymmetricUnits, output: Path) -> list[Path]:
+    from symmcd.crystallography.orbit import replicate_flat
+    from symmcd.storage import atomic_path
+    from symmcd.structures.convert import crystals_to_structures
+
+    path = output / "structures.json.gz"
+    structures = [s.as_dict() for s in crystals_to_structures(replicate_flat(crystals))]
+    with atomic_path(path) as temporary, gzip.open(temporary, "wt", encoding="utf-8") as file:
+        json.dump(structures, file)
+    print(f"wrote {path} ({len(crystals)} crystals)")
+    return [path]
+
+
+def _write_genbench(crystals: AsymmetricUnits, output: Path, seed: int) -> list[Path]:
+    import numpy as np
+
+    from symmcd.crystallography.orbit import replicate_flat
+    from symmcd.storage import atomic_path
+    from symmcd.structures.write import write_cifs
+
     drawn = np.sort(np.random.default_rng(seed).choice(len(crystals), GENBENCH, replace=False))
     chosen = crystals.take(drawn)
     write_cifs(output / "cif", replicate_flat(chosen), chosen)

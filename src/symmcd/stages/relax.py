@@ -26,7 +26,7 @@ from symmcd.stability.outcome import COLUMNS, SYMPREC, Relaxation, unusable
 from symmcd.stability.potential import load_chgnet
 from symmcd.stability.relaxation import relax_each
 from symmcd.storage import atomic_path
-from symmcd.structures.crystal_set import CrystalSet, read_crystal_set
+from symmcd.structures.crystal_file import CrystalFile, read_crystal_file
 from symmcd.structures.names import ase_info
 from symmcd.structures.symmetry_search import SymmetryError
 
@@ -56,7 +56,7 @@ def run(
         InputError: unreadable crystals, too few for the draws, a space group that is none, or an output that cannot be
             written.
     """
-    given = read_crystal_set(crystals)
+    given = read_crystal_file(crystals)
     draw_of = draw(len(given.ids), settings.number, settings.draws, seed)
     chosen = sorted(draw_of)[shard::shards]
     several = settings.draws > 1
@@ -92,7 +92,7 @@ def run(
 
 
 def _relaxed(
-    given: CrystalSet, chosen: list[int], settings: RelaxSettings, device: str
+    given: CrystalFile, chosen: list[int], settings: RelaxSettings, device: str
 ) -> Iterator[tuple[int, Relaxation]]:
     """(index of a crystal in `given`, what became of it), as each is finished."""
     if not chosen:

@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-import pandas as pd
-from ase import Atoms
-from pymatgen.core import Composition
-
-from symmcd.crystallography.composition import SYMBOLS
-from symmcd.errors import InputError
-from symmcd.journal import Progress
-from symmcd.metrics.intervals import wilson
-from symmcd.metrics.matching import first_matches, same_crystals
-from symmcd.metrics.originality import look_up
-from symmcd.metrics.reference_set import ReferenceSet
+from symmcd.command import Parser
 from symmcd.settings import SunSettings
-from symmcd.stability.doubts import doubts
-from symmcd.stability.reference import is_formula
-from symmcd.stability.sun import FIRST_COLUMNS, between_draws, judge, rates, stable
-from symmcd.storage import atomic_path, read_units
-from symmcd.structures.convert import from_atoms, to_structure
-from symmcd.structures.crystal_set import read_crystal_set
-from symmcd.structures.frames import frames_by_id
-from symmcd.tables import check_drawn, check_flags, check_ids, check_numbers, read_rows, without_nan
-from symmcd.workers import cores
 
-NEEDED = ("id", "hull", "status", "e_above_hull_initial", "e_above_hull_relaxed")
-NUMBERS = (
-    "e_above_hull_initial", "e_above_hull_relaxed", "energy_initial", "energy_relaxed", "hull_energy",
-    "rms_displacement", "volume_change", "space_group_initial", "space_group_relaxed", "reference_entries", "drawn",
-)  # fmt: skip
+EXAMPLE = (
+    "results/hull.csv --crystals results/crystals/units.npz --relaxed results/relaxed/shard*.extxyz\n"
+    "    --train results/asymmetric_units/train.npz\n"
+    "    --output results/sun.csv --output-per-crystal results/sun_per_crystal.csv"
+)
+
+
+def arguments(parser: Parser) -> None:
+    """What the command line takes."""
+    files: dict[str, Any] = {"type": Path, "metavar": "FILE", "nargs": "+"}
+    parser.add_argument("hull", type=Path, help="csv of `symmcd hull`")
+    text = "units.npz of `symmcd replicate`, or the extxyz that was relaxed"
+    parser.add_argument("--crystals", type=Path, required=True, metavar="FILE", help=text)
+    parser.add_argument("--relaxed", required=True, **files, help="extxyz files of `symmcd relax`")
+    text = "asymmetric units of the training set, npz"
+    parser.add_argument("--train", type=Path, required=True, metavar="FILE", help=text)
+    text = "held-out crystals, npz: S.U.N. is counted once more without what matches them"
+    parser.add_argument("--known", action="extend", default=[], **files, help=text)
+    text = "csv files of `symmcd score`: S.U.N. is counted once more of the valid ones"
+    parser.add_argument("--scores", default=[], **files, help=text)
+    parser.add_output("one row a protocol, csv")
+    parser.add_output("one row a crystal, csv", what="per-crystal", dest="per_crystal")
+    parser.add_workers()
+    parser.add_settings("sun")
 
 
 def run(
@@ -67,184 +67,29 @@ def run(
     Raises:
         InputError: a table or file is missing or damaged, or one lacks a crystal that another has.
     """
-    table = _read_hull(hull)
-    given = read_crystal_set(crystals)
-    generated = {name: _formula(given.composition(index)) for index, name in enumerate(given.ids)}
-    _all_there(table["id"], generated, hull, [crystals])
+    from symmcd.journal import Progress
+    from symmcd.metrics.reference_set import ReferenceSet
+    from symmcd.stability.sun import judged, stable_ones
+    from symmcd.stability.sun_comparison import compared
+    from symmcd.stability.sun_table import crystals_of_hull
+    from symmcd.storage import atomic_path, read_units
+    from symmcd.structures.convert import from_atoms, to_structure
+    from symmcd.structures.crystal_file import read_crystal_file
+    from symmcd.structures.frames import frames_by_id
+    from symmcd.workers import cores
+
     frames = frames_by_id(relaxed)
-    _same_run(table, hull, generated, crystals, frames, relaxed)
-    table["elements"] = [len(generated[name]) for name in table["id"]]
-    if "formula" not in table:
-        table["formula"] = [generated[name].reduced_formula for name in table["id"]]
-    if scores:
-        valid = _read_valid(scores)
-        check_ids(scores[0] if len(scores) == 1 else scores[0].parent, list(valid), generated, crystals, "score")
-        table["valid"] = table["id"].map(valid)
-    table["doubts"] = _doubts(table, hull)
-    table["compared"] = stable(
-        table["e_above_hull_relaxed"].to_numpy(float), table["elements"].to_numpy(int), max(settings.thresholds),
-        settings.min_elements,
-    )  # fmt: skip
-    candidates = list(dict.fromkeys(table.loc[table["compared"], "id"]))
-    structures = [to_structure(from_atoms(frames[name])) for name in candidates]
-    processes = workers or cores()
+    table = crystals_of_hull(hull, crystals, read_crystal_file(crystals), relaxed, frames, scores)
+    candidates = stable_ones(table, max(settings.thresholds), settings.min_elements)
+    structures = {name: to_structure(from_atoms(frames[name])) for name in candidates}
     with Progress(len(candidates), 0, "crystals") as progress:
         training, *others = (ReferenceSet(read_units(path)) for path in (train, *known))
-        looked_up = look_up(structures, training, others, processes, progress.advance)
-    found = dict(zip(candidates, looked_up, strict=True))
-    problem = {name: f.problem for name, f in found.items() if f.problem}
-    known_as = {name: f.known_as for name, f in found.items() if not f.problem}
-    table["known_elsewhere"] = [found[name].elsewhere or "" if name in found else "" for name in table["id"]]
-    comparable = [name for name in candidates if name not in problem]
-    index = {name: i for i, name in enumerate(comparable)}
-    same = same_crystals([s for s, f in zip(structures, looked_up, strict=True) if not f.problem], processes)
-
-    def duplicates(names: Sequence[str]) -> dict[str, str | None]:
-        first = first_matches((index[name] for name in names), same)
-        return {comparable[i]: None if j is None else comparable[j] for i, j in first.items()}
-
-    table["novel"] = [known_as[name] is None if name in known_as else np.nan for name in table["id"]]
-    rows = []
-    for threshold in settings.thresholds:
-        parts = []
-        for _, part in table.groupby("hull", sort=False):
-            draws = list(part.groupby("draw")) if "draw" in part else [(None, part)]
-            judged = []
-            for _, drawn in draws:
-                flags = judge(drawn, threshold, settings.min_elements, known_as, problem, duplicates)
-                if scores:
-                    flags["sun_valid"] = flags["sun"] & (drawn["valid"] == True)  # noqa: E712  (some are missing)
-                flags["sun_undoubted"] = flags["sun"] & (drawn["doubts"] == "")
-                if known:
-                    flags["sun_elsewhere_new"] = flags["sun"] & (drawn["known_elsewhere"] == "")
-                judged.append(flags)
-            whole = rates(part, pd.concat(judged).loc[part.index], threshold, wilson)
-            if "draw" in part:
-                each = [
-                    {**rates(drawn, flags, threshold, wilson), "draw": number}
-                    for (number, drawn), flags in zip(draws, judged, strict=True)
-                ]
-                rows += [{**whole, **between_draws(each)}, *each]
-            else:
-                rows.append(whole)
-            parts += judged
-        table = table.join(pd.concat(parts).add_suffix(f"_at_{threshold:g}"))
-    hulls = list(dict.fromkeys(table["hull"]))
-    # stable: thresholds in the order of the settings, then the draws in theirs, after what is of all draws
-    rows.sort(key=lambda row: (row.get("draw", "all") != "all", hulls.index(row["hull"])))
-    table = table[[*FIRST_COLUMNS, *(name for name in table.columns if name not in FIRST_COLUMNS)]]
-    for path, content in ((per_crystal, table), (output, pd.DataFrame(rows))):
+        found = compared(structures, training, others, workers or cores(), progress.advance)
+    table, rates = judged(table, found, settings.thresholds, settings.min_elements, with_known=bool(known))
+    for path, content in ((per_crystal, table), (output, rates)):
         with atomic_path(path) as temporary:
             content.to_csv(temporary, index=False, lineterminator="\n")
     print(f"wrote {per_crystal} ({table['id'].nunique()} crystals)")
-    protocols = sum(row.get("draw", "all") == "all" for row in rows)
+    protocols = int((rates["draw"] == "all").sum()) if "draw" in rates else len(rates)
     of_draws = f", each also of {table['draw'].nunique()} draws" if "draw" in table else ""
     print(f"wrote {output} ({protocols} protocols{of_draws})")
-
-
-def _formula(composition: Mapping[int, int]) -> Composition:
-    """Composition of atoms by atomic number."""
-    return Composition({SYMBOLS[number - 1]: count for number, count in composition.items()})
-
-
-def _read_hull(path: Path) -> pd.DataFrame:
-    rows = read_rows(path, NEEDED, "hull")
-    if not rows:
-        raise InputError(f"{path}: no crystals; relax.number must be above 0")
-    rows = [without_nan(row) for row in rows]
-    check_numbers(path, rows, NUMBERS, "hull")
-    for number, row in enumerate(rows, 1):
-        if not row["id"] or not row["hull"] or not is_formula(row.get("formula", "H")):
-            raise InputError(
-                f"{path}, row {number}: id {row['id']!r}, hull {row['hull']!r}, formula {row.get('formula')!r}; run "
-                "`symmcd hull` again"
-            )
-    # sound: pandas may take it for what it is
-    table = pd.read_csv(path, dtype={"id": str, "formula": str}, keep_default_na=False, na_values=["", "nan"])
-    if "draw" in table and not table["draw"].astype(str).str.fullmatch(r"[1-9]\d*").all():
-        raise InputError(f"{path}: the column draw has {table['draw'].unique().tolist()}; run `symmcd relax` again")
-    if table.duplicated(["id", "hull"]).any():
-        twice = int(np.argmax(table.duplicated(["id", "hull"])))
-        raise InputError(
-            f"{path}, row {twice + 1}: crystal {table['id'][twice]} is there twice; run `symmcd hull` again"
-        )
-    return table.sort_values("id", kind="stable", ignore_index=True)
-
-
-def _read_valid(paths: Sequence[Path]) -> dict[str, bool]:
-    """Whether each crystal of the tables is valid; one that could not be scored is not, as in the metrics.
-
-    Raises:
-        InputError: an unreadable table, one without the columns, or a crystal that is there twice.
-    """
-    valid: dict[str, bool] = {}
-    for path in paths:
-        rows = read_rows(path, ("id", "valid"), "score")
-        check_flags(path, rows, ("valid",), "score")
-        for number, row in enumerate(rows, 1):
-            if row["id"] in valid:
-                raise InputError(f"{path}, row {number}: crystal {row['id']} is there twice; give each shard once")
-            valid[row["id"]] = row["valid"] == "True"
-    return valid
-
-
-def _doubts(table: pd.DataFrame, path: Path) -> list[str]:
-    """`doubts` of each crystal, by what the table says of it.
-
-    Raises:
-        InputError: a decomposition that is none.
-    """
-    unknown = pd.Series(np.nan, index=table.index)
-    found = []
-    for name, *values in zip(
-        table["id"],
-        table["formula"],
-        table["e_above_hull_relaxed"].astype(float),
-        table.get("decomposition", unknown).fillna("").astype(str),
-        table.get("rms_displacement", unknown).astype(float),
-        table.get("reference_entries", unknown).astype(float),
-        table.get("own_reference", unknown).fillna("").astype(str),
-        strict=True,
-    ):
-        try:
-            found.append(";".join(doubts(*values)))
-        except (ValueError, IndexError) as error:
-            raise InputError(f"{path}: crystal {name}: {error}; run `symmcd hull` again") from None
-    return found
-
-
-def _same_run(
-    table: pd.DataFrame,
-    hull: Path,
-    generated: Mapping[str, Composition],
-    crystals: Path,
-    frames: Mapping[str, Atoms],
-    relaxed: Sequence[Path],
-) -> None:
-    """Refuse a hull.csv that lacks a relaxed crystal or tells of other crystals, or relaxed crystals that are lost."""
-    ids = set(table["id"])
-    where = ", ".join(map(str, relaxed))
-    lost = [name for name in frames if name not in ids]
-    if lost:
-        raise InputError(
-            f"{hull}: crystal {lost[0]} of {where} is missing ({len(lost)} of {len(frames)} are); run `symmcd hull` "
-            "again"
-        )
-    for name, formula in zip(table["id"], table["formula"], strict=True):
-        found = generated[name].reduced_formula
-        if found != Composition(formula).reduced_formula:
-            raise InputError(
-                f"{hull}: crystal {name} is {formula}, and {found} in {crystals}; the files are of different runs"
-            )
-    _all_there(table.loc[table["e_above_hull_relaxed"].notna(), "id"], frames, hull, relaxed)
-    for name, part in table.groupby("hull", sort=False):
-        check_drawn(f"{hull}, hull {name}", part["drawn"].tolist() if "drawn" in part else [])
-
-
-def _all_there(
-    names: Sequence[str] | pd.Series, frames: Mapping[str, object], hull: Path, paths: Sequence[Path]
-) -> None:
-    missing = [name for name in names if name not in frames]
-    if missing:
-        where = ", ".join(map(str, paths))
-        raise InputError(f"{hull}: crystal {missing[0]} is not in {where}; the files are of different runs")

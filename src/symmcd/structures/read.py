@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from symmcd.errors import InputError
+from symmcd.storage import atomic_path
 from symmcd.structures.cell import Cell
 from symmcd.structures.checks import check_crystal
 from symmcd.structures.cif import parse_cif, split_crystals
@@ -88,6 +90,19 @@ def _properties(path: Path, number: int, row: Mapping[str, str]) -> dict[str, fl
         return {name: float(row[name]) for name in PROPERTIES if row.get(name)}
     except ValueError as error:
         raise InputError(f"{path}: row {number}, one of {', '.join(PROPERTIES)}: {shown(error, 200)}") from None
+
+
+def write_rows(path: Path, rows: Sequence[Row]) -> None:
+    """Write a table; the same rows give the same bytes."""
+    with (
+        atomic_path(path) as temporary,
+        temporary.open("wb") as raw,
+        gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as packed,
+        io.TextIOWrapper(packed, encoding="utf-8", newline="") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("material_id", "cif", *PROPERTIES))
+        writer.writerows((r.material_id, r.cif, *(r.properties.get(name, "") for name in PROPERTIES)) for r in rows)
 
 
 def cif_rows(folder: Path) -> Iterator[Row]:

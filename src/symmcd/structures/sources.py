@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -104,6 +105,23 @@ def split_files(folder: Path) -> dict[str, Path] | None:
             f"{folder.absolute()}: has {', '.join(sorted(found))} but lacks {', '.join(missing)} (.csv or .csv.gz)"
         )
     return found or None
+
+
+def state_of(place: Path) -> dict[str, str | tuple[int, int]]:
+    """What tells whether a place has changed: hashes of a file or of tables; sizes and times of a folder of CIFs."""
+    if not place.exists():
+        return {}
+    if place.is_file():
+        return {place.name: sha256(place)}
+    if tables := split_files(place):
+        return {path.name: sha256(path) for path in tables.values()}
+    files = ((path, path.stat()) for path in sorted(place.rglob("*")) if path.is_file())
+    return {str(path): (about.st_size, about.st_mtime_ns) for path, about in files}
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, as text."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def whole_source(source: Path) -> tuple[list[Row], dict[str, str]]:

@@ -20,7 +20,7 @@ from symmcd.structures.names import extxyz_ids
 from symmcd.structures.units import reduce_crystal
 
 
-class CrystalSet(Protocol):
+class CrystalFile(Protocol):
     """Crystals in order; crystal i is called ``ids[i]``, and no two have one id."""
 
     ids: list[str]
@@ -40,7 +40,7 @@ class CrystalSet(Protocol):
         """
 
 
-def read_crystal_set(path: Path) -> CrystalSet:
+def read_crystal_file(path: Path) -> CrystalFile:
     """Crystals of units.npz, exact and with the Wyckoff positions they were made with, or of an extxyz file.
 
     Raises:

@@ -1,0 +1,126 @@
+"""The stable, unique, novel crystals: their rows and their CIFs, relaxed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from ase import Atoms
+
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
+from symmcd.crystallography.composition import reduced_formula
+from symmcd.crystallography.orbit import replicate_flat
+from symmcd.errors import InputError
+from symmcd.metrics.matching import first_matches, matching
+from symmcd.stability.outcome import SYMPREC
+from symmcd.structures.convert import from_atoms, to_structure
+from symmcd.structures.symmetry_search import SymmetryError
+from symmcd.structures.units import reduce
+from symmcd.structures.write import cifs, p1_cif
+from symmcd.tables import check_drawn, check_flags, check_numbers, read_rows
+
+COLUMNS = (
+    "id", "formula", "space_group", "space_group_relaxed", "atoms", "e_above_hull", "energy_per_atom", "decomposition",
+    "hull", "rms_displacement", "volume_change", "valid", "known_elsewhere", "doubts", "file", "detail",
+)  # fmt: skip
+NEEDED = ("id", "hull", "formula", "e_above_hull_relaxed")
+PASSED_ON = (
+    "formula", "decomposition", "hull", "rms_displacement", "volume_change", "valid", "known_elsewhere", "doubts",
+)  # fmt: skip
+
+
+def read_candidates(path: Path, frames: Mapping[str, Atoms], relaxed: list[Path]) -> pd.DataFrame:
+    """S.U.N. crystals at the largest threshold over the first hull, in the order of the table; values as text.
+
+    Those without doubts come first, then by energy.  Where there were several draws, each judged by itself, a crystal
+    that matches one of another draw is left out.
+
+    Raises:
+        InputError: missing, damaged, not a table of `symmcd sun`, or without one of the relaxed crystals.
+    """
+    rows = read_rows(path, NEEDED, "sun")
+    table = pd.DataFrame(rows, columns=list(rows[0]) if rows else [*NEEDED, "sun_at_0"], dtype=str)
+    thresholds = [name.removeprefix("sun_at_") for name in table.columns if name.startswith("sun_at_")]
+    if not thresholds or not all(map(_is_number, thresholds)):
+        raise InputError(f"{path}: lacks the column sun_at_…; give sun_per_crystal.csv of `symmcd sun`")
+    check_flags(path, rows, [f"sun_at_{threshold}" for threshold in thresholds], "sun")
+    check_numbers(path, rows, ("e_above_hull_relaxed",), "sun")
+    for hull in dict.fromkeys(row["hull"] for row in rows):
+        own = [row for row in rows if row["hull"] == hull]
+        ids = {row["id"] for row in own}
+        if lost := [name for name in frames if name not in ids]:
+            where = ", ".join(map(str, relaxed))
+            raise InputError(f"{path}: crystal {lost[0]} of {where} is missing; run `symmcd sun` again")
+        check_drawn(f"{path}, hull {hull}", [row["drawn"] for row in own if "drawn" in row])
+    table = table.assign(**{name: "" for name in PASSED_ON if name not in table.columns})
+    found = table[table[f"sun_at_{max(thresholds, key=float)}"] == "True"]
+    found = found[found["hull"] == next(iter(table["hull"]), "")]
+    energy = pd.to_numeric(found["e_above_hull_relaxed"], errors="coerce")
+    if energy.isna().any():
+        name = found["id"][energy.isna()].iloc[0]
+        raise InputError(f"{path}: crystal {name} is S.U.N. without an energy above the hull; run `symmcd sun` again")
+    found = found.iloc[np.lexsort((energy, found["doubts"] != ""))]
+    if missing := [name for name in found["id"] if name not in frames]:
+        where = ", ".join(map(str, relaxed))
+        raise InputError(f"{path}: crystal {missing[0]} is not in {where}; the files are of different runs")
+    return _without_duplicates(found, frames) if "draw" in found else found
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _without_duplicates(found: pd.DataFrame, frames: Mapping[str, Atoms]) -> pd.DataFrame:
+    """Each crystal once, the first of those that match: every draw was judged by itself."""
+    same = matching([to_structure(from_atoms(frames[name])) for name in found["id"]])
+    first = first_matches(range(len(found)), same)
+    return found[[first[place] is None for place in range(len(found))]]
+
+
+def candidate_cifs(
+    names: Sequence[str], frames: Mapping[str, Atoms], stems: Mapping[str, str]
+) -> tuple[dict[str, tuple[str, str]], dict[str, str]]:
+    """Name and text of each crystal's CIF, and why those in P1 could not be reduced to their symmetry.
+
+    CIFs are conventional standard cells, idealised to the symmetry found within 0.1 Å.
+    """
+    units: dict[str, AsymmetricUnit] = {}
+    files, detail = {}, {}
+    for name in names:
+        try:
+            units[name] = reduce(frames[name], SYMPREC)
+        except SymmetryError as error:
+            detail[name] = f"not reduced to its symmetry: {error}"
+            files[name] = _as_it_is(stems[name], frames[name])
+    if units:
+        whole = AsymmetricUnits.from_units(list(units.values()), list(units))
+        made = cifs(replicate_flat(whole), whole, [stems[name] for name in units])
+        files |= dict(zip(units, made, strict=True))
+    return files, detail
+
+
+def candidate_row(row: dict[str, str], frame: Atoms) -> dict[str, Any]:
+    """What both files say of a crystal."""
+    about = {key: row[key] for key in PASSED_ON}
+    return about | {
+        "id": row["id"],
+        "space_group": frame.info.get("space_group", ""),
+        "space_group_relaxed": frame.info.get("space_group_relaxed") or "",
+        "atoms": len(frame),
+        "e_above_hull": row["e_above_hull_relaxed"],
+        "energy_per_atom": f"{frame.info['energy_per_atom']:.6f}" if "energy_per_atom" in frame.info else "",
+    }
+
+
+def _as_it_is(stem: str, frame: Atoms) -> tuple[str, str]:
+    """Name and text of a CIF without symmetry."""
+    formula = reduced_formula(Counter(frame.numbers.tolist()))
+    return f"{stem}_{formula}_1.cif", p1_cif(f"{stem}_{formula}", from_atoms(frame))
