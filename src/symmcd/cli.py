@@ -47,9 +47,9 @@ GROUPS = (
         {
             "download": "fetch raw crystals, or make the embedded ones",
             "reduce": "reduce raw crystals to asymmetric units",
-            "train": "train the denoiser, going on from a checkpoint in the output folder",
-            "sample": "sample asymmetric units from a trained denoiser",
-            "replicate": "project samples onto Wyckoff positions and replicate them to whole crystals",
+            "train": "train the model, resuming from checkpoints in the output folder",
+            "sample": "sample asymmetric units from a trained model",
+            "replicate": "replicate sampled asymmetric units to whole crystals",
             "score": "score each crystal: validity, symmetry, template, density",
             "fingerprint": "structure and composition fingerprints, for the coverage metrics",
             "summarise": "gather scored shards and compare them with training and test crystals",

@@ -12,37 +12,6 @@ from pathlib import Path
 from symmcd.command import Parser
 
 
-def train(parser: Parser) -> None:
-    parser.add_argument("train", type=Path, help="asymmetric units to learn from, npz")
-    parser.add_argument("val", type=Path, help="asymmetric units for the validation loss, npz")
-    text = "gets denoiser.safetensors, losses.csv and the checkpoint"
-    parser.add_output(text, metavar="DIR", dest="output_dir")
-    parser.add_argument(
-        "--part",
-        metavar="PART",
-        help="train one network of a staged model: wyckoff, wyckoff_2 …, geometry (default: all, then join)",
-    )
-    parser.add_seed()
-    parser.add_device()
-    parser.add_settings("training", "model")
-
-
-def sample(parser: Parser) -> None:
-    parser.add_argument("denoiser", type=Path, help="denoiser.safetensors of `symmcd train`")
-    parser.add_output("raw output of the model, npz")
-    parser.add_shard()
-    parser.add_seed()
-    parser.add_device()
-    parser.add_settings("sampling")
-
-
-def replicate(parser: Parser) -> None:
-    parser.add_argument("samples", type=Path, nargs="+", help="samples, all shards")
-    parser.add_output("gets units.npz, crystals.extxyz and the CIFs", metavar="DIR", dest="output_dir")
-    parser.add_settings("replicate")
-    parser.add_moved("--output-dir", "it is --output now")
-
-
 def relax(parser: Parser) -> None:
     parser.add_argument("crystals", type=Path, help="units.npz of `symmcd replicate`, or an extxyz of your own")
     parser.add_output("energies and status, one row a crystal, csv", dest="table")
@@ -70,13 +39,6 @@ def hull(parser: Parser) -> None:
 
 UNITS = "results/asymmetric_units"
 PENDING: dict[str, tuple[Callable[[Parser], None], str, str]] = {  # arguments, where `run` is, example
-    "train": (train, "train:run", f"{UNITS}/train.npz {UNITS}/val.npz --output results/training/seed0"),
-    "sample": (
-        sample,
-        "sample:run",
-        "results/training/seed0/denoiser.safetensors --output results/samples/shard0.npz --shard 0/4",
-    ),
-    "replicate": (replicate, "replicate:run", "results/samples/shard*.npz --output results/crystals"),
     "relax": (
         relax,
         "relax:run",

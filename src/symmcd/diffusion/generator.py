@@ -17,11 +17,11 @@ from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUni
 from symmcd.crystallography.composition import formula_unit_of
 from symmcd.crystallography.space_group import number_of
 from symmcd.device import choose_device
-from symmcd.diffusion import reverse_process
 from symmcd.diffusion.abilities import NEEDED, Abilities
 from symmcd.diffusion.batches import Batch, OnBatch, OnProgress, Watch, ignored
 from symmcd.diffusion.checkpoint import Checkpoint, MisfitError, read_checkpoint
 from symmcd.diffusion.constraints.constraint import read_constraints, space_groups_of
+from symmcd.diffusion.draws import Draw, StagedDraw
 from symmcd.diffusion.model import ComposingModel, Model, Plan
 from symmcd.diffusion.prior import draw_templates
 from symmcd.diffusion.random_streams import CrystalStreams
@@ -34,7 +34,6 @@ from symmcd.extensions import MODELS
 from symmcd.settings import Precision
 
 PROPOSED, ATTEMPTS = 32, 64  # proposals of positions and elements that a crystal of given elements is kept from
-KEPT = 4  # draw of random numbers beside those of templates, sequences and geometries
 POOL = 2000  # sets of Wyckoff positions drawn beside those of the training set, for a composition to fit
 PAD_TO = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20)  # orbits; beyond the last, multiples of 8
 
@@ -159,7 +158,7 @@ class Generator:
         (up to the rounding of matrix products) whatever it is sampled together with.
         """
         streams = CrystalStreams(seed, torch.as_tensor(number, dtype=torch.int64))
-        uniform = streams.uniform(reverse_process.TEMPLATE, (2,))
+        uniform = streams.uniform(Draw.TEMPLATE, (2,))
         group, orbits = (a.numpy() for a in draw_templates(self.checkpoint.statistics.to("cpu"), uniform, space_groups))
         padded = np.array([next((p for p in PAD_TO if p >= m), -(-m // 8) * 8) for m in orbits.tolist()])
         sizes = np.unique(padded)[1:] if apart or self._model.one_size else ()
@@ -301,7 +300,7 @@ class Generator:
             first = (missing * ATTEMPTS + attempt) * PROPOSED  # the same for a crystal however many there are
             names = (first[:, None] + torch.arange(PROPOSED, device=self.device)).flatten()
             proposals, log_weight = self._proposed(names.cpu().numpy(), sampler, seed, groups)
-            kept = resampled(log_weight.view(-1, PROPOSED), CrystalStreams(seed, first).uniform(KEPT))
+            kept = resampled(log_weight.view(-1, PROPOSED), CrystalStreams(seed, first).uniform(StagedDraw.KEPT))
             rows = (kept >= 0).nonzero()[:, 0]
             found.append(proposals.select(rows * PROPOSED + kept[rows]))
             order.append(missing[rows])

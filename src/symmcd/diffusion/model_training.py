@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,8 @@ import torch
 from torch import Tensor
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
-from symmcd.diffusion.checkpoint import data_sha256, read_part, write_checkpoint, write_part
+from symmcd.diffusion.abilities import weights_path
+from symmcd.diffusion.checkpoint import data_sha256, read_checkpoint, read_part, write_checkpoint, write_part
 from symmcd.diffusion.distributed import Process
 from symmcd.diffusion.model import Task
 from symmcd.diffusion.random_streams import mixed_seed
@@ -24,7 +26,8 @@ from symmcd.diffusion.training import STATE, Optimisation, minimise, set_aside, 
 from symmcd.errors import InputError
 from symmcd.extensions import MODELS, ModelKind, Workload
 from symmcd.one_writer import one_writer
-from symmcd.settings import ModelSettings, TrainingSettings, read_section
+from symmcd.settings import ModelSettings, TrainingSettings, path_of, read_section
+from symmcd.storage import atomic_path
 from symmcd.tables import check_numbers, read_rows
 
 NO_MATTER = ("checkpoint_minutes", "tensorboard", "crystals_at_once", "weights")  # training settings, to the weights
@@ -177,3 +180,17 @@ def join_losses(parts: Mapping[Path, int | None], path: Path) -> None:
             joined |= {f"{split}_{name}": row[f"{split}_{name}"] for split in ("train", "val") for name in names
                        if f"{split}_{name}" in row}  # fmt: skip
     write_losses(path, [rows[epoch] for epoch in sorted(rows)], names)
+
+
+def adopt(name: str, output_dir: Path) -> None:
+    """Take the weights called `name` as if they had been trained here; the table of losses is empty.
+
+    Raises:
+        InputError: no such weights, or a damaged file.
+    """
+    source, path = weights_path(str(path_of(name))), output_dir / "denoiser.safetensors"
+    read_checkpoint(source)
+    with atomic_path(path) as temporary:
+        shutil.copyfile(source, temporary)
+    write_losses(output_dir / "losses.csv", [], ())
+    print(f"wrote {path}, a copy of {source}: nothing was trained")

@@ -16,14 +16,11 @@ from symmcd.batch import OrbitBatch
 from symmcd.diffusion.categorical import draw, posterior
 from symmcd.diffusion.data_statistics import AXES
 from symmcd.diffusion.denoiser import Prediction
+from symmcd.diffusion.draws import DRAWS, Draw, JointDraw
 from symmcd.diffusion.forward_process import ForwardProcess
 from symmcd.diffusion.random_streams import CrystalStreams
 
 Predict = Callable[[OrbitBatch, Tensor], Prediction]
-
-# what each draw of random numbers is for; a step uses `DRAWS` numbers of draws
-LATTICE, POSITION, ELEMENT, SITE_SYMMETRY, CORRECTOR, TEMPLATE = range(6)
-DRAWS = 8
 
 
 def start(process: ForwardProcess, space_group: Tensor, mask: Tensor, streams: CrystalStreams) -> OrbitBatch:
@@ -37,12 +34,12 @@ def start(process: ForwardProcess, space_group: Tensor, mask: Tensor, streams: C
     """
     orbits = mask.shape[1]
     marginal = process.site_symmetry_marginal[space_group - 1][:, None]
-    element = draw(process.element_marginal, streams.uniform(ELEMENT, (orbits,))) + 1
-    site_symmetry = draw(marginal, streams.uniform(SITE_SYMMETRY, (orbits, AXES)))
+    element = draw(process.element_marginal, streams.uniform(JointDraw.ELEMENT, (orbits,))) + 1
+    site_symmetry = draw(marginal, streams.uniform(JointDraw.SITE_SYMMETRY, (orbits, AXES)))
     return OrbitBatch(
         space_group=space_group,
-        lattice=process.constrain(streams.normal(LATTICE, (6,)), space_group),
-        position=torch.where(mask[..., None], streams.uniform(POSITION, (orbits, 3)), 0.0),
+        lattice=process.constrain(streams.normal(Draw.LATTICE, (6,)), space_group),
+        position=torch.where(mask[..., None], streams.uniform(Draw.POSITION, (orbits, 3)), 0.0),
         element=torch.where(mask, element, 0),
         site_symmetry=torch.where(mask[..., None], site_symmetry, 0),
         mask=mask,
@@ -74,7 +71,7 @@ def run(
     for step, (t, s) in enumerate(pairwise(times), start=1):
         if corrector_step is not None:
             prediction = predict(state, crystals * t)
-            noise = streams.normal(step * DRAWS + CORRECTOR, tuple(state.position.shape[1:]))
+            noise = streams.normal(step * DRAWS + JointDraw.CORRECTOR, tuple(state.position.shape[1:]))
             state = corrected(process, state, prediction.position_score, t, corrector_step, noise)
         prediction = predict(state, crystals * t)
         state = predicted(process, state, prediction, t, s, streams, step)
@@ -97,10 +94,15 @@ def predicted(
     first = step * DRAWS
     a_t, a_s = process.alpha_bar[t], process.alpha_bar[s]
     z = lattice_step(
-        state.lattice, prediction.lattice_noise, a_t, a_s, process.lattice_bounds, streams.normal(first + LATTICE, (6,))
+        state.lattice,
+        prediction.lattice_noise,
+        a_t,
+        a_s,
+        process.lattice_bounds,
+        streams.normal(first + Draw.LATTICE, (6,)),
     )
     score = prediction.position_score * process.score_scale[t]
-    noise = streams.normal(first + POSITION, (orbits, 3))
+    noise = streams.normal(first + Draw.POSITION, (orbits, 3))
     position = position_step(state.position, score, process.sigma[t], process.sigma[s], noise)
 
     element = posterior(
@@ -114,8 +116,8 @@ def predicted(
         torch.softmax(_supported(prediction.site_symmetry, marginal), dim=-1),
         a_s, a_t, marginal,
     )  # fmt: skip
-    new_element = draw(element, streams.uniform(first + ELEMENT, (orbits,))) + 1
-    new_site_symmetry = draw(site_symmetry, streams.uniform(first + SITE_SYMMETRY, (orbits, AXES)))
+    new_element = draw(element, streams.uniform(first + JointDraw.ELEMENT, (orbits,))) + 1
+    new_site_symmetry = draw(site_symmetry, streams.uniform(first + JointDraw.SITE_SYMMETRY, (orbits, AXES)))
     return OrbitBatch(
         space_group=state.space_group,
         lattice=process.constrain(z, state.space_group),

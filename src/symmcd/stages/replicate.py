@@ -5,15 +5,24 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from symmcd.crystallography.asymmetric_unit import AsymmetricUnits, labels_of
-from symmcd.crystallography.orbit import replicate_flat
+from symmcd.command import Parser
 from symmcd.errors import InputError
 from symmcd.settings import ReplicateSettings
-from symmcd.storage import read_units
-from symmcd.structures.write import write_crystals
+
+if TYPE_CHECKING:
+    from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+
+EXAMPLE = "results/samples/shard*.npz --output results/crystals"
+
+
+def arguments(parser: Parser) -> None:
+    """What the command line takes."""
+    parser.add_argument("samples", type=Path, nargs="+", help="asymmetric units of `symmcd sample`, all shards")
+    parser.add_output("gets units.npz, crystals.extxyz and the CIFs", metavar="DIR", dest="output_dir")
+    parser.add_settings("replicate")
+    parser.add_moved("--output-dir", "it is --output now")
 
 
 def run(samples: Sequence[Path], output_dir: Path, settings: ReplicateSettings) -> None:
@@ -24,6 +33,9 @@ def run(samples: Sequence[Path], output_dir: Path, settings: ReplicateSettings) 
     Raises:
         InputError: no samples, crystals that are not named by numbers, or two shards that hold the same crystal.
     """
+    from symmcd.crystallography.orbit import replicate_flat
+    from symmcd.structures.write import write_crystals
+
     units = gathered(samples)
     if not len(units):
         raise InputError(
@@ -40,6 +52,11 @@ def gathered(samples: Sequence[Path]) -> AsymmetricUnits:
     Raises:
         InputError: as `run`.
     """
+    import numpy as np
+
+    from symmcd.crystallography.asymmetric_unit import AsymmetricUnits, labels_of
+    from symmcd.storage import read_units
+
     units = AsymmetricUnits.concatenate([read_units(path) for path in samples])
     names, where = units.label.tolist(), ", ".join(map(str, samples))
     others = [name for name in names if not (name.isascii() and name.isdecimal() and len(name) < 19)]

@@ -7,21 +7,34 @@ each by a process of its own (`part`), after which a call without `part` puts th
 from __future__ import annotations
 
 import contextlib
-import shutil
 from pathlib import Path
 
-from symmcd.device import choose_device, hold_gpu
-from symmcd.diffusion.abilities import weights_path
-from symmcd.diffusion.checkpoint import read_checkpoint
-from symmcd.diffusion.distributed import process_group
-from symmcd.diffusion.model import Task
-from symmcd.diffusion.model_training import ModelTraining
-from symmcd.diffusion.training import write_losses
+from symmcd.command import Parser
 from symmcd.errors import InputError
 from symmcd.extensions import MODELS
 from symmcd.one_writer import one_writer
-from symmcd.settings import ModelSettings, TrainingSettings, path_of
-from symmcd.storage import atomic_path, read_units
+from symmcd.settings import ModelSettings, TrainingSettings
+
+UNITS = "results/asymmetric_units"
+EXAMPLE = f"{UNITS}/train.npz {UNITS}/val.npz --output results/training/seed0"
+
+
+def arguments(parser: Parser) -> None:
+    """What the command line takes."""
+    parser.add_argument("train", type=Path, help="asymmetric units to learn from, npz")
+    parser.add_argument("val", type=Path, help="asymmetric units for the validation loss, npz")
+    text = "gets denoiser.safetensors, losses.csv and a folder for each part"
+    parser.add_output(text, metavar="DIR", dest="output_dir")
+    parts = "; ".join(
+        f"{', '.join(part.name for part in MODELS[name].parts)} of model.kind = {name}"
+        for name in MODELS.shipped
+        if MODELS[name].parts
+    )
+    text = f"train one part of the model alone: {parts} (default: all, then put them together)"
+    parser.add_argument("--part", metavar="PART", help=text)
+    parser.add_seed()
+    parser.add_device()
+    parser.add_settings("training", "model")
 
 
 def run(
@@ -52,6 +65,12 @@ def run(
             process that trains it.
         SymmcdError: the loss became infinite or NaN; the batch is saved and named.
     """
+    from symmcd.device import choose_device, hold_gpu
+    from symmcd.diffusion.distributed import process_group
+    from symmcd.diffusion.model import Task
+    from symmcd.diffusion.model_training import ModelTraining, adopt
+    from symmcd.storage import read_units
+
     units, validation = read_units(train), read_units(val)
     if not len(units) or not len(validation):
         raise InputError(f"{train if not len(units) else val}: no crystals to train on")
@@ -73,17 +92,3 @@ def run(
             training.run()
         else:
             training.train(part)
-
-
-def adopt(name: str, output_dir: Path) -> None:
-    """Take the weights called `name` as if they had been trained here; the table of losses is empty.
-
-    Raises:
-        InputError: no such weights, or a damaged file.
-    """
-    source, path = weights_path(str(path_of(name))), output_dir / "denoiser.safetensors"
-    read_checkpoint(source)
-    with atomic_path(path) as temporary:
-        shutil.copyfile(source, temporary)
-    write_losses(output_dir / "losses.csv", [], ())
-    print(f"wrote {path}, a copy of {source}: nothing was trained")

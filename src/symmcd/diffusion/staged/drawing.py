@@ -16,13 +16,13 @@ import torch
 from torch import Tensor
 
 from symmcd.diffusion.categorical import draw
+from symmcd.diffusion.draws import StagedDraw
 from symmcd.diffusion.random_streams import CrystalStreams
 from symmcd.diffusion.sampler import Sampler
 from symmcd.diffusion.staged.wyckoff_network import Memory, WyckoffNetwork
 from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences, candidates
 
 AT_ONCE = 2048  # crystals
-WYCKOFF, ELEMENT = 2, 3  # draws of random numbers; the geometry's are in `geometry_process`, the template's is 5
 
 
 def draw_crystals(
@@ -70,7 +70,7 @@ def draw_sequences(
     """
     memory = network.begin()
     sequences, log_weight = draw_positions(network, space_group, orbits, padded, streams, sampler, memory)
-    uniform = streams.uniform(ELEMENT, (padded,))
+    uniform = streams.uniform(StagedDraw.ELEMENT, (padded,))
     for place in range(padded):
         said = (network.next_element(sequences, place, memory) / sampler.temperature).log_softmax(dim=-1)
         masks = [m for c in sampler.constraints if (m := c.allowed_elements(sequences, place)) is not None]
@@ -99,7 +99,7 @@ def draw_positions(
     sequences = WyckoffSequences(space_group, orbits, wyckoff, torch.zeros_like(wyckoff))
     rows, _ = candidates(space_group)
     crystal = torch.arange(len(orbits), device=orbits.device)
-    uniform = streams.uniform(WYCKOFF, (padded,))
+    uniform = streams.uniform(StagedDraw.WYCKOFF, (padded,))
     log_weight = uniform.new_zeros(len(orbits))
     for place in range(padded):
         said = network.next_position(sequences, place, memory) / sampler.temperature

@@ -15,6 +15,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from symmcd.diffusion.draws import DRAWS, Draw, StagedStepDraw
 from symmcd.diffusion.noise_schedule import cosine_alpha_bar, geometric_sigma
 from symmcd.diffusion.precision import products
 from symmcd.diffusion.random_streams import CrystalStreams
@@ -29,8 +30,6 @@ from symmcd.diffusion.wrapped_normal import mean_square_score, wrapped_score
 
 LATTICE_LANGEVIN, POSITION_LANGEVIN = 0.5, 1.4  # size of a corrector's step over the variance of the noise
 FARTHEST = 4.0  # standard deviations that a sampled z may be from the mean of its crystal family
-LATTICE, POSITION, LATTICE_CORRECTOR, POSITION_CORRECTOR = range(4)
-DRAWS = 8  # numbers of draws that a step may use
 
 
 class GeometryProcess:
@@ -169,20 +168,21 @@ def reverse(
     free_k, free_u = _free_coefficients(crystals), _free_coordinates(crystals)
     pairs = OrbitPairs.of(crystals)
     of_orbits = (crystals.longest, 3)
-    z = streams.normal(LATTICE, (6,)) * free_k
-    u = crystals.unpadded(streams.uniform(POSITION, of_orbits)) * free_u
+    z = streams.normal(Draw.LATTICE, (6,)) * free_k
+    u = crystals.unpadded(streams.uniform(Draw.POSITION, of_orbits)) * free_u
     for step, (t, s) in enumerate(pairwise(times), start=1):
+        first = step * DRAWS
         prediction = process.predict(network, crystals, pairs, z, u, torch.full_like(z[:, 0], t))
-        z_noise = streams.normal(step * DRAWS + LATTICE, (6,))
-        u_noise = crystals.unpadded(streams.normal(step * DRAWS + POSITION, of_orbits))
+        z_noise = streams.normal(first + Draw.LATTICE, (6,))
+        u_noise = crystals.unpadded(streams.normal(first + Draw.POSITION, of_orbits))
         a_t, a_s = process.alpha_bar[t], process.alpha_bar[s]
         z = lattice_step(z, prediction.lattice_noise, a_t, a_s, process.bounds, z_noise) * free_k
         score = prediction.score * process.score_scale[t]
         u = position_step(u, score, process.sigma[t], process.sigma[s], u_noise) * free_u
         if corrector and s:
             prediction = process.predict(network, crystals, pairs, z, u, torch.full_like(z[:, 0], s))
-            z_noise = streams.normal(step * DRAWS + LATTICE_CORRECTOR, (6,)) * free_k
-            u_noise = crystals.unpadded(streams.normal(step * DRAWS + POSITION_CORRECTOR, of_orbits)) * free_u
+            z_noise = streams.normal(first + StagedStepDraw.LATTICE_CORRECTOR, (6,)) * free_k
+            u_noise = crystals.unpadded(streams.normal(first + StagedStepDraw.POSITION_CORRECTOR, of_orbits)) * free_u
             z = langevin_step(z, -prediction.lattice_noise, (1 - a_s).sqrt(), LATTICE_LANGEVIN, z_noise) * free_k
             score = prediction.score * process.score_scale[s] * process.sigma[s]
             u = langevin_step(u, score, process.sigma[s], POSITION_LANGEVIN, u_noise) % 1.0 * free_u

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from symmcd.diffusion.draws import StagedDraw
 from symmcd.diffusion.random_streams import CrystalStreams
 from symmcd.diffusion.staged.environment import OrbitPairs
 from symmcd.diffusion.staged.flat_crystals import FlatCrystals
@@ -22,7 +23,6 @@ from symmcd.diffusion.staged.geometry_process import GeometryProcess, noised, re
 # of T: below, every geometry fits as well as the next; above, noise hides what they differ in (docs/model-study.md)
 CHECKED = (0.1, 0.15, 0.2, 0.3, 0.4)
 TOGETHER = {"cpu": 256, "cuda": 4096}  # geometries in one call: a GPU is launch-bound, a CPU's caches are small
-CHECK_LATTICE, CHECK_POSITION = 6, 7  # draws of random numbers beside those of templates, sequences and `reverse`
 
 
 def likeliest_geometry(
@@ -73,8 +73,8 @@ def denoising_error(
     The noise is that of `streams`, whatever the geometry, so that geometries of one crystal compare.
     """
     pairs = OrbitPairs.of(crystals)
-    lattice_normal = streams.normal(CHECK_LATTICE, (len(CHECKED), 6))
-    position_normal = crystals.unpadded(streams.normal(CHECK_POSITION, (crystals.longest, len(CHECKED), 3)))
+    lattice_normal = streams.normal(StagedDraw.CHECK_LATTICE, (len(CHECKED), 6))
+    position_normal = crystals.unpadded(streams.normal(StagedDraw.CHECK_POSITION, (crystals.longest, len(CHECKED), 3)))
     total = torch.zeros_like(crystals.k[:, 0])
     for index, fraction in enumerate(CHECKED):
         time = torch.full_like(crystals.space_group, max(1, round(fraction * process.steps)))
