@@ -127,9 +127,9 @@ def chain(units: Path, train: Path, test: Path, number: int) -> None:
 def controls(train: Path, val: Path, test: Path) -> None:
     from symmcd.crystallography.content import amounts, densities, number_of_elements
     from symmcd.metrics.coverage import coverage
-    from symmcd.metrics.distributions import wasserstein
     from symmcd.metrics.fingerprints import fingerprints_of_units
     from symmcd.metrics.magpie import Scale, composition_fingerprints
+    from symmcd.metrics.of_set.distributions import wasserstein
     from symmcd.metrics.symmetry import group_distance
     from symmcd.storage import read_units
 

@@ -182,7 +182,8 @@ def test_d_e_is_scipys_distance_of_the_energies():
         {
             "status": "ok", "valid": True, "structurally_valid": True, "structurally_valid_strict": True,
             "compositionally_valid": True, "space_group": 1, "space_group_found": 1, "group_kept": True,
-            "density": rng.normal(5, 1, number), "elements": 2, "template": "1_a", "agreement": "exact",
+            "density": rng.normal(5, 1, number), "elements": 2, "template": "1_a", "template_canonical": "1_a",
+            "agreement": "exact",
         }
     )  # fmt: skip
     energy = np.append(rng.normal(-1, 1, number - 1), np.nan)

@@ -13,9 +13,9 @@ from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.crystallography.content import densities, number_of_elements
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.metrics.coverage import Coverage, add_coverage, coverage
-from symmcd.metrics.distributions import wasserstein
 from symmcd.metrics.fingerprints import Fingerprints, fingerprints_of_units
 from symmcd.metrics.magpie import Scale
+from symmcd.metrics.of_set.distributions import wasserstein
 from symmcd.metrics.validity import composition_verdict
 from symmcd.structures.convert import crystals_to_structures
 from tests.metrics.mp20 import mp20_units

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from symmcd.metrics.distributions import wasserstein
-from symmcd.metrics.of_set.distributions import DRAWS, distance_rows, random_draws
+from symmcd.metrics.of_set.distributions import DRAWS, distance_rows, random_draws, wasserstein
 from symmcd.metrics.rows import Row
 
 

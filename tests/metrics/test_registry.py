@@ -60,6 +60,7 @@ def mean(crystals):
         atoms = crystals.train.units.number_of_atoms
         yield Row("train_atoms", "strict", float(atoms.mean()), None, None, len(atoms), "of training")
 '''
+TEMPLATE = {"template": "225_a_b", "template_canonical": "225_a_b"}
 NAMES = ("NaCl", "ZnO", "CsCl")
 
 
@@ -116,7 +117,7 @@ def test_an_entry_is_in_every_table(added: Path) -> None:
 
 
 def test_what_is_needed_decides(added: Path) -> None:
-    table = pd.DataFrame([{"id": "0", **score(prototype("NaCl"), None, 0.1, 10.0), "template": "225_a_b"}])
+    table = pd.DataFrame([{"id": "0", **score(prototype("NaCl"), None, 0.1, 10.0), **TEMPLATE}])
     without = [row["metric"] for row in summarise_set(CrystalSet(table))]
     known = ReferenceSet(units())
     rows = {row["metric"]: row["value"] for row in summarise_set(CrystalSet(table, train=known))}
@@ -127,7 +128,7 @@ def test_what_is_needed_decides(added: Path) -> None:
 def test_every_row_is_of_a_quantity_whose_needs_are_given() -> None:
     """Our own metrics announce every row that they make, and make rows of all that they announce."""
     crystals = [symmcd.replicate(unit) for unit in units()]
-    rows = [{"id": str(i), **score(c, 225, 0.1, 10.0), "template": "225_a_b"} for i, c in enumerate(crystals)]
+    rows = [{"id": str(i), **score(c, 225, 0.1, 10.0), **TEMPLATE} for i, c in enumerate(crystals)]
     known = ReferenceSet(units())
     result = symmcd.evaluate(crystals, reference=units(), train=units(), workers=1)
     made = {(row["metric"], row["protocol"].removesuffix("_floor")) for row in result.rows}
@@ -136,7 +137,7 @@ def test_every_row_is_of_a_quantity_whose_needs_are_given() -> None:
     made |= {(row["metric"], row["protocol"].removesuffix("_floor")) for row in more}
     announced = {(name, protocol) for name, number in quantities().items() for protocol in number.protocols}
     assert made == announced
-    assert [*columns(), "template"] == [*rows[0]]
+    assert [*columns(), *TEMPLATE] == [*rows[0]]
 
 
 def test_a_registry_is_read_without_what_is_heavy() -> None:
@@ -190,7 +191,7 @@ def unannounced(crystals: CrystalSet) -> list[Row]:
     ],
 )
 def test_a_metric_of_a_set_that_is_broken_is_named(function: str, said: str) -> None:
-    table = pd.DataFrame([{"id": "0", **score(prototype("NaCl"), None, 0.1, 10.0), "template": "225_a_b"}])
+    table = pd.DataFrame([{"id": "0", **score(prototype("NaCl"), None, 0.1, 10.0), **TEMPLATE}])
     METRICS.add("toy", Metric("set", f"{__name__}:{function}", {"toy": Quantity("toy", "Nothing.")}))
     try:
         with pytest.raises(SymmcdError, match=said):

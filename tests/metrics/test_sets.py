@@ -17,14 +17,14 @@ from scipy.stats import binomtest, wasserstein_distance
 from symmcd import reduce, replicate
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.crystallography.content import templates
+from symmcd.crystallography.normaliser import canonical_template
 from symmcd.metrics.crystal_scores import columns, score
-from symmcd.metrics.distributions import wasserstein
 from symmcd.metrics.intervals import bootstrap, resolvable, wilson
 from symmcd.metrics.matching import composition_key, first_matches, matching, unmatchable
+from symmcd.metrics.of_set.distributions import wasserstein
 from symmcd.metrics.reference_set import ReferenceSet, composition_keys
 from symmcd.metrics.set_summary import CrystalSet, summarise_set
 from symmcd.metrics.symmetry import agreement, detect, detected_group, group_distance, keeps_group
-from symmcd.metrics.templates import count_templates
 from tests.crystallography.prototypes import PROTOTYPES, prototype
 
 NAMES = ("NaCl", "CsCl", "SrTiO3", "TiO2 rutile", "Al2O3", "ZnO", "MgAl2O4", "TiNiSi")
@@ -97,8 +97,16 @@ def test_wasserstein_is_scipys_and_nan_for_nothing() -> None:
 
 
 def test_templates_are_counted_once() -> None:
-    counts = count_templates(["225_a_b", "225_a_b", "167_c_e"], ["225_a_b", "62_c", "225_a_b"])
-    assert (counts.unique, counts.in_train, counts.new) == (2, 1, 1)
+    """Spinel has two templates, by the choice of origin, and one arrangement."""
+    table = scores_of([replicate(reduce(prototype(name))) for name in ("NaCl", "NaCl", "NaCl", "Al2O3")])
+    table["template"] = ["227_a_d_e", "227_b_c_e", "227_a_d_e", "167_c_e"]
+    table["template_canonical"] = list(map(canonical_template, table["template"]))
+    train = ReferenceSet(units_of(("MgAl2O4", "NaCl", "ZnO")))
+    assert train.templates[0] in ("227_a_d_e", "227_b_c_e")
+    rows = {row["metric"]: row["value"] for row in summarise_set(CrystalSet(table, train=train))}
+    assert [rows[f"templates_{kind}"] for kind in ("unique", "in_train", "new")] == [3, pytest.approx(100 / 3), 2]
+    canonical = [rows[f"templates_canonical_{kind}"] for kind in ("unique", "in_train", "new")]
+    assert canonical == [2, pytest.approx(50), 1]
 
 
 def test_uniqueness_is_that_of_all_pairs() -> None:
@@ -193,8 +201,9 @@ def test_a_displaced_atom_breaks_the_group() -> None:
 
 
 def scores_of(structures: list[Structure], group: int | None = None) -> pd.DataFrame:
-    rows = [{"id": f"{i:05d}", **score(s, group, 0.1, 10.0), "template": "225_a_b"} for i, s in enumerate(structures)]
-    return pd.DataFrame(rows, columns=[*columns(), "template"])
+    table = pd.DataFrame([{"id": f"{i:05d}", **score(s, group, 0.1, 10.0)} for i, s in enumerate(structures)])
+    table["template"] = table["template_canonical"] = "225_a_b"
+    return table[[*columns(), "template", "template_canonical"]]
 
 
 def test_failures_stay_in_the_denominator() -> None:
@@ -244,6 +253,7 @@ def test_a_set_against_itself_has_no_distance() -> None:
     units = units_of(NAMES)
     table = scores_of([replicate(units[i]) for i in range(len(units))])
     table["template"] = templates(units)
+    table["template_canonical"] = list(map(canonical_template, table["template"]))
     known = ReferenceSet(units)
     rows = summarise_set(CrystalSet(table, train=known, reference=known))
     values = {(r["metric"], r["protocol"]): r["value"] for r in rows}

@@ -16,6 +16,8 @@ from symmcd.extensions import METRICS, Metric
 from symmcd.structures.checks import FLAT, is_sound
 
 FIRST = ("id", "status", "formula", "atoms", "elements", "volume", "density")
+WHOLE = ("atoms", "elements", "space_group", "space_group_found", "space_group_found_tight")
+"""Columns of whole numbers that may be missing."""
 FLAGS = ("structurally_valid", "structurally_valid_strict", "compositionally_valid", "valid")
 UNDECIDED = ("timed_out", "too_many", "no_data")  # what becomes of a composition that is neither valid nor invalid
 

@@ -20,7 +20,7 @@ from symmcd.metrics.paper_tables import write_tables
 from symmcd.metrics.reference_set import ReferenceSet
 from symmcd.metrics.rows import write_summary
 from symmcd.metrics.set_summary import CrystalSet, Predicted, summarise_set
-from symmcd.metrics.tables import write_per_crystal
+from symmcd.writing import atomic_path
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,13 @@ class Evaluation:
 
     def write(self, folder: Path) -> list[Path]:
         """Write per_crystal.csv, per_crystal.parquet, summary.csv, and tables 1 and 2; their paths."""
-        summary = folder / "summary.csv"
-        written = [*write_per_crystal(folder, self.table), summary]
+        csv, parquet, summary = (folder / name for name in ("per_crystal.csv", "per_crystal.parquet", "summary.csv"))
+        with atomic_path(csv) as temporary:
+            self.table.to_csv(temporary, index=False, lineterminator="\n")
+        with atomic_path(parquet) as temporary:
+            self.table.to_parquet(temporary, index=False)
         write_summary(summary, self.rows)
-        return [*written, *write_tables(folder, self.rows)]
+        return [csv, parquet, summary, *write_tables(folder, self.rows)]
 
 
 def evaluate_set(

@@ -17,12 +17,11 @@ from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUni
 from symmcd.errors import InputError
 from symmcd.journal import Progress
 from symmcd.metrics.crystal_row import WORK, Question
-from symmcd.metrics.crystal_scores import added_metrics, columns, unscored
+from symmcd.metrics.crystal_scores import WHOLE, added_metrics, columns, unscored
 from symmcd.metrics.evaluation import Evaluation, Options, evaluate_set
 from symmcd.metrics.fingerprints import Fingerprints, fingerprint_set, fingerprints_of_units
 from symmcd.metrics.reference_set import ReferenceSet
 from symmcd.metrics.set_summary import Predicted
-from symmcd.metrics.tables import WHOLE
 from symmcd.structures.cell import Cell
 from symmcd.structures.convert import from_object, to_structure
 from symmcd.structures.crystal import StructureError

@@ -18,6 +18,7 @@ from pymatgen.core import Structure
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.crystallography.content import amounts, densities, number_of_elements, templates
 from symmcd.crystallography.lattice import lattice_from_k
+from symmcd.crystallography.normaliser import canonical_template
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.metrics.continuous_distance import distances_of_structure, distances_of_units
 from symmcd.metrics.magpie import Scale, composition_fingerprints
@@ -45,6 +46,11 @@ class ReferenceSet:
     def templates(self) -> list[str]:
         """One name a crystal."""
         return templates(self.units)
+
+    @functools.cached_property
+    def canonical_templates(self) -> frozenset[str]:
+        """Templates without the choice of origin and axes (`normaliser.canonical_template`), each once."""
+        return frozenset(map(canonical_template, set(self.templates)))
 
     @functools.cached_property
     def density(self) -> np.ndarray:

@@ -133,8 +133,7 @@ def read_shards(paths: list[Path], generated: AsymmetricUnits, units: Path) -> p
     import pandas as pd
 
     from symmcd.crystallography.content import templates
-    from symmcd.metrics.crystal_scores import FLAGS, columns
-    from symmcd.metrics.tables import WHOLE
+    from symmcd.metrics.crystal_scores import FLAGS, WHOLE, columns
 
     parts = []
     for path in paths:

@@ -95,7 +95,6 @@ def rows(crystals: CrystalSet) -> Iterator[Row]:
 
 def _properties(crystals: CrystalSet, first: np.ndarray, *, merge_last: bool) -> Iterator[_Property]:
     """What is compared; `first` are the crystals of the first draw."""
-    from symmcd.metrics.distributions import wasserstein
     from symmcd.metrics.symmetry import group_distance
 
     table, reference = crystals.table, crystals.reference
@@ -116,6 +115,13 @@ def _properties(crystals: CrystalSet, first: np.ndarray, *, merge_last: bool) ->
         yield _Property(
             "formation_energy_wasserstein", energy, known, theirs[np.isfinite(theirs)], wasserstein, missing
         )
+
+
+def wasserstein(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """Wasserstein-1 distance, in the unit of the values; nan if either set is empty."""
+    from scipy.stats import wasserstein_distance
+
+    return float(wasserstein_distance(ours, theirs)) if len(ours) and len(theirs) else math.nan
 
 
 def random_draws(candidates: np.ndarray, sample: int, seed: int, number: int = DRAWS) -> tuple[list[np.ndarray], float]:

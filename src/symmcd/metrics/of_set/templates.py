@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -56,23 +55,22 @@ METRIC = Metric(
 
 def rows(crystals: CrystalSet) -> Iterator[Row]:
     """Templates as generated, and with the choice of origin and axes taken out."""
-    from symmcd.crystallography.normaliser import canonical_template
-    from symmcd.metrics.templates import count_templates
-
-    found = crystals.table["template"].dropna().tolist()
-    canonical = functools.cache(canonical_template)
-    for prefix, protocol, name, note in (
-        ("templates", "paper", str, "different templates"),
-        ("templates_canonical", "strict", canonical, "different templates, whatever the choice of origin and axes"),
-    ):
-        ours = [name(template) for template in found]
-        unique = len(set(ours))
+    table, train = crystals.table, crystals.train
+    for prefix, protocol, column, note in (
+        ("templates", "paper", "template", "different templates"),
+        (
+            "templates_canonical", "strict", "template_canonical",
+            "different templates, whatever the choice of origin and axes",
+        ),
+    ):  # fmt: skip
+        ours = set(table[column].dropna())
+        unique = len(ours)
         yield Row(f"{prefix}_unique", protocol, unique, None, None, len(crystals), note)
-        if crystals.train is None or not unique:
+        if train is None or not unique:
             continue
-        counts = count_templates(ours, [name(template) for template in set(crystals.train.templates)])
-        low, high = wilson(counts.in_train, counts.unique)
-        share = 100 * counts.in_train / counts.unique
-        yield Row(f"{prefix}_in_train", protocol, share, 100 * low, 100 * high, counts.unique, "% of the unique ones")
+        known = len(ours & set(train.templates if column == "template" else train.canonical_templates))
+        low, high = wilson(known, unique)
+        of_them = "% of the unique ones"
+        yield Row(f"{prefix}_in_train", protocol, 100 * known / unique, 100 * low, 100 * high, unique, of_them)
         new = "unique and not in the training set"
-        yield Row(f"{prefix}_new", protocol, counts.new, None, None, len(crystals), new)
+        yield Row(f"{prefix}_new", protocol, unique - known, None, None, len(crystals), new)
