@@ -40,9 +40,9 @@ def add_how(parser: Parser) -> None:
     """``--checkpoint``, ``--steps``, ``--proposals`` and what all commands of networks have."""
     text = "denoiser.safetensors of `symmcd train`, or mp20 (default: the shipped weights, mp20)"
     parser.add_argument("--checkpoint", metavar="FILE", help=text)
-    text = "reverse steps of a geometry (default: 50)"
+    text = "reverse steps of a geometry (default: of the model, 50 for mp20)"
     parser.add_argument("--steps", type=number(Steps), metavar="N", help=text)
-    text = "geometries a crystal, the likeliest is kept (default: 4)"
+    text = "geometries a crystal, the likeliest is kept (default: of the model, 4 for mp20)"
     parser.add_argument("--proposals", type=number(Few), metavar="N", help=text)
     parser.add_seed()
     parser.add_device()

@@ -16,7 +16,7 @@ import importlib.util
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from symmcd.errors import InputError, SymmcdError
 from symmcd.extensions import ModelKind
@@ -90,7 +90,7 @@ class Contents:
 
 
 class PyXtalModel:
-    """PyXtal with what it is to make, see `symmcd.diffusion.model.Model`."""
+    """PyXtal with what it is to make, see `symmcd.diffusion.model.Model`; without parts it has no `objective`."""
 
     one_size = False
 
@@ -103,11 +103,6 @@ class PyXtalModel:
         if set(known) != set(NAMES):
             raise MisfitError(f"statistics of a pyxtal model are {', '.join(NAMES)}, these are {', '.join(known)}")
         self.contents = Contents(**{name: known[name].cpu().numpy() for name in NAMES})
-
-    @classmethod
-    def objective(cls, part: str, task: Any) -> Any:
-        """Never called: nothing is trained."""
-        raise NotImplementedError(part, task)
 
     @classmethod
     def assemble(
