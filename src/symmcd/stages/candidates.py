@@ -17,11 +17,11 @@ def arguments(parser: Parser) -> None:
     parser.add_argument("per_crystal", type=Path, help="sun_per_crystal.csv of `symmcd sun`")
     text = "extxyz files of `symmcd relax`"
     parser.add_argument("--relaxed", type=Path, nargs="+", required=True, metavar="FILE", help=text)
-    parser.add_output("one row a crystal, those without doubts first, then by energy, csv", dest="table")
-    parser.add_output("one symmetrised CIF a crystal, zip", what="cifs", dest="archive")
+    parser.add_output("one row a crystal, those without doubts first, then by energy, csv")
+    parser.add_output("one symmetrised CIF a crystal, zip", what="cifs")
 
 
-def run(per_crystal: Path, relaxed: list[Path], table: Path, archive: Path) -> None:
+def run(per_crystal: Path, relaxed: list[Path], output: Path, output_cifs: Path) -> None:
     """Write a row and a CIF of each crystal that is S.U.N. at the largest threshold, over the first hull.
 
     Crystals without doubts come first, then those nearest to (or lowest below) the hull.  Columns: ``space_group`` is
@@ -34,8 +34,8 @@ def run(per_crystal: Path, relaxed: list[Path], table: Path, archive: Path) -> N
     Args:
         per_crystal: sun_per_crystal.csv of `symmcd sun`.
         relaxed: extxyz files of `symmcd relax`.
-        table: csv.
-        archive: zip.
+        output: csv.
+        output_cifs: zip.
 
     Raises:
         InputError: a file is missing or damaged, or a crystal of the table is not among the relaxed ones.
@@ -52,17 +52,17 @@ def run(per_crystal: Path, relaxed: list[Path], table: Path, archive: Path) -> N
     found = read_candidates(per_crystal, frames, relaxed)
     names = found["id"].tolist()
     stems = dict(zip(names, file_stems(names), strict=True))
-    tell_of_changes(names, list(stems.values()), str(archive))
+    tell_of_changes(names, list(stems.values()), str(output_cifs))
     files, detail = candidate_cifs(names, frames, stems)
     rows = [
         candidate_row(row, frames[row["id"]]) | {"file": files[row["id"]][0], "detail": detail.get(row["id"], "")}
         for row in found.to_dict("records")
     ]
-    write_zip(archive, [files[name] for name in names])
-    with atomic_path(table) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    write_zip(output_cifs, [files[name] for name in names])
+    with atomic_path(output) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n", restval="")
         writer.writeheader()
         writer.writerows(rows)
     undoubted = sum(not row["doubts"] for row in rows)
-    print(f"wrote {table} ({len(rows)} crystals, {undoubted} of them without doubts)")
-    print(f"wrote {archive} ({len(rows)} CIFs{f', {len(detail)} of them in P1' if detail else ''})")
+    print(f"wrote {output} ({len(rows)} crystals, {undoubted} of them without doubts)")
+    print(f"wrote {output_cifs} ({len(rows)} CIFs{f', {len(detail)} of them in P1' if detail else ''})")

@@ -21,24 +21,24 @@ EXAMPLE = "--output results/raw --set data.source=prototypes"
 def arguments(parser: Parser) -> None:
     """What the command line takes."""
     text = "gets train.csv.gz, val.csv.gz, test.csv.gz and source.json"
-    parser.add_output(text, metavar="DIR", dest="output_dir")
+    parser.add_output(text, metavar="DIR")
     parser.add_settings("data")
 
 
-def run(output_dir: Path, settings: DataSettings) -> None:
+def run(output: Path, settings: DataSettings) -> None:
     """Write train, val and test tables (``csv.gz``, byte-reproducible) and source.json.
 
     Raises:
         InputError: the source is not there, damaged, empty, changed while it was read, or cannot be downloaded and
-            verified; `output_dir` has crystals of another source.
+            verified; `output` has crystals of another source.
     """
     from symmcd.storage import atomic_path
     from symmcd.structures.read import write_rows
     from symmcd.structures.sources import SPLITS, covered, limited, sha256
 
-    _refuse_other_source(output_dir / "source.json", settings.source)
+    _refuse_other_source(output / "source.json", settings.source)
     before = _state(settings.source)
-    raw = _read(output_dir, settings)
+    raw = _read(output, settings)
     files = {}
     whole = raw.divided(settings.split, settings.split_seed)
     splits = {
@@ -50,7 +50,7 @@ def run(output_dir: Path, settings: DataSettings) -> None:
     for split, rows in splits.items():
         if not rows:
             raise InputError(f"data.source = {settings.source}: no crystals for {split}")
-        path = output_dir / f"{split}.csv.gz"
+        path = output / f"{split}.csv.gz"
         write_rows(path, rows)
         files[path.name] = {"rows": len(rows), "rows_of_source": len(whole[split]), "sha256": sha256(path)}
         print(f"wrote {path} ({len(rows)} crystals)")
@@ -61,7 +61,7 @@ def run(output_dir: Path, settings: DataSettings) -> None:
         "files": files,
         "left_out": dict(raw.left_out),
     }
-    with atomic_path(output_dir / "source.json") as temporary:
+    with atomic_path(output / "source.json") as temporary:
         temporary.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     if not covered(splits["train"], splits["val"]):
         print(
@@ -73,16 +73,16 @@ def run(output_dir: Path, settings: DataSettings) -> None:
         )
     if raw.left_out:
         print(f"left out {len(raw.left_out)} crystals of {settings.source}, each with its reason in source.json")
-    print(f"wrote {output_dir / 'source.json'}")
+    print(f"wrote {output / 'source.json'}")
 
 
-def _read(output_dir: Path, settings: DataSettings) -> Raw:
+def _read(output: Path, settings: DataSettings) -> Raw:
     """All crystals of the source."""
     from symmcd.structures.data_files import Downloads
     from symmcd.structures.sources import Raw, own_files
 
     if settings.source in SOURCES:
-        downloads = Downloads(output_dir / "original", settings.retries, settings.url)
+        downloads = Downloads(output / "original", settings.retries, settings.url)
         raw = SOURCES[settings.source].read(downloads)
         if not isinstance(raw, Raw):
             raise InputError(f"data.source = {settings.source}: its reader gave {type(raw).__name__}, expected a Raw")

@@ -16,20 +16,21 @@ EXAMPLE = "results/raw/val.csv.gz --output results/asymmetric_units/val.npz --wo
 def arguments(parser: Parser) -> None:
     """What the command line takes."""
     parser.add_argument("raw", type=Path, help="csv or csv.gz with a column cif")
-    parser.add_output("asymmetric units, npz", dest="units")
-    parser.add_output("rows not kept, csv (default: beside the units)", what="rejects", dest="rejects", required=False)
+    parser.add_output("asymmetric units, npz")
+    parser.add_output("rows not kept, csv (default: beside the units)", what="rejects", required=False)
     parser.add_workers()
     parser.add_settings("reduce")
     parser.add_moved("--rejects", "it is --output-rejects now")
 
 
-def run(raw: Path, units: Path, rejects: Path | None, settings: ReduceSettings, workers: int = 0) -> None:
+def run(raw: Path, output: Path, output_rejects: Path | None, settings: ReduceSettings, workers: int = 0) -> None:
     """Reduce every crystal of a table; write the units, and a csv of rejected rows with their reasons.
 
     Args:
         raw: csv with a column ``cif``.
-        units: asymmetric units, npz.
-        rejects: csv, beside `units` where None; where too many rows are rejected, ``…_too_many_rejects.csv`` beside it.
+        output: asymmetric units, npz.
+        output_rejects: csv, beside `output` where None; where too many rows are rejected, ``…_too_many_rejects.csv``
+            beside it.
         settings: tolerance and limits.
         workers: processes; 0 = one a core.
 
@@ -45,8 +46,8 @@ def run(raw: Path, units: Path, rejects: Path | None, settings: ReduceSettings, 
     from symmcd.structures.reduction import reduced, write_rejects
 
     # no output of the rule: those are deleted when it fails
-    rejects = rejects or units.with_name(f"{units.stem}_rejects.csv")
-    too_many = rejects.with_name(f"{units.stem}_too_many_rejects.csv")
+    rejects = output_rejects or output.with_name(f"{output.stem}_rejects.csv")
+    too_many = rejects.with_name(f"{output.stem}_too_many_rejects.csv")
     parts, rejected, total = [], [], 0
     limits = {"symprec": settings.symprec, "max_orbits": settings.max_orbits, "max_atoms": settings.max_atoms}
     for part, bad, count in reduced(read_rows(raw), limits, workers, settings.seconds):
@@ -68,9 +69,9 @@ def run(raw: Path, units: Path, rejects: Path | None, settings: ReduceSettings, 
     too_many.unlink(missing_ok=True)
     write_rejects(rejects, rejected)
     result = AsymmetricUnits.concatenate(parts)
-    write_units(units, result)
+    write_units(output, result)
     groups = len(np.unique(result.space_group))
-    print(f"wrote {units} ({len(result)} crystals, {len(result.element)} orbits, {groups} space groups)")
+    print(f"wrote {output} ({len(result)} crystals, {len(result.element)} orbits, {groups} space groups)")
     print(f"wrote {rejects} ({len(rejected)} of {total} rows rejected{': ' + reasons if reasons else ''})")
 
 

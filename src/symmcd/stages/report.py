@@ -13,7 +13,7 @@ EXAMPLE = "results --output results/report"
 def arguments(parser: command.Parser) -> None:
     """What the command line takes."""
     parser.add_argument("results", type=Path, help="folder that the chain wrote")
-    parser.add_output("gets index.html and figures/", metavar="DIR", dest="output_dir")
+    parser.add_output("gets index.html and figures/", metavar="DIR")
     text = "the run has none (predictor.variants: []); show no earlier one"
     parser.add_argument("--no-table-5", action="store_false", dest="table_5", help=text)
     parser.add_seed()
@@ -22,18 +22,18 @@ def arguments(parser: command.Parser) -> None:
 
 def run(
     results: Path,
-    output_dir: Path,
+    output: Path,
     settings: ReportSettings,
     seed: int,
     *,
     table_5: bool = True,
     relax: RelaxSettings | None = None,
 ) -> None:
-    """Write ``index.html`` and ``figures/`` into `output_dir`, and print the table of results.
+    """Write ``index.html`` and ``figures/`` into `output`, and print the table of results.
 
     Args:
         results: folder that the chain wrote.
-        output_dir: usually ``results/report``.
+        output: usually ``results/report``.
         settings: title, and how many crystals to draw.
         seed: of the training whose losses are shown, and of the choice of the drawn crystals.
         table_5: False where this run has no Table 5: one of an earlier run that lies in `results` is not shown.
@@ -49,7 +49,7 @@ def run(
     finished = load(results, seed)
     pages = write_pages(
         finished,
-        output_dir,
+        output,
         settings.title,
         Choice(settings.drawn_crystals, settings.viewer_crystals, seed),
         predictors=read_table_5(results) if table_5 else None,

@@ -39,7 +39,7 @@ def arguments(parser: Parser) -> None:
         parser.add_argument(option, type=Path, required=True, metavar="FILE", help=text)
     text = "of `symmcd predictor`; without it no d_E"
     parser.add_argument("--predictor", type=Path, metavar="FILE", help=text)
-    parser.add_output("gets per_crystal.csv, summary.csv, tables", metavar="DIR", dest="output_dir")
+    parser.add_output("gets per_crystal.csv, summary.csv, tables", metavar="DIR")
     parser.add_seed()
     parser.add_workers()
     parser.add_settings("score")
@@ -53,7 +53,7 @@ def run(
     reference: Path,
     fingerprints: Path,
     reference_fingerprints: Path,
-    output_dir: Path,
+    output: Path,
     settings: ScoreSettings,
     seed: int,
     predictor: Path | None = None,
@@ -68,7 +68,7 @@ def run(
         reference: held-out set, of distributions and coverage.
         fingerprints: of `units`, by `symmcd fingerprint`.
         reference_fingerprints: of `reference`.
-        output_dir: gets the files.
+        output: gets the files.
         settings: sample size and cutoffs.
         seed: of the sample and the bootstrap.
         workers: processes that compare with the training set; 0 = one a core.
@@ -95,14 +95,14 @@ def run(
     if predictor is not None:
         from symmcd.formation_energy.set_energies import predicted_energies
 
-        energies = predicted_energies(predictor, generated, held_out.units, output_dir)
+        energies = predicted_energies(predictor, generated, held_out.units, output)
     structures = crystals_to_structures(replicate_flat(generated))
     options = Options(
         settings.distribution_sample, settings.prototype_sample, settings.structure_cutoff,
         settings.composition_cutoff, seed, workers or cores(),
     )  # fmt: skip
     result = evaluate_set(table, structures, trained, held_out, prints, energies, options)
-    for path in result.write(output_dir):
+    for path in result.write(output):
         print(f"wrote {path}")
     print(f"{len(result.table)} crystals, {len(result.rows)} metrics")
 
@@ -119,7 +119,7 @@ def read_fingerprints(path: Path, units: Path, label: np.ndarray) -> Fingerprint
     if found.label.tolist() != label.tolist():
         raise InputError(
             f"{path}: {len(found.label)} fingerprints, not of the {len(label)} crystals of {units};"
-            f" run `symmcd fingerprint {units} {path}` again"
+            f" run `symmcd fingerprint {units} --output {path}` again"
         )
     return found
 

@@ -30,7 +30,7 @@ def arguments(parser: Parser) -> None:
     text = "csv files of `symmcd score`: S.U.N. is counted once more of the valid ones"
     parser.add_argument("--scores", default=[], **files, help=text)
     parser.add_output("one row a protocol, csv")
-    parser.add_output("one row a crystal, csv", what="per-crystal", dest="per_crystal")
+    parser.add_output("one row a crystal, csv", what="per-crystal")
     parser.add_workers()
     parser.add_settings("sun")
 
@@ -41,7 +41,7 @@ def run(
     relaxed: list[Path],
     train: Path,
     output: Path,
-    per_crystal: Path,
+    output_per_crystal: Path,
     settings: SunSettings,
     known: Sequence[Path] = (),
     workers: int = 0,
@@ -86,10 +86,10 @@ def run(
         training, *others = (ReferenceSet(read_units(path)) for path in (train, *known))
         found = compared(structures, training, others, workers or cores(), progress.advance)
     table, rates = judged(table, found, settings.thresholds, settings.min_elements, with_known=bool(known))
-    for path, content in ((per_crystal, table), (output, rates)):
+    for path, content in ((output_per_crystal, table), (output, rates)):
         with atomic_path(path) as temporary:
             content.to_csv(temporary, index=False, lineterminator="\n")
-    print(f"wrote {per_crystal} ({table['id'].nunique()} crystals)")
+    print(f"wrote {output_per_crystal} ({table['id'].nunique()} crystals)")
     protocols = int((rates["draw"] == "all").sum()) if "draw" in rates else len(rates)
     of_draws = f", each also of {table['draw'].nunique()} draws" if "draw" in table else ""
     print(f"wrote {output} ({protocols} protocols{of_draws})")
