@@ -20,12 +20,12 @@ EXAMPLE = "results/samples/shard*.npz --output results/crystals"
 def arguments(parser: Parser) -> None:
     """What the command line takes."""
     parser.add_argument("samples", type=Path, nargs="+", help="asymmetric units of `symmcd sample`, all shards")
-    parser.add_output("gets units.npz, crystals.extxyz and the CIFs", metavar="DIR", dest="output_dir")
+    parser.add_output("gets units.npz, crystals.extxyz and the CIFs", metavar="DIR")
     parser.add_settings("replicate")
     parser.add_moved("--output-dir", "it is --output now")
 
 
-def run(samples: Sequence[Path], output_dir: Path, settings: ReplicateSettings) -> None:
+def run(samples: Sequence[Path], output: Path, settings: ReplicateSettings) -> None:
     """Replicate all shards; write units.npz, crystals.extxyz and one CIF a crystal.
 
     Crystals are named by the number that the sampler gave them, so a missing shard leaves a gap, not a shift.
@@ -42,7 +42,7 @@ def run(samples: Sequence[Path], output_dir: Path, settings: ReplicateSettings) 
             f"{', '.join(map(str, samples)) or 'no shards given'}: no sampled crystals; sampling.number must be above 0"
         )
     crystals = replicate_flat(units)
-    for path in write_crystals(output_dir, crystals, units, settings.cif_folder_limit):
+    for path in write_crystals(output, crystals, units, settings.cif_folder_limit):
         print(f"wrote {path} ({len(units)} crystals)")
 
 

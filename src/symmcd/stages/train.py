@@ -24,7 +24,7 @@ def arguments(parser: Parser) -> None:
     parser.add_argument("train", type=Path, help="asymmetric units to learn from, npz")
     parser.add_argument("val", type=Path, help="asymmetric units for the validation loss, npz")
     text = "gets denoiser.safetensors, losses.csv and a folder for each part"
-    parser.add_output(text, metavar="DIR", dest="output_dir")
+    parser.add_output(text, metavar="DIR")
     parts = "; ".join(
         f"{', '.join(part.name for part in MODELS[name].parts)} of model.kind = {name}"
         for name in MODELS.shipped
@@ -40,7 +40,7 @@ def arguments(parser: Parser) -> None:
 def run(
     train: Path,
     val: Path,
-    output_dir: Path,
+    output: Path,
     model: ModelSettings,
     settings: TrainingSettings,
     seed: int = 0,
@@ -56,7 +56,7 @@ def run(
 
     Args:
         train, val: asymmetric units.
-        output_dir: gets ``denoiser.safetensors`` and ``losses.csv``; each part has a folder in it.
+        output: gets ``denoiser.safetensors`` and ``losses.csv``; each part has a folder in it.
         model, settings, seed, device: as in the configuration.
         part: name of the part to train alone; None trains what is not trained yet, and puts all together.
 
@@ -79,15 +79,15 @@ def run(
         has = f"the parts {', '.join(parts)}" if parts else "no parts"
         raise InputError(f"--part {part}: this model, of kind {model.kind!r}, has {has}")
     if settings.weights:
-        adopt(settings.weights, output_dir)
+        adopt(settings.weights, output)
         return
     hold_gpu(device)
     where = choose_device(device)
     with process_group(where) as process, contextlib.ExitStack() as until_written:
         if process.writes and part is None:
-            until_written.enter_context(one_writer(output_dir / "denoiser.safetensors"))
+            until_written.enter_context(one_writer(output / "denoiser.safetensors"))
         task = Task(units, validation, model, settings, process.device(where))
-        training = ModelTraining.of(task, seed, output_dir, process, automatic=device == "auto")
+        training = ModelTraining.of(task, seed, output, process, automatic=device == "auto")
         if part is None:
             training.run()
         else:
