@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 
 import numpy as np
 import pytest
@@ -24,7 +23,6 @@ from tests.diffusion.crystals import SMALL_STAGED, random_units
 
 import symmcd
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
-from symmcd.crystallography.space_group import lattice_points
 from symmcd.diffusion import model_training, training
 from symmcd.diffusion.checkpoint import weights_path
 from symmcd.diffusion.generator import Generator
@@ -32,7 +30,7 @@ from symmcd.diffusion.staged.kind import StagedSettings
 from symmcd.diffusion.staged.objectives import WyckoffObjective
 from symmcd.errors import InputError
 from symmcd.settings import SamplingSettings, TrainingSettings
-from symmcd.stages import generate, predict, sample, train
+from symmcd.stages import sample, train
 from symmcd.storage import read_units, write_units
 
 TRAINING = TrainingSettings(
@@ -284,96 +282,6 @@ def test_temperature_belongs_to_staged_models(trained):
     for wrong in ({"steps": -3}, {"batch_size": 0}, {"proposals": -1}):
         with pytest.raises(InputError, match="at least 1"):
             generator.generate(1, **wrong)
-
-
-def test_only_the_elements_asked_for(trained, tmp_path):
-    generator = Generator.load(trained / "denoiser.safetensors", "cpu")
-    units = generator.generate(40, seed=1, steps=2, elements=(8, 26))
-    assert set(np.concatenate([unit.element for unit in units])) == {8, 26}
-    with pytest.raises(InputError, match=r"atomic numbers \[3, 92\] are not in the training set"):
-        generator.generate(1, elements=(3, 8, 92))
-    with pytest.raises(InputError, match="--elements: 'Fs': no such element"):
-        generate.run(tmp_path, 2, trained / "denoiser.safetensors", constraints={"elements": ("Fe", "Fs")})
-    assert not list(tmp_path.iterdir())
-    few = {"checkpoint": trained / "denoiser.safetensors", "device": "cpu", "steps": 2, "proposals": 1}
-    generate.run(tmp_path, 40, constraints={"exclude": "O,22,Xe"}, **few)
-    assert set(read_units(tmp_path / "units.npz").element) == {11, 26, 38, 57}
-    generate.run(tmp_path, 9, constraints={"elements": ("O", "Fe"), "exclude": ("O",)}, **few)
-    assert set(read_units(tmp_path / "units.npz").element) == {26}
-    with pytest.raises(InputError, match="no element is left"):
-        generate.run(tmp_path, 9, constraints={"elements": ("O",), "exclude": ("O",)}, **few)
-
-
-def test_a_chemical_system_has_each_of_its_elements(trained, tmp_path, monkeypatch):
-    few = {"checkpoint": trained / "denoiser.safetensors", "device": "cpu", "steps": 2, "proposals": 1}
-    generate.run(tmp_path / "12", 12, constraints={"chemical_system": ("O", "Ti", "Fe")}, **few)
-    generate.run(tmp_path / "30", 30, constraints={"chemical_system": "Fe-O-22-O"}, **few)
-    fewer, more = (read_units(tmp_path / number / "units.npz") for number in ("12", "30"))
-    assert all(set(unit.element.tolist()) == {8, 22, 26} for unit in (more[i] for i in range(30)))
-    for index in range(12):
-        np.testing.assert_array_equal(fewer[index].element, more[index].element)
-        assert fewer[index].letter == more[index].letter
-    generator = Generator.load(trained / "denoiser.safetensors", "cpu")
-    monkeypatch.setattr("symmcd.diffusion.generator.ATTEMPTS", 2)
-    with pytest.raises(InputError, match=r"\d+ of 30 crystals: none of 64 drawn ones has .* every one"):
-        generator.generate(30, 221, chemical_system=generator.elements, steps=2)
-    with pytest.raises(InputError, match="none named"):
-        generator.generate(3, chemical_system="-")
-    with pytest.raises(InputError, match="leave out elements"):
-        generate.run(tmp_path, 3, constraints={"chemical_system": ("O", "Ti"), "exclude": ("Fe",)}, **few)
-
-
-def test_no_more_atoms_than_asked_for(trained, tmp_path, monkeypatch):
-    """What is left is as frequent as it was: shares of groups are those of crystals drawn freely and thrown away."""
-    generator = Generator.load(trained / "denoiser.safetensors", "cpu")
-    few = {"checkpoint": trained / "denoiser.safetensors", "device": "cpu", "steps": 2, "proposals": 1}
-    generate.run(tmp_path, 25, constraints={"max_atoms": 8, "elements": ("O", "Fe")}, **few)
-    with (tmp_path / "crystals.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert len(rows) == 25
-    assert max(int(row["atoms_primitive"]) for row in rows) <= 8
-    for unit in generator.generate(20, seed=1, steps=2, proposals=1, max_atoms=6):
-        assert len(symmcd.replicate(unit).get_primitive_structure()) <= 6
-    free, limited = (generator.generate(600, steps=1, proposals=1, max_atoms=n) for n in (10_000, 12))
-    atoms = [len(symmcd.replicate(unit)) // lattice_points(unit.space_group) for unit in free]
-    kept = Counter(unit.space_group for unit, n in zip(free, atoms, strict=True) if n <= 12)
-    assert 50 < kept.total() < 500
-    found = Counter(unit.space_group for unit in limited)
-    for group in kept | found:
-        shares = kept[group] / kept.total(), found[group] / 600
-        error = (shares[0] * (1 - shares[0]) / kept.total() + shares[1] * (1 - shares[1]) / 600) ** 0.5
-        assert abs(shares[0] - shares[1]) < 5 * error + 0.01
-    monkeypatch.setattr("symmcd.diffusion.generator.ATTEMPTS", 2)
-    with pytest.raises(InputError, match=r"none of 64 drawn ones has .* at most 1 atoms in its primitive cell"):
-        generator.generate(30, 14, max_atoms=1, steps=2)  # its smallest orbits have two
-    with pytest.raises(InputError, match="at least 1"):
-        generator.generate(3, max_atoms=0)
-
-
-def test_a_formula_makes_a_ranked_table_and_crystals_of_it(trained, tmp_path, capsys):
-    predict.run(tmp_path, "Ti2O4", 400, atoms=6, checkpoint=trained / "denoiser.safetensors", device="cpu")
-    with (tmp_path / "crystals.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    units = read_units(tmp_path / "units.npz")
-    assert [row["id"] for row in rows] == units.label.tolist()
-    assert [int(row["space_group"]) for row in rows] == units.space_group.tolist()
-    assert sum(float(row["share"]) for row in rows) == pytest.approx(1, abs=1e-4 * len(rows))
-    assert sorted(rows, key=lambda row: -float(row["log_probability"])) == rows
-    for row in rows:
-        atoms = Counter()
-        for site in row["orbits"].split("; "):
-            element, position = site.split()
-            atoms[element] += int(position[:-1])
-        assert atoms["O"] == 2 * atoms["Ti"] > 0
-    assert f"{len(rows)} instead of 400" in capsys.readouterr().out
-    with pytest.raises(InputError, match="no multiple of the 3"):
-        predict.run(tmp_path, "TiO2", 1, checkpoint=trained / "denoiser.safetensors", atoms=4)
-
-
-@pytest.mark.parametrize("formula", ["Xx2", "Ti0.5O", "Fe3+", "", "Ti-O2"])
-def test_what_is_no_formula_is_refused(formula, tmp_path):
-    with pytest.raises(InputError, match=f"^{re.escape(formula)}: "):
-        predict.run(tmp_path, formula, 1)
 
 
 def test_shards_and_batch_sizes_change_no_crystal(trained, tmp_path):
