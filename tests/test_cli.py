@@ -27,7 +27,7 @@ ARGUMENTS = {
     "train": "train.npz val.npz --output out",
     "sample": "denoiser.safetensors --output out.npz",
     "replicate": "a.npz b.npz --output crystals",
-    "score": "crystals.extxyz --output out.csv",
+    "score": "units.npz --output out.csv",
     "fingerprint": "units.npz --output out.npz",
     "summarise": "a.csv b.csv --units u --train t --reference r --fingerprints f --reference-fingerprints g --output o",
     "relax": "units.npz --output out.csv --output-crystals out.extxyz",

@@ -70,8 +70,8 @@ def stages() -> Iterator[Stage]:
         yield Stage(f"sample {i}", (*words, *CPU, *CONFIG), one_writer=True)
     yield Stage("replicate", ("replicate", *SAMPLES, "--output", f"{RESULTS}/crystals", *CONFIG))
     for i in range(2):
-        words = ("score", CRYSTALS, "--output", SCORES[i], "--shard", f"{i}/2", *CONFIG)
-        yield Stage(f"score {i}", words, one_writer=True, reads=(UNITS,))
+        words = ("score", UNITS, "--output", SCORES[i], "--shard", f"{i}/2", *CONFIG)
+        yield Stage(f"score {i}", words, one_writer=True)
     prints = {name: f"{RESULTS}/fingerprints/{name}.npz" for name in ("generated", "test")}
     for name, units in (("generated", UNITS), ("test", test)):
         yield Stage(f"fingerprint {name}", ("fingerprint", units, "--output", prints[name], *TWO, *CONFIG))

@@ -12,10 +12,8 @@ import pytest
 from pymatgen.core import Lattice, Structure
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
-from symmcd.crystallography.orbit import replicate_flat
 from symmcd.storage import write_units
 from symmcd.structures.units import reduce
-from symmcd.structures.write import write_extxyz
 
 pytestmark = pytest.mark.slow
 
@@ -63,7 +61,6 @@ def prepare(folder: Path, results: str) -> None:
     for name in ("crystals", "asymmetric_units"):
         (folder / results / name).mkdir(parents=True)
     write_units(folder / results / "crystals/units.npz", units)
-    write_extxyz(folder / results / "crystals/crystals.extxyz", replicate_flat(units), units)  # for `score`
     for split in ("train", "val", "test"):
         write_units(folder / results / f"asymmetric_units/{split}.npz", units.take(range(1)))
     references = {e: {"energy": v, "composition": {e: 1}} for e, v in ENERGIES.items()}

@@ -98,13 +98,11 @@ def test_a_space_group_that_is_none_is_named(crystals: Path, given: str) -> None
         space_group_of(path, frame)
 
 
-def test_a_space_group_may_be_missing_unless_it_is_needed(crystals: Path) -> None:
+def test_a_space_group_may_be_missing(crystals: Path) -> None:
     path = crystals.with_name("mine.extxyz")
     path.write_text(texts(crystals)[0].replace("space_group=225 ", ""))
     (frame,) = read_generated(path)
     assert space_group_of(path, frame) is None
-    with pytest.raises(InputError, match="frame 00000 has no space_group; expected a number from 1 to 230, as others"):
-        space_group_of(path, frame, needed=", as others")
 
 
 def test_frames_of_several_files_by_id(crystals: Path) -> None:

@@ -3,7 +3,7 @@
 
 rule score:
     input:
-        crystals="<results>/crystals/crystals.extxyz",
+        units="<results>/crystals/units.npz",
         code=sources("metrics"),
     output:
         "<results>/metrics/shard{shard}.csv",
@@ -17,7 +17,7 @@ rule score:
         shards=SHARDS.score,
         settings=settings("score"),
     shell:
-        "symmcd score {input.crystals} --output {output} --shard {wildcards.shard}/{params.shards}"
+        "symmcd score {input.units} --output {output} --shard {wildcards.shard}/{params.shards}"
         " --settings {params.settings:q} 2>&1 | keep {log}"
 
 

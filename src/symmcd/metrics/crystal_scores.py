@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from ase import Atoms
-from pymatgen.core import Composition, Structure
+from pymatgen.core import Structure
 
 from symmcd.errors import InputError, SymmcdError
 from symmcd.extensions import METRICS, Metric
-from symmcd.structures.checks import FLAT, is_sound
+from symmcd.structures.checks import is_sound
 
 FIRST = ("id", "status", "formula", "atoms", "elements", "volume", "density")
 WHOLE = ("atoms", "elements", "space_group", "space_group_found", "space_group_found_tight")
@@ -89,16 +88,6 @@ def score(
         status = "out_of_memory" if isinstance(error, MemoryError) else f"failed:{type(error).__name__}"
         return unscored(status, space_group, structure.composition.reduced_formula, str(error).replace("\n", " "))
     return _with_added(row, crystal, added_metrics() if added is None else added)
-
-
-def score_frame(frame: Atoms, space_group: int | None, symprec: float, smact_seconds: float) -> dict[str, Any]:
-    """`score` of ASE's atoms; a flat cell has no fractional coordinates to make a structure of."""
-    volume = abs(np.linalg.det(frame.cell.array))
-    if not volume >= FLAT:  # nan is not above either
-        formula = Composition(frame.get_chemical_formula()).reduced_formula
-        return unscored("bad_cell", space_group, formula, f"volume {volume:.3g} Å³")
-    structure = Structure(frame.cell.array, frame.numbers.tolist(), frame.positions, coords_are_cartesian=True)
-    return score(structure, space_group, symprec, smact_seconds)
 
 
 def unscored(

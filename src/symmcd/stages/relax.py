@@ -26,6 +26,8 @@ from symmcd.stability.outcome import COLUMNS, SYMPREC, Relaxation, unusable
 from symmcd.stability.potential import load_chgnet
 from symmcd.stability.relaxation import relax_each
 from symmcd.storage import atomic_path
+from symmcd.structures.checks import is_sound
+from symmcd.structures.convert import to_structure
 from symmcd.structures.crystal_file import CrystalFile, read_crystal_file
 from symmcd.structures.names import ase_info
 from symmcd.structures.symmetry_search import SymmetryError
@@ -101,21 +103,24 @@ def _relaxed(
     limits = Limits(
         settings.steps, settings.fmax, settings.max_atoms, settings.seconds, release_steps=settings.release_steps
     )
+    structures = (to_structure(given.cell(index)) for index in chosen)
     if settings.method == "structure_optimizer":
         done = relax_each(
-            map(given.structure, chosen), model, steps=limits.steps, fmax=limits.fmax, max_atoms=limits.max_atoms,
+            structures, model, steps=limits.steps, fmax=limits.fmax, max_atoms=limits.max_atoms,
             seconds=limits.seconds,
         )  # fmt: skip
     else:
-        crystals: Iterable[Structure | AsymmetricUnit] = map(given.structure, chosen)
+        crystals: Iterable[Structure | AsymmetricUnit] = structures
         if settings.method == "symmetry":
             crystals, kept = [], []
             for index in chosen:
-                try:
-                    crystals.append(given.symmetric(index, SYMPREC))
+                cell = given.cell(index)
+                try:  # what is no cell at all has a status of its own
+                    sound = is_sound(cell.lattice, cell.position)
+                    crystals.append(given.symmetric(index, SYMPREC) if sound else to_structure(cell))
                     kept.append(index)
                 except SymmetryError as error:
-                    yield index, unusable(given.structure(index), error, settings.method)
+                    yield index, unusable(to_structure(cell), error, settings.method)
             chosen = kept
         done = relax_many(
             crystals,

@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from symmcd.command import Parser
+from symmcd.errors import InputError
 from symmcd.journal import Journal, Progress
 from symmcd.settings import ScoreSettings
 from symmcd.writing import atomic_path
 
-EXAMPLE = "results/crystals/crystals.extxyz --output results/metrics/shard0.csv --shard 0/4"
+EXAMPLE = "results/crystals/units.npz --output results/metrics/shard0.csv --shard 0/4"
 
 
 def arguments(parser: Parser) -> None:
     """What the command line takes."""
-    parser.add_argument("crystals", type=Path, help="crystals.extxyz of `symmcd replicate`")
+    parser.add_argument("crystals", type=Path, help="units.npz of `symmcd replicate`, or an extxyz of your own")
     parser.add_output("one row a crystal, csv")
     parser.add_shard()
     parser.add_settings("score")
@@ -34,13 +35,18 @@ def run(crystals: Path, output: Path, shard: int, shards: int, settings: ScoreSe
         InputError: unreadable crystals, a space group that is none or that only some have, or an output that cannot be
             written.
     """
-    from symmcd.metrics.crystal_scores import columns, score_frame
-    from symmcd.structures.frames import read_generated, space_group_of
+    from symmcd.metrics.crystal_scores import columns, score
+    from symmcd.structures.convert import to_structure
+    from symmcd.structures.crystal_file import read_crystal_file
 
-    everything = read_generated(crystals)
-    grouped = any("space_group" in frame.info for frame in everything)
-    frames = everything[shard::shards]
-    groups = [space_group_of(crystals, frame, needed=", as other frames have" if grouped else "") for frame in frames]
+    given = read_crystal_file(crystals)
+    groups = given.space_group
+    if None in groups and any(groups):
+        raise InputError(
+            f"{crystals}: frame {given.ids[groups.index(None)]} has no space_group; expected a number from 1 to 230, "
+            "as other frames have"
+        )
+    chosen = range(len(given.ids))[shard::shards]
     work: dict[str, Any] = {
         "crystals": hashlib.sha256(crystals.read_bytes()).hexdigest(),
         "settings": dataclasses.asdict(settings),
@@ -49,12 +55,13 @@ def run(crystals: Path, output: Path, shard: int, shards: int, settings: ScoreSe
     }
     journal = Journal(output, work)
     finished = {row["id"] for row in journal.done}
-    with Progress(len(frames), len(finished), "crystals") as progress:
-        for frame, space_group in zip(frames, groups, strict=True):
-            if frame.info["id"] in finished:
+    with Progress(len(chosen), len(finished), "crystals") as progress:
+        for index in chosen:
+            if given.ids[index] in finished:
                 continue
-            row = score_frame(frame, space_group, settings.symprec, settings.smact_seconds)
-            journal.append({"id": frame.info["id"], **row})
+            structure = to_structure(given.cell(index))
+            row = score(structure, groups[index], settings.symprec, settings.smact_seconds)
+            journal.append({"id": given.ids[index], **row})
             progress.advance(1, row["formula"])
     rows = sorted(journal.done, key=lambda row: row["id"])
     with atomic_path(output) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:

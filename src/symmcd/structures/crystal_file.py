@@ -1,4 +1,4 @@
-"""Crystals to be relaxed or counted, each under an id: exact asymmetric units, or frames of anybody's extxyz file."""
+"""Crystals of one file, each under an id: exact asymmetric units, or frames of anybody's extxyz file."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-from ase import Atoms
-from pymatgen.core import Structure
-
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.storage import read_units
+from symmcd.structures.cell import Cell, cells_of
 from symmcd.structures.checks import is_sound
-from symmcd.structures.convert import crystals_to_structures, from_atoms
+from symmcd.structures.convert import from_atoms
 from symmcd.structures.frames import read_generated, space_group_of
 from symmcd.structures.names import extxyz_ids
 from symmcd.structures.units import reduce_crystal
@@ -29,11 +26,11 @@ class CrystalFile(Protocol):
     def composition(self, index: int) -> dict[int, int]:
         """Atoms of each element, by atomic number, in the cell that the file has."""
 
-    def structure(self, index: int) -> Structure:
-        """All atoms of the cell, whatever its geometry."""
+    def cell(self, index: int) -> Cell:
+        """All atoms, whatever the geometry; where the cell has no volume, positions are Cartesian."""
 
-    def symmetric(self, index: int, symprec: float) -> AsymmetricUnit | Structure:
-        """Asymmetric unit; the structure as it stands where that is no crystal (no cell, no numbers).
+    def symmetric(self, index: int, symprec: float) -> AsymmetricUnit:
+        """Asymmetric unit.
 
         Raises:
             SymmetryError: none is found within `symprec` Å, where it has to be searched for.
@@ -60,8 +57,8 @@ class _Units:
     def composition(self, index: int) -> dict[int, int]:
         return self._units[index].composition
 
-    def structure(self, index: int) -> Structure:
-        return crystals_to_structures(replicate_flat(self._units.take([index])))[0]
+    def cell(self, index: int) -> Cell:
+        return cells_of(replicate_flat(self._units.take([index])))[0]
 
     def symmetric(self, index: int, symprec: float) -> AsymmetricUnit:  # noqa: ARG002  (nothing is searched for)
         return self._units[index]
@@ -78,18 +75,11 @@ class _Frames:
     def composition(self, index: int) -> dict[int, int]:
         return dict(Counter(self._frames[index].numbers.tolist()))
 
-    def structure(self, index: int) -> Structure:
+    def cell(self, index: int) -> Cell:
         frame = self._frames[index]
-        return Structure(frame.cell.array, frame.numbers.tolist(), _fractional(frame))
+        if is_sound(frame.cell.array, frame.positions):
+            return from_atoms(frame)
+        return Cell(frame.cell.array, frame.numbers, frame.positions)
 
-    def symmetric(self, index: int, symprec: float) -> AsymmetricUnit | Structure:
-        frame = self._frames[index]
-        if not is_sound(frame.cell.array, frame.positions):
-            return self.structure(index)
-        return reduce_crystal(from_atoms(frame), symprec)
-
-
-def _fractional(frame: Atoms) -> np.ndarray:
-    """Fractional positions (N, 3); a flat or infinite cell has none, and its atoms stay as they stand."""
-    sound = is_sound(frame.cell.array, frame.positions)
-    return frame.get_scaled_positions() if sound else frame.positions
+    def symmetric(self, index: int, symprec: float) -> AsymmetricUnit:
+        return reduce_crystal(self.cell(index), symprec)

@@ -76,23 +76,21 @@ def frames_by_id(paths: Iterable[Path]) -> dict[str, Atoms]:
     return found
 
 
-def space_group_of(path: Path, frame: Atoms, *, needed: str = "") -> int | None:
+def space_group_of(path: Path, frame: Atoms) -> int | None:
     """Space group that a frame says it was made in; None where it says none.
 
     Args:
         path: the frame's file.
         frame: of `read_generated`.
-        needed: why it has to be there; empty where it has not.
 
     Raises:
-        InputError: it is no number from 1 to 230, or is missing where it is needed.
+        InputError: it is no number from 1 to 230.
     """
     given = frame.info.get("space_group")
-    if given is None and not needed:
+    if given is None:
         return None
     if isinstance(given, int | np.integer) and not isinstance(given, bool) and 1 <= given <= 230:
         return int(given)
-    is_there = "no space_group" if given is None else f"space_group={given!r}"
     raise InputError(
-        f"{path}: frame {frame.info['id']} has {is_there}; expected a number from 1 to 230" + (needed or ", or nothing")
+        f"{path}: frame {frame.info['id']} has space_group={given!r}; expected a number from 1 to 230, or nothing"
     )
