@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shutil
 from html.parser import HTMLParser
@@ -12,7 +13,8 @@ import pytest
 from tests.report.conftest import make_results
 
 from symmcd.errors import InputError
-from symmcd.report.load import load
+from symmcd.extensions import MODELS
+from symmcd.report.load import Results, load
 from symmcd.report.terminal import terminal_summary
 from symmcd.settings import RelaxSettings, ReportSettings
 from symmcd.stages import report
@@ -321,6 +323,23 @@ def test_a_run_with_given_weights_says_that_nothing_was_trained(tmp_path):
     text = (tmp_path / "report/index.html").read_text(encoding="utf-8")
     assert "Nothing was trained in this run" in text
     assert "none in this run: its weights were given" in text
+
+
+def test_losses_are_those_that_there_are_in_the_words_of_the_model(results, tmp_path, page, monkeypatch):
+    text = " ".join(" ".join(page.texts).split())
+    assert "(wyckoff: Wyckoff positions, nats a crystal; element: elements, nats a crystal; lattice: squared" in text
+    folder = tmp_path / "results"
+    shutil.copytree(results, folder, ignore=shutil.ignore_patterns("report"))
+    path = folder / "training/seed0/losses.csv"
+    pd.read_csv(path)[["epoch", "seconds", "train_element", "val_element"]].to_csv(path, index=False)
+    report.run(folder, folder / "report", ReportSettings(viewer_crystals=0, drawn_crystals=1), seed=0)
+    text = (folder / "report/index.html").read_text(encoding="utf-8")
+    assert "(element: elements, nats a crystal). Last validation losses: element" in text
+    path.write_text("epoch,seconds\n")
+    monkeypatch.setattr(Results, "kind", dataclasses.replace(MODELS["staged"], name="dice", parts=()))
+    report.run(folder, folder / "report", ReportSettings(viewer_crystals=0, drawn_crystals=1), seed=0)
+    text = (folder / "report/index.html").read_text(encoding="utf-8")
+    assert "Nothing was trained in this run: a model of kind “dice” has nothing to train." in text
 
 
 def test_the_page_says_whose_commit_it_is_and_how_it_was_relaxed(results, tmp_path, html):

@@ -11,6 +11,7 @@ from typing import Any
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.errors import InputError
+from symmcd.extensions import MODELS, ModelKind
 from symmcd.report.stage_times import Stage, stages
 from symmcd.storage import read_units
 from symmcd.tables import check_ids, check_numbers, read_rows, without_nan
@@ -69,6 +70,16 @@ class Results:
     sun_per_crystal: Any
     candidates: Any
     stages: Sequence[Stage]
+
+    @property
+    def model(self) -> str:
+        """Name of the kind of model; the first checkpoints name none."""
+        return str(self.training["model"].get("kind", "joint"))
+
+    @property
+    def kind(self) -> ModelKind | None:
+        """What is known of the kind of model; None of one of a package that is not installed here."""
+        return MODELS[self.model] if self.model in MODELS else None  # noqa: SIM401  (a registry has no get)
 
     def metric(self, name: str, protocol: str | None = None) -> Any:
         """The row of summary.csv of a metric; of the first protocol unless one is named.

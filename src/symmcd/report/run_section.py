@@ -15,6 +15,7 @@ from symmcd.errors import InputError
 from symmcd.report.crystal_drawing import draw_crystal, element_colours, write_gallery
 from symmcd.report.load import Results
 from symmcd.report.page import Section, Table, Text, place_drawing
+from symmcd.report.sections import untrained
 from symmcd.report.typesetting import formula_html, symbol_html
 from symmcd.report.viewer import write_viewer
 
@@ -25,16 +26,16 @@ LARGEST_DRAWN = 200  # atoms; more are a heap of spheres
 def trained(results: Results) -> str:
     """How long the training took."""
     if not len(results.losses):
-        return "none in this run: its weights were given (training.weights)"
+        return f"none in this run: {untrained(results)}"
     return f"{len(results.losses):,} epochs, {duration(float(results.losses['seconds'].sum()))}"
 
 
 def run(results: Results, relaxation: str = "") -> Section:
     """Data, sizes, seed, device, versions, and how long each stage took; how it was relaxed where that is known."""
     training = results.training
-    model = f"{training['model'].get('kind', 'joint')}, " + ", ".join(
-        f"{name} {training['model'][name]:,}" for name in ("width", "layers", "steps")
-    )
+    of_model = training["model"]
+    sizes = [f"{name} {of_model[name]:,}" for name in ("width", "layers", "steps") if name in of_model]
+    model = ", ".join([results.model, *sizes])
     facts: list[tuple[Text, Text]] = [
         ("Data", f"{results.source['source']}: {len(results.train):,} training, {len(results.test):,} test crystals"),
         ("Generated", f"{len(results.generated):,} crystals, of which {len(results.relaxed):,} relaxed with CHGNet"),

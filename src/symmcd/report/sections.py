@@ -19,12 +19,6 @@ from symmcd.report.typesetting import symbol_html
 from symmcd.report.values import number, sentence, shown
 
 ORIGINALITY = ("uniqueness", "novelty", "unique_novelty", "prototype_novelty")
-LOSSES = {  # what the losses of each kind of model are
-    "joint": "The total is the weighted sum of its components.",
-    "unit_cell": "The total is the weighted sum of its components.",
-    "staged": "Wyckoff positions and elements: nats a crystal; lattice and position: squared errors of noise and score,"
-    " 1 for a network that knows nothing. The two networks are trained apart.",
-}
 
 
 def told(results: Results, name: str) -> str:
@@ -169,14 +163,23 @@ def content(results: Results, folder: Path) -> Section:
     return Section("content", "Composition and size", figures=(atoms, density, table))
 
 
+def untrained(results: Results) -> str:
+    """Why there are no losses."""
+    if results.kind is not None and not results.kind.parts:
+        return f"a model of kind “{results.kind.name}” has nothing to train"
+    return "its weights were given (training.weights)"
+
+
 def training(results: Results, folder: Path) -> Section:
     """Losses."""
     table = results.losses
     if not len(table):
-        given = "Nothing was trained in this run: its weights were given (training.weights)."
-        return Section("training", "Training", paragraphs=(given,))
+        return Section("training", "Training", paragraphs=(f"Nothing was trained in this run: {untrained(results)}.",))
+    names = [column.removeprefix("val_") for column in table if column.startswith("val_")]
+    words = {} if results.kind is None else results.kind.losses
+    meanings = [f"{name.replace('_', ' ')}: {words[name]}" for name in names if name in words]
     last = []
-    for name in (column.removeprefix("val_") for column in table if column.startswith("val_")):
+    for name in names:
         validated = table[np.isfinite(table[f"val_{name}"].astype(float))]
         if len(validated):
             row = validated.iloc[-1]
@@ -185,8 +188,8 @@ def training(results: Results, folder: Path) -> Section:
         run_figures.losses({name: table[name].to_numpy() for name in table.columns}),
         folder,
         "losses",
-        Markup("<b>Losses</b> over {:,} epochs on n = {:,} training crystals. {} Last validation losses: {}.").format(
-            len(table), len(results.train), LOSSES[results.training["model"].get("kind", "joint")], ", ".join(last)
+        Markup("<b>Losses</b> over {:,} epochs on n = {:,} training crystals{}. Last validation losses: {}.").format(
+            len(table), len(results.train), f" ({'; '.join(meanings)})" if meanings else "", ", ".join(last)
         ),
         "Training and validation loss of each component over epochs",
         wide=True,
