@@ -60,11 +60,11 @@ def glance(results: Results) -> Section:
     table = Table(
         caption=Markup(
             "This run with 95 % intervals, beside the value <span class='published'>published for SymmCD</span>"
-            " (Levy et al., ICLR 2025; MP-20, 10,000 crystals, 1,000 for stability). Under that: better or worse where"
+            " (Levy et al., ICLR 2025; MP-20, {:,} crystals, {:,} for stability). Under that: better or worse where"
             " this run's interval leaves it out, “no difference shown” where it does not; “published is below real"
             " crystals” where as many test crystals score more against the test set, so that nothing can be compared;"
             " “other hull” where stability is measured over another one than the published."
-        ),
+        ).format(CRYSTALS, JUDGED),
         head=("", "this run", "95 % interval", "n", Markup("<span class='published'>published</span>")),
         rows=rows,
         numbers=frozenset({1, 2, 3, 4}),

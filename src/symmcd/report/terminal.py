@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 
 from symmcd.metrics.paper_tables import draw_of
-from symmcd.metrics.published import HULL
+from symmcd.metrics.published import CRYSTALS, HULL
 from symmcd.report.explain import described
 from symmcd.report.load import MORE_RATES, SUN_RATES, floor_of, read_summary, read_sun
 from symmcd.report.values import shown
@@ -52,7 +52,7 @@ def terminal_summary(results: Path) -> str:
     if not compared:
         rows.append(["embedded prototypes: nothing published to compare with; more metrics and figures in the report"])
         return columns(rows)
-    rows.append(["published: SymmCD on MP-20, 10,000 crystals; size, data and hull may differ from this run's"])
+    rows.append([f"published: SymmCD on MP-20, {CRYSTALS:,} crystals; size, data and hull may differ from this run's"])
     rows.append(
         ["beside it: whether the 95 % interval leaves the published value out, which comes without an interval"]
     )
