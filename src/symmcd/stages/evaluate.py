@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from symmcd.command import Parser
+from symmcd.errors import InputError
 from symmcd.output_folder import RESULTS
 from symmcd.settings import ScoreSettings
 from symmcd.workers import cores
@@ -32,7 +33,7 @@ def arguments(parser: Parser) -> None:
     for option, text in (
         ("--reference", "test crystals; without them neither coverage nor distances"),
         ("--train", "training crystals; without them neither novelty nor new templates"),
-        ("--predictor", "of `symmcd predictor`; without it no d_E"),
+        ("--predictor", "of `symmcd predictor`, for d_E beside a reference; without it no d_E"),
         ("--cache", "known fingerprints (default: fingerprints.sqlite in the output)"),
     ):
         parser.add_argument(option, type=Path, metavar="FILE", help=text)
@@ -150,6 +151,8 @@ def _evaluate(
         settings.composition_cutoff, seed, workers or cores(),
     )  # fmt: skip
     predict = None
+    if predictor is not None and reference is None:
+        raise InputError(f"{predictor}: energies are compared with those of a reference set; give one too")
     if predictor is not None:
         from symmcd.formation_energy.set_energies import predicted_energies
 
