@@ -182,8 +182,8 @@ class SamplingSettings(Settings):
 
     number: Count = 10_000
     batch_size: Count = 1024
-    steps: Number = 0  # reverse steps, spread evenly over T; 0 = all T of a joint model, 50 of a staged one
-    proposals: Few = 0  # geometries a crystal, the likeliest is kept; 0 = 4 of a staged model, 1 of a joint one
+    steps: Number = 0  # reverse steps, spread evenly over T; 0 = as many as the kind of model takes by default
+    proposals: Few = 0  # geometries a crystal, the likeliest is kept; 0 = as many as the kind of model makes by default
     corrector: bool = True  # a Langevin step at each noise level: twice the time
     corrector_step: NotNegative = 1e-5  # its size in a joint model, at σ_1
     temperature: Temperature = 1.0  # of Wyckoff positions and elements (`staged` only): above 1, more new templates

@@ -123,7 +123,7 @@ def stop_without_gpu():
     wants_gpu = RUN.device == "auto" and config_file.needs_gpu(CONFIG["model"], CONFIG["training"])
     if not wants_gpu or workflow.touch or not workflow.local_exec:  # a cluster's login node has no GPU either
         return
-    if any(job.rule.name == "train" for job in workflow.dag.needrun_jobs()):
+    if any(job.rule.name == "train_part" for job in workflow.dag.needrun_jobs()):
         import torch
 
         if not torch.cuda.is_available():

@@ -99,10 +99,10 @@ class Generator:
                 frequent as in the training set.
             seed: the same seed gives the same crystals, and more of them the same first ones.  On CUDA, for the same
                 batches: there a last digit may depend on what is computed together.
-            steps: reverse steps, at most the T of training; None takes all, or 50 of a staged model.
+            steps: reverse steps, at most the T of training; None takes those of `ModelKind.default_steps`.
             corrector: a Langevin step at each noise level, which doubles the time.
             proposals: geometries of each crystal, of which the model keeps the one that it finds likeliest; the time
-                grows with them. None takes 4 of a staged model; a joint model makes 1.
+                grows with them. None takes those of `ModelKind.default_proposals`.
             temperature: of Wyckoff positions and elements; above 1 there are more new templates, fewer valid crystals.
             batch_size: crystals at once.
             on_batch: called with the crystals of each batch as soon as they are finished, those with few orbits first;

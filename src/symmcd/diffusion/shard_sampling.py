@@ -18,6 +18,8 @@ from symmcd.settings import SamplingSettings
 from symmcd.storage import read_units, write_units
 from symmcd.writing import delete
 
+FORMAT = "asymmetric units"  # of kept batches; earlier versions kept something else under names of the same form
+
 
 def sample_shard(
     generator: Generator, output: Path, shard: int, shards: int, settings: SamplingSettings, prefix: str, seed: int
@@ -84,5 +86,5 @@ def _finished(path: Path, labels: list[str]) -> AsymmetricUnits | None:
 
 def fingerprint(denoiser: Path, settings: SamplingSettings, shard: int, shards: int, seed: int) -> str:
     """Short hash of everything that the samples of a shard depend on."""
-    values = json.dumps([dataclasses.asdict(settings), shard, shards, seed], sort_keys=True)
+    values = json.dumps([FORMAT, dataclasses.asdict(settings), shard, shards, seed], sort_keys=True)
     return hashlib.sha256(hashlib.sha256(denoiser.read_bytes()).digest() + values.encode()).hexdigest()[:16]
