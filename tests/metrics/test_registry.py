@@ -15,6 +15,7 @@ from tools import list_metrics
 
 import symmcd
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.crystallography.orbit import replicate_flat
 from symmcd.errors import InputError, SymmcdError
 from symmcd.extensions import METRICS, Metric, Quantity, quantities
 from symmcd.metrics.crystal_scores import columns, score
@@ -23,7 +24,10 @@ from symmcd.metrics.rows import Row
 from symmcd.metrics.set_summary import CrystalSet, Predicted, summarise_set
 from symmcd.report.explain import described
 from symmcd.settings import ScoreSettings
-from symmcd.stages import compare, evaluate
+from symmcd.stages import compare, evaluate, fingerprint, summarise
+from symmcd.stages import score as score_stage
+from symmcd.storage import write_units
+from symmcd.structures.write import write_extxyz
 from tests.crystallography.prototypes import prototype
 
 TOY = '''
@@ -112,6 +116,29 @@ def test_an_entry_is_in_every_table(added: Path) -> None:
     page = (added / "comparison.html").read_text(encoding="utf-8")
     assert "mean atomic volume" in page
     assert "Mean over all crystals." in page
+
+
+def test_the_chain_has_them_too(added: Path) -> None:
+    """Stages score and summarise; a shard that was scored without the metric is refused."""
+    made, shard, prints = added / "units.npz", added / "shard0.csv", added / "prints.npz"
+    write_units(made, units())
+    write_extxyz(added / "crystals.extxyz", replicate_flat(units()), units())
+    score_stage.run(added / "crystals.extxyz", shard, 0, 1, ScoreSettings())
+    fingerprint.run(made, prints, None, ScoreSettings(), workers=1)
+
+    def summarised() -> pd.DataFrame:
+        paths = [shard], made, made, made, prints, prints
+        summarise.run(*paths, added / "metrics", ScoreSettings(), seed=0, workers=1)
+        return pd.read_csv(added / "metrics/summary.csv").set_index("metric")
+
+    summary = summarised()
+    assert summary["value"]["mean_atom_volume"] == pytest.approx(np.mean(volumes()[:2]), rel=1e-4)
+    assert summary["value"]["train_crystals"] == len(NAMES)
+    table = pd.read_csv(added / "metrics/per_crystal.csv")
+    assert table["atom_volume"].tolist() == pytest.approx([*volumes()[:2], np.nan], rel=1e-4, nan_ok=True)
+    pd.read_csv(shard, dtype=str).drop(columns="atom_volume").to_csv(shard, index=False)
+    with pytest.raises(InputError, match="lacks the column atom_volume; run `symmcd score` again"):
+        summarised()
 
 
 def test_what_is_needed_decides(added: Path) -> None:
