@@ -17,8 +17,7 @@ METRIC = Metric(
     quantities={
         "formation_energy_error": Quantity(
             "error of the predictor of d_E",
-            "Mean absolute error of its formation energies on the test set, eV/atom; the paper's has 0.0214 (its"
-            " Table 5).",
+            "Mean absolute error of its formation energies on the test set, eV/atom; Table 5 has that of the paper's.",
             unit="eV/atom",
             protocols=("paper",),
         )
