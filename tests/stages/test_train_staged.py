@@ -125,6 +125,22 @@ def test_losses_that_lost_rows_are_not_joined(data, trained, tmp_path, part, cut
     assert not (tmp_path / "run/denoiser.safetensors").exists()
 
 
+@pytest.mark.parametrize(
+    ("told", "instead"),
+    [("val_total", "val\0total"), ("train_position,", "train_,"), ("seconds,", "seconds,x"), ("\n3,", "\nx,")],
+)
+def test_a_damaged_table_of_losses_is_refused(data, trained, tmp_path, told, instead):
+    shutil.copytree(trained, tmp_path / "run")
+    (tmp_path / "run/denoiser.safetensors").unlink()
+    losses = tmp_path / "run/geometry/losses.csv"
+    text = losses.read_text()
+    assert told in text
+    losses.write_text(text.replace(told, instead))
+    with pytest.raises(InputError, match=r"geometry/losses\.csv"):
+        train.run(data / "train.npz", data / "val.npz", tmp_path / "run", SMALL_STAGED, TRAINING, seed=3, device="cpu")
+    assert not (tmp_path / "run/denoiser.safetensors").exists()
+
+
 def test_other_settings_of_one_network_leave_the_other_alone(data, trained, tmp_path, capsys):
     files = data / "train.npz", data / "val.npz"
     train.run(*files, tmp_path, SMALL_STAGED, TRAINING, seed=3, device="cpu", part="geometry")

@@ -22,7 +22,7 @@ from symmcd.diffusion.checkpoint import data_sha256, read_checkpoint, read_part,
 from symmcd.diffusion.distributed import Process
 from symmcd.diffusion.model import Task
 from symmcd.diffusion.random_streams import mixed_seed
-from symmcd.diffusion.training import STATE, Optimisation, minimise, set_aside, write_losses
+from symmcd.diffusion.training import STATE, Optimisation, loss_columns, minimise, set_aside, write_losses
 from symmcd.errors import InputError
 from symmcd.extensions import MODELS, ModelKind, Workload
 from symmcd.one_writer import one_writer
@@ -163,16 +163,7 @@ def join_losses(parts: Mapping[Path, int | None], path: Path) -> None:
     rows: dict[int, dict[str, Any]] = {}
     names: list[str] = []
     for part, number in parts.items():
-        table = read_rows(part, ("epoch", "seconds"), "train")
-        if number is not None and len(table) != number:
-            raise InputError(
-                f"{part}: {len(table)} rows, and its training wrote {number}; delete {part.parent} and run "
-                "`symmcd train` again"
-            )
-        check_numbers(part, table, ("epoch", "seconds"), "train")
-        of_part = [
-            column.removeprefix("train_") for column in (table[0] if table else ()) if column.startswith("train_")
-        ]
+        table, of_part = _read_losses(part, number)
         names += [name for name in of_part if name != "total" or len(parts) == 1]
         for row in table:
             joined = rows.setdefault(int(float(row["epoch"])), {"epoch": row["epoch"], "seconds": 0.0})
@@ -180,6 +171,26 @@ def join_losses(parts: Mapping[Path, int | None], path: Path) -> None:
             joined |= {f"{split}_{name}": row[f"{split}_{name}"] for split in ("train", "val") for name in names
                        if f"{split}_{name}" in row}  # fmt: skip
     write_losses(path, [rows[epoch] for epoch in sorted(rows)], names)
+
+
+def _read_losses(path: Path, number: int | None) -> tuple[list[dict[str, str]], list[str]]:
+    """Rows of a table that `write_losses` wrote, and the names of the losses in it.
+
+    Raises:
+        InputError: it is damaged or has not `number` rows.
+    """
+    again = f"delete {path.parent} and run `symmcd train` again"
+    table = read_rows(path, ("epoch", "seconds"), "train")
+    if number is not None and len(table) != number:
+        raise InputError(f"{path}: {len(table)} rows, and its training wrote {number}; {again}")
+    columns = list(table[0]) if table else []
+    names = [column.removeprefix("train_") for column in columns if column.startswith("train_")]
+    expected = list(loss_columns(names))
+    if table and columns != expected:
+        other = next((c for c in columns if c not in expected), "") or next(c for c in expected if c not in columns)
+        raise InputError(f"{path}: the column {other!r} is not of a table of losses or lacks its counterpart; {again}")
+    check_numbers(path, table, columns, "train")
+    return table, names
 
 
 def adopt(name: str, output_dir: Path) -> None:

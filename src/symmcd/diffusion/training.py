@@ -271,9 +271,14 @@ def set_aside(path: Path) -> None:
     print(f"{path} belongs to other data or settings: training from the start (it is now {aside.name})")
 
 
+def loss_columns(names: Sequence[str]) -> tuple[str, ...]:
+    """Columns of ``losses.csv``, given the names of the losses."""
+    return ("epoch", "seconds", *(f"{split}_{name}" for split in ("train", "val") for name in names))
+
+
 def write_losses(path: Path, rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
     """Write ``losses.csv``; validation columns are empty in epochs without validation."""
-    columns = ("epoch", "seconds", *(f"{split}_{name}" for split in ("train", "val") for name in names))
+    columns = loss_columns(names)
     with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
