@@ -1,20 +1,26 @@
-"""Crystals of one file, each under an id: exact asymmetric units, or frames of anybody's extxyz file."""
+"""Crystals, each under an id: exact asymmetric units, frames of anybody's extxyz file, or objects of Python."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
+from os import PathLike
 from pathlib import Path
 from typing import Protocol
 
+from ase import Atoms
+from pymatgen.core import IStructure
+
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
 from symmcd.crystallography.orbit import replicate_flat
+from symmcd.errors import InputError
 from symmcd.storage import read_units
 from symmcd.structures.cell import Cell, cells_of
 from symmcd.structures.checks import is_sound
-from symmcd.structures.convert import from_atoms
+from symmcd.structures.convert import from_atoms, from_object
 from symmcd.structures.frames import read_generated, space_group_of
 from symmcd.structures.names import extxyz_ids
-from symmcd.structures.units import reduce_crystal
+from symmcd.structures.units import existing, reduce_crystal
 
 
 class CrystalFile(Protocol):
@@ -44,6 +50,50 @@ def read_crystal_file(path: Path) -> CrystalFile:
         InputError: as `read_units` and `read_generated`; a space group that is none.
     """
     return _Units(read_units(path)) if path.suffix == ".npz" or path.is_dir() else _Frames(path)
+
+
+def crystals_of(given: object) -> CrystalFile:
+    """Crystals of a file (`read_crystal_file`), asymmetric units, or objects of pymatgen, ASE or ours, or one of these.
+
+    Raises:
+        InputError: no crystals, or something that is none.
+    """
+    if isinstance(given, str | PathLike):
+        return read_crystal_file(existing(given))
+    if isinstance(given, AsymmetricUnits):
+        return _Units(given)
+    if isinstance(given, Mapping):
+        return _Objects({str(name): crystal for name, crystal in given.items()})
+    if isinstance(given, IStructure | Atoms | AsymmetricUnit):  # the first is a sequence, too: of sites
+        given = [given]
+    if not isinstance(given, Iterable):
+        raise InputError(f"{given!r:.60}: expected crystals or a path, got {type(given).__name__}")
+    return _Objects({f"{i:05d}": crystal for i, crystal in enumerate(given)})
+
+
+class _Objects:
+    """Crystals by name; the symmetry of those that are no asymmetric units is searched for."""
+
+    def __init__(self, crystals: Mapping[str, object]) -> None:
+        self.ids = list(crystals)
+        self._given = list(crystals.values())
+        self._cells = []
+        for name, crystal in crystals.items():
+            try:
+                self._cells.append(from_object(crystal))
+            except InputError as error:
+                raise InputError(f"crystal {name}: {error}") from None
+        self.space_group = [unit.space_group if isinstance(unit, AsymmetricUnit) else None for unit in self._given]
+
+    def composition(self, index: int) -> dict[int, int]:
+        return dict(Counter(self._cells[index].element.tolist()))
+
+    def cell(self, index: int) -> Cell:
+        return self._cells[index]
+
+    def symmetric(self, index: int, symprec: float) -> AsymmetricUnit:
+        unit = self._given[index]
+        return unit if isinstance(unit, AsymmetricUnit) else reduce_crystal(self._cells[index], symprec)
 
 
 class _Units:
