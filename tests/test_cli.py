@@ -13,6 +13,7 @@ import pytest
 from symmcd import cli
 from symmcd.diffusion.staged.kind import StagedSettings
 from symmcd.errors import InputError
+from symmcd.extensions import CONSTRAINTS, ConstraintKind
 from symmcd.settings import SECTIONS, RelaxSettings, SamplingSettings, TrainingSettings
 
 # the smallest arguments of each command
@@ -279,6 +280,19 @@ def test_generate_needs_no_checkpoint(capsys):
     text = capsys.readouterr().out
     assert "--checkpoint" not in text.partition("example:")[2]
     assert "default: the shipped weights" in " ".join(text.split())
+
+
+def test_a_constraint_with_the_name_of_another_option_is_refused(capsys):
+    CONSTRAINTS.add("max_steps", ConstraintKind("some", read=str, metavar="N"))
+    CONSTRAINTS.add("seed", ConstraintKind("some", read=str, metavar="N"))
+    try:
+        assert cli.main(["generate", "--output", "o"]) == 2
+    finally:
+        CONSTRAINTS.remove("seed")
+        CONSTRAINTS.remove("max_steps")
+    assert (
+        "symmcd generate: constraint 'seed': `symmcd generate` has an option --seed already" in capsys.readouterr().err
+    )
 
 
 def test_settings_say_what_can_be_chosen(capsys):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentError
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symmcd import command
+from symmcd.errors import InputError
 from symmcd.extensions import CONSTRAINTS
 from symmcd.request import Request, add_how, add_what
 from symmcd.settings import Temperature
@@ -21,17 +23,24 @@ EXAMPLE = "--space-group Pnma --number 100 --output crystals/"
 def arguments(parser: command.Parser) -> None:
     """What the command line takes; the constraints are those of the registry."""
     add_what(parser)
-    text = "crystals are as frequent as without them, if they fulfil all"
-    group = parser.add_gathered("constraints", text, CONSTRAINTS)
-    for name in CONSTRAINTS:
-        kind = CONSTRAINTS[name]
-        value: dict[str, Any] = {"metavar": kind.metavar} if kind.metavar else {"action": "store_true"}
-        group.add_argument(f"--{name.replace('_', '-')}", **value, help=kind.help.replace("%", "%%"))
     text = "above 1: more new templates, fewer valid crystals (default: 1)"
     parser.add_argument("--temperature", type=command.number(Temperature), default=1.0, metavar="T", help=text)
     add_how(parser)
     parser.add_moved("--formula", "crystals of a composition are made by `symmcd predict FORMULA`")
     parser.add_moved("--atoms", "it goes with `symmcd predict FORMULA`")
+    text = "crystals are as frequent as without them, if they fulfil all"
+    group = parser.add_gathered("constraints", text, CONSTRAINTS)
+    for name in CONSTRAINTS:
+        kind = CONSTRAINTS[name]
+        value: dict[str, Any] = {"metavar": kind.metavar} if kind.metavar else {"action": "store_true"}
+        option = f"--{name.replace('_', '-')}"
+        try:
+            group.add_argument(option, **value, help=kind.help.replace("%", "%%"))
+        except ArgumentError:
+            raise InputError(
+                f"constraint {name!r}: `symmcd generate` has an option {option} already; uninstall the package that "
+                "offers it, or have it call it by another name"
+            ) from None
 
 
 def run(
