@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,21 +16,22 @@ import pytest
 import torch
 
 from symmcd import config
-from symmcd.crystallography.asymmetric_unit import AsymmetricUnits, numbered_labels
+from symmcd.crystallography.asymmetric_unit import numbered_labels
 from symmcd.crystallography.wyckoff import wrap, wyckoff_table
 from symmcd.diffusion.abilities import read_abilities, weights_path
 from symmcd.diffusion.checkpoint import read_checkpoint
 from symmcd.diffusion.generator import Generator
 from symmcd.diffusion.joint_kind import JointSettings
-from symmcd.diffusion.model import statistics_of
 from symmcd.diffusion.random_streams import CrystalStreams
 from symmcd.diffusion.sampler import Sampler
 from symmcd.errors import InputError
-from symmcd.extensions import ABILITIES, MODELS, MP20, ModelKind
-from symmcd.settings import Count, Kind, ModelSettings, ReplicateSettings, SamplingSettings, TrainingSettings
+from symmcd.extensions import ABILITIES, MODELS, MP20
+from symmcd.settings import ModelSettings, ReplicateSettings, SamplingSettings, TrainingSettings
 from symmcd.stages import replicate, sample, train
 from symmcd.storage import read_tensors, read_units, write_tensors, write_units
+from tests.diffusion import echo_model
 from tests.diffusion.crystals import random_units
+from tests.diffusion.echo_model import ECHO, EchoSettings
 
 
 @pytest.mark.parametrize("name", MODELS.shipped)
@@ -119,48 +123,6 @@ def test_what_the_first_format_could_and_this_version_cannot(tmp_path, change, m
 # --- a model in one file, with one registration ----------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class EchoSettings(ModelSettings):
-    """A model that repeats its training crystals."""
-
-    kind: Kind = "echo"
-    kept: Count = 10  # training crystals that it knows
-
-
-class EchoModel:
-    """Crystal `number` is the training crystal of that number, over and over."""
-
-    one_size = False
-
-    def __init__(self, checkpoint, precision="auto") -> None:  # noqa: ARG002
-        arrays = {name: value.numpy() for name, value in checkpoint.tensors.items()}
-        self.known = AsymmetricUnits(label=np.array(numbered_labels(len(arrays["space_group"]))), **arrays)
-
-    @classmethod
-    def objective(cls, part, task):  # noqa: ARG003
-        raise AssertionError("there are no parts")
-
-    @classmethod
-    def assemble(cls, settings, parts, train):
-        assert not parts
-        kept = train.take(range(min(settings.kept, len(train))))
-        names = ("space_group", "lattice", "start", "element", "wyckoff", "position")
-        return {}, statistics_of(train) | {name: torch.from_numpy(getattr(kept, name)) for name in names}
-
-    def sample(self, plan, streams, options, on_step=lambda _: None):  # noqa: ARG002
-        assert (options.steps, options.proposals) == (1, 1)
-        on_step(1)
-        return self.known.take(plan.number % len(self.known))
-
-
-ECHO = ModelKind(
-    name="echo",
-    sentence="repeats its training crystals",
-    settings=EchoSettings,
-    implementation=f"{__name__}:EchoModel",
-)
-
-
 @pytest.fixture
 def echo() -> Iterator[None]:
     MODELS.add("echo", ECHO)
@@ -195,8 +157,33 @@ def test_a_model_of_ones_own_goes_through_the_whole_chain(tmp_path):
     for asked in ({"elements": "O"}, {"temperature": 1.5}, {"proposals": 2}, {"steps": 2}):
         with pytest.raises(InputError, match=r"echo|trained with 1"):
             generator.generate(1, **asked)
-    with pytest.raises(InputError, match=r"kind 'echo' cannot be told elements.*; 'staged' can"):
+    with pytest.raises(InputError, match=r"'echo' model cannot be told .*composition; use a model of kind 'staged'"):
         generator.predict("TiO2")
+
+
+def test_a_model_of_an_installed_package(tmp_path):
+    """Its entry point is all that symmcd knows of it, in every process of the chain."""
+    shutil.copy(echo_model.__file__, tmp_path / "elsewhere.py")
+    information = tmp_path / "elsewhere-1.0.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: elsewhere\nVersion: 1.0\n")
+    (information / "entry_points.txt").write_text("[symmcd.models]\necho = elsewhere:ECHO\n")
+    write_units(tmp_path / "u.npz", random_units(20))
+    for words in (
+        "train u.npz u.npz --output run --set model.kind=echo --device cpu",
+        "sample run/denoiser.safetensors --output s.npz --set sampling.number=5 --device cpu",
+        "replicate s.npz --output crystals",
+    ):
+        subprocess.run(
+            [sys.executable, "-m", "symmcd", *words.split()],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
+            check=True,
+            capture_output=True,
+        )
+    found, known = read_units(tmp_path / "crystals/units.npz"), random_units(20).take(range(5))
+    assert found.label.tolist() == numbered_labels(5)
+    assert found.wyckoff.tolist() == known.wyckoff.tolist()
 
 
 def test_a_checkpoint_of_a_kind_that_is_not_installed_here(tmp_path):
