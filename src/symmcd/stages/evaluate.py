@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
     from symmcd.metrics.evaluation import Evaluation
-    from symmcd.metrics.own_crystals import Entry
 
 EXAMPLE = "my_cifs/ --output scored/ --reference results/asymmetric_units/test.npz"
 
@@ -67,18 +66,33 @@ def evaluate(
         settings: tolerances and limits.
         seed: of the random sample of the distribution metrics.
         workers: processes, as far as the crystals are worth them; 0 = one a core.
-        cache: file that keeps fingerprints for the next time; the 9,000 of a reference take a minute or two.
+        cache: file that keeps fingerprints for the next time; the 9,000 of a reference take a minute or two.  Predicted
+            energies are kept beside it.
         predictor: of formation energies, by `symmcd predictor`; with a reference, for d_E.
 
     Raises:
         InputError: no structures, something that is no crystal at all, or a set that cannot be read.
     """
-    from symmcd.metrics.own_crystals import entries_of, read_entries
+    from symmcd.metrics.evaluation import Options
+    from symmcd.metrics.own_crystals import Limits, entries_of, evaluate_entries, read_entries
     from symmcd.structures.units import existing
 
-    reference, train = _units_of(reference), _units_of(train)
+    reference, train, settings = _units_of(reference), _units_of(train), settings or ScoreSettings()
     entries = read_entries(existing(structures)) if isinstance(structures, str | PathLike) else entries_of(structures)
-    return _evaluate(entries, reference, train, settings or ScoreSettings(), seed, workers, cache, predictor, None)
+    limits = Limits(settings.symprec, settings.smact_seconds, settings.crystal_seconds, settings.fingerprint_seconds)
+    options = Options(
+        settings.distribution_sample, settings.prototype_sample, settings.structure_cutoff,
+        settings.composition_cutoff, seed, workers or cores(),
+    )  # fmt: skip
+    predict = None
+    if predictor is not None and reference is None:
+        raise InputError(f"{predictor}: energies are compared with those of a reference set; give one too")
+    if predictor is not None:
+        from symmcd.formation_energy.set_energies import predicted_energies
+
+        folder = None if cache is None else Path(cache).parent
+        predict = functools.partial(predicted_energies, Path(predictor), folder=folder)
+    return evaluate_entries(entries, reference, train, limits, options, cache, predict)
 
 
 def _units_of(given: AsymmetricUnits | Path | str | None) -> AsymmetricUnits | None:
@@ -113,48 +127,15 @@ def run(
         train: asymmetric units of the training set.
         cache: file of fingerprints; beside the output where not given.
         workers: processes; 0 = one a core.
-        predictor: of formation energies; its energies are kept beside the output.
+        predictor: of formation energies.
         seed: of the random sample of the distribution metrics.
 
     Raises:
         InputError: nothing to evaluate, or a reference that cannot be read.
     """
-    from symmcd.metrics.own_crystals import read_entries
-
-    held_out, known = _units_of(reference), _units_of(train)
-    entries = read_entries(structures)
     cache = cache or output / "fingerprints.sqlite"
-    result = _evaluate(entries, held_out, known, settings, seed, workers, cache, predictor, output)
+    result = evaluate(structures, reference, train, settings, seed, workers, cache, predictor)
     print(result.summary.drop(columns="note").to_string(index=False, float_format=lambda v: f"{v:.4g}", na_rep=""))
     for file in result.write(output):
         print(f"wrote {file}")
     print(f"{len(result.table)} crystals, {len(result.rows)} metrics")
-
-
-def _evaluate(
-    entries: Sequence[Entry],
-    reference: AsymmetricUnits | None,
-    train: AsymmetricUnits | None,
-    settings: ScoreSettings,
-    seed: int,
-    workers: int,
-    cache: Path | None,
-    predictor: Path | None,
-    output: Path | None,
-) -> Evaluation:
-    from symmcd.metrics.evaluation import Options
-    from symmcd.metrics.own_crystals import Limits, evaluate_entries
-
-    limits = Limits(settings.symprec, settings.smact_seconds, settings.crystal_seconds, settings.fingerprint_seconds)
-    options = Options(
-        settings.distribution_sample, settings.prototype_sample, settings.structure_cutoff,
-        settings.composition_cutoff, seed, workers or cores(),
-    )  # fmt: skip
-    predict = None
-    if predictor is not None and reference is None:
-        raise InputError(f"{predictor}: energies are compared with those of a reference set; give one too")
-    if predictor is not None:
-        from symmcd.formation_energy.set_energies import predicted_energies
-
-        predict = functools.partial(predicted_energies, predictor, folder=output)
-    return evaluate_entries(entries, reference, train, limits, options, cache, predict)
