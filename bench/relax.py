@@ -27,7 +27,7 @@ arguments.add_argument("--fmax", type=float, default=0.1, help="eV/Å")
 arguments.add_argument("--seed", type=int, default=0)
 arguments.add_argument("--threads", type=int, default=1)
 arguments.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-arguments.add_argument("--batch-size", type=int, default=0, help="crystals in progress; 0 = the stage's default")
+arguments.add_argument("--batch-size", type=int, default=0, help="crystals in progress; 0 = the potential's")
 arguments.add_argument("--without-reference", action="store_true", help="leave StructOptimizer out")
 arguments.add_argument("--output", type=Path, required=True)
 options = arguments.parse_args()
@@ -38,9 +38,11 @@ import torch  # noqa: E402
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits  # noqa: E402
 from symmcd.crystallography.orbit import replicate_flat  # noqa: E402
-from symmcd.stability.batch_relaxation import BATCH_ROWS, BATCH_SIZE, KICK, Limits, relax_many  # noqa: E402
-from symmcd.stability.batched_potential import BatchedPotential  # noqa: E402
-from symmcd.stability.potential import load_chgnet, primitive_cell  # noqa: E402
+from symmcd.extensions import POTENTIALS  # noqa: E402
+from symmcd.potentials.potential import Potential  # noqa: E402
+from symmcd.stability.batch_relaxation import KICK, relax_many  # noqa: E402
+from symmcd.stability.geometry import primitive_cell  # noqa: E402
+from symmcd.stability.outcome import Limits  # noqa: E402
 from symmcd.storage import read_units  # noqa: E402
 from symmcd.structures.convert import crystals_to_structures  # noqa: E402
 
@@ -76,15 +78,13 @@ def reference(structures: list, model: object) -> list[dict]:
     return rows
 
 
-def ours(crystals: list, potential: BatchedPotential, method: str, half: int) -> list[dict]:
+def ours(crystals: list, potential: Potential, method: str, half: int) -> list[dict]:
     """Both halves, one after the other; a crystal's seconds are the mean of its half, as batches share calls."""
-    batch = options.batch_size or BATCH_SIZE[options.device]
-    rows = BATCH_ROWS[options.device]
     results = []
     for part in (crystals[:half], crystals[half:]):
         start = clock()
         limits = Limits(options.steps, options.fmax)
-        found = dict(relax_many(part, potential, method, batch_size=batch, rows=rows, limits=limits))
+        found = dict(relax_many(part, potential, method, batch_size=options.batch_size, limits=limits))
         seconds = (clock() - start) / len(part)
         results += [
             {
@@ -103,17 +103,16 @@ def main() -> None:
     parts = [read_units(path) for path in (options.test, options.generated)]
     units = [unit for part in parts for unit in part.take(random.choice(len(part), half, replace=False))]
     structures = crystals_to_structures(replicate_flat(AsymmetricUnits.from_units(units)))
-    model = load_chgnet(options.device)
-    potential = BatchedPotential(model)
+    potential = POTENTIALS["chgnet"].load(options.device)
     for method, crystals in (("unconstrained", structures), ("symmetry", units)):  # warm
-        list(relax_many(crystals[:2], potential, method, batch_size=2, rows=10_000, limits=Limits(steps=2)))
+        list(relax_many(crystals[:2], potential, method, batch_size=2, limits=Limits(steps=2)))
     wall = time.perf_counter()
     results = {
         "unconstrained": ours(structures, potential, "unconstrained", half),
         "symmetry": ours(units, potential, "symmetry", half),
     }
     if not options.without_reference:
-        results["structure_optimizer"] = reference(structures, model)
+        results["structure_optimizer"] = reference(structures, potential.network.model)
     wall = time.perf_counter() - wall
     write(results, half)
     report(results, half, wall)
@@ -154,7 +153,7 @@ def report(results: dict, half: int, wall: float) -> None:
             )
 
 
-def compare(method: str, ours: list[dict], theirs: list[dict], potential: BatchedPotential) -> None:
+def compare(method: str, ours: list[dict], theirs: list[dict], potential: Potential) -> None:
     """Final energies side by side.  Where they differ, both ends are kicked and relaxed on, to 0.02 eV/Å, without
     symmetry: equal energies then mean that one had stopped early or symmetry held up a saddle, others two minima."""
     both = [(o, r) for o, r in zip(ours, theirs, strict=True) if o["status"] == r["status"] == "converged"]
@@ -175,9 +174,7 @@ def compare(method: str, ours: list[dict], theirs: list[dict], potential: Batche
         for site in range(len(structure)):
             structure.translate_sites([site], shift[site], frac_coords=False, to_unit_cell=False)
     limits = Limits(300, 0.02)
-    on = dict(
-        relax_many(ends, potential, "unconstrained", batch_size=16, rows=BATCH_ROWS[options.device], limits=limits)
-    )
+    on = dict(relax_many(ends, potential, "unconstrained", batch_size=16, limits=limits))
     for index, (o, r) in enumerate(away):
         here, there = on[2 * index].energy_relaxed, on[2 * index + 1].energy_relaxed
         further = ["" if e is None else f"{1e3 * (e - r['energy']):+.1f}" for e in (here, there)]

@@ -54,7 +54,7 @@ def calls(monkeypatch, tmp_path):
     command_of = cli.command_of
 
     def recording(name):
-        return lambda: lambda **values: recorded.append((name, values)), command_of(name)[1]
+        return lambda **values: recorded.append((name, values)), command_of(name)[1]
 
     monkeypatch.setattr(cli, "command_of", recording)
     return recorded
@@ -66,11 +66,11 @@ def test_every_command_is_tried_here():
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_arguments_are_those_of_the_stage(name, calls):
-    load, _ = COMMAND_OF(name)
+    run, _ = COMMAND_OF(name)
     assert cli.main([name, *ARGUMENTS[name].split()]) == 0
     ((called, values),) = calls
     assert called == name
-    inspect.signature(load()).bind(**values)  # TypeError: one too many, or one that is needed and not there
+    inspect.signature(run).bind(**values)  # TypeError: one too many, or one that is needed and not there
 
 
 @pytest.mark.parametrize("name", COMMANDS)

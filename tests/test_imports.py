@@ -41,9 +41,24 @@ TABLE: dict[str, tuple[set[str], set[str] | None]] = {
         ARRAYS,
     ),
     "structures": ({"structures", "crystallography", "storage", "extensions", "workers"}, CRYSTALS),
+    "potentials": ({"potentials", "crystallography", "structures", "extensions"}, None),
     "metrics": ({"metrics", "journal", "workers", "structures", "crystallography", "storage", "npz"}, None),
     "journal": (set(), {"tqdm"}),
-    "stability": ({"journal", "stability", "metrics", "structures", "crystallography", "storage", "tables"}, None),
+    "stability": (
+        {
+            "journal",
+            "stability",
+            "potentials",
+            "metrics",
+            "structures",
+            "crystallography",
+            "storage",
+            "tables",
+            "device",
+            "extensions",
+        },
+        None,
+    ),
     "formation_energy": (
         # the training loop is that of diffusion/; settings: those that a predictor keeps of its training
         {"formation_energy", "journal", "settings", "diffusion", "metrics", "crystallography", "storage", "npz"},
@@ -69,6 +84,7 @@ TABLE: dict[str, tuple[set[str], set[str] | None]] = {
             "structures",
             "metrics",
             "stability",
+            "potentials",
             "report",
             "formation_energy",
             "workers",
@@ -96,8 +112,7 @@ TABLE: dict[str, tuple[set[str], set[str] | None]] = {
         {"command", "settings", "output_folder", "device", "crystallography", "diffusion", "structures"},
         {"numpy"},
     ),
-    "pending": ({"command", "extensions", "settings", "output_folder"}, set()),
-    "cli": ({"command", "pending", "endings", "threads", "stages"}, set()),
+    "cli": ({"command", "endings", "threads", "stages"}, set()),
     "__init__": (set(), set()),
     "__main__": ({"cli"}, set()),
 }

@@ -1,4 +1,4 @@
-"""Make src/symmcd/stability/tables/elemental_energies.csv: CHGNet's energy of each element in its own crystal.
+"""Make src/symmcd/potentials/chgnet/elemental_energies.csv: CHGNet's energy of each element in its own crystal.
 
 The crystal structure of each element at low temperature (text books; polymorphs of a few meV do not matter here) is
 taken from the AFLOW prototypes that pymatgen ships, scaled to the element's molar volume and relaxed as the stage
@@ -20,8 +20,10 @@ import numpy as np
 from pymatgen.analysis.prototypes import AFLOW_PROTOTYPE_LIBRARY
 from pymatgen.core import Element, Structure
 
-from symmcd.stability.potential import KNOWN_ELEMENTS, VERSION, load_chgnet, primitive_cell
-from symmcd.stability.relaxation import relax
+from symmcd.extensions import POTENTIALS
+from symmcd.stability.geometry import primitive_cell
+from symmcd.stability.outcome import Limits
+from symmcd.stability.own_optimiser import relax_each
 
 # AFLOW label and Strukturbericht symbol (or mineral) of the prototype -> elements that crystallise so.
 # α-fluorine's own type is not in the library, but is α-oxygen's with a doubled cell; ortho-hydrogen is as α-nitrogen.
@@ -57,12 +59,15 @@ VOLUME = {"He": 14.0, "O": 17.4, "Ac": 37.5}  # Å3/atom, where the molar volume
 
 def main(output: Path) -> None:
     warnings.filterwarnings("ignore")
-    model = load_chgnet("cpu")
+    entry = POTENTIALS["chgnet"]
+    potential, method = entry.load("cpu"), "structure_optimizer"
+    limits = Limits(seconds=1200)
     rows = {}
     for (label, name), symbols in GROUND_STATES.items():
         prototype = find_prototype(label, name)
         for symbol in symbols.split():
-            result = relax(start_crystal(prototype, symbol), model, fmax=0.1, steps=500, seconds=1200)
+            crystals = [start_crystal(prototype, symbol)]
+            ((_, result),) = relax_each(crystals, potential, method, entry.optimiser(method), limits)
             if result.status != "converged" or result.structure is None or result.energy_relaxed is None:
                 sys.exit(f"{symbol} as {name}: {result}")
             volume = result.structure.volume / len(result.structure)
@@ -71,11 +76,11 @@ def main(output: Path) -> None:
                 f"{result.energy_relaxed:.5f}",
                 f"{volume:.3f}",
                 label,
-                f"CHGNet {VERSION}",
+                f"CHGNet {entry.version}",
             ]
             print(*rows[Element(symbol).Z], result.steps, result.space_group_relaxed, flush=True)
-    if rows.keys() != KNOWN_ELEMENTS:
-        sys.exit(f"elements differ: {rows.keys() ^ KNOWN_ELEMENTS}")
+    if rows.keys() != entry.elements:
+        sys.exit(f"elements differ: {rows.keys() ^ entry.elements}")
     with output.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["element", "energy_per_atom", "volume_per_atom", "prototype", "model"])

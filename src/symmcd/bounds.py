@@ -123,17 +123,23 @@ class Named:
     """
 
     registry: Registry[Any]
+    others: tuple[str, ...] = ()  # names that are no entries and may stand in its place
 
     def holds(self, name: str) -> bool:
         """Whether there is such an entry."""
-        return name in self.registry
+        return name in self.others or name in self.registry
+
+    @property
+    def shipped(self) -> tuple[str, ...]:
+        """Names that come with symmcd."""
+        return (*self.others, *self.registry.shipped)
 
     def __str__(self) -> str:
-        return f"choose one of {', '.join(map(repr, self.registry))}"
+        return f"choose one of {', '.join(map(repr, (*self.others, *self.registry)))}"
 
     def schema(self) -> dict[str, Any]:
         """Its words in JSON schema."""
-        return {"examples": list(self.registry.shipped)}
+        return {"examples": list(self.shipped)}
 
 
 Rule = Bound | Items | Keys | Pattern | Named

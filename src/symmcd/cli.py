@@ -15,7 +15,6 @@ from typing import Any, NoReturn
 
 from symmcd import endings
 from symmcd.command import EXIT_INPUT, Parser, parser_of, values_of
-from symmcd.pending import PENDING
 from symmcd.provenance import version
 from symmcd.threads import let_threads_sleep
 
@@ -53,7 +52,7 @@ GROUPS = (
             "score": "score each crystal: validity, symmetry, template, density",
             "fingerprint": "structure and composition fingerprints, for the coverage metrics",
             "summarise": "gather scored shards and compare them with training and test crystals",
-            "relax": "relax crystals with CHGNet",
+            "relax": "relax crystals with a machine-learned potential",
             "reference": "energies of the reference crystals that the hull is made of",
             "hull": "energy above the convex hull of each crystal",
             "sun": "count stable, unique and novel crystals",
@@ -93,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             run, parser = command_of(words[0])
             values = values_of(parser, parser.parse_args(words[1:]))
             let_threads_sleep()  # before anything that loads torch
-            run()(**values)
+            run(**values)
             sys.stdout.flush()
         except KeyboardInterrupt as interrupt:
             status, how = endings.status_of(interrupt)
@@ -108,18 +107,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def command_of(name: str) -> tuple[Callable[[], Callable[..., None]], Parser]:
-    """What gives the function to run, once arguments are read, and the parser of these."""
-    if name in PENDING:
-        declare, where, example = PENDING[name]
-        module, _, function = where.partition(":")
-
-        def run() -> Any:
-            return getattr(importlib.import_module(f"symmcd.stages.{module}"), function)
-
-        return run, parser_of(name, SUMMARIES[name], example, declare)
+def command_of(name: str) -> tuple[Callable[..., None], Parser]:
+    """The function that does it, and the parser of its arguments."""
     stage = importlib.import_module(f"symmcd.stages.{name}")
-    return lambda: stage.run, parser_of(name, SUMMARIES[name], stage.EXAMPLE, stage.arguments)
+    return stage.run, parser_of(name, SUMMARIES[name], stage.EXAMPLE, stage.arguments)
 
 
 def overview() -> Parser:

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from symmcd.bounds import Named, parted, schema_of, shown
 from symmcd.errors import InputError
-from symmcd.extensions import MODELS, MP20
+from symmcd.extensions import MODELS, MP20, check_hull
 from symmcd.settings import (
     SECTIONS,
     ModelSettings,
@@ -69,6 +69,7 @@ def check_together(config: Config) -> None:
     model, sampling, shards = config["model"], config["sampling"], config["shards"]
     if sampling.number < shards.sample:
         raise InputError(f"sampling.number = {sampling.number}: less than shards.sample = {shards.sample}")
+    check_hull(config["relax"].potential, config["hull"].source)
     if config["training"].weights:
         return  # these come with a model of their own
     kind = MODELS[model.kind]
@@ -186,7 +187,7 @@ def _choices(hint: Any) -> str:
     kind, rules = parted(hint)
     for rule in rules:
         if isinstance(rule, Named):
-            return f"one of: {', '.join(rule.registry.shipped)}"
+            return f"one of: {', '.join(rule.shipped)}"
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is Literal:
         return f"one of: {', '.join(map(str, arguments))}"

@@ -1,4 +1,4 @@
-"""What can be added to symmcd, a registry each: generation constraints, metrics, models, data sources.
+"""What can be added to symmcd, a registry each: generation constraints, metrics, models, potentials, data sources.
 
 An entry is one file and one line here; an installed package offers its own by an entry point of the registry's group
 (`symmcd.registry`).  Reading a registry loads no torch, pandas or pymatgen.
@@ -11,11 +11,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from symmcd.errors import InputError
 from symmcd.registry import Registry
 
 if TYPE_CHECKING:  # these load torch, or import this file
     from symmcd.diffusion.model import Model
     from symmcd.settings import TrainingSettings
+
+
+def loaded(place: str) -> Any:
+    """The attribute that ``module:attribute`` names."""
+    module, _, attribute = place.partition(":")
+    return getattr(importlib.import_module(module), attribute)
 
 
 @dataclass(frozen=True)
@@ -90,9 +97,8 @@ class Metric:
 
     def load(self) -> Callable[[Any], Any]:
         """The function itself."""
-        module, _, attribute = self.function.partition(":")
-        loaded: Callable[[Any], Any] = getattr(importlib.import_module(module), attribute)
-        return loaded
+        function: Callable[[Any], Any] = loaded(self.function)
+        return function
 
 
 METRICS = Registry(
@@ -168,9 +174,8 @@ class ModelKind:
 
     def load(self) -> type[Model]:
         """The class that does the work; this is where torch is loaded."""
-        module, _, attribute = self.implementation.partition(":")
-        loaded: type[Model] = getattr(importlib.import_module(module), attribute)
-        return loaded
+        model: type[Model] = loaded(self.implementation)
+        return model
 
     def part(self, name: str) -> Part:
         """The part called `name`; KeyError where there is none."""
@@ -198,6 +203,73 @@ MODELS = Registry(
         "pyxtal": "symmcd.diffusion.pyxtal_model:PYXTAL",
     },
 )
+
+
+# --- potentials ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PotentialEntry:
+    """A potential that relaxes crystals and gives hulls their energies; see `symmcd.potentials.potential`."""
+
+    sentence: str  # what it is, and what it was trained on
+    version: str  # of the weights: finished energies of another version are not gone on from
+    source: str  # where it comes from, and its licence
+    loader: str | Callable[[str], Any]  # function of a device ("cpu", "cuda") that returns a Potential, or its place
+    elements: frozenset[int]  # atomic numbers that it was trained on
+    corrected: bool  # whether its energies carry the Materials Project's corrections (MP2020)
+    elemental: str = ""  # "package:file.csv" with `element, energy_per_atom, prototype`; empty = it has no such table
+    optimisers: Mapping[str, str | Callable[..., float]] = field(default_factory=dict)  # its own, by name
+
+    def load(self, device: str) -> Any:
+        """The potential itself, on a device.
+
+        Raises:
+            InputError: a package that it needs is not installed.
+        """
+        try:
+            return (loaded(self.loader) if isinstance(self.loader, str) else self.loader)(device)
+        except ModuleNotFoundError as error:
+            raise InputError(
+                f"{self.sentence}: the Python package {error.name!r} is not installed; install it, or choose another "
+                "potential"
+            ) from error
+
+    def optimiser(self, name: str) -> Any:
+        """An optimiser of its own, a `symmcd.potentials.potential.OwnOptimiser`."""
+        own = self.optimisers[name]
+        return loaded(own) if isinstance(own, str) else own
+
+
+POTENTIALS = Registry(
+    "potential", "symmcd.potentials", PotentialEntry, {"chgnet": "symmcd.potentials.chgnet.entry:ENTRY"}
+)
+
+RELAX_METHODS = ("unconstrained", "symmetry")  # that every potential can be used with
+HULL_SOURCES = ("table", "matbench-discovery")  # beside the potentials; their energies carry corrections
+
+
+def check_hull(potential: str, source: str) -> None:
+    """Refuse a hull whose energies are not on the scale of a potential's.
+
+    Args:
+        potential: name of the potential that crystals were relaxed with.
+        source: of `HULL_SOURCES`, or the potential whose energies the hull is made of.
+
+    Raises:
+        InputError: a hull of corrected energies under a potential without, or a hull of another potential.
+    """
+    other = source not in HULL_SOURCES
+    if other and source != potential:
+        raise InputError(
+            f"hull.source = {source} with relax.potential = {potential}: a hull of one potential says nothing about "
+            f"energies of another; choose hull.source = {potential}"
+        )
+    if not other and not POTENTIALS[potential].corrected:
+        raise InputError(
+            f"hull.source = {source} with relax.potential = {potential}: its energies carry the Materials Project's "
+            f"corrections (MP2020), those of {potential} do not; choose hull.source = {potential}"
+        )
 
 
 # --- data sources ----------------------------------------------------------------------------------------------------

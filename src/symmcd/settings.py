@@ -19,10 +19,9 @@ from typing import Annotated, Any, Literal
 
 from symmcd.bounds import Bound, Items, Keys, Named, Pattern, checked, shown
 from symmcd.errors import InputError
-from symmcd.extensions import MODELS, SOURCES
+from symmcd.extensions import HULL_SOURCES, MODELS, POTENTIALS, RELAX_METHODS, SOURCES
 
 Precision = Literal["auto", "float32", "bfloat16"]
-RelaxMethod = Literal["structure_optimizer", "unconstrained", "symmetry"]
 PredictorVariant = Literal["multigraph", "multigraph_site_symmetry", "asymmetric_unit", "asymmetric_unit_site_symmetry"]
 PREDICTOR_VARIANTS: tuple[PredictorVariant, ...] = typing.get_args(PredictorVariant)
 Variants = Annotated[tuple[PredictorVariant, ...], Items(distinct=True)]
@@ -214,11 +213,14 @@ class ScoreSettings(Settings):
 
 @dataclass(frozen=True)
 class RelaxSettings(Settings):
-    """CHGNet relaxation."""
+    """Relaxation of generated crystals by a machine-learned potential."""
 
     number: Count = 1000  # crystals relaxed, drawn from all samples
     draws: Count = 1  # so many times `number`, no crystal twice: what S.U.N. is in each draw, and how much that varies
-    method: RelaxMethod = "unconstrained"  # CHGNet's own, one by one; the same (paper) batched; keeping the space group
+    potential: Annotated[str, Named(POTENTIALS)] = "chgnet"
+    method: str = (
+        "unconstrained"  # or symmetry (keeps the space group), or the potential's: structure_optimizer of chgnet
+    )
     batch_size: Number = 0  # crystals in progress at once; 0 = as measured best for the device
     steps: Count = 500
     release_steps: Number = 0  # symmetry: FIRE steps afterwards without the group, to see whether it held up a saddle
@@ -228,6 +230,10 @@ class RelaxSettings(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        methods = (*RELAX_METHODS, *POTENTIALS[self.potential].optimisers)
+        if self.method not in methods:
+            choices = ", ".join(map(repr, methods))
+            raise InputError(f"relax.method = {shown(self.method)}: choose one of {choices}")
         if self.release_steps and self.method != "symmetry":
             raise InputError("relax.release_steps goes with relax.method = symmetry only")
 
@@ -236,10 +242,9 @@ class RelaxSettings(Settings):
 class HullSettings(Settings):
     """Reference energies for the convex hull."""
 
-    source: Literal["table", "chgnet", "matbench-discovery"] = "chgnet"
+    source: Annotated[str, Named(POTENTIALS, HULL_SOURCES)] = "chgnet"  # a potential: the data's crystals under it
     path: str = ""  # table: csv with formula, formation_energy_per_atom; matbench-discovery: its json, if it is here
     elemental_references: str = ""  # table: json of elemental reference entries
-    batch_size: Count = 16  # chgnet: reference crystals computed at once
     url: str = "https://figshare.com/ndownloader/files/40344436"  # matbench-discovery, where `path` is empty
 
 

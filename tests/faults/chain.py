@@ -84,7 +84,7 @@ def stages() -> Iterator[Stage]:
         words += ("--shard", f"{i}/2", *CPU, *CONFIG)
         yield Stage(f"relax {i}", (*words, "--set", "relax.batch_size=1"), one_writer=True)
     words = ("reference", *SPLITS, "--output", f"{RESULTS}/hull/reference.csv", *CPU, *CONFIG)
-    yield Stage("reference", (*words, "--set", "hull.batch_size=8"), one_writer=True)
+    yield Stage("reference", words, one_writer=True)
     relaxed = tuple(f"{RESULTS}/relaxed/relaxed.{suffix}" for suffix in ("csv", "extxyz"))
     hull = f"{RESULTS}/hull.csv"
     words = ("hull", relaxed[0], "--reference", f"{RESULTS}/hull/reference.csv", "--output", hull)

@@ -11,31 +11,29 @@ from tests.stability.prototypes import CRYSTALS, displaced
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
 from symmcd.crystallography.lattice import free_coefficients
 from symmcd.crystallography.wyckoff import wyckoff_table
+from symmcd.potentials.chgnet.model import load_chgnet
+from symmcd.potentials.chgnet.network import Network
+from symmcd.potentials.chgnet.potential import ChgnetPotential
+from symmcd.potentials.chgnet.struct_optimizer import optimise
+from symmcd.potentials.potential import Request
 from symmcd.stability import batch_relaxation
-from symmcd.stability.batch_relaxation import Limits, relax_many
-from symmcd.stability.batched_potential import BatchedPotential, Request
+from symmcd.stability.batch_relaxation import relax_many
 from symmcd.stability.constrained import SymmetricRelaxation
-from symmcd.stability.neighbours import NeighbourList
-from symmcd.stability.network import Network
-from symmcd.stability.potential import load_chgnet, primitive_cell
-from symmcd.stability.relaxation import relax
+from symmcd.stability.geometry import primitive_cell
+from symmcd.stability.outcome import Limits
+from symmcd.stability.own_optimiser import relax_each
 from symmcd.structures.units import reduce
 
 RETURNING = ("rutile", "perovskite", "wurtzite", "spinel")
 
 
 @pytest.fixture(scope="module")
-def model():
-    return load_chgnet("cpu")
-
-
-@pytest.fixture(scope="module")
 def potential():
-    return BatchedPotential(load_chgnet("cpu"))
+    return ChgnetPotential(load_chgnet("cpu"))
 
 
-def run(crystals, potential, method, *, batch_size=8, rows=10_000, **limits):
-    found = dict(relax_many(crystals, potential, method, batch_size=batch_size, rows=rows, limits=Limits(**limits)))
+def run(crystals, potential, method, *, batch_size=8, **limits):
+    found = dict(relax_many(crystals, potential, method, batch_size=batch_size, limits=Limits(**limits)))
     assert sorted(found) == list(range(len(crystals)))
     return [found[index] for index in sorted(found)]
 
@@ -52,15 +50,15 @@ def disturbed(unit, seed=0):
     )[0]
 
 
-def test_fire_makes_struct_optimizers_steps(model, potential):
+def test_fire_makes_struct_optimizers_steps(potential):
     """Same number of steps, energies and structure, in a batch with others, as ASE's FIRE and filter one by one."""
     crystals = [displaced(CRYSTALS[name], 0.1) for name in ("rutile", "rock salt", "wurtzite")]
     crystals[1].scale_lattice(crystals[1].volume * 1.3)  # far enough for the cell's second-order terms to show
     shear = np.eye(3) + [[0, 0.1, 0], [0, 0, 0.15], [0, 0, 0]]
     crystals[2] = Structure(crystals[2].lattice.matrix @ shear, crystals[2].species, crystals[2].frac_coords)
     ours = run(crystals, potential, "unconstrained", steps=30)
-    for crystal, found in zip(crystals, ours, strict=True):
-        expected = relax(crystal, model, steps=30)
+    theirs = relax_each(crystals, potential, "structure_optimizer", optimise, Limits(steps=30))
+    for found, (_, expected) in zip(ours, theirs, strict=True):
         assert (found.status, found.steps, found.energy_calls) == (expected.status, expected.steps, expected.steps + 1)
         assert found.energy_initial == pytest.approx(expected.energy_initial, abs=1e-5)
         assert found.energy_relaxed == pytest.approx(expected.energy_relaxed, abs=1e-4)
@@ -105,16 +103,18 @@ def test_disturbed_crystals_return_in_few_calls(potential, ideal):
 def test_constrained_gradient_is_the_slope_of_the_whole_crystals_energy(potential, name):
     """Energies of every atom's graph, without symmetry, along each free number (all families of k, centred cells)."""
     unit = disturbed(reduce(CRYSTALS[name]), 1)
-    relaxation = SymmetricRelaxation(unit, steps=1, fmax=1e-9)
+    relaxation = SymmetricRelaxation(unit, steps=1, fmax=1e-9, noise=potential.noise)
     cell, request = relaxation.cell, relaxation.request()
-    gradient = relaxation._gradient(*cell.symmetrised(request.lattice, potential.evaluate([request])[0]))
+    point = potential.evaluate([request])[0]
+    gradient = relaxation._gradient(*cell.symmetrised(request.lattice, point.forces, point.virial))
     h = 0.001
     points = [
-        Request(*cell.geometry(cell.start + sign * h * direction), NeighbourList(cell.element))
+        Request(*cell.geometry(cell.start + sign * h * direction), cell.element)
         for direction in np.eye(len(cell.start))
         for sign in (1, -1)
     ]
-    up, down = np.array([point.energy for point in potential.evaluate(points)]).reshape(-1, 2).T
+    energy = len(cell.element) * np.array([point.energy for point in potential.evaluate(points)])
+    up, down = energy.reshape(-1, 2).T
     assert gradient == pytest.approx((up - down) / (2 * h), rel=0.03, abs=0.05)
     assert len(gradient) == free_coefficients()[unit.space_group - 1].sum() + sum(
         wyckoff_table().degrees_of_freedom[unit.wyckoff]
@@ -205,14 +205,14 @@ def test_limits_of_time_and_steps(potential):
 
 def test_unforeseen_failure_is_a_status_of_its_crystal(potential, monkeypatch):
     """A call that dies of one crystal is repeated without it."""
-    evaluate = BatchedPotential.evaluate
+    evaluate = ChgnetPotential.evaluate
 
     def dies_of_sodium(self, requests):
-        if any(11 in request.neighbours.element for request in requests):
+        if any(11 in request.element for request in requests):
             raise RuntimeError("no\nmemory")
         return evaluate(self, requests)
 
-    monkeypatch.setattr(BatchedPotential, "evaluate", dies_of_sodium)
+    monkeypatch.setattr(ChgnetPotential, "evaluate", dies_of_sodium)
     names = ("wurtzite", "rock salt", "rutile", "tungsten")
     results = run([CRYSTALS[name] for name in names], potential, "unconstrained")
     assert [result.status for result in results] == ["converged", "failed:RuntimeError", "converged", "converged"]
@@ -232,15 +232,16 @@ class Clock:
 
 def test_the_limit_of_time_is_of_the_crystals_share(potential, monkeypatch):
     """Eleven calls of a second each for four crystals at once are 2.75 s a crystal, and 11 s for one alone."""
-    clock, evaluate = Clock(), BatchedPotential.evaluate
+    clock, evaluate = Clock(), ChgnetPotential.evaluate
 
     def slow(self, requests):
         clock.now += 1
         return evaluate(self, requests)
 
-    monkeypatch.setattr(BatchedPotential, "evaluate", slow)
+    monkeypatch.setattr(ChgnetPotential, "evaluate", slow)
     monkeypatch.setattr("symmcd.stability.batch_relaxation.time", clock)
-    limits = {"steps": 10, "fmax": 1e-6, "seconds": 5, "rows": 1_000_000}
+    monkeypatch.setattr(potential, "batch_cost", 1_000_000)
+    limits = {"steps": 10, "fmax": 1e-6, "seconds": 5}
     crystals = [displaced(CRYSTALS["tungsten"], 0.05, n) for n in range(4)]
     results = run(crystals, potential, "unconstrained", **limits)
     assert [result.status for result in results] == ["step_limit"] * 4
@@ -255,7 +256,7 @@ def test_what_fails_for_all_alike_is_raised(potential, monkeypatch):
     def broken(self, requests):
         raise RuntimeError("Expected all tensors to be on the same device")
 
-    monkeypatch.setattr(BatchedPotential, "evaluate", broken)
+    monkeypatch.setattr(ChgnetPotential, "evaluate", broken)
     with pytest.raises(RuntimeError, match="same device"):
         run([CRYSTALS["rutile"], CRYSTALS["tungsten"]], potential, "unconstrained")
     [alone] = run([CRYSTALS["rutile"]], potential, "unconstrained")  # it may be the crystal's fault
@@ -288,17 +289,17 @@ def test_an_unforeseen_error_anywhere_is_a_status(potential, monkeypatch, capsys
 def test_batches_are_bounded(potential, monkeypatch):
     """No call has more edges and angles than allowed, and waiting crystals enter as others leave."""
     calls = []
-    evaluate = BatchedPotential.evaluate
+    evaluate = ChgnetPotential.evaluate
 
     def counted(self, requests):
         points = evaluate(self, requests)
-        topologies = [request.neighbours.latest for request in requests]
-        calls.append((len(requests), sum(len(t.edge_bond) + len(t.angle_first) for t in topologies)))
+        calls.append((len(requests), sum(map(self.cost, requests))))
         return points
 
-    monkeypatch.setattr(BatchedPotential, "evaluate", counted)
+    monkeypatch.setattr(ChgnetPotential, "evaluate", counted)
     crystals = [displaced(CRYSTALS["rutile"], 0.05 * n) for n in range(5)]
-    run(crystals, potential, "unconstrained", batch_size=3, rows=5000)
+    monkeypatch.setattr(potential, "batch_cost", 5000)
+    run(crystals, potential, "unconstrained", batch_size=3)
     assert max(count for count, _ in calls) > 1
     assert max(count for count, _ in calls) <= 3
     assert all(size <= 5000 or count == 1 for count, size in calls)
@@ -369,12 +370,12 @@ def test_nan_in_the_middle_ends_one_and_leaves_the_others(potential, monkeypatch
 
 def test_a_cell_that_runs_away_is_stopped(potential, monkeypatch):
     """A stress that tears cells apart: `exploded` when one is out of bounds, not after all steps."""
-    evaluate = BatchedPotential.evaluate
+    evaluate = ChgnetPotential.evaluate
 
     def torn(self, requests):
         return [dataclasses.replace(point, virial=-np.eye(3) * 500) for point in evaluate(self, requests)]
 
-    monkeypatch.setattr(BatchedPotential, "evaluate", torn)
+    monkeypatch.setattr(ChgnetPotential, "evaluate", torn)
     monkeypatch.setattr("symmcd.stability.outcome.VOLUME_PER_ATOM", (1.0, 20.0))
     [result] = run([CRYSTALS["rutile"]], potential, "unconstrained", steps=200)
     assert result.status == "exploded"

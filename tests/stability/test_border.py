@@ -9,25 +9,35 @@ from tests.broken_numbers import printed
 from tests.crystallography.prototypes import prototype
 from tests.structures.test_convert import decorated
 
-from symmcd.stability.batch_relaxation import Limits, relax_many
-from symmcd.stability.batched_potential import BatchedPotential
-from symmcd.stability.potential import load_chgnet
-from symmcd.stability.relaxation import relax, relax_each
+from symmcd.extensions import POTENTIALS
+from symmcd.potentials.chgnet.struct_optimizer import optimise
+from symmcd.potentials.potential import Potential
+from symmcd.stability.batch_relaxation import relax_many
+from symmcd.stability.outcome import Limits
+from symmcd.stability.own_optimiser import relax_each
 
-OPTIONS = {"batch_size": 2, "rows": 10_000, "limits": Limits(steps=1)}
-
-
-@pytest.fixture(scope="module")
-def model():
-    return load_chgnet("cpu")
+OPTIONS = {"batch_size": 2, "limits": Limits(steps=1)}
 
 
-def test_decoration_changes_no_energy(model):
+class Nothing(Potential):
+    """Knows no element."""
+
+    elements = frozenset()
+
+    def evaluate(self, requests, *, forces=True):  # noqa: ARG002
+        raise AssertionError("no crystal gets here")
+
+
+def each(structures, potential):
+    return [found for _, found in relax_each(structures, potential, "its_own", optimise, Limits(steps=1))]
+
+
+def test_decoration_changes_no_energy():
     crystals = [prototype("NaCl"), prototype("TiO2 rutile")]
     others = [decorated(crystal, np.random.default_rng(1)) for crystal in crystals]
-    potential = BatchedPotential(model)
+    potential = POTENTIALS["chgnet"].load("cpu")
     for one in (
-        lambda structures: [relax(structure, model, steps=1) for structure in structures],
+        lambda structures: each(structures, potential),
         lambda structures: [r for _, r in sorted(relax_many(structures, potential, "unconstrained", **OPTIONS))],
     ):
         for plain, other in zip(one(crystals), one(others), strict=True):
@@ -46,19 +56,19 @@ def test_decoration_changes_no_energy(model):
 )
 def test_what_is_no_crystal_of_elements_has_a_status(species, status):
     wrong = Structure(Lattice.cubic(4), species, [[0, 0, 0], [0.5, 0.5, 0.5]])
-    assert relax(wrong, None).status == status
-    assert [found.status for _, found in relax_each([wrong] * 5, None)] == [status] * 5
-    found = relax_many([wrong] * 3, None, "unconstrained", **OPTIONS)
+    assert [found.status for found in each([wrong] * 5, None)] == [status] * 5
+    found = relax_many([wrong] * 3, Nothing(), "unconstrained", **OPTIONS)
     assert [outcome.status for _, outcome in found] == [status] * 3
 
 
 def test_numbers_that_are_none_end_no_process():
     said = printed("""
-from symmcd.stability.batch_relaxation import Limits, relax_many
-from symmcd.stability.relaxation import relax
+from tests.stability.test_border import Nothing, each
+from symmcd.stability.batch_relaxation import relax_many
+from symmcd.stability.outcome import Limits
 crystals = [crystal for broken in (nan, inf, -inf) for crystal in broken_crystals(broken)]
-found = [relax(crystal, None).status for crystal in crystals]
-many = relax_many(crystals, None, "unconstrained", batch_size=4, rows=1000, limits=Limits())
+found = [outcome.status for outcome in each(crystals, None)]
+many = relax_many(crystals, Nothing(), "unconstrained", batch_size=4, limits=Limits())
 print(*found, *(outcome.status for _, outcome in many))
 """)
     assert said.split() == ["failed:not_finite"] * 90

@@ -17,7 +17,7 @@ from pymatgen.core import Structure
 from tests.crystallography.prototypes import prototype
 
 from symmcd.errors import InputError
-from symmcd.stability.potential import primitive_cell
+from symmcd.stability.geometry import primitive_cell
 from symmcd.stages import candidates
 
 NAMES = ["NaCl", "TiO2 rutile", "CsCl", "NaCl", "CsCl"]

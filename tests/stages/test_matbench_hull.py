@@ -20,6 +20,7 @@ from tests.structures.file_server import FileServer, file_server
 
 from symmcd.errors import InputError
 from symmcd.settings import HullSettings
+from symmcd.stability import hull_sources
 from symmcd.stability.reference import computed_entries, elemental_reference_entries, read_entries, table_entries
 from symmcd.stages import hull, reference
 
@@ -54,7 +55,7 @@ ENTRIES = [
 def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., FileServer]]:
     """A server of `ENTRIES`, whose checksum is taken for that of the real file."""
     content = data_frame(ENTRIES)
-    monkeypatch.setattr(reference, "MATBENCH_MD5", hashlib.md5(content).hexdigest())
+    monkeypatch.setattr(hull_sources, "MATBENCH_MD5", hashlib.md5(content).hexdigest())
     with file_server(monkeypatch) as start:
         yield lambda *script: start(content, *script)
 
@@ -74,7 +75,7 @@ def test_entries_are_downloaded_and_corrected(
     found = run(tmp_path, server.url)
     assert found == pytest.approx({"mp-1": -1.5, "mp-2": -4.7, "mp-3": -5.85, "mp-4": -1.6})
     assert found == pytest.approx({str(one.entry_id): one.energy_per_atom for one in ENTRIES}), "as pymatgen has it"
-    assert sorted(path.name for path in tmp_path.iterdir()) == [reference.MATBENCH_FILE, "reference.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [hull_sources.MATBENCH_FILE, "reference.csv"]
     requests = len(server.ranges)
     run(tmp_path, server.url)
     assert len(server.ranges) == requests, "downloaded once"
@@ -83,7 +84,7 @@ def test_entries_are_downloaded_and_corrected(
 def test_a_broken_download_goes_on_in_the_next_run(
     serve: Callable[..., FileServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reference, "RETRIES", 1)
+    monkeypatch.setattr(hull_sources, "RETRIES", 1)
     server = serve(("cut", 200))
     with pytest.raises(InputError, match=r"not downloaded .*hull\.url.*hull\.path"):
         run(tmp_path, server.url)
@@ -95,7 +96,7 @@ def test_a_broken_download_goes_on_in_the_next_run(
 def test_another_file_is_refused_and_not_kept(
     serve: Callable[..., FileServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reference, "MATBENCH_MD5", "0" * 32)
+    monkeypatch.setattr(hull_sources, "MATBENCH_MD5", "0" * 32)
     with pytest.raises(InputError, match=f"wrong checksum: expected MD5 {'0' * 32}"):
         run(tmp_path, serve().url)
     assert list(tmp_path.iterdir()) == []
@@ -111,8 +112,8 @@ def test_a_file_that_is_here_needs_no_network(tmp_path: Path) -> None:
 def test_the_address_is_that_of_matbench_discovery() -> None:
     """``DataFiles.mp_computed_structure_entries`` of the 1.3.1 wheel; MD5 of the repository's data-files.yml."""
     assert DOWNLOAD.url == "https://figshare.com/ndownloader/files/40344436"
-    assert reference.MATBENCH_FILE == "2023-02-07-mp-computed-structure-entries.json.gz"
-    assert reference.MATBENCH_MD5 == "76fc748db6b175bb80de4c276d27c235"
+    assert hull_sources.MATBENCH_FILE == "2023-02-07-mp-computed-structure-entries.json.gz"
+    assert hull_sources.MATBENCH_MD5 == "76fc748db6b175bb80de4c276d27c235"
 
 
 def test_every_form_of_the_file_gives_the_same(tmp_path: Path) -> None:
@@ -209,7 +210,7 @@ def compare_sources(
         "matbench-discovery": HullSettings("matbench-discovery", str(folder / "entries.json")),
     }.items():
         reference.run([], folder / f"{name}.csv", settings, "cpu")
-        hull.run([folder / "relaxed.csv"], folder / f"{name}.csv", folder / f"{name}_hull.csv", settings)
+        hull.run([folder / "relaxed.csv"], folder / f"{name}.csv", folder / f"{name}_hull.csv")
         found[name] = pd.read_csv(folder / f"{name}_hull.csv", dtype={"id": str}, keep_default_na=False)
     a, b = found.values()
     assert len(a) == len(formulas)

@@ -23,6 +23,8 @@ from symmcd.crystallography.orbit import replicate_flat
 from symmcd.errors import InputError
 from symmcd.journal import _sealed
 from symmcd.settings import RelaxSettings
+from symmcd.stability import relax_set
+from symmcd.stability.relax_set import draw
 from symmcd.stages import relax
 from symmcd.storage import read_units, write_units
 from symmcd.structures.units import reduce
@@ -141,26 +143,26 @@ def test_empty_shard_writes_empty_files(crystals):
 
 
 def test_draw_is_seeded_and_without_repetition():
-    assert relax.draw(5, 10, 1, 0) == dict.fromkeys(range(5), 1)
-    drawn = relax.draw(1000, 100, 1, 3)
-    assert drawn == relax.draw(1000, 100, 1, 3)
+    assert draw(5, 10, 1, 0) == dict.fromkeys(range(5), 1)
+    drawn = draw(1000, 100, 1, 3)
+    assert drawn == draw(1000, 100, 1, 3)
     assert len(drawn) == 100
-    assert drawn != relax.draw(1000, 100, 1, 4)
+    assert drawn != draw(1000, 100, 1, 4)
     assert np.mean(list(drawn)) == pytest.approx(500, abs=100), "from all, not from the first"
     # the crystals that runs before there were several draws had
-    assert sorted(relax.draw(1000, 5, 1, 0)) == sorted(np.random.default_rng(0).choice(1000, 5, replace=False))
+    assert sorted(draw(1000, 5, 1, 0)) == sorted(np.random.default_rng(0).choice(1000, 5, replace=False))
 
 
 def test_draws_are_disjoint_and_the_first_stays_what_it_is():
-    one, three = relax.draw(1000, 300, 1, 3), relax.draw(1000, 300, 3, 3)
+    one, three = draw(1000, 300, 1, 3), draw(1000, 300, 3, 3)
     assert {index for index, which in three.items() if which == 1} == set(one)
     members = {which: [i for i, w in three.items() if w == which] for which in (1, 2, 3)}
     assert [len(of) for of in members.values()] == [300, 300, 300]
     assert len(three) == 900, "no crystal twice"
     assert np.mean(members[3]) == pytest.approx(500, abs=60)
-    assert len(relax.draw(900, 300, 3, 0)) == 900
+    assert len(draw(900, 300, 3, 0)) == 900
     with pytest.raises(InputError, match=r"relax\.draws = 3 .*take 900, and there are 899"):
-        relax.draw(899, 300, 3, 0)
+        draw(899, 300, 3, 0)
     with pytest.raises(InputError, match=r"relax\.draws = 0"):
         RelaxSettings(draws=0)
 
@@ -169,7 +171,7 @@ def test_the_table_says_which_draw(crystals):
     """Over shards and after a kill too; one draw has no such column."""
     settings = dataclasses.replace(SETTINGS, number=2, draws=2)
     whole = rows(run(crystals, "whole", settings=settings)[0])
-    expected = relax.draw(4, 2, 2, 0)
+    expected = draw(4, 2, 2, 0)
     assert {int(row["id"]): int(row["draw"]) for row in whole} == expected
     assert sorted(expected.values()) == [1, 1, 2, 2]
     parts = [rows(run(crystals, f"shard{n}", n, 3, settings)[0]) for n in range(3)]
@@ -183,7 +185,7 @@ def test_the_table_says_which_draw(crystals):
 
 def test_a_journal_from_before_there_were_draws_goes_on(crystals):
     settings = dataclasses.asdict(SETTINGS)
-    del settings["draws"]
+    del settings["draws"], settings["potential"]
     work = {
         "crystals": hashlib.sha256(crystals.read_bytes()).hexdigest(), "settings": settings, "seed": 0, "shard": [0, 1],
     }  # fmt: skip
@@ -198,13 +200,13 @@ def test_goes_on_after_a_kill(crystals):
     whole, whole_structures = run(crystals, "whole")
     script = (
         "import sys, time; from pathlib import Path; from symmcd.settings import RelaxSettings\n"
-        "from symmcd.stages import relax as stage\n"
-        "many = stage.relax_many\n"
+        "from symmcd.stages import relax as stage; from symmcd.stability import relax_set\n"
+        "many = relax_set.relax_many\n"
         "def slow(*rest, **options):\n"
         "    for number, finished in enumerate(many(*rest, **options)):\n"
         "        if number == 2: time.sleep(60)\n"
         "        yield finished\n"
-        "stage.relax_many = slow\n"
+        "relax_set.relax_many = slow\n"
         "crystals, table, relaxed = map(Path, sys.argv[1:])\n"
         "settings = RelaxSettings(number=10, steps=3, max_atoms=8)\n"
         "stage.run(crystals, table, relaxed, 0, 1, settings, 0, 'cpu')\n"
@@ -239,7 +241,7 @@ def test_a_changed_setting_starts_over(crystals, capsys, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(relax.Journal, "remove", stop)
+        patch.setattr("symmcd.journal.Journal.remove", stop)
         with pytest.raises(KeyboardInterrupt):
             run(crystals, "a", settings=RelaxSettings(number=1, steps=1))
     run(crystals, "a", settings=RelaxSettings(number=1, steps=2))
@@ -292,7 +294,7 @@ def test_what_is_relaxed_is_what_the_file_has(tmp_path, monkeypatch):
         given.extend(crystals)
         return iter(())
 
-    monkeypatch.setattr(relax, "relax_many", record)
+    monkeypatch.setattr(relax_set, "relax_many", record)
     for method in ("symmetry", "unconstrained"):
         run(tmp_path / "units.npz", method, settings=dataclasses.replace(SETTINGS, method=method))
     unit, structure = given

@@ -12,13 +12,12 @@ from pymatgen.analysis.prototypes import AFLOW_PROTOTYPE_LIBRARY
 from tests.structures.test_cif import assert_same, rock_salt
 
 from symmcd.errors import InputError
-from symmcd.stability.potential import KNOWN_ELEMENTS
+from symmcd.extensions import POTENTIALS
 from symmcd.structures import sources
 from symmcd.structures.cif import parse_cif
 from symmcd.structures.convert import from_structure
 from symmcd.structures.read import Row
 from symmcd.structures.sources import (
-    CHGNET_ELEMENTS,
     PROTOTYPE_ATOMS,
     covered,
     divided,
@@ -76,12 +75,8 @@ def test_prototypes_are_all_there_or_named_as_left_out():
         structure = AFLOW_PROTOTYPE_LIBRARY[row.number - 1]["snl"].structure
         crystal = parse_cif(row.cif)
         assert len(crystal.element) <= PROTOTYPE_ATOMS
-        assert set(crystal.element) <= KNOWN_ELEMENTS
+        assert set(crystal.element) <= POTENTIALS["chgnet"].elements
         assert_same(crystal, from_structure(structure))
-
-
-def test_elements_are_those_that_the_relaxation_accepts():
-    assert CHGNET_ELEMENTS == KNOWN_ELEMENTS
 
 
 def test_prototypes_reduce_and_spread_over_many_groups():

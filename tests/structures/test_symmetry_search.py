@@ -167,7 +167,7 @@ def test_where_no_answer_is_an_answer():
     from pymatgen.core import Lattice, Structure
 
     from symmcd.metrics.symmetry import detect
-    from symmcd.stability.potential import primitive_cell as reduced_cell
+    from symmcd.stability.geometry import primitive_cell as reduced_cell
     from symmcd.structures.convert import elements_of_structure
 
     nowhere = Structure(Lattice.cubic(4), ["Na", "Cl"], [[np.nan, 0, 0], [0.5, 0.5, 0.5]])

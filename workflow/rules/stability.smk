@@ -81,11 +81,8 @@ rule hull:
         "<benchmarks>/hull/hull.tsv"
     conda:
         "../envs/evaluation.yaml"
-    params:
-        settings=settings("hull"),
     shell:
-        "symmcd hull {input.relaxed} --reference {input.reference} --output {output} --settings {params.settings:q}"
-        " 2>&1 | keep {log}"
+        "symmcd hull {input.relaxed} --reference {input.reference} --output {output} 2>&1 | keep {log}"
 
 
 rule sun:

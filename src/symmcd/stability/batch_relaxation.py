@@ -1,4 +1,4 @@
-"""Many relaxations advancing together: one CHGNet call per step for the whole batch, finished ones make room."""
+"""Many relaxations advancing together: one call of the potential per step for all, finished ones make room."""
 
 from __future__ import annotations
 
@@ -6,37 +6,41 @@ import dataclasses
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 from pymatgen.core import Structure
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
-from symmcd.stability.batched_potential import BatchedPotential, Point, Request, check_elements
+from symmcd.potentials.potential import FLAT, Point, Potential, Request, UnusableCrystalError, check_elements
 from symmcd.stability.constrained import SymmetricRelaxation
-from symmcd.stability.neighbours import NeighbourList
-from symmcd.stability.outcome import Relaxation, State, ran_away, unusable, with_end, with_start
-from symmcd.stability.potential import FLAT, UnusableCrystalError, primitive_cell
-from symmcd.stability.unconstrained import FireRelaxation
+from symmcd.stability.fire import FireRelaxation
+from symmcd.stability.geometry import primitive_cell
+from symmcd.stability.outcome import (
+    Limits,
+    Relaxation,
+    State,
+    ran_away,
+    stop_if_all_fail_alike,
+    unusable,
+    with_end,
+    with_start,
+)
 from symmcd.structures.convert import without_decoration
 from symmcd.structures.crystal import StructureError
 
-Method = Literal["unconstrained", "symmetry"]
-BATCH_SIZE = {"cpu": 16, "cuda": 512}  # crystals in progress
-BATCH_ROWS = {"cpu": 10_000, "cuda": 1_000_000}  # edges and angles in one CHGNet call; measured in bench/relax.md
 KICK = 0.02  # Å, standard deviation of the shifts that free a crystal from a saddle that symmetry held up
 
 
 class InProgress(Protocol):
     """A relaxation that is told energies from outside."""
 
-    neighbours: NeighbourList
+    element: np.ndarray  # (n,) atomic numbers
     atoms: int
     lattice: np.ndarray  # of the last accepted point
     position: np.ndarray
-    energy: float
+    energy: float  # eV/atom
     largest: float | None
     steps: int
 
@@ -45,17 +49,6 @@ class InProgress(Protocol):
 
     def advance(self, request: Request, point: Point) -> str | None:
         """Take a computed point; the status when the relaxation is over."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """When a relaxation ends."""
-
-    steps: int = 500
-    fmax: float = 0.1  # eV/Å
-    max_atoms: int = 200  # of the primitive cell
-    seconds: float = 600  # of computing; of what a batch takes together, the crystal's share
-    release_steps: int = 0  # of FIRE, after a symmetric relaxation
 
 
 class _Entry:
@@ -70,25 +63,27 @@ class _Entry:
         self.first_lattice: np.ndarray | None = None
         self.request = relaxation.request()
 
-    def rows(self) -> int:
-        """Edges and angles, a measure of what an energy call costs in time and memory."""
-        topology = self.relaxation.neighbours.latest
-        return 0 if topology is None else len(topology.edge_bond) + len(topology.angle_first)
+    def cost(self, potential: Potential) -> float:
+        """What its next energy costs; of what cannot be computed nothing, as the call will say."""
+        try:
+            return potential.cost(self.request)
+        except UnusableCrystalError:
+            return 0
 
     def state(self) -> State:
         relaxation = self.relaxation
-        structure = Structure(relaxation.lattice, relaxation.neighbours.element.tolist(), relaxation.position)
-        return State(structure, relaxation.energy / relaxation.atoms)
+        structure = Structure(relaxation.lattice, relaxation.element.tolist(), relaxation.position)
+        return State(structure, relaxation.energy)
 
     def release(self, limits: Limits) -> None:
         """Go on without symmetry, from positions kicked a little: at an exact saddle nothing pulls them off."""
         relaxation = self.relaxation
         kick = np.random.default_rng(0).normal(0, KICK, relaxation.position.shape)
-        self.result = dataclasses.replace(self.result, energy_symmetric=relaxation.energy / relaxation.atoms)
+        self.result = dataclasses.replace(self.result, energy_symmetric=relaxation.energy)
         self.steps_before = relaxation.steps
         self.relaxation = FireRelaxation(
             relaxation.lattice, relaxation.position + kick @ np.linalg.inv(relaxation.lattice),
-            relaxation.neighbours.element, steps=limits.release_steps, fmax=limits.fmax,
+            relaxation.element, steps=limits.release_steps, fmax=limits.fmax,
         )  # fmt: skip
 
     def take(self, point: Point, limits: Limits) -> str | None:
@@ -129,22 +124,20 @@ class _Entry:
 
 def relax_many(
     crystals: Iterable[Structure | AsymmetricUnit],
-    potential: BatchedPotential,
-    method: Method,
+    potential: Potential,
+    method: str,
     *,
-    batch_size: int,
     limits: Limits,
-    rows: int,
+    batch_size: int = 0,
 ) -> Iterator[tuple[int, Relaxation]]:
     """Relax crystals, yielding (index, what became of it) as each is finished.
 
     Args:
         crystals: any cells for ``unconstrained``; asymmetric units for ``symmetry``.  Taken as room comes free.
-        potential: CHGNet for batches.
+        potential: whose energies they go by.
         method: ``unconstrained`` is StructOptimizer's protocol; ``symmetry`` keeps the space group.
-        batch_size: crystals in progress at once.
         limits: when each relaxation ends.
-        rows: edges and angles in one CHGNet call, a bound of its memory.
+        batch_size: crystals in progress at once; 0 = as the potential has it.
 
     A crystal that cannot be computed, or an unforeseen error with it, ends as a status and never ends the others; the
     first error of each kind is printed.
@@ -153,6 +146,7 @@ def relax_many(
         Exception: an unforeseen error that is the same for all crystals of the first call, if there are several: it is
             no matter of one crystal.  An error in `crystals`, or a device that is lost, at any time.
     """
+    batch_size = batch_size or potential.batch_size
     waiting = enumerate(crystals)
     active: list[_Entry] = []
     printed: set[str] = set()  # kinds of errors
@@ -160,7 +154,7 @@ def relax_many(
     while True:
         while len(active) < batch_size and (drawn := next(waiting, None)) is not None:
             started = time.monotonic()
-            entered = _enter(*drawn, method, limits, printed)
+            entered = _enter(*drawn, potential, method, limits, printed)
             if isinstance(entered, Relaxation):
                 yield drawn[0], entered
             else:
@@ -169,7 +163,7 @@ def relax_many(
         if not active:
             return
         remaining: list[_Entry] = []
-        for group in _groups(active, rows):
+        for group in _groups(active, potential):
             started = time.monotonic()
             points = _compute(potential, group)
             share = (time.monotonic() - started) / len(group)
@@ -180,7 +174,7 @@ def relax_many(
                 told.append(_told(entry, point, limits))
                 entry.seconds += time.monotonic() - started
             if first_call:
-                _stop_if_all_fail_alike(told)
+                stop_if_all_fail_alike(told)
                 first_call = False
             for entry, status in zip(group, told, strict=True):
                 if status is None:
@@ -200,14 +194,6 @@ def _told(entry: _Entry, point: Point | Exception, limits: Limits) -> str | Exce
         if isinstance(error, torch.AcceleratorError):
             raise
         return error
-
-
-def _stop_if_all_fail_alike(told: Sequence[str | Exception | None]) -> None:
-    """Raise the error that several crystals have in common if no crystal was computed."""
-    errors = [error for error in told if isinstance(error, Exception) and not isinstance(error, UnusableCrystalError)]
-    computed = any(not isinstance(error, Exception) for error in told)
-    if not computed and len(errors) > 1 and len({(type(error), str(error)) for error in errors}) == 1:
-        raise errors[0]
 
 
 def _outcome(entry: _Entry, status: str | Exception, printed: set[str]) -> Relaxation:
@@ -240,7 +226,12 @@ def _failed(result: Relaxation, error: Exception, printed: set[str]) -> Relaxati
 
 
 def _enter(
-    index: int, crystal: Structure | AsymmetricUnit, method: Method, limits: Limits, printed: set[str]
+    index: int,
+    crystal: Structure | AsymmetricUnit,
+    potential: Potential,
+    method: str,
+    limits: Limits,
+    printed: set[str],
 ) -> _Entry | Relaxation:
     """A crystal made ready, or the outcome of one that cannot be computed."""
     if isinstance(crystal, AsymmetricUnit):
@@ -253,18 +244,20 @@ def _enter(
         formula, number = crystal.composition.reduced_formula, len(crystal)
     result = Relaxation("", formula, number, method=method)
     try:
-        return _ready(index, crystal, result, limits)
+        return _ready(index, crystal, potential, result, limits)
     except UnusableCrystalError as reason:
         return dataclasses.replace(result, status=f"failed:{reason}")
     except Exception as error:  # noqa: BLE001  (as in `_compute`)
         return _failed(result, error, printed)
 
 
-def _ready(index: int, crystal: Structure | AsymmetricUnit, result: Relaxation, limits: Limits) -> _Entry | Relaxation:
+def _ready(
+    index: int, crystal: Structure | AsymmetricUnit, potential: Potential, result: Relaxation, limits: Limits
+) -> _Entry | Relaxation:
     """See `_enter`.
 
     Raises:
-        UnusableCrystalError: CHGNet cannot take it.
+        UnusableCrystalError: the potential cannot take it.
     """
     if isinstance(crystal, AsymmetricUnit):
         lattice, positions = crystal.lattice, crystal.position
@@ -278,7 +271,7 @@ def _ready(index: int, crystal: Structure | AsymmetricUnit, result: Relaxation, 
     if isinstance(crystal, AsymmetricUnit):
         if result.number_of_atoms > limits.max_atoms:
             return dataclasses.replace(result, status="too_large")
-        relaxation = SymmetricRelaxation(crystal, steps=limits.steps, fmax=limits.fmax)
+        relaxation = SymmetricRelaxation(crystal, steps=limits.steps, fmax=limits.fmax, noise=potential.noise)
     else:
         primitive = primitive_cell(crystal)
         element = np.array([site.specie.Z for site in primitive])
@@ -288,27 +281,30 @@ def _ready(index: int, crystal: Structure | AsymmetricUnit, result: Relaxation, 
     result = dataclasses.replace(result, number_of_atoms=relaxation.atoms)
     if relaxation.atoms > limits.max_atoms:
         return dataclasses.replace(result, status="too_large")
-    check_elements(relaxation.neighbours.element)
-    relaxation.neighbours.topology(relaxation.lattice, relaxation.position)  # its size decides who shares a call
-    return _Entry(index, relaxation, result)
+    check_elements(relaxation.element, potential.elements)
+    entry = _Entry(index, relaxation, result)
+    # refuses what has no neighbour list; at the very start, as a first step may have rounded it
+    start = dataclasses.replace(entry.request, lattice=relaxation.lattice, position=relaxation.position)
+    potential.cost(start)
+    return entry
 
 
-def _groups(entries: Sequence[_Entry], rows: int) -> Iterator[list[_Entry]]:
-    """Runs of entries with at most `rows` edges and angles together; one alone where it has more."""
+def _groups(entries: Sequence[_Entry], potential: Potential) -> Iterator[list[_Entry]]:
+    """Runs of entries that together cost as much as one call may; one alone where it costs more."""
     group: list[_Entry] = []
-    total = 0
+    total = 0.0
     for entry in entries:
-        size = entry.rows()
-        if group and total + size > rows:
+        cost = entry.cost(potential)
+        if group and total + cost > potential.batch_cost:
             yield group
-            group, total = [], 0
+            group, total = [], 0.0
         group.append(entry)
-        total += size
+        total += cost
     if group:
         yield group
 
 
-def _compute(potential: BatchedPotential, group: list[_Entry]) -> list[Point | Exception]:
+def _compute(potential: Potential, group: list[_Entry]) -> list[Point | Exception]:
     """Points of a group, or in place of one the error: UnusableCrystalError, or one that nobody foresaw.
 
     A call that fails as a whole (memory, a defect) is repeated in halves until it is known whom it fails for.

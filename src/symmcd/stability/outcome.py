@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from pymatgen.core import IStructure, Structure
 
-from symmcd.stability.potential import shortest_distance, space_group_number
+from symmcd.potentials.potential import UnusableCrystalError
+from symmcd.stability.geometry import shortest_distance, space_group_number
 from symmcd.structures.crystal import StructureError
 
 # Beyond these a relaxation has run away.  Caesium, the roomiest element, has 115 Å3 an atom and hydrogen under pressure
@@ -32,10 +34,10 @@ class Relaxation:
     ``step_limit``            not converged after so many steps; energy and structure are the last ones
     ``timed_out``             limit of its time; energy and structure are those reached
     ``exploded``              volume, cell or energy ran out of what crystals have; no relaxed energy
-    ``overlapping``           ended with atoms closer than 0.5 Å, where CHGNet was never trained; no relaxed energy
+    ``overlapping``           ended with atoms closer than 0.5 Å, where no potential was trained; no relaxed energy
     ``too_large``             primitive cell above the limit of atoms; nothing computed
-    ``failed:<reason>``       CHGNet cannot take it: isolated_atoms, unknown_element:Po, not_finite, …; or an error
-                              that nobody foresaw, by its kind, with its message as `detail`
+    ``failed:<reason>``       the potential cannot take it: isolated_atoms, unknown_element:Po, not_finite, …; or an
+                              error that nobody foresaw, by its kind, with its message as `detail`
     ========================  ====================================================================================
     """
 
@@ -54,8 +56,8 @@ class Relaxation:
     min_distance_initial: float | None = None  # Å
     min_distance_relaxed: float | None = None  # Å
     detail: str = ""  # the message behind an unforeseen failure
-    method: str = ""  # structure_optimizer | unconstrained | symmetry
-    energy_calls: int = 0  # geometries that CHGNet computed
+    method: str = ""  # unconstrained | symmetry | an optimiser of the potential's own
+    energy_calls: int = 0  # geometries that were computed
     energy_symmetric: float | None = None  # where symmetry was released at the end, the energy before
     structure: Structure | None = None  # relaxed, primitive cell
 
@@ -65,6 +67,17 @@ class Relaxation:
 
 
 COLUMNS = tuple(f.name for f in dataclasses.fields(Relaxation) if f.name != "structure")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a relaxation ends."""
+
+    steps: int = 500
+    fmax: float = 0.1  # eV/Å
+    max_atoms: int = 200  # of the primitive cell
+    seconds: float = 600  # of computing; of what a batch takes together, the crystal's share
+    release_steps: int = 0  # of FIRE, after a symmetric relaxation
 
 
 @dataclass(frozen=True)
@@ -78,6 +91,18 @@ class State:
 def unusable(structure: IStructure, error: StructureError, method: str = "") -> Relaxation:
     """Outcome of a crystal that is none of elements, such as one with a half-occupied site."""
     return Relaxation(f"failed:{error.reason}", structure.composition.reduced_formula, len(structure), method=method)
+
+
+def stop_if_all_fail_alike(told: Sequence[str | Exception | None]) -> None:
+    """Raise the error that several crystals have in common if no crystal was computed.
+
+    Args:
+        told: of each of the first crystals the error that it ended with; anything else where it was computed.
+    """
+    errors = [error for error in told if isinstance(error, Exception) and not isinstance(error, UnusableCrystalError)]
+    computed = any(not isinstance(error, Exception) for error in told)
+    if not computed and len(errors) > 1 and len({(type(error), str(error)) for error in errors}) == 1:
+        raise errors[0]
 
 
 def ran_away(lattice: np.ndarray, atoms: int, first: np.ndarray | None = None) -> bool:

@@ -17,6 +17,7 @@ from typing import Any, get_args
 from pymatgen.core import Composition, Element
 
 from symmcd.errors import InputError
+from symmcd.extensions import POTENTIALS
 from symmcd.stability.hull import Kind, ReferenceEntry
 from symmcd.stability.json_reader import JsonReader
 from symmcd.storage import atomic_path
@@ -33,14 +34,16 @@ NO_PICKLE = (
 
 
 @cache
-def elemental_energies() -> dict[str, ReferenceEntry]:
-    """CHGNet 0.3.0's lowest energy of each of the 89 elements it knows, by symbol.
+def elemental_energies(potential: str) -> dict[str, ReferenceEntry]:
+    """A potential's lowest energy of each element that it knows, by symbol; empty where it has no such table.
 
-    Made by ``tools/make_elemental_energies.py``.  They see to it that every composition has its
-    terminals, whatever crystals the data set has.
+    They see to it that every composition has its terminals, whatever crystals the data set has.  CHGNet's are made by
+    ``tools/make_elemental_energies.py``.
     """
-    table = resources.files("symmcd.stability") / "tables" / "elemental_energies.csv"
-    with table.open(encoding="utf-8") as file:
+    package, _, name = POTENTIALS[potential].elemental.partition(":")
+    if not package:
+        return {}
+    with (resources.files(package) / name).open(encoding="utf-8") as file:
         return {
             row["element"]: ReferenceEntry(
                 row["element"], float(row["energy_per_atom"]), "energy", f"elemental prototype {row['prototype']}"

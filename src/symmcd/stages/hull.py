@@ -2,43 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from symmcd.errors import InputError
-from symmcd.settings import HullSettings
-from symmcd.stability.hull import ConvexHull, MissingReferenceError, ReferenceEntry
-from symmcd.stability.own_references import Candidate, own_references
-from symmcd.stability.reference import is_formula, read_entries
-from symmcd.storage import atomic_path
-from symmcd.tables import check_drawn, check_numbers, read_rows
+from symmcd.command import Parser
 
-COLUMNS = (
-    "id", "hull", "status", "formula", "energy_initial", "energy_relaxed", "hull_energy", "e_above_hull_initial",
-    "e_above_hull_relaxed", "decomposition", "space_group_initial", "space_group_relaxed", "rms_displacement",
-    "volume_change", "reference_entries", "own_reference",
-)  # fmt: skip
-NEEDED = ("id", "status", "formula", "energy_initial", "energy_relaxed")
-PASSED_ON = (
-    "space_group_initial",
-    "space_group_relaxed",
-    "rms_displacement",
-    "volume_change",
-    "drawn",
-    "draw",
-)  # where `relaxed` has it
+EXAMPLE = "results/relaxed/shard*.csv --reference results/hull/reference.csv --output results/hull.csv"
 
 
-OTHERS = (
-    "give `symmcd reference` other crystals, such as train.npz, val.npz and test.npz of the model's data, or choose "
-    "hull.source = table or matbench-discovery"
-)
+def arguments(parser: Parser) -> None:
+    """What the command line takes."""
+    parser.add_argument("relaxed", type=Path, nargs="+", help="csv files of `symmcd relax`")
+    text = "csv of `symmcd reference`"
+    parser.add_argument("--reference", type=Path, required=True, metavar="FILE", help=text)
+    parser.add_output("one row a crystal, csv")
+    parser.add_moved("--settings", "it takes none; the hull is in the file of --reference")
 
 
-def run(relaxed: list[Path], reference: Path, output: Path, settings: HullSettings) -> None:  # noqa: ARG001  (the hull is in `reference`)
+def run(relaxed: list[Path], reference: Path, output: Path) -> None:
     """Write one row per crystal and hull, in eV/atom, negative below the hull.
 
     `status` is that of the relaxation, or ``no_reference:<elements>`` where the hull lacks an element: then, as where a
@@ -47,70 +27,11 @@ def run(relaxed: list[Path], reference: Path, output: Path, settings: HullSettin
 
     Raises:
         InputError: an unreadable file, one that lacks a column, or one that was cut; two rows of the same crystal; a
-            hull that is made of the crystals to be judged.
+            hull that is made of the crystals to be judged, or one whose energies are on another scale than theirs.
     """
-    where = ", ".join(map(str, relaxed))
-    rows = [row for path in relaxed for row in _read_relaxed(path)]
-    if len({row["id"] for row in rows}) != len(rows):
-        raise InputError(f"{where}: a crystal is there twice; give each shard once")
-    check_drawn(where, [row["drawn"] for row in rows if "drawn" in row])
-    rows.sort(key=lambda row: row["id"])
-    candidates = [Candidate(row["id"], row["formula"], _energies(row)) for row in rows]
-    results = []
-    for name, entries in read_entries(reference).items():
-        own = own_references(candidates, entries)
-        if own.alone:
-            raise InputError(
-                f"{reference}: the hull {name!r} is made of the crystals that it is to judge ({len(own.entry)} of "
-                f"{len(rows)}, the first {next(iter(own.entry))}) and of elements, so that none can lie above it; "
-                f"{OTHERS}"
-            )
-        if own.entry:
-            print(
-                f"{reference}: {len(own.entry)} of {len(rows)} crystals are entries of the hull {name!r} themselves, "
-                f"the first {next(iter(own.entry))}: see the column own_reference",
-                file=sys.stderr,
-            )
-        hull = ConvexHull(entries)
-        results += [_above(row, name, hull, own.entry) for row in rows]
-    with atomic_path(output) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        drawn = [key for key in ("drawn", "draw") if any(key in row for row in results)]
-        writer = csv.DictWriter(file, (*COLUMNS, *drawn), lineterminator="\n", restval="")
-        writer.writeheader()
-        writer.writerows(results)
-    known = sum(row["e_above_hull_relaxed"] != "" for row in results)
-    print(f"wrote {output} ({len(results)} rows, {known} with an energy above the hull after relaxation)")
+    from symmcd.stability.above_hull import above_hulls, write_above_hulls
 
-
-def _energies(row: dict[str, str]) -> tuple[float, ...]:
-    return tuple(float(row[name]) for name in ("energy_initial", "energy_relaxed") if row[name])
-
-
-def _above(row: dict[str, str], name: str, hull: ConvexHull, own: Mapping[str, ReferenceEntry]) -> dict[str, Any]:
-    result: dict[str, Any] = {key: row[key] for key in ("id", "status", "formula", "energy_initial", "energy_relaxed")}
-    result |= {"hull": name, "e_above_hull_initial": "", "e_above_hull_relaxed": ""}
-    result |= {key: row[key] for key in PASSED_ON if key in row}
-    entry = own.get(row["id"])
-    result["reference_entries"] = hull.entries_in(row["formula"]) - (entry is not None)
-    result["own_reference"] = "" if entry is None else f"{entry.origin}:{entry.id}" if entry.id else entry.origin
-    try:
-        point = hull.at(row["formula"])
-    except MissingReferenceError as missing:
-        return result | {"status": f"no_reference:{missing}"}
-    result |= {"hull_energy": f"{point.energy_per_atom:.6f}", "decomposition": point.decomposition}
-    for when in ("initial", "relaxed"):
-        if row[f"energy_{when}"]:
-            result[f"e_above_hull_{when}"] = f"{float(row[f'energy_{when}']) - point.energy_per_atom:.6f}"
-    return result
-
-
-def _read_relaxed(path: Path) -> list[dict[str, str]]:
-    rows = read_rows(path, NEEDED, "relax")
-    check_numbers(path, rows, NEEDED[3:], "relax")
-    for number, row in enumerate(rows, 1):
-        if not row["id"] or not row["status"] or not is_formula(row["formula"]):
-            raise InputError(
-                f"{path}, row {number}: id {row['id']!r}, status {row['status']!r}, formula {row['formula']!r}; run "
-                "`symmcd relax` again"
-            )
-    return rows
+    rows = above_hulls(relaxed, reference)
+    write_above_hulls(output, rows)
+    known = sum(row["e_above_hull_relaxed"] != "" for row in rows)
+    print(f"wrote {output} ({len(rows)} rows, {known} with an energy above the hull after relaxation)")

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from symmcd.errors import InputError
-from symmcd.extensions import SOURCES
+from symmcd.extensions import POTENTIALS, SOURCES
 from symmcd.structures.cell import Cell
 from symmcd.structures.cif import StructureError, atomic_number, parse_cif
 from symmcd.structures.convert import from_object
@@ -25,7 +25,6 @@ from symmcd.structures.write import p1_cif
 SPLITS = ("train", "val", "test")
 LOOKED_AT = 200  # validation crystals whose elements are compared with those of the training set
 PROTOTYPE_ATOMS = 20  # as in MP-20; the few larger ones would take most of the quickstart's time
-CHGNET_ELEMENTS = frozenset(range(1, 95)) - {84, 85, 86, 87, 88}  # its training data have no Po, At, Rn, Fr, Ra
 
 
 @dataclass(frozen=True)
@@ -239,6 +238,7 @@ def prototypes() -> Raw:
         InputError: this pymatgen has no such file.
     """
     rows, left_out, names = [], {}, Counter[str]()
+    known = POTENTIALS["chgnet"].elements
     for number, entry in enumerate(_aflow_entries(), start=1):
         lattice = np.array(entry["snl"]["lattice"]["matrix"])
         sites = entry["snl"]["sites"]
@@ -250,7 +250,7 @@ def prototypes() -> Raw:
         names[name] += 1
         if names[name] > 1:
             name = f"{name}_{names[name]}"
-        unknown = sorted(set(symbols[[atomic_number(s) not in CHGNET_ELEMENTS for s in symbols.tolist()]]))
+        unknown = sorted(set(symbols[[atomic_number(s) not in known for s in symbols.tolist()]]))
         if len(sites) > PROTOTYPE_ATOMS:
             left_out[name] = f"{len(sites)} atoms, more than {PROTOTYPE_ATOMS}"
         elif unknown:

@@ -4,24 +4,27 @@ import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
 
-from symmcd.errors import SymmcdError
+from symmcd.potentials.chgnet.model import load_chgnet
+from symmcd.potentials.chgnet.potential import ChgnetPotential
+from symmcd.potentials.chgnet.struct_optimizer import optimise
+from symmcd.potentials.potential import UnusableCrystalError
 from symmcd.stability.energies import energies
-from symmcd.stability.outcome import COLUMNS, Relaxation, State, with_end, with_start
-from symmcd.stability.potential import (
-    UnusableCrystalError,
-    check_crystal,
-    load_chgnet,
-    primitive_cell,
-    shortest_distance,
-)
+from symmcd.stability.geometry import primitive_cell, shortest_distance
+from symmcd.stability.outcome import COLUMNS, Limits, Relaxation, State, with_end, with_start
+from symmcd.stability.own_optimiser import relax_each
 from symmcd.stability.reference import elemental_energies
-from symmcd.stability.relaxation import relax, relax_each
 from symmcd.structures.units import reduce
 
 
 @pytest.fixture(scope="module")
-def model():
-    return load_chgnet("cpu")
+def potential():
+    return ChgnetPotential(load_chgnet("cpu"))
+
+
+def relax(structure, potential, **limits):
+    """One crystal by StructOptimizer."""
+    ((_, found),) = relax_each([structure], potential, "structure_optimizer", optimise, Limits(**limits))
+    return found
 
 
 def rock_salt(a=5.69):
@@ -44,24 +47,24 @@ def crystal(length, species, positions):
     return Structure(Lattice.cubic(length), species, positions)
 
 
-def test_weights_are_those_that_chgnet_loads(model, capsys):
+def test_weights_are_those_that_chgnet_loads(potential, capsys):
     from chgnet.model import CHGNet
 
     theirs = CHGNet.load(model_name="0.3.0", use_device="cpu", verbose=False)
     capsys.readouterr()
     for name, value in theirs.state_dict().items():
-        assert (model.state_dict()[name] == value).all(), name
+        assert (potential.network.model.state_dict()[name] == value).all(), name
     load_chgnet("cpu")
     assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize(("start", "space_group"), [(rock_salt(), 225), (rutile(), 136)])
-def test_displaced_crystal_returns(model, capsys, start, space_group):
+def test_displaced_crystal_returns(potential, capsys, start, space_group):
     """Atoms 0.04 Å off and the cell 4 % too large: back to the ideal crystal, at its relaxed energy."""
     moved = displaced(start, 0.04)
     moved.scale_lattice(moved.volume * 1.04)
-    result = relax(moved, model, fmax=0.01)
-    ideal = relax(start, model, fmax=0.01)
+    result = relax(moved, potential, fmax=0.01)
+    ideal = relax(start, potential, fmax=0.01)
     assert result.status == ideal.status == "converged"
     assert result.fmax < 0.01
     assert result.space_group_initial < space_group
@@ -75,21 +78,23 @@ def test_displaced_crystal_returns(model, capsys, start, space_group):
     assert capsys.readouterr().out == ""
 
 
-def test_initial_energy_is_chgnets_and_runs_repeat(model):
+def test_initial_energy_is_chgnets_and_runs_repeat(potential):
     start = displaced(rutile(), 0.05)
-    first, second = relax(start, model, steps=3), relax(start, model, steps=3)
-    assert first.energy_initial == pytest.approx(float(model.predict_structure(start, task="e")["e"]), abs=1e-5)
+    first, second = relax(start, potential, steps=3), relax(start, potential, steps=3)
+    assert first.energy_initial == pytest.approx(
+        float(potential.network.model.predict_structure(start, task="e")["e"]), abs=1e-5
+    )
     assert first.status == "step_limit"
     assert first.steps == 3
     assert [first.row()[c] for c in COLUMNS if c != "seconds"] == [second.row()[c] for c in COLUMNS if c != "seconds"]
 
 
-def test_one_atom_cell_relaxes(model):
+def test_one_atom_cell_relaxes(potential):
     """Tungsten at a = 3.5 Å: back to 3.16 Å (experiment), within the 2 % of the functional."""
-    result = relax(Structure(Lattice.cubic(3.5), ["W", "W"], [[0, 0, 0], [0.5, 0.5, 0.5]]), model)
+    result = relax(Structure(Lattice.cubic(3.5), ["W", "W"], [[0, 0, 0], [0.5, 0.5, 0.5]]), potential)
     assert (result.status, result.number_of_atoms, result.space_group_relaxed) == ("converged", 1, 229)
     assert (2 * result.structure.volume) ** (1 / 3) == pytest.approx(3.165, rel=0.02)
-    assert result.energy_relaxed == pytest.approx(elemental_energies()["W"].energy_per_atom, abs=2e-3)
+    assert result.energy_relaxed == pytest.approx(elemental_energies("chgnet")["W"].energy_per_atom, abs=2e-3)
 
 
 @pytest.mark.parametrize(
@@ -105,8 +110,8 @@ def test_one_atom_cell_relaxes(model):
         (Structure([[4, 0, 0], [4, 1e-6, 0], [0, 0, 4]], ["Na"], [[0, 0, 0]]), "failed:flat_cell"),
     ],
 )
-def test_statuses_of_what_cannot_be_computed(model, structure, status):
-    result = relax(structure, model, steps=5)
+def test_statuses_of_what_cannot_be_computed(potential, structure, status):
+    result = relax(structure, potential, steps=5)
     assert result.status == status
     assert result.structure is None
     assert result.energy_initial is None
@@ -114,53 +119,55 @@ def test_statuses_of_what_cannot_be_computed(model, structure, status):
 
 
 @pytest.mark.parametrize("gap", [0.02, 0.1])
-def test_overlapping_atoms_end_without_an_energy(model, gap):
+def test_overlapping_atoms_end_without_an_energy(potential, gap):
     """Two atoms closer than 0.5 Å: CHGNet gives a number, which means nothing unless relaxation parts them."""
-    result = relax(crystal(4, ["Na", "Cl"], [[0, 0, 0], [gap, 0, 0]]), model, steps=5)
+    result = relax(crystal(4, ["Na", "Cl"], [[0, 0, 0], [gap, 0, 0]]), potential, steps=5)
     assert result.status in ("overlapping", "exploded")
     assert result.min_distance_initial == pytest.approx(4 * gap)
     assert result.energy_initial is None, "the same rule at the start and at the end"
     assert result.energy_relaxed is None
 
 
-def test_limits_of_size_and_time(model):
-    assert relax(rutile(), model, max_atoms=5).status == "too_large"
-    assert relax(rock_salt(), model, max_atoms=2).status == "converged", "8 atoms, but 2 in the primitive cell"
-    slow = relax(displaced(rutile(), 0.1), model, seconds=0)
+def test_limits_of_size_and_time(potential):
+    assert relax(rutile(), potential, max_atoms=5).status == "too_large"
+    assert relax(rock_salt(), potential, max_atoms=2).status == "converged", "8 atoms, but 2 in the primitive cell"
+    slow = relax(displaced(rutile(), 0.1), potential, seconds=0)
     assert (slow.status, slow.steps) == ("timed_out", 0)
     assert slow.energy_relaxed == slow.energy_initial
 
 
-def test_unforeseen_failure_is_a_status(model, monkeypatch):
-    monkeypatch.setattr(
-        type(model), "predict_graph", lambda *_, **__: (_ for _ in ()).throw(RuntimeError("no\nmemory"))
-    )
-    result = relax(rutile(), model)
+def test_unforeseen_failure_is_a_status(potential, monkeypatch):
+    def dies(*_, **__):
+        raise RuntimeError("no\nmemory")
+
+    monkeypatch.setattr(type(potential.network.model), "predict_graph", dies)
+    result = relax(rutile(), potential)
     assert (result.status, result.detail) == ("failed:RuntimeError", "no memory")
 
 
-@pytest.mark.filterwarnings("ignore:logm result")
-def test_an_error_common_to_the_first_crystals_is_raised(monkeypatch):
+def test_an_error_common_to_the_first_crystals_is_raised():
     """As in a batch: a broken installation must not become a table of failures with exit 0, nor a journal of them."""
-    kinds = iter("BBBB" + "BBAB" + "ABBBB" + "BB")
+    kinds = iter("BBBB" + "BB" + "BBAB" + "ABBBB" + "CCC" + "B")
 
-    def fails(_structure, _model, **_limits):
+    def fails(_potential, _start, _steps, _fmax, _watcher):
         kind = next(kinds)
-        return Relaxation(
-            "converged" if kind == "A" else "failed:OSError", "NaCl", 2, detail="" if kind == "A" else "no"
-        )
+        if kind == "A":
+            return 0.01
+        raise UnusableCrystalError("isolated_atoms") if kind == "C" else OSError("no")
 
-    monkeypatch.setattr("symmcd.stability.relaxation.relax", fails)
-    given_out = []
-    with pytest.raises(SymmcdError, match="the first 4 crystals all end with failed:OSError: no"):
-        given_out.extend(relax_each([rutile()] * 9, None, steps=3))
-    assert not given_out
-    for number in (4, 5, 2):
-        found = list(relax_each([rutile()] * number, None, steps=3))
-        assert [index for index, _ in found] == list(range(number))
+    def run(number):
+        return relax_each([rutile()] * number, None, "its_own", fails, Limits())
+
+    for number in (4, 2):
+        given_out = []
+        with pytest.raises(OSError, match="no"):
+            given_out.extend(run(number))
+        assert not given_out
+    for number in (4, 5, 3, 1):
+        assert [index for index, _ in run(number)] == list(range(number))
 
 
-def test_runaway_cell_is_stopped(model, monkeypatch):
+def test_runaway_cell_is_stopped(potential, monkeypatch):
     """Stress that tears the cell apart ends the relaxation, not the process."""
     from chgnet.model.dynamics import CHGNetCalculator
 
@@ -172,20 +179,20 @@ def test_runaway_cell_is_stopped(model, monkeypatch):
         }  # fmt: skip
 
     monkeypatch.setattr(CHGNetCalculator, "calculate", torn)
-    monkeypatch.setattr("symmcd.stability.relaxation.check_crystal", lambda _: None)
+    monkeypatch.setattr("symmcd.potentials.chgnet.struct_optimizer.check_crystal", lambda _: None)
     monkeypatch.setattr("symmcd.stability.outcome.VOLUME_PER_ATOM", (1.0, 20.0))
-    result = relax(rutile(), model)
+    result = relax(rutile(), potential)
     assert result.status == "exploded"
     assert result.steps < 200, "it stops when the cell is out of bounds, not after all 500 steps"
     assert result.energy_relaxed is None
 
 
-def test_energies_of_a_batch_are_those_of_each(model):
+def test_energies_of_a_batch_are_those_of_each(potential):
     crystals = [reduce(one) for one in (rutile(), crystal(15, ["Na"], [[0, 0, 0]]), rock_salt())]
-    together = energies(crystals, model)
+    together = energies(crystals, potential)
     assert together[1].status == "failed:isolated_atoms"
     for unit, energy in zip(crystals, together, strict=True):
-        alone = energies([unit], model)[0]
+        alone = energies([unit], potential)[0]
         assert alone.status == energy.status
         assert energy.value is None or alone.value == pytest.approx(energy.value, abs=1e-5)
 
@@ -199,12 +206,6 @@ def test_primitive_cell_keeps_geometry():
     assert shortest_distance(primitive_cell(rock_salt())) == pytest.approx(5.69 / 2)
     assert len(primitive_cell(displaced(rock_salt(), 0.05))) == 8
     assert len(primitive_cell(crystal(4, ["Na", "Na"], [[0, 0, 0], [0, 0, 0]]))) == 2, "no atom is merged away"
-
-
-def test_check_names_the_reason():
-    check_crystal(rutile())
-    with pytest.raises(UnusableCrystalError, match="isolated_atoms"):
-        check_crystal(crystal(7, ["Na"], [[0, 0, 0]]))
 
 
 @pytest.mark.parametrize(("energy", "gap", "there"), [(-4.0, 0.5, True), (-4.0, 0.1, False), (-17.0, 0.5, False)])

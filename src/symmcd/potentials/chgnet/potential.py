@@ -1,120 +1,136 @@
-"""Energies, forces and stresses of many crystals in one CHGNet call with one backward pass."""
+"""CHGNet as a potential: energies, forces and stresses of many crystals in one call with one backward pass."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 
-from symmcd.stability.neighbours import NeighbourList, Topology
-from symmcd.stability.network import ANGLE_CUTOFF, ATOM_CUTOFF, BatchedGraph, Network
-from symmcd.stability.potential import KNOWN_ELEMENTS, MAX_ANGLES, UnusableCrystalError
+from symmcd.potentials.chgnet.entry import ELEMENTS
+from symmcd.potentials.chgnet.model import MAX_ANGLES, load_chgnet
+from symmcd.potentials.chgnet.network import ANGLE_CUTOFF, ATOM_CUTOFF, BatchedGraph, Network
+from symmcd.potentials.chgnet.quotient import quotient_topology
+from symmcd.potentials.chgnet.topology import NeighbourList, Topology, plain_topology
+from symmcd.potentials.potential import Point, Potential, Request, UnusableCrystalError, check_elements
+
+BATCH_SIZE = {"cpu": 16, "cuda": 512}  # crystals in progress
+BATCH_COST = {"cpu": 10_000, "cuda": 1_000_000}  # edges and angles in one call; measured in bench/relax.md
 
 
-@dataclass(frozen=True)
-class Point:
-    """What is known of one crystal at one geometry.
-
-    In a quotient by symmetry, forces and virial are exact only along what keeps the symmetry.
-    """
-
-    energy: float  # eV, of the cell
-    forces: np.ndarray  # (n, 3) eV/Å
-    virial: np.ndarray  # (3, 3) dE/dε in eV, cell rows a(1 + ε); symmetric.  Stress (tension > 0) is virial / volume
+def load(device: str) -> Potential:
+    """CHGNet 0.3.0 on a device, ``cpu`` or ``cuda``."""
+    return ChgnetPotential(load_chgnet(device))
 
 
-@dataclass(frozen=True)
-class Request:
-    """A crystal to compute: cell rows a, b, c in Å, fractional positions, and its neighbour list."""
-
-    lattice: np.ndarray  # (3, 3)
-    position: np.ndarray  # (n, 3)
-    neighbours: NeighbourList
-
-
-def check_elements(element: np.ndarray) -> None:
-    """Refuse elements that CHGNet was not trained on.
-
-    Raises:
-        UnusableCrystalError: unknown_element:Po, joined by +.
-    """
-    from ase.data import chemical_symbols
-
-    unknown = sorted({chemical_symbols[z] for z in np.asarray(element).tolist() if z not in KNOWN_ELEMENTS})
-    if unknown:
-        raise UnusableCrystalError("unknown_element:" + "+".join(unknown))
-
-
-class BatchedPotential:
-    """CHGNet for batches.
+class ChgnetPotential(Potential):
+    """CHGNet for batches; where a request has a symmetry, of equivalent atoms, bonds and angles one is computed.
 
     Args:
-        model: what `potential.load_chgnet` returned.
+        model: what `model.load_chgnet` returned; its weights are no longer differentiable afterwards.
     """
+
+    elements = ELEMENTS
 
     def __init__(self, model: Any) -> None:
         self.network = Network(model)
+        self.batch_size = BATCH_SIZE[self.network.device.type]
+        self.batch_cost = BATCH_COST[self.network.device.type]
+        self._lists: WeakKeyDictionary[object, NeighbourList] = WeakKeyDictionary()
 
-    def evaluate(self, requests: Sequence[Request]) -> list[Point | UnusableCrystalError]:
-        """One entry a crystal: its point, or the reason why there is none.  One never stops the others."""
+    def neighbours(self, request: Request) -> NeighbourList:
+        """Neighbour list of a crystal, kept for its owner."""
+        kept = None if request.owner is None else self._lists.get(request.owner)
+        if kept is None:
+            cell = request.symmetry
+            build = plain_topology if cell is None else lambda a, x, _: quotient_topology(a, x, cell)
+            kept = NeighbourList(request.element, build)
+            if request.owner is not None:
+                self._lists[request.owner] = kept
+        return kept
+
+    def cost(self, request: Request) -> int:
+        """Edges and angles at the last geometry that was computed, else at this one.
+
+        Raises:
+            UnusableCrystalError: it has no neighbour list.
+        """
+        neighbours = self.neighbours(request)
+        topology = neighbours.latest or neighbours.topology(request.lattice, request.position)
+        return len(topology.edge_bond) + len(topology.angle_first)
+
+    def evaluate(self, requests: Sequence[Request], *, forces: bool = True) -> list[Point | UnusableCrystalError]:
+        """One answer for each request: its point, or the reason why there is none.  One never stops the others."""
         results: list[Point | UnusableCrystalError | None] = [None] * len(requests)
         tasks: list[tuple[int, Request, Topology]] = []
         for index, request in enumerate(requests):
             try:
-                check_elements(request.neighbours.element)
-                topology = request.neighbours.topology(request.lattice, request.position)
+                check_elements(request.element, self.elements)
+                topology = self.neighbours(request).topology(request.lattice, request.position)
             except UnusableCrystalError as reason:
                 results[index] = reason
             else:
                 tasks.append((index, request, topology))
-        points = _evaluate(self.network, [task[1] for task in tasks], [task[2] for task in tasks]) if tasks else []
-        for (index, _, _), point in zip(tasks, points, strict=True):
-            results[index] = point
+        if tasks:
+            points = _evaluate(self.network, [task[1] for task in tasks], [task[2] for task in tasks], forces=forces)
+            for (index, _, _), point in zip(tasks, points, strict=True):
+                results[index] = point
         return [result for result in results if result is not None]
 
 
 def _evaluate(
-    network: Network, requests: list[Request], topologies: list[Topology]
+    network: Network, requests: list[Request], topologies: list[Topology], *, forces: bool
 ) -> list[Point | UnusableCrystalError]:
     cells = np.arange(len(requests))
-    atom_start = np.concatenate([[0], np.cumsum([len(request.position) for request in requests])])
+    atoms = np.array([len(request.position) for request in requests])
+    atom_start = np.concatenate([[0], np.cumsum(atoms)])
     position = np.concatenate([request.position for request in requests])
     owner = np.repeat(cells, [len(t.bond_from) for t in topologies])
     start = _joined([t.bond_from for t in topologies], atom_start)
     end = _joined([t.bond_to for t in topologies], atom_start)
     step = position[end] + np.concatenate([t.image for t in topologies]) - position[start]
     vector = np.einsum("ui,uij->uj", step, np.stack([request.lattice for request in requests])[owner])
-    length = np.linalg.norm(vector, axis=1)
-    batch = _in_use(topologies, length)
+    batch = _in_use(topologies, np.linalg.norm(vector, axis=1))
 
-    leaf = torch.as_tensor(vector[batch.order], dtype=torch.float32).to(network.device).requires_grad_()
-    graph = batch.graph(network.device)
-    site = network.site_energies(graph, leaf)
-    number = torch.as_tensor(batch.node_weight, dtype=torch.float32).to(network.device)
-    (slope,) = torch.autograd.grad((site * number).sum(), leaf)
-
-    gradient = np.zeros_like(vector)
-    gradient[batch.order] = slope.cpu().numpy()
-    energy = np.bincount(batch.node_cell, site.detach().cpu().numpy().astype(float) * batch.node_weight, len(cells))
-    forces = _summed(gradient, start, len(position)) - _summed(gradient, end, len(position))
-    virial = _summed((vector[:, :, None] * gradient[:, None, :]).reshape(-1, 9), owner, len(cells)).reshape(-1, 3, 3)
-    finite = np.isfinite(energy) & np.isfinite(virial).all(axis=(1, 2))
+    energy, slope = _energies(network, batch, vector[batch.order], len(cells), forces=forces)
+    finite = np.isfinite(energy)
+    force, virial = np.empty((0, 3)), np.empty((len(cells), 0, 3))
+    if slope is not None:
+        gradient = np.zeros_like(vector)
+        gradient[batch.order] = slope
+        force = _summed(gradient, start, len(position)) - _summed(gradient, end, len(position))
+        rows = _summed((vector[:, :, None] * gradient[:, None, :]).reshape(-1, 9), owner, len(cells))
+        virial = rows.reshape(-1, 3, 3)
+        virial = (virial + virial.swapaxes(1, 2)) / 2  # rounding alone makes it unsymmetric
+        broken = np.bincount(np.repeat(cells, atoms), ~np.isfinite(force).all(axis=1), len(cells))
+        finite &= np.isfinite(virial).all(axis=(1, 2)) & (broken == 0)
     results: list[Point | UnusableCrystalError] = []
     for i in cells:
-        own = slice(atom_start[i], atom_start[i + 1])
         if batch.isolated[i]:
             results.append(UnusableCrystalError("isolated_atoms"))
         elif batch.number_of_angles[i] > MAX_ANGLES:
             results.append(UnusableCrystalError("too_many_neighbours"))
-        elif not (finite[i] and np.isfinite(forces[own]).all()):
+        elif not finite[i]:
             results.append(UnusableCrystalError("nan_forces"))
         else:
-            whole = (virial[i] + virial[i].T) / 2  # rounding alone makes it unsymmetric
-            results.append(Point(float(energy[i]), forces[own], whole))
+            own = slice(atom_start[i], atom_start[i + 1])
+            results.append(Point(float(energy[i]) / int(atoms[i]), force[own], virial[i]))
     return results
+
+
+def _energies(
+    network: Network, batch: _Batch, vector: np.ndarray, cells: int, *, forces: bool
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Energy (cells,) in eV of each cell, and its derivative (u, 3) with respect to the vectors in use."""
+    leaf = torch.as_tensor(vector, dtype=torch.float32).to(network.device).requires_grad_(forces)
+    with torch.set_grad_enabled(forces):
+        site = network.site_energies(batch.graph(network.device), leaf)
+        number = torch.as_tensor(batch.node_weight, dtype=torch.float32).to(network.device)
+        slope = torch.autograd.grad((site * number).sum(), leaf)[0].cpu().numpy() if forces else None
+    return np.bincount(batch.node_cell, site.detach().cpu().numpy().astype(float) * batch.node_weight, cells), slope
 
 
 @dataclass(frozen=True)

@@ -9,29 +9,25 @@ from __future__ import annotations
 
 import numpy as np
 
-from symmcd.stability.neighbours import SKIN, Topology, angle_pairs, check_cell, half_list
-from symmcd.stability.network import ANGLE_CUTOFF, ATOM_CUTOFF
-from symmcd.stability.symmetric_cell import SymmetricCell
+from symmcd.crystallography.symmetric_cell import SymmetricCell
+from symmcd.potentials.chgnet.network import ANGLE_CUTOFF, ATOM_CUTOFF
+from symmcd.potentials.chgnet.topology import SKIN, Topology, angle_pairs
+from symmcd.potentials.neighbour_list import bond_orbits
 
 
 def quotient_topology(lattice: np.ndarray, position: np.ndarray, cell: SymmetricCell) -> Topology:
     """Topology with one node an orbit of `cell`, at a geometry that has its symmetry.
 
-    Directed edge d < u is bond d from its first atom to its second, d + u the same bond back.
-
     Raises:
         UnusableCrystalError: see `check_cell`; or more angles than fit.
     """
-    check_cell(lattice, position)
-    (first, second, image), mapped = _closed(cell, *half_list(lattice, position, ATOM_CUTOFF + SKIN))
+    bonds = bond_orbits(cell, lattice, position, ATOM_CUTOFF + SKIN)
+    first, second, image, mapped, label = bonds.first, bonds.second, bonds.image, bonds.mapped, bonds.label
+    bond, bond_of, bond_count = bonds.bond, bonds.bond_of, bonds.bond_count
     u = len(first)
     centre, end = np.concatenate([first, second]), np.concatenate([second, first])
     direction = np.repeat([1, -1], u)
-    label = mapped.min(axis=0, initial=2 * u)  # representative of each directed edge's orbit
     edge, edge_of, edge_count = np.unique(label, return_inverse=True, return_counts=True)
-    # an orbit of directed edges and that of their reverses make one orbit of bonds
-    bond, bond_of, bond_count = np.unique(np.minimum(label[:u], label[u:]), return_inverse=True, return_counts=True)
-    bond_of = np.concatenate([bond_of, bond_of])
     atoms = np.bincount(cell.orbit)
 
     length = np.linalg.norm((position[second] + image - position[first]) @ lattice, axis=1)
@@ -64,36 +60,3 @@ def quotient_topology(lattice: np.ndarray, position: np.ndarray, cell: Symmetric
         angle_sign=direction[spoke] * direction[other],
         angle_weight=angle_count * edge_count[edge_of[spoke]] / bond_count[bond_of[spoke]],
     )
-
-
-def _closed(
-    cell: SymmetricCell, first: np.ndarray, second: np.ndarray, image: np.ndarray
-) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
-    """The bonds whose whole orbits are listed, and where each operation takes each directed edge: (g, 2u).
-
-    At the very edge of the list rounding may leave members of an orbit out; none of that orbit is needed there.
-    """
-    centre, end = np.concatenate([first, second]), np.concatenate([second, first])
-    offset = np.concatenate([image, -image])
-    start, finish = cell.partner[:, centre], cell.partner[:, end]
-    moved = offset @ np.swapaxes(cell.rotation, 1, 2) + cell.shift[:, end] - cell.shift[:, centre]
-    reach = int(np.abs(image).max(initial=0))
-    outside = (np.abs(moved) > reach).any(axis=2)
-    key = _key(centre, end, offset, len(cell.element), reach)
-    order = np.argsort(key)
-    wanted = np.where(outside, -1, _key(start, finish, moved, len(cell.element), reach))
-    place = np.minimum(np.searchsorted(key[order], wanted), len(key) - 1)
-    mapped = order[place] if len(key) else np.zeros((len(cell.rotation), 0), int)
-    whole = (key[mapped] == wanted).all(axis=0)
-    if whole.all():
-        return (first, second, image), mapped
-    keep = np.flatnonzero(whole[: len(first)] & whole[len(first) :])
-    return _closed(cell, first[keep], second[keep], image[keep])
-
-
-def _key(centre: np.ndarray, end: np.ndarray, image: np.ndarray, atoms: int, reach: int) -> np.ndarray:
-    """One integer for each directed edge."""
-    key = centre.astype(np.int64) * atoms + end
-    for axis in range(3):
-        key = key * (2 * reach + 1) + image[..., axis] + reach
-    return key

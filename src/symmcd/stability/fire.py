@@ -10,8 +10,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg import expm, inv
 
-from symmcd.stability.batched_potential import Point, Request
-from symmcd.stability.neighbours import NeighbourList
+from symmcd.potentials.potential import Point, Request
 
 # ASE's FIRE defaults
 TIME_STEP, LARGEST_TIME_STEP = 0.1, 1.0
@@ -38,11 +37,11 @@ class FireRelaxation:
     def __init__(
         self, lattice: np.ndarray, position: np.ndarray, element: np.ndarray, *, steps: int, fmax: float
     ) -> None:
-        self.neighbours = NeighbourList(element)
+        self.element = element
         self.atoms = len(element)
         self.position = np.array(position, float)
         self.lattice = np.array(lattice, float)
-        self.energy = np.nan  # eV, at `lattice` and `position`
+        self.energy = np.nan  # eV/atom, at `lattice` and `position`
         self.largest: float | None = None  # eV/Å
         self.steps = 0
         self._limit, self._fmax = steps, fmax
@@ -54,12 +53,12 @@ class FireRelaxation:
     def request(self) -> Request:
         """The geometry to compute next."""
         lattice, position = self._geometry()
-        return Request(lattice, position, self.neighbours)
+        return Request(lattice, position, self.element, owner=self)
 
     def advance(self, request: Request, point: Point) -> str | None:
         """Take the computed point and make a step.  Returns the status when there is none to make."""
         self.lattice, self.position, self.energy = request.lattice, request.position, point.energy
-        force = self._force(point)
+        force = self._force(point.forces, point.virial)
         self.largest = float(np.sqrt((force**2).sum(axis=1).max()))
         if self.largest < self._fmax:
             return "converged"
@@ -74,7 +73,7 @@ class FireRelaxation:
         # fractional coordinates do not know the deformation
         return self._undeformed @ deformation.T, self._x[: self.atoms] @ np.linalg.inv(self._undeformed)
 
-    def _force(self, point: Point) -> np.ndarray:
+    def _force(self, forces: np.ndarray, virial: np.ndarray) -> np.ndarray:
         """(n + 3, 3) minus the derivative of the energy; one Fréchet derivative of exp gives all of the cell's.
 
         ⟨G, L(A, E)⟩ = ⟨L(Aᵀ, G), E⟩ with L(A, E) the derivative of exp at A along E, and L(A, E) is a block of
@@ -84,8 +83,8 @@ class FireRelaxation:
         deformation = expm(log)
         block = np.zeros((6, 6))
         block[:3, :3] = block[3:, 3:] = log.T
-        block[:3, 3:] = -point.virial @ inv(deformation.T)
-        return np.vstack([point.forces @ deformation, expm(block)[:3, 3:] / self.atoms])
+        block[:3, 3:] = -virial @ inv(deformation.T)
+        return np.vstack([forces @ deformation, expm(block)[:3, 3:] / self.atoms])
 
     def _step(self, force: np.ndarray) -> np.ndarray:
         if self._velocity is None:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from symmcd.stability.network import ANGLE_CUTOFF, ATOM_CUTOFF
-from symmcd.stability.potential import MAX_PERIODIC_IMAGES, UnusableCrystalError
+from symmcd.potentials.chgnet.network import ANGLE_CUTOFF, ATOM_CUTOFF
+from symmcd.potentials.neighbour_list import check_cell, half_list
+from symmcd.potentials.potential import UnusableCrystalError
 
 # Å added to both cutoffs.  Edges beyond CHGNet's cutoffs weigh exactly nothing in its network, so that they may be
 # listed, and are left out again before each energy call.
@@ -43,47 +44,13 @@ class Topology:
     angle_weight: np.ndarray  # (a,) equivalent angles at the same first bond
 
 
-def check_cell(lattice: np.ndarray, position: np.ndarray) -> None:
-    """Refuse what has no neighbour list, or one that would fill the memory.
-
-    Raises:
-        UnusableCrystalError: not_finite, flat_cell or too_many_neighbours.
-    """
-    if not (np.isfinite(lattice).all() and np.isfinite(position).all()):
-        raise UnusableCrystalError("not_finite")
-    volume = abs(np.linalg.det(lattice))
-    if volume < 1e-3:
-        raise UnusableCrystalError("flat_cell")
-    # The search lists every periodic image within the cutoff of the cell: bound their number before it runs.
-    heights = volume / np.linalg.norm(np.cross(lattice[[1, 2, 0]], lattice[[2, 0, 1]]), axis=1)  # between faces, Å
-    if len(position) * np.prod(2 * np.ceil((ATOM_CUTOFF + SKIN) / heights) + 1) > MAX_PERIODIC_IMAGES:
-        raise UnusableCrystalError("too_many_neighbours")
-
-
-def half_list(lattice: np.ndarray, position: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Each pair of atoms within `radius` Å once: from (u,), to (u,), image (u, 3); own images included."""
-    from pymatgen.optimization.neighbors import find_points_in_spheres
-
-    # compiled code asks for these very types and for contiguous rows
-    cartesian = np.ascontiguousarray(position @ lattice, dtype=np.float64)
-    first, second, image, _ = find_points_in_spheres(
-        cartesian, cartesian, r=float(radius), pbc=np.ones(3, dtype=np.int64),
-        lattice=np.ascontiguousarray(lattice, dtype=np.float64), tol=1e-8,
-    )  # fmt: skip
-    image = np.rint(image).astype(int)
-    a, b, c = image.T
-    later = (a > 0) | ((a == 0) & ((b > 0) | ((b == 0) & (c > 0))))
-    keep = (first < second) | ((first == second) & later)
-    return first[keep], second[keep], image[keep]
-
-
 def plain_topology(lattice: np.ndarray, position: np.ndarray, element: np.ndarray) -> Topology:
     """Every atom a node, every bond and angle by itself.
 
     Raises:
         UnusableCrystalError: see `check_cell`; or more angles than fit.
     """
-    check_cell(lattice, position)
+    check_cell(lattice, position, ATOM_CUTOFF + SKIN)
     first, second, image = half_list(lattice, position, ATOM_CUTOFF + SKIN)
     number = len(first)
     length = np.linalg.norm((position[second] + image - position[first]) @ lattice, axis=1)

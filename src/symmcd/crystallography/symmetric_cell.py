@@ -16,7 +16,6 @@ from symmcd.crystallography.lattice import (
 )
 from symmcd.crystallography.space_group import operations, symbol
 from symmcd.crystallography.wyckoff import wyckoff_table
-from symmcd.stability.batched_potential import Point
 
 # rows: primitive vectors in terms of the conventional a, b, c
 PRIMITIVE = {
@@ -133,12 +132,12 @@ class SymmetricCell:
             strain[index] = inverse @ metric @ inverse.T / 2
         return np.einsum("nkd,kj->dnj", self._slope, self._primitive @ lattice), strain
 
-    def symmetrised(self, lattice: np.ndarray, point: Point) -> tuple[np.ndarray, np.ndarray]:
+    def symmetrised(self, lattice: np.ndarray, forces: np.ndarray, virial: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Forces (n, 3) and virial (3, 3), averaged over the group (of one orbit member's share: made whole)."""
         columns = lattice.T
         turn = columns @ self.rotation @ np.linalg.inv(columns)  # (g, 3, 3) in Cartesian axes
-        forces = np.einsum("gji,gnj->ni", turn, point.forces[self.partner]) / len(turn)
-        virial = np.einsum("gji,jk,gkl->il", turn, point.virial, turn) / len(turn)
+        forces = np.einsum("gji,gnj->ni", turn, forces[self.partner]) / len(turn)
+        virial = np.einsum("gji,jk,gkl->il", turn, virial, turn) / len(turn)
         return forces, virial
 
 

@@ -1,0 +1,127 @@
+"""What relaxation and hulls ask of a potential, and what it answers."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from ase.data import chemical_symbols
+
+from symmcd.crystallography.symmetric_cell import SymmetricCell
+
+FLAT = 1e-3  # Å³, a cell below it has no three directions to compute with
+
+
+class UnusableCrystalError(Exception):
+    """A potential cannot be asked about a crystal; the message is the reason in a word, as in ``failed:<reason>``."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A crystal to compute, at one geometry.
+
+    `symmetry` says which atoms are equivalent, where the geometry has that symmetry by construction.  A potential may
+    use it to compute less, and may ignore it.  `owner` is the same object from step to step of one relaxation:
+    a potential may keep neighbour lists by it, weakly.
+    """
+
+    lattice: np.ndarray  # (3, 3) rows a, b, c in Å
+    position: np.ndarray  # (n, 3) fractional, not wrapped from step to step
+    element: np.ndarray  # (n,) atomic numbers
+    symmetry: SymmetricCell | None = None
+    owner: object | None = None
+
+    @property
+    def volume(self) -> float:
+        """Volume of the cell in Å³."""
+        return abs(float(np.linalg.det(self.lattice)))
+
+
+@dataclass(frozen=True)
+class Point:
+    """What a potential says of one crystal at one geometry.
+
+    The virial is dE/dε, with ε the strain that makes of cell rows a the rows a(1 + ε): stress times volume, positive
+    under tension.  It is kept in place of the stress because minimisers need it, unrounded.
+    Where a request has a symmetry, forces and virial may be right only along what keeps it.
+    """
+
+    energy: float  # eV/atom
+    # Both are empty where only the energy was asked for.
+    forces: np.ndarray = field(default_factory=lambda: np.empty((0, 3)))  # (n, 3) eV/Å
+    virial: np.ndarray = field(default_factory=lambda: np.empty((0, 3)))  # (3, 3) eV of the cell, symmetric
+
+    @classmethod
+    def of_stress(cls, request: Request, energy: float, forces: np.ndarray, stress: np.ndarray) -> Point:
+        """A point whose stress (3, 3) is given in eV/Å³, as most libraries do; energy in eV/atom, forces in eV/Å."""
+        return cls(energy, forces, stress * request.volume)
+
+
+class Potential(ABC):
+    """Energies, forces and stresses of crystals.
+
+    One method is needed, `evaluate`.  Every potential must pass `symmcd.potentials.validation.check`.
+    """
+
+    elements: frozenset[int]  # atomic numbers that it can be asked about
+    noise: float = 2e-6  # eV/atom, rounding of its energies; that of single precision
+    batch_size: int = 16  # crystals that relax at once, as best for its device
+    batch_cost: float = math.inf  # largest cost of one call, a bound of its memory
+
+    @abstractmethod
+    def evaluate(self, requests: Sequence[Request], *, forces: bool = True) -> Sequence[Point | UnusableCrystalError]:
+        """One answer for each request: its point, or the reason why there is none.  One never stops the others.
+
+        Args:
+            requests: crystals, any number of atoms each.
+            forces: whether forces and virial are wanted beside the energy.
+        """
+
+    def cost(self, request: Request) -> int:
+        """What computing a crystal costs in time and memory, in any unit; here its atoms.
+
+        Raises:
+            UnusableCrystalError: it cannot be computed.
+        """
+        return len(request.element)
+
+
+class Watcher(Protocol):
+    """Told of every geometry that a potential's own optimiser computes; either method may raise to end the run."""
+
+    def before(self, request: Request) -> None:
+        """Look at a geometry that is to be computed."""
+
+    def after(self, request: Request, point: Point) -> None:
+        """Take a point that was computed."""
+
+
+OwnOptimiser = Callable[[Potential, Request, int, float, Watcher], float]
+"""(potential, start, steps at most, fmax in eV/Å, watcher) → largest force at the end, on atoms and cell."""
+
+
+def check_geometry(request: Request) -> None:
+    """Refuse numbers that are none, and flat cells.
+
+    Raises:
+        UnusableCrystalError: not_finite or flat_cell.
+    """
+    if not (np.isfinite(request.lattice).all() and np.isfinite(request.position).all()):
+        raise UnusableCrystalError("not_finite")
+    if request.volume < FLAT:
+        raise UnusableCrystalError("flat_cell")
+
+
+def check_elements(element: np.ndarray, known: frozenset[int]) -> None:
+    """Refuse elements that a potential was not trained on.
+
+    Raises:
+        UnusableCrystalError: unknown_element:Po, joined by +.
+    """
+    unknown = sorted({chemical_symbols[z] for z in np.asarray(element).tolist() if z not in known})
+    if unknown:
+        raise UnusableCrystalError("unknown_element:" + "+".join(unknown))

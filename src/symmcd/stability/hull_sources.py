@@ -1,0 +1,127 @@
+"""What a convex hull is made of, by its source: a table, the Materials Project's entries, or a potential's energies."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from symmcd.crystallography.asymmetric_unit import numbered_labels
+from symmcd.device import choose_device, hold_gpu
+from symmcd.extensions import POTENTIALS
+from symmcd.journal import Journal, Progress
+from symmcd.stability import reference
+from symmcd.stability.energies import energies
+from symmcd.stability.hull import ReferenceEntry
+from symmcd.storage import read_units
+from symmcd.structures.fetch import fetch
+
+# The Materials Project's relaxed structures and energies of 2023-02-07, as matbench-discovery publishes them.  Name and
+# address are those of `DataFiles` in its 1.3.1 wheel; its repository's data-files.yml gives the MD5 of the same file.
+MATBENCH_FILE = "2023-02-07-mp-computed-structure-entries.json.gz"
+MATBENCH_MD5 = "76fc748db6b175bb80de4c276d27c235"
+RETRIES = 5
+WITHOUT_NETWORK = (
+    f"Check hull.url. Without a network give hull.path the file {MATBENCH_FILE} (figshare file 40344436), or choose "
+    "hull.source = chgnet, which needs none"
+)
+
+
+@dataclass(frozen=True)
+class HullEntries:
+    """The reference energies of one hull."""
+
+    name: str  # of the hull, as tables have it
+    entries: Sequence[ReferenceEntry]
+    failed: Sequence[Mapping[str, str]] = ()  # ``id, formula, origin, status`` of crystals without an energy
+    journal: Journal | None = field(default=None, repr=False)  # to be removed when the energies are written
+
+
+def from_table(path: Path, elemental_references: Path) -> HullEntries:
+    """Formation energies of a csv, and the elemental energies that turn a potential's energy into one.
+
+    Raises:
+        InputError: a file that cannot be used.
+    """
+    entries = reference.elemental_reference_entries(elemental_references) + reference.table_entries(path)
+    return HullEntries(f"table {path.name}", entries)
+
+
+def from_matbench(path: Path | None, url: str, folder: Path) -> HullEntries:
+    """Corrected total energies of matbench-discovery's computed entries.
+
+    Args:
+        path: the file; None to download it from `url` to `folder` and verify it.
+        url: where it lies.
+        folder: where it goes.
+
+    Raises:
+        InputError: it cannot be used or downloaded.
+    """
+    if path is None:
+        path = folder / MATBENCH_FILE
+        fetch(url, path, MATBENCH_MD5, RETRIES, digest="MD5", advice=WITHOUT_NETWORK)
+    return HullEntries("matbench-discovery", reference.computed_entries(path))
+
+
+def from_potential(name: str, paths: Sequence[Path], output: Path, device: str) -> HullEntries:
+    """Energies of a potential: of each crystal of `paths` as it is, and of each element; resumed after a kill.
+
+    Args:
+        name: of the potential.
+        paths: asymmetric units, npz.
+        output: file that they will be written to; the journal lies beside it.
+        device: auto, cuda or cpu.
+    """
+    journal = _energies(name, paths, output, device)
+    entries = list(reference.elemental_energies(name).values())
+    failed = []
+    for row in journal.done:
+        if row["status"] == "ok":
+            entries.append(ReferenceEntry(row["formula"], row["energy"], "energy", row["origin"], row["id"]))
+        else:
+            failed.append({key: row[key] for key in ("id", "formula", "origin", "status")})
+    return HullEntries(name, entries, failed, journal)
+
+
+def _energies(name: str, paths: Sequence[Path], output: Path, device: str) -> Journal:
+    """Energies of all crystals of the files, one row each, in their order."""
+    entry = POTENTIALS[name]
+    files = [(path.stem, read_units(path)) for path in paths]
+    for path, (_, of_file) in zip(paths, files, strict=True):
+        if len(of_file) and of_file.label.tolist() == numbered_labels(len(of_file)):
+            print(
+                f"{path}: its crystals are numbered {of_file.label[0]} … {of_file.label[-1]}, as generated ones are: a "
+                "hull of these says nothing about them",
+                file=sys.stderr,
+            )
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
+    journal = Journal(output, {"units": digests, "potential": [name, entry.version]})
+    total, skip = sum(len(units) for _, units in files), len(journal.done)
+    if skip == total:
+        return journal
+    hold_gpu(device)
+    potential = entry.load(choose_device(device).type)
+    batch_size = potential.batch_size
+    with Progress(total, skip, "reference crystals") as progress:
+        for origin, units in files:
+            for start in range(min(skip, len(units)), len(units), batch_size):
+                part = units.take(range(start, min(start + batch_size, len(units))))
+                crystals = [part[i] for i in range(len(part))]
+                found = energies(crystals, potential)
+                rows = [
+                    {
+                        "id": str(label),
+                        "formula": crystal.formula,
+                        "origin": origin,
+                        "status": energy.status,
+                        "energy": energy.value,
+                    }
+                    for label, crystal, energy in zip(part.label, crystals, found, strict=True)
+                ]
+                journal.append(*rows)
+                progress.advance(len(part))
+            skip = max(0, skip - len(units))
+    return journal
