@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import symmcd
@@ -82,6 +84,48 @@ def test_a_composition_by_name_or_number():
     options = {"number": 2, "device": "cpu", "steps": 1, "proposals": 1, "atoms": 6}
     found = [symmcd.predict(formula, **options) for formula in ("TiO2", {"Ti": 1, "O": 2}, {22: 1, 8: 2})]
     assert len({tuple(c.log_probability for c in candidates) for candidates in found}) == 1
+
+
+def test_crystals_are_relaxed_as_by_the_command(tmp_path):
+    """From exact units alike to the last digit; symmetry found in a structure is that of the unit."""
+    units = AsymmetricUnits.from_units([symmcd.reduce(prototype(name)) for name in ("NaCl", "CsCl")], ["0", "1"])
+    write_units(tmp_path / "units.npz", units)
+    words = [str(tmp_path / "units.npz"), "--output", str(tmp_path / "a.csv"), "--device", "cpu"]
+    words += [
+        "--output-crystals",
+        str(tmp_path / "a.extxyz"),
+        "--set",
+        "relax.steps=3",
+        "--set",
+        "relax.method=symmetry",
+    ]
+    assert cli.main(["relax", *words]) == 0
+    table = pd.read_csv(tmp_path / "a.csv")
+    options = {"device": "cpu", "steps": 3, "method": "symmetry"}
+    given = {
+        "path": tmp_path / "units.npz", "units": units, "list": [units[0], units[1]],
+        "structures": {"a": symmcd.replicate(units[0]), "b": symmcd.replicate(units[1])},
+    }  # fmt: skip
+    for kind, crystals in given.items():
+        found = symmcd.relax(crystals, **options)
+        assert [r.status for r in found] == table["status"].tolist(), kind
+        assert [r.formula for r in found] == table["formula"].tolist(), kind
+        assert np.allclose([r.energy_relaxed for r in found], table["energy_relaxed"], atol=2e-6), kind
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({"number": 3}, "all crystals that are given are relaxed"), ({"stepz": 3}, "did you mean 'steps'")],
+)
+def test_settings_of_a_relaxation_are_checked_before_anything(options, said):
+    with pytest.raises(symmcd.InputError, match=said):
+        symmcd.relax([], **options)
+
+
+@pytest.mark.parametrize("crystals", [3, ["NaCl"], {"a": None}, Path("nowhere.npz")])
+def test_what_is_no_crystal_is_not_relaxed(crystals):
+    with pytest.raises(symmcd.InputError, match="expected"):
+        symmcd.relax(crystals)
 
 
 def test_sets_to_compare_with_are_given_as_files_too(tmp_path):

@@ -21,6 +21,7 @@ _HOME = {
     "load_pretrained": "symmcd.diffusion.pretrained",
     "predict": "symmcd.diffusion.pretrained",
     "reduce": "symmcd.structures.units",
+    "relax": "symmcd.stages.relax",
     "replicate": "symmcd.structures.units",
 }
 

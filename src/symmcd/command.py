@@ -65,13 +65,10 @@ class Parser(argparse.ArgumentParser):
                 words.append(f"{action.option_strings[0]} {name}" + (" …" if action.nargs == "+" else ""))
         return " ".join(words)
 
-    def add_output(
-        self, text: str, *, what: str = "", metavar: str = "FILE", dest: str = "", required: bool = True
-    ) -> None:
+    def add_output(self, text: str, *, what: str = "", metavar: str = "FILE", required: bool = True) -> None:
         """``--output``, or ``--output-WHAT`` for a further file; a folder's metavar is DIR."""
         option = f"--output-{what}" if what else "--output"
-        dest = dest or option.removeprefix("--").replace("-", "_")
-        self.add_argument(option, dest=dest, type=Path, required=required, metavar=metavar, help=text)
+        self.add_argument(option, type=Path, required=required, metavar=metavar, help=text)
 
     def add_overwrite(self, results: Iterable[str]) -> None:
         """``--overwrite``; without it an output folder that holds one of `results` is refused."""

@@ -1,15 +1,26 @@
-"""Stage ``relax``: generated crystals → energies before and after relaxation, one status a crystal."""
+"""Stage ``relax``: generated crystals → energies before and after relaxation, one status a crystal; `symmcd.relax`."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from symmcd.command import Parser
+from symmcd.errors import InputError
 from symmcd.extensions import POTENTIALS
-from symmcd.settings import RelaxSettings
+from symmcd.settings import RelaxSettings, read_section
+from symmcd.threads import let_threads_sleep
+
+if TYPE_CHECKING:
+    from ase import Atoms
+    from pymatgen.core import IStructure
+
+    from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
+    from symmcd.stability.outcome import Limits, Relaxation
 
 EXAMPLE = (
     "results/crystals/units.npz --output results/relaxed/shard0.csv\n"
@@ -26,6 +37,49 @@ def arguments(parser: Parser) -> None:
     parser.add_seed()
     parser.add_device()
     parser.add_settings("relax")
+
+
+Crystals = Iterable["IStructure | Atoms | AsymmetricUnit"] | Mapping[str, "IStructure | Atoms | AsymmetricUnit"]
+
+
+def relax(
+    crystals: Crystals | AsymmetricUnits | AsymmetricUnit | IStructure | Atoms | Path | str,
+    device: str = "auto",
+    **settings: Any,
+) -> list[Relaxation]:
+    """Relax crystals as ``symmcd relax`` does: of each its status, energies in eV/atom and the relaxed structure.
+
+    Args:
+        crystals: pymatgen structures, ASE's atoms or asymmetric units, by name if a mapping, or one of them; or the
+            path of a units.npz or an extxyz file.
+        device: auto, cuda or cpu.
+        settings: of the section `relax` (``symmcd settings relax``), such as ``method="symmetry"``, ``steps=100``.
+
+    Raises:
+        InputError: something that is no crystal, or no such setting.
+    """
+    if drawn := {"number", "draws"} & settings.keys():
+        raise InputError(f"relax({min(drawn)}=…): all crystals that are given are relaxed; leave it out")
+    how: RelaxSettings = read_section("relax", settings)
+    let_threads_sleep()  # before anything that loads torch
+    from symmcd.device import choose_device
+    from symmcd.stability.relax_set import relaxed_crystals
+    from symmcd.structures.crystal_file import crystals_of
+
+    given = crystals_of(crystals)
+    done = relaxed_crystals(
+        given, list(range(len(given.ids))), potential=how.potential, method=how.method, limits=_limits(how),
+        batch_size=how.batch_size, device=choose_device(device).type,
+    )  # fmt: skip
+    return [result for _, result in sorted(done, key=lambda pair: pair[0])]
+
+
+def _limits(settings: RelaxSettings) -> Limits:
+    from symmcd.stability.outcome import Limits
+
+    return Limits(
+        settings.steps, settings.fmax, settings.max_atoms, settings.seconds, release_steps=settings.release_steps
+    )
 
 
 def run(
@@ -63,7 +117,6 @@ def run(
     """
     from symmcd.device import choose_device, hold_gpu
     from symmcd.journal import Journal, Progress
-    from symmcd.stability.outcome import Limits
     from symmcd.stability.relax_set import as_json, draw, relaxed_crystals, write_structures, write_table
     from symmcd.structures.crystal_file import read_crystal_file
 
@@ -88,11 +141,8 @@ def run(
     journal = Journal(output, work)
     finished = {result["id"] for result in journal.done}
     left = [index for index in chosen if given.ids[index] not in finished]
-    limits = Limits(
-        settings.steps, settings.fmax, settings.max_atoms, settings.seconds, release_steps=settings.release_steps
-    )
     done = relaxed_crystals(
-        given, left, potential=settings.potential, method=settings.method, limits=limits,
+        given, left, potential=settings.potential, method=settings.method, limits=_limits(settings),
         batch_size=settings.batch_size, device=choose_device(device).type,
     )  # fmt: skip
     with Progress(len(chosen), len(finished), "crystals") as progress:
