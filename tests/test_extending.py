@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
-import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import ase.io
@@ -17,27 +14,9 @@ import pytest
 
 import symmcd
 from symmcd.storage import read_units
+from tests.recipes import Recipe, install, recipes
 
-PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
 LONGEST = 30  # lines of code
-
-
-@dataclass(frozen=True)
-class Recipe:
-    title: str
-    name: str  # of its module
-    code: str
-    entries: str  # toml
-    commands: str
-
-
-def recipes() -> list[Recipe]:
-    found = []
-    for section in PAGE.read_text(encoding="utf-8").split("\n## ")[1:]:
-        blocks = dict(re.findall(r"```(\w+)\n(.*?)```", section, re.DOTALL))
-        name = re.match(r"# (\w+)\.py\n", blocks["python"])[1]
-        found.append(Recipe(section.partition("\n")[0], name, blocks["python"], blocks["toml"], blocks["sh"]))
-    return found
 
 
 def distinct(folder: Path) -> None:
@@ -58,7 +37,7 @@ def relaxed(folder: Path) -> None:
     table = pd.read_csv(folder / "relaxed.csv", dtype={"id": str}).set_index("id")
     assert len(table) == 4
     for atoms in ase.io.read(folder / "relaxed.extxyz", ":"):
-        energy = table["energy_relaxed"][atoms.info["id"]]
+        energy = table.loc[str(atoms.info["id"]), "energy_relaxed"]
         atoms.calc = EMT()
         assert atoms.get_potential_energy() / len(atoms) == pytest.approx(energy, abs=1e-4)
 
@@ -86,13 +65,7 @@ CHECKS: dict[str, Callable[[Path], None]] = {
 @pytest.mark.parametrize("recipe", recipes(), ids=lambda recipe: recipe.name)
 def test_a_recipe_works_as_it_stands(recipe: Recipe, tmp_path: Path) -> None:
     site = tmp_path / "site"
-    information = site / f"{recipe.name}-1.0.dist-info"
-    information.mkdir(parents=True)
-    (site / f"{recipe.name}.py").write_text(recipe.code, encoding="utf-8")
-    (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {recipe.name}\nVersion: 1.0\n")
-    groups = tomllib.loads(recipe.entries)["project"]["entry-points"]
-    lines = [line for group, entries in groups.items() for line in (f"[{group}]", *map(" = ".join, entries.items()))]
-    (information / "entry_points.txt").write_text("\n".join(lines))
+    install([recipe], site)
     path = os.pathsep.join([str(site), str(Path(symmcd.__file__).parents[1])])
     programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     done = subprocess.run(
@@ -104,7 +77,7 @@ def test_a_recipe_works_as_it_stands(recipe: Recipe, tmp_path: Path) -> None:
 
 
 def test_there_is_a_short_recipe_for_every_registry() -> None:
-    found = {group for recipe in recipes() for group in tomllib.loads(recipe.entries)["project"]["entry-points"]}
+    found = {group for recipe in recipes() for group in recipe.entries}
     assert found == {f"symmcd.{name}" for name in ("constraints", "metrics", "models", "potentials", "sources")}
     assert set(CHECKS) == {recipe.name for recipe in recipes()}
     for recipe in recipes():
