@@ -46,9 +46,10 @@ def test_options_are_called_as_parameters(command):
 @pytest.mark.parametrize("command", FUNCTIONS)
 def test_defaults_are_the_same(command):
     _, parser = cli.command_of(command)
-    given = inspect.signature(FUNCTIONS[command][0]).parameters
-    for name in {"number", "device", "seed", "workers"} & set(given):
-        assert parser.get_default(name) == given[name].default
+    for function in FUNCTIONS[command]:
+        given = inspect.signature(function).parameters
+        for name in {"number", "device", "seed", "workers", "temperature", "steps", "proposals"} & set(given):
+            assert parser.get_default(name) == given[name].default
 
 
 def test_python_and_the_command_line_make_the_same_crystals(tmp_path):

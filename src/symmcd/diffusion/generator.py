@@ -78,7 +78,7 @@ class Generator:
 
     def generate(
         self,
-        number: int,
+        number: int = 10,
         space_group: int | str | None = None,
         *,
         seed: int = 0,
@@ -186,8 +186,8 @@ class Generator:
     @torch.inference_mode()
     def predict(
         self,
-        formula_unit: str | Mapping[int, int] | Mapping[str, int],
-        number: int = 20,
+        formula: str | Mapping[int, int] | Mapping[str, int],
+        number: int = 10,
         space_group: int | str | None = None,
         *,
         atoms: int | None = None,
@@ -203,7 +203,7 @@ class Generator:
         """Crystals that a composition may form, the likeliest first, no two alike in group, positions and elements.
 
         Args:
-            formula_unit: as ``TiO2``, {22: 1, 8: 2} or {"Ti": 1, "O": 2}.
+            formula: as ``TiO2``, {22: 1, 8: 2} or {"Ti": 1, "O": 2}.
             number: how many at most; there are fewer where the pool has no more.
             space_group: 1 to 230 or its symbol, of all of them; None: any.
             atoms: of the primitive cell; None: any number of formula units.
@@ -217,7 +217,7 @@ class Generator:
                 such space group, a number below 1, or a model that is not of kind ``staged``.
         """
         sampler = Sampler(steps=steps, proposals=proposals, corrector=corrector, batch_size=batch_size)
-        unit = formula_unit_of(formula_unit)
+        unit = formula_unit_of(formula)
         self.abilities.check(sampler)  # before the search, which takes longer than to refuse
         self.abilities.check_composition(unit, atoms)
         composition = Composition(unit, atoms)
