@@ -13,7 +13,7 @@ import symmcd
 from symmcd import InputError, SymmcdError
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.crystallography.orbit import replicate_flat
-from symmcd.crystallography.space_group import operations
+from symmcd.crystallography.space_group import lattice_points, operations
 from symmcd.diffusion.generator import Generator
 from symmcd.diffusion.pyxtal_model import PyXtalSettings
 from symmcd.settings import ReplicateSettings, SamplingSettings, TrainingSettings
@@ -51,6 +51,10 @@ def crystals(denoiser):
     return read_units(folder / "crystals" / "units.npz")
 
 
+def primitive_contents(unit):
+    return tuple(sorted((element, n // lattice_points(unit.space_group)) for element, n in unit.composition.items()))
+
+
 def test_groups_and_compositions_are_those_of_the_training_set(units, crystals):
     known = {(unit.space_group, tuple(sorted(unit.composition.items()))) for unit in units}
     made = [(unit.space_group, tuple(sorted(unit.composition.items()))) for unit in crystals]
@@ -82,10 +86,12 @@ def test_the_same_seed_gives_the_same_crystals_in_any_batch(denoiser, crystals):
     assert len(other.element) != len(again.element) or not np.array_equal(other.position, again.position)
 
 
-def test_a_group_that_the_training_set_lacks_is_filled_with_what_fits(denoiser):
+def test_a_group_that_the_training_set_lacks_is_filled_with_what_fits(denoiser, units, capsys):
     """Contents of a primitive cell stay what they were; those that the group has no positions for are drawn again."""
-    units = Generator.load(denoiser, "cpu").generate(4, "P2_1/c", seed=1)
-    assert [unit.space_group for unit in units] == [14] * 4
+    made = Generator.load(denoiser, "cpu").generate(12, "P2_1/c", seed=1)
+    assert [unit.space_group for unit in made] == [14] * 12
+    assert {primitive_contents(unit) for unit in made} <= {primitive_contents(unit) for unit in units}
+    assert "{'not_arranged': " in capsys.readouterr().err  # one atom of Sr, and P2_1/c has no position of one
 
 
 def test_a_search_that_takes_too_long_is_ended_and_counted(tmp_path, units):

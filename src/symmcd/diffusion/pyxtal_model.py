@@ -6,13 +6,14 @@ doi:10.1016/j.cpc.2020.107810) draws a cell of a volume between those of covalen
 the atoms over Wyckoff positions, and draws coordinates until no two atoms are too close.
 
 A search may go on without end, so each runs in a process that is ended after ``model.seconds``.  Where it finds nothing
-or is ended, another training crystal of the group is drawn and the volume grows by a tenth, ``model.attempts`` times.
-The same seed gives the same crystals, unless a search comes near the limit of time.
+or is ended, another training crystal of the group is drawn and the volume grows by a tenth, ``model.attempts`` times;
+how often is said.  The same seed gives the same crystals, unless a search comes near the limit of time.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -155,6 +156,8 @@ class PyXtalModel:
                 f"{self.settings.attempts} attempts ({dict(failures)}), in space groups {groups}; give it more "
                 "model.seconds or model.attempts"
             )
+        if failures:
+            print(f"PyXtal: {dict(failures)} of {len(keys) + failures.total()} searches, drawn again", file=sys.stderr)
         on_step(1)
         return AsymmetricUnits.from_units(found[row] for row in range(len(keys)))
 
