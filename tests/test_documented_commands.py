@@ -1,4 +1,4 @@
-"""Commands in the README, in docs/ and in bench/ are commands that there are."""
+"""Commands in the README, in docs/, in bench/ and in the rules of the workflow are commands that there are."""
 
 from __future__ import annotations
 
@@ -35,6 +35,30 @@ def test_a_documented_command_parses(file, words):
     cli.command_of(name)[1].parse_args(arguments)
 
 
+WORDS = {"wildcards.shard": "0", "params.shards": "1", "wildcards.seed": "0", "params.seed": "0", "threads": "1"}
+WORDS |= {"params.device": "cpu", "wildcards.variant": "multigraph", "params.predictor": "", "params.table_5": ""}
+
+
+def rules() -> list[str]:
+    """Words of each ``symmcd …`` in a shell directive, with something in place of what Snakemake fills in."""
+    found = []
+    for path in sorted((ROOT / "workflow" / "rules").glob("*.smk")):
+        text = path.read_text(encoding="utf-8")
+        for block in re.findall(r"    shell:\n((?:        .*\n)+)", text):
+            said = "".join(re.findall(r'^        "(.*)"$', block, re.MULTILINE))
+            if said.startswith("symmcd "):
+                filled = re.sub(r"{([\w.]+)(?::q)?}", lambda m: WORDS.get(m[1], "x"), said.partition(" 2>&1")[0])
+                found.append(filled.removeprefix("symmcd "))
+    return found
+
+
+@pytest.mark.parametrize("words", rules())
+def test_the_command_of_a_rule_parses(words):
+    name, *arguments = shlex.split(words)
+    cli.command_of(name)[1].parse_args(arguments)
+
+
 def test_there_are_some():
+    assert {words.split()[0] for words in rules()} == set(cli.GROUPS[1].commands)
     assert len({file for file, _ in commands()}) >= 3
     assert {words.split()[0] for _, words in commands()} >= {"generate", "predict", "evaluate", "compare", "export"}
