@@ -245,7 +245,7 @@ class HullSettings(Settings):
     source: Annotated[str, Named(POTENTIALS, HULL_SOURCES)] = "chgnet"  # a potential: the data's crystals under it
     path: str = ""  # table: csv with formula, formation_energy_per_atom; matbench-discovery: its json, if it is here
     elemental_references: str = ""  # table: json of elemental reference entries
-    url: str = "https://figshare.com/ndownloader/files/40344436"  # matbench-discovery, where `path` is empty
+    url: str = ""  # matbench-discovery without `path`: another address of its file than figshare's
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import gzip
 import hashlib
 import json
@@ -55,7 +56,8 @@ ENTRIES = [
 def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., FileServer]]:
     """A server of `ENTRIES`, whose checksum is taken for that of the real file."""
     content = data_frame(ENTRIES)
-    monkeypatch.setattr(hull_sources, "MATBENCH_MD5", hashlib.md5(content).hexdigest())
+    served = dataclasses.replace(hull_sources.matbench_file(), checksum=hashlib.md5(content).hexdigest())
+    monkeypatch.setattr(hull_sources, "matbench_file", lambda: served)
     with file_server(monkeypatch) as start:
         yield lambda *script: start(content, *script)
 
@@ -75,7 +77,7 @@ def test_entries_are_downloaded_and_corrected(
     found = run(tmp_path, server.url)
     assert found == pytest.approx({"mp-1": -1.5, "mp-2": -4.7, "mp-3": -5.85, "mp-4": -1.6})
     assert found == pytest.approx({str(one.entry_id): one.energy_per_atom for one in ENTRIES}), "as pymatgen has it"
-    assert sorted(path.name for path in tmp_path.iterdir()) == [hull_sources.MATBENCH_FILE, "reference.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [hull_sources.matbench_file().name, "reference.csv"]
     requests = len(server.ranges)
     run(tmp_path, server.url)
     assert len(server.ranges) == requests, "downloaded once"
@@ -96,9 +98,11 @@ def test_a_broken_download_goes_on_in_the_next_run(
 def test_another_file_is_refused_and_not_kept(
     serve: Callable[..., FileServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hull_sources, "MATBENCH_MD5", "0" * 32)
+    wrong = dataclasses.replace(hull_sources.matbench_file(), checksum="0" * 32)
+    server = serve()
+    monkeypatch.setattr(hull_sources, "matbench_file", lambda: wrong)
     with pytest.raises(InputError, match=f"wrong checksum: expected MD5 {'0' * 32}"):
-        run(tmp_path, serve().url)
+        run(tmp_path, server.url)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -111,9 +115,11 @@ def test_a_file_that_is_here_needs_no_network(tmp_path: Path) -> None:
 
 def test_the_address_is_that_of_matbench_discovery() -> None:
     """``DataFiles.mp_computed_structure_entries`` of the 1.3.1 wheel; MD5 of the repository's data-files.yml."""
-    assert DOWNLOAD.url == "https://figshare.com/ndownloader/files/40344436"
-    assert hull_sources.MATBENCH_FILE == "2023-02-07-mp-computed-structure-entries.json.gz"
-    assert hull_sources.MATBENCH_MD5 == "76fc748db6b175bb80de4c276d27c235"
+    file = hull_sources.matbench_file()
+    assert DOWNLOAD.url == "", "no other address"
+    assert file.url == "https://figshare.com/ndownloader/files/40344436"
+    assert file.name == "2023-02-07-mp-computed-structure-entries.json.gz"
+    assert (file.digest, file.checksum) == ("MD5", "76fc748db6b175bb80de4c276d27c235")
 
 
 def test_every_form_of_the_file_gives_the_same(tmp_path: Path) -> None:

@@ -16,17 +16,10 @@ from symmcd.stability import reference
 from symmcd.stability.energies import energies
 from symmcd.stability.hull import ReferenceEntry
 from symmcd.storage import read_units
+from symmcd.structures.data_files import DataFile, data_files
 from symmcd.structures.fetch import fetch
 
-# The Materials Project's relaxed structures and energies of 2023-02-07, as matbench-discovery publishes them.  Name and
-# address are those of `DataFiles` in its 1.3.1 wheel; its repository's data-files.yml gives the MD5 of the same file.
-MATBENCH_FILE = "2023-02-07-mp-computed-structure-entries.json.gz"
-MATBENCH_MD5 = "76fc748db6b175bb80de4c276d27c235"
 RETRIES = 5
-WITHOUT_NETWORK = (
-    f"Check hull.url. Without a network give hull.path the file {MATBENCH_FILE} (figshare file 40344436), or choose "
-    "hull.source = chgnet, which needs none"
-)
 
 
 @dataclass(frozen=True)
@@ -49,20 +42,34 @@ def from_table(path: Path, elemental_references: Path) -> HullEntries:
     return HullEntries(f"table {path.name}", entries)
 
 
+def matbench_file() -> DataFile:
+    """The Materials Project's relaxed structures and energies of 2023-02-07, as matbench-discovery publishes them.
+
+    Name and address are those of `DataFiles` in its 1.3.1 wheel; its data-files.yml has the MD5 of the same file.
+    """
+    (file,) = data_files("matbench-discovery").values()
+    return file
+
+
 def from_matbench(path: Path | None, url: str, folder: Path) -> HullEntries:
     """Corrected total energies of matbench-discovery's computed entries.
 
     Args:
-        path: the file; None to download it from `url` to `folder` and verify it.
-        url: where it lies.
+        path: the file; None to download it to `folder` and verify it.
+        url: another address of the file than its own; empty for none.
         folder: where it goes.
 
     Raises:
         InputError: it cannot be used or downloaded.
     """
     if path is None:
-        path = folder / MATBENCH_FILE
-        fetch(url, path, MATBENCH_MD5, RETRIES, digest="MD5", advice=WITHOUT_NETWORK)
+        file = matbench_file()
+        path = folder / file.name
+        advice = (
+            f"Check hull.url. Without a network give hull.path the file {file.name} of {file.url}, or choose "
+            "hull.source = chgnet, which needs none"
+        )
+        fetch(url or file.url, path, file.checksum, RETRIES, digest=file.digest, advice=advice)
     return HullEntries("matbench-discovery", reference.computed_entries(path))
 
 
