@@ -28,7 +28,6 @@ from typing import Annotated, Any, NoReturn
 from symmcd.bounds import Bound, checked, parted
 from symmcd.errors import InputError
 from symmcd.output_folder import check_output_folder
-from symmcd.settings import Seed, read_section
 
 EXIT_INPUT = 2  # what the user gave cannot be used; argparse says the same of its own complaints
 
@@ -82,6 +81,8 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--shard", type=shard, default=(0, 1), metavar="I/N", help=text)
 
     def add_seed(self) -> None:
+        from symmcd.settings import Seed  # not for `symmcd --help`, a fifth of whose time it would take
+
         self.add_argument("--seed", type=number(Seed), default=0, metavar="S", help="random seed (default: 0)")
 
     def add_device(self) -> None:
@@ -165,6 +166,8 @@ def read_settings(section: str, text: str | None, config: Path | None, changes: 
     Raises:
         InputError: settings that cannot be used, or both ways at once.
     """
+    from symmcd.settings import read_section
+
     if text is None:
         return read_config(config, changes)[section]
     if config is not None or changes:
