@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from symmcd import cli
+from tests.faults.chain import stages
 
 ROOT = Path(__file__).parents[1]
 
@@ -55,6 +56,12 @@ def rules() -> list[str]:
 @pytest.mark.parametrize("words", rules())
 def test_the_command_of_a_rule_parses(words):
     name, *arguments = shlex.split(words)
+    cli.command_of(name)[1].parse_args(arguments)
+
+
+@pytest.mark.parametrize("stage", stages(), ids=lambda stage: stage.name)
+def test_the_commands_of_the_fault_runs_parse(stage):
+    name, *arguments = stage.words
     cli.command_of(name)[1].parse_args(arguments)
 
 

@@ -88,7 +88,7 @@ def stages() -> Iterator[Stage]:
     relaxed = tuple(f"{RESULTS}/relaxed/relaxed.{suffix}" for suffix in ("csv", "extxyz"))
     hull = f"{RESULTS}/hull.csv"
     words = ("hull", relaxed[0], "--reference", f"{RESULTS}/hull/reference.csv", "--output", hull)
-    yield Stage("hull", (*words, *CONFIG))
+    yield Stage("hull", words)
     per_crystal = f"{RESULTS}/sun_per_crystal.csv"
     words = ("sun", hull, "--crystals", UNITS, "--relaxed", relaxed[1], "--train", train, "--known", val, test)
     words += ("--scores", *SCORES, "--output", f"{RESULTS}/sun.csv", "--output-per-crystal", per_crystal, *TWO)
