@@ -17,6 +17,7 @@ from pymatgen.core import Structure
 from tests.crystallography.prototypes import prototype
 
 from symmcd.errors import InputError
+from symmcd.stability.candidates import COLUMNS
 from symmcd.stability.geometry import primitive_cell
 from symmcd.stages import candidates
 
@@ -107,7 +108,7 @@ def test_no_candidates_make_an_empty_table_and_archive(tmp_path: Path, relaxed: 
     rows, archive = run(tmp_path, table().assign(**{"sun_at_0.1": False}), relaxed)
     assert rows == []
     assert archive.namelist() == []
-    assert (tmp_path / "candidates.csv").read_text() == ",".join(candidates.COLUMNS) + "\n"
+    assert (tmp_path / "candidates.csv").read_text() == ",".join(COLUMNS) + "\n"
 
 
 def test_columns_that_a_run_lacks_are_blank(tmp_path: Path) -> None:
