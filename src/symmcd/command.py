@@ -54,10 +54,15 @@ class Parser(argparse.ArgumentParser):
         self.exit(EXIT_INPUT, f"{self.prog}: {message}\n")
 
     def needed(self) -> str:
-        """What has to be given, as the usage says it: positional arguments first, as lists swallow what follows."""
+        """What has to be given, as the usage says it: positional arguments first, as lists swallow what follows.
+
+        Positional arguments get capitals here, in the rest of the help and in messages.
+        """
         words = []
         for action in sorted(self._actions, key=lambda action: bool(action.option_strings)):
-            name = str(action.metavar or action.dest)
+            if not action.option_strings and action.metavar is None:
+                action.metavar = action.dest.upper()
+            name = str(action.metavar or ("|".join(action.choices) if action.choices else action.dest))
             if not action.option_strings:
                 words.append({"+": f"{name} …", "*": f"[{name} …]"}.get(str(action.nargs), name))
             elif action.required:
@@ -116,7 +121,9 @@ class Parser(argparse.ArgumentParser):
         group.add_argument("--settings", metavar="JSON", help=f"the section `{section}` as JSON")
         for name in (*further, *shown):
             note = ", to be shown" if name in shown else ""
-            group.add_argument(f"--{name}-settings", dest=name, metavar="JSON", help=f"the section `{name}`{note}")
+            group.add_argument(
+                f"--{name}-settings", dest=name, metavar="JSON", help=f"the section `{name}` as JSON{note}"
+            )
         group.add_argument("--config", type=Path, metavar="FILE", help="a config file, as Snakemake reads it")
         group.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="may be repeated")
         self.sections = {"settings": (section, False)}

@@ -13,7 +13,7 @@ EXAMPLE = "results results-cpu --output comparison.html"
 def arguments(parser: command.Parser) -> None:
     """What the command line takes."""
     text = "folders that the chain or `symmcd evaluate` wrote"
-    parser.add_argument("folders", type=Path, nargs="+", metavar="runs", help=text)
+    parser.add_argument("folders", type=Path, nargs="+", metavar="RUNS", help=text)
     parser.add_output("page; .md and .tex lie beside it", metavar="HTML")
     text = "of the runs (default: of the folders)"
     parser.add_argument("--names", nargs="+", default=[], metavar="NAME", help=text)

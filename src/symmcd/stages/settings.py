@@ -14,7 +14,7 @@ EXAMPLE = "--config config/cpu.yaml training"
 def arguments(parser: Parser) -> None:
     """What the command line takes."""
     text = f"only these sections, of: run, {', '.join(SECTIONS)}"
-    parser.add_argument("sections", nargs="*", metavar="section", help=text)
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=text)
     text = "check this file, print it with all defaults"
     parser.add_argument("--config", dest="path", type=Path, metavar="FILE", help=text)
     text = "may be repeated"
