@@ -21,7 +21,7 @@ from symmcd.stages import reduce
 from symmcd.storage import read_units
 from symmcd.structures import reduction
 from symmcd.structures.cell import Cell
-from symmcd.structures.read import Row
+from symmcd.structures.read import Row, read_rows
 from symmcd.structures.write import p1_cif
 
 SALT = np.array([[0, 0, 0], [0.5, 0.5, 0.5]])
@@ -123,7 +123,7 @@ def test_results_do_not_depend_on_the_processes(tmp_path, monkeypatch):
     assert written[0] == written[1] == written[2]
     units = read_units(tmp_path / "units.npz")
     assert units.label.tolist() == [f"m{i}" for i in range(20)]
-    rows = list(reduce.read_rows(tmp_path / "raw.csv"))
+    rows = list(read_rows(tmp_path / "raw.csv"))
     parts = [reduction._one_by_one(rows, {"symprec": 0.1, "max_orbits": 20, "max_atoms": 400}, 30.0)]
     assert np.array_equal(parts[0][0].position, units.position)
     assert np.array_equal(parts[0][0].lattice, units.lattice)
