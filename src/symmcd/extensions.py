@@ -220,6 +220,7 @@ class PotentialEntry:
     corrected: bool  # whether its energies carry the Materials Project's corrections (MP2020)
     elemental: str = ""  # "package:file.csv" with `element, energy_per_atom, prototype`; empty = it has no such table
     optimisers: Mapping[str, str | Callable[..., float]] = field(default_factory=dict)  # its own, by name
+    label: str = ""  # as the report writes it, such as CHGNet; empty: its name in the registry
 
     def load(self, device: str) -> Any:
         """The potential itself, on a device.

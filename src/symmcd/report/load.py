@@ -11,7 +11,7 @@ from typing import Any
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.errors import InputError
-from symmcd.extensions import MODELS, ModelKind
+from symmcd.extensions import MODELS, POTENTIALS, ModelKind
 from symmcd.report.stage_times import Stage, stages
 from symmcd.storage import read_units
 from symmcd.tables import check_ids, check_numbers, read_rows, without_nan
@@ -80,6 +80,23 @@ class Results:
     def kind(self) -> ModelKind | None:
         """What is known of the kind of model; None of one of a package that is not installed here."""
         return MODELS[self.model] if self.model in MODELS else None  # noqa: SIM401  (a registry has no get)
+
+    @property
+    def potential(self) -> str:
+        """The potential of the relaxations, as it is written; relaxed.csv names those that are not CHGNet."""
+        return self._potential[0]
+
+    @property
+    def potential_sentence(self) -> str:
+        """What that potential is."""
+        return self._potential[1]
+
+    @property
+    def _potential(self) -> tuple[str, str]:
+        name = str(self.relaxed["potential"].iloc[0]) if "potential" in self.relaxed else "chgnet"
+        if name not in POTENTIALS:  # of a package that is not installed here
+            return name, f"the potential {name}"
+        return POTENTIALS[name].label or name, POTENTIALS[name].sentence
 
     def metric(self, name: str, protocol: str | None = None) -> Any:
         """The row of summary.csv of a metric; of the first protocol unless one is named.

@@ -38,7 +38,10 @@ def run(results: Results, relaxation: str = "") -> Section:
     model = ", ".join([results.model, *sizes])
     facts: list[tuple[Text, Text]] = [
         ("Data", f"{results.source['source']}: {len(results.train):,} training, {len(results.test):,} test crystals"),
-        ("Generated", f"{len(results.generated):,} crystals, of which {len(results.relaxed):,} relaxed with CHGNet"),
+        (
+            "Generated",
+            f"{len(results.generated):,} crystals, of which {len(results.relaxed):,} relaxed with {results.potential}",
+        ),
         *([("Relaxation", relaxation)] if relaxation else []),
         ("Model", f"{training['parameters']:,} parameters ({model})"),
         ("Training", trained(results)),
@@ -177,8 +180,7 @@ def caption_of(unit: AsymmetricUnit, label: str) -> Markup:
 
 
 LIMITS = """
-Energies are CHGNet's, a potential learned from density-functional calculations; nothing here was computed by DFT, and
-nothing was made in a laboratory.
+Energies are those of {potential}; nothing here was computed by DFT, and nothing was made in a laboratory.
 
 Stable means close to the hull {hulls}. A hull knows only the phases that were put into it: where a competing phase is
 missing, crystals look more stable than they are.
@@ -200,5 +202,8 @@ too, and that is not in the intervals.
 def limits(results: Results) -> Section:
     """What the numbers do not say."""
     hulls = ", ".join(f"“{name}”" for name in dict.fromkeys(results.hull["hull"]))
-    points = [" ".join(point.split()) for point in LIMITS.format(hulls=hulls).strip().split("\n\n")]
+    points = [
+        " ".join(point.split())
+        for point in LIMITS.format(hulls=hulls, potential=results.potential_sentence).strip().split("\n\n")
+    ]
     return Section("limits", "Limits", points=points)

@@ -54,9 +54,9 @@ def _hull_figure(table: Any, hull: str, results: Results, folder: Path, name: st
         folder,
         name,
         Markup(
-            "<b>Energy above the hull “{}”</b> by CHGNet, eV/atom, as generated (median {}, n = {:,}) and relaxed"
+            "<b>Energy above the hull “{}”</b> by {}, eV/atom, as generated (median {}, n = {:,}) and relaxed"
             " (median {}, n = {:,}), of {:,} crystals drawn; dashed: thresholds of stability."
-        ).format(hull, *counted, len(table)),
+        ).format(hull, results.potential, *counted, len(table)),
         "Histograms of energy above the hull before and after relaxation",
     )
 
@@ -95,7 +95,7 @@ def _status_table(results: Results) -> Table:
     counts = results.relaxed["status"].value_counts()
     total = len(results.relaxed)
     return Table(
-        caption=Markup("<b>What became of the relaxations</b> (CHGNet, n = {:,}).").format(total),
+        caption=Markup("<b>What became of the relaxations</b> ({}, n = {:,}).").format(results.potential, total),
         head=("status", "crystals", "share"),
         rows=[(str(status), f"{count:,}", f"{100 * count / total:.1f} %") for status, count in counts.items()],
         numbers=frozenset({1, 2}),
@@ -115,12 +115,12 @@ def _candidates(results: Results, rows: int = 8) -> list[Table]:
         return Markup("{} ({})").format(symbol_html(int(number)), int(number)) if np.isfinite(number) else "–"
 
     caption = Markup(
-        "<b>The S.U.N. crystals lowest in energy</b>, {} of {} within {:g} eV/atom of the hull “{}”, by CHGNet; those"
+        "<b>The S.U.N. crystals lowest in energy</b>, {} of {} within {:g} eV/atom of the hull “{}”, by {}; those"
         " with a doubt ({:,}: {}) come last. All are in candidates.csv, their relaxed structures as CIFs in"
         " candidates.zip; as generated they are in crystals/, named by id."
     ).format(
-        min(rows, len(found)), len(found), threshold, found["hull"].iloc[0], int(found["doubts"].notna().sum()),
-        ", ".join(WORDS.values()),
+        min(rows, len(found)), len(found), threshold, found["hull"].iloc[0], results.potential,
+        int(found["doubts"].notna().sum()), ", ".join(WORDS.values()),
     )  # fmt: skip
     return [
         Table(

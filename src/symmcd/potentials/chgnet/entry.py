@@ -15,5 +15,6 @@ ENTRY = PotentialEntry(
     elements=ELEMENTS,
     corrected=True,
     elemental="symmcd.potentials.chgnet:elemental_energies.csv",
+    label="CHGNet",
     optimisers={"structure_optimizer": "symmcd.potentials.chgnet.struct_optimizer:optimise"},
 )
