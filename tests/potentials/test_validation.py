@@ -7,8 +7,9 @@ import pytest
 from tests.potentials.toy import Morse
 
 from symmcd.extensions import POTENTIALS
+from symmcd.potentials.laws import LawError
 from symmcd.potentials.potential import Point
-from symmcd.potentials.validation import LawError, check, faults
+from symmcd.potentials.validation import check, faults
 
 
 @pytest.mark.parametrize("name", POTENTIALS.shipped)
