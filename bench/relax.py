@@ -40,8 +40,9 @@ from symmcd.crystallography.asymmetric_unit import AsymmetricUnits  # noqa: E402
 from symmcd.crystallography.orbit import replicate_flat  # noqa: E402
 from symmcd.extensions import POTENTIALS  # noqa: E402
 from symmcd.potentials.potential import Potential  # noqa: E402
-from symmcd.stability.batch_relaxation import KICK, relax_many  # noqa: E402
+from symmcd.stability.batch_relaxation import relax_many  # noqa: E402
 from symmcd.stability.geometry import primitive_cell  # noqa: E402
+from symmcd.stability.in_progress import KICK  # noqa: E402
 from symmcd.stability.outcome import Limits  # noqa: E402
 from symmcd.storage import read_units  # noqa: E402
 from symmcd.structures.convert import crystals_to_structures  # noqa: E402

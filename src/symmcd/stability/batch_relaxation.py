@@ -6,120 +6,25 @@ import dataclasses
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Protocol
 
 import numpy as np
 import torch
 from pymatgen.core import Structure
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
-from symmcd.potentials.potential import FLAT, Point, Potential, Request, UnusableCrystalError, check_elements
+from symmcd.potentials.potential import FLAT, Point, Potential, UnusableCrystalError, check_elements
 from symmcd.stability.constrained import SymmetricRelaxation
 from symmcd.stability.fire import FireRelaxation
 from symmcd.stability.geometry import primitive_cell
+from symmcd.stability.in_progress import Entry, InProgress
 from symmcd.stability.outcome import (
     Limits,
     Relaxation,
-    State,
-    ran_away,
     stop_if_all_fail_alike,
     unusable,
-    with_end,
-    with_start,
 )
 from symmcd.structures.convert import without_decoration
 from symmcd.structures.crystal import StructureError
-
-KICK = 0.02  # Å, standard deviation of the shifts that free a crystal from a saddle that symmetry held up
-
-
-class InProgress(Protocol):
-    """A relaxation that is told energies from outside."""
-
-    element: np.ndarray  # (n,) atomic numbers
-    atoms: int
-    lattice: np.ndarray  # of the last accepted point
-    position: np.ndarray
-    energy: float  # eV/atom
-    largest: float | None
-    steps: int
-
-    def request(self) -> Request:
-        """The geometry to compute next."""
-
-    def advance(self, request: Request, point: Point) -> str | None:
-        """Take a computed point; the status when the relaxation is over."""
-
-
-class _Entry:
-    """A crystal in the batch."""
-
-    def __init__(self, index: int, relaxation: InProgress, result: Relaxation) -> None:
-        self.index, self.relaxation, self.result = index, relaxation, result
-        self.seconds = 0.0  # its share of the time so far
-        self.calls = 0
-        self.steps_before = 0  # of symmetry's release
-        self.first: State | None = None
-        self.first_lattice: np.ndarray | None = None
-        self.request = relaxation.request()
-
-    def cost(self, potential: Potential) -> float:
-        """What its next energy costs; of what cannot be computed nothing, as the call will say."""
-        try:
-            return potential.cost(self.request)
-        except UnusableCrystalError:
-            return 0
-
-    def state(self) -> State:
-        relaxation = self.relaxation
-        structure = Structure(relaxation.lattice, relaxation.element.tolist(), relaxation.position)
-        return State(structure, relaxation.energy)
-
-    def release(self, limits: Limits) -> None:
-        """Go on without symmetry, from positions kicked a little: at an exact saddle nothing pulls them off."""
-        relaxation = self.relaxation
-        kick = np.random.default_rng(0).normal(0, KICK, relaxation.position.shape)
-        self.result = dataclasses.replace(self.result, energy_symmetric=relaxation.energy)
-        self.steps_before = relaxation.steps
-        self.relaxation = FireRelaxation(
-            relaxation.lattice, relaxation.position + kick @ np.linalg.inv(relaxation.lattice),
-            relaxation.element, steps=limits.release_steps, fmax=limits.fmax,
-        )  # fmt: skip
-
-    def take(self, point: Point, limits: Limits) -> str | None:
-        """Digest a computed point; the status if this was the last."""
-        self.calls += 1
-        status = self.relaxation.advance(self.request, point)
-        if self.first is None:
-            self.first, self.first_lattice = self.state(), self.request.lattice
-        late = self.seconds > limits.seconds
-        symmetric = isinstance(self.relaxation, SymmetricRelaxation)
-        if symmetric and status == "converged" and limits.release_steps and not late:
-            self.release(limits)
-            status = None
-        if status is not None:
-            return status
-        if late:
-            return "timed_out"
-        self.request = self.relaxation.request()
-        if ran_away(self.request.lattice, self.relaxation.atoms, self.first_lattice):
-            return "exploded"
-        return None
-
-    def outcome(self, status: str, detail: str = "") -> Relaxation:
-        result = dataclasses.replace(
-            self.result,
-            status=status,
-            steps=self.steps_before + self.relaxation.steps,
-            fmax=self.relaxation.largest,
-            energy_calls=self.calls,
-            seconds=round(self.seconds, 3),
-            detail=detail.replace("\n", " "),
-        )
-        result = with_start(result, self.first)
-        if status in ("converged", "step_limit", "timed_out"):
-            result = with_end(result, self.first, self.state() if self.first else None)
-        return result
 
 
 def relax_many(
@@ -148,7 +53,7 @@ def relax_many(
     """
     batch_size = batch_size or potential.batch_size
     waiting = enumerate(crystals)
-    active: list[_Entry] = []
+    active: list[Entry] = []
     printed: set[str] = set()  # kinds of errors
     first_call = True
     while True:
@@ -162,7 +67,7 @@ def relax_many(
                 active.append(entered)
         if not active:
             return
-        remaining: list[_Entry] = []
+        remaining: list[Entry] = []
         for group in _groups(active, potential):
             started = time.monotonic()
             points = _compute(potential, group)
@@ -184,7 +89,7 @@ def relax_many(
         active = remaining
 
 
-def _told(entry: _Entry, point: Point | Exception, limits: Limits) -> str | Exception | None:
+def _told(entry: Entry, point: Point | Exception, limits: Limits) -> str | Exception | None:
     """What a computed point says: the status, or the error, that a relaxation ends with; None where it goes on."""
     if isinstance(point, Exception):
         return point
@@ -196,7 +101,7 @@ def _told(entry: _Entry, point: Point | Exception, limits: Limits) -> str | Exce
         return error
 
 
-def _outcome(entry: _Entry, status: str | Exception, printed: set[str]) -> Relaxation:
+def _outcome(entry: Entry, status: str | Exception, printed: set[str]) -> Relaxation:
     """What became of a crystal whose relaxation is over."""
     if isinstance(status, UnusableCrystalError):
         status = f"failed:{status}"
@@ -232,7 +137,7 @@ def _enter(
     method: str,
     limits: Limits,
     printed: set[str],
-) -> _Entry | Relaxation:
+) -> Entry | Relaxation:
     """A crystal made ready, or the outcome of one that cannot be computed."""
     if isinstance(crystal, AsymmetricUnit):
         formula, number = crystal.formula, crystal.primitive_atoms
@@ -253,7 +158,7 @@ def _enter(
 
 def _ready(
     index: int, crystal: Structure | AsymmetricUnit, potential: Potential, result: Relaxation, limits: Limits
-) -> _Entry | Relaxation:
+) -> Entry | Relaxation:
     """See `_enter`.
 
     Raises:
@@ -282,16 +187,16 @@ def _ready(
     if relaxation.atoms > limits.max_atoms:
         return dataclasses.replace(result, status="too_large")
     check_elements(relaxation.element, potential.elements)
-    entry = _Entry(index, relaxation, result)
+    entry = Entry(index, relaxation, result)
     # refuses what has no neighbour list; at the very start, as a first step may have rounded it
     start = dataclasses.replace(entry.request, lattice=relaxation.lattice, position=relaxation.position)
     potential.cost(start)
     return entry
 
 
-def _groups(entries: Sequence[_Entry], potential: Potential) -> Iterator[list[_Entry]]:
+def _groups(entries: Sequence[Entry], potential: Potential) -> Iterator[list[Entry]]:
     """Runs of entries that together cost as much as one call may; one alone where it costs more."""
-    group: list[_Entry] = []
+    group: list[Entry] = []
     total = 0.0
     for entry in entries:
         cost = entry.cost(potential)
@@ -304,7 +209,7 @@ def _groups(entries: Sequence[_Entry], potential: Potential) -> Iterator[list[_E
         yield group
 
 
-def _compute(potential: Potential, group: list[_Entry]) -> list[Point | Exception]:
+def _compute(potential: Potential, group: list[Entry]) -> list[Point | Exception]:
     """Points of a group, or in place of one the error: UnusableCrystalError, or one that nobody foresaw.
 
     A call that fails as a whole (memory, a defect) is repeated in halves until it is known whom it fails for.
