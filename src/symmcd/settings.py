@@ -218,9 +218,7 @@ class RelaxSettings(Settings):
     number: Count = 1000  # crystals relaxed, drawn from all samples
     draws: Count = 1  # so many times `number`, no crystal twice: what S.U.N. is in each draw, and how much that varies
     potential: Annotated[str, Named(POTENTIALS)] = "chgnet"
-    method: str = (
-        "unconstrained"  # or symmetry (keeps the space group), or the potential's: structure_optimizer of chgnet
-    )
+    method: str = "unconstrained"  # symmetry: keeps the space group; structure_optimizer: chgnet's own, one by one
     batch_size: Number = 0  # crystals in progress at once; 0 = as measured best for the device
     steps: Count = 500
     release_steps: Number = 0  # symmetry: FIRE steps afterwards without the group, to see whether it held up a saddle

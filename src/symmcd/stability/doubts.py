@@ -29,7 +29,7 @@ def doubts(
     """Which of these words fit a crystal.
 
     ======================  ==========================================================================================
-    ``far_below_hull``      more than 0.1 eV/atom below it: the hull lacks a competitor, or CHGNet is wrong
+    ``far_below_hull``      more than 0.1 eV/atom below it: the hull lacks a competitor, or the potential is wrong
     ``no_known_compound``   of two or more elements, and the hull at its composition consists of elements alone
     ``few_references``      the hull has fewer entries in its chemical system, others than it, than it has elements
     ``own_reference``       it is an entry of the hull itself, which it can hardly lie above
