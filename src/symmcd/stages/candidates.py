@@ -26,7 +26,7 @@ def run(per_crystal: Path, relaxed: list[Path], output: Path, output_cifs: Path)
 
     Crystals without doubts come first, then those nearest to (or lowest below) the hull.  Columns: ``space_group`` is
     the one asked for, ``space_group_relaxed`` the one found after relaxation (0.1 Å); ``atoms`` in the primitive cell;
-    ``e_above_hull`` and ``energy_per_atom`` (the potential's) in eV/atom, relaxed; ``rms_displacement`` in Å; ``file`` in the
+    ``e_above_hull`` and ``energy_per_atom`` in eV/atom, relaxed; ``rms_displacement`` in Å; ``file`` in the
     archive.  CIFs are conventional standard cells, idealised to the symmetry found within 0.1 Å; what cannot be is
     written with all its atoms in P1, and ``detail`` says why.  No such crystal: a header and an empty archive.  Where
     there were several draws, each judged by itself, a crystal that matches one of another draw is left out.
