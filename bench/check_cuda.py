@@ -110,7 +110,7 @@ def made_up_units(number: int, seed: int) -> AsymmetricUnits:
     x = (np.einsum("aij,aj->ai", generator[:, :, :3], rng.random((len(owner), 3))) + generator[:, :, 3]) % 1
     return AsymmetricUnits(
         space_group=group,
-        lattice=constrain(rng.normal(0, 0.1, (number, 6)) + [0, 0, 0, 0, 0, 1.6], group),
+        k=constrain(rng.normal(0, 0.1, (number, 6)) + [0, 0, 0, 0, 0, 1.6], group),
         start=np.concatenate([[0], np.cumsum(count)]),
         element=rng.integers(1, 90, len(owner)),
         wyckoff=wyckoff,
@@ -136,7 +136,7 @@ def outputs(network: Denoiser, units: AsymmetricUnits, time: int, device: str) -
         "predicted score": prediction.position_score[mask].cpu(),
         "element logits": prediction.element[mask].cpu(),
         "site-symmetry logits": prediction.site_symmetry[mask].cpu(),
-        "k after a step": after.lattice.cpu(),
+        "z after a step": after.z.cpu(),
         "coordinates after a step": after.position[mask].cpu(),
         "elements after a step": after.element[mask].cpu(),
         "site symmetry after a step": after.site_symmetry[mask].cpu(),

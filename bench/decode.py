@@ -50,7 +50,7 @@ def main() -> None:
     code = table.site_symmetry[row]
 
     start = time.perf_counter()
-    decoded = decode(units.space_group, units.lattice, units.element, position, code, units.start)
+    decoded = decode(units.space_group, units.k, units.element, position, code, units.start)
     project = time.perf_counter() - start
     crystals = replicate_flat(decoded)
     total = time.perf_counter() - start
@@ -77,7 +77,7 @@ def against_pyxtal(
 
     table = wyckoff_table()
     groups = {int(number): Group(int(number)) for number in np.unique(units.space_group[units.crystal[orbits]])}
-    cells = lattice_from_k(units.lattice)
+    cells = lattice_from_k(units.k)
     start, farther = time.perf_counter(), 0
     for orbit in orbits:
         crystal = units.crystal[orbit]

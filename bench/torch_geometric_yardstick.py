@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch_geometric.nn import LayerNorm, MessagePassing
 from torch_geometric.utils import scatter
 
-from symmcd.batch import OrbitBatch
+from symmcd.batch import NoisyBatch
 from symmcd.diffusion.data_statistics import AXES, CLASSES
 from symmcd.diffusion.denoiser import Denoiser, MessageLayer, Prediction, time_features
 from symmcd.diffusion.forward_process import Target
@@ -65,7 +65,7 @@ class Yardstick(nn.Module):
         self.layers = nn.ModuleList(YardstickLayer(layer, width, frequencies) for layer in ours.layers)
         self.register_buffer("codes", ours.codes.clone())
 
-    def flat(self, state: OrbitBatch, time: Tensor) -> Prediction:
+    def flat(self, state: NoisyBatch, time: Tensor) -> Prediction:
         """Prediction for the real orbits, laid flat: (1, A, …) where ours has (B, N, …)."""
         settings = self.settings
         crystal = state.mask.nonzero()[:, 0]  # (A,)
@@ -75,13 +75,13 @@ class Yardstick(nn.Module):
         whole = (
             self.space_group(self.codes[state.space_group - 1])
             + self.time(time_features(fraction, settings.time_features))
-            + self.lattice(state.lattice)
+            + self.lattice(state.z)
         )
         h = h + self.position(embedded(position, settings.frequencies)) + whole[crystal]
         h = self.start(nn.functional.silu(h))
         edges = all_pairs(state.count)
         difference = position[edges[1]] - position[edges[0]]
-        lattice = state.lattice[crystal]
+        lattice = state.z[crystal]
         for layer in self.layers:
             h = layer(h, edges, difference, lattice)
         h = self.norm(h)
@@ -93,7 +93,7 @@ class Yardstick(nn.Module):
             site_symmetry=self.site_symmetry_head(h).float().reshape(1, -1, AXES, CLASSES),
         )
 
-    def forward(self, state: OrbitBatch, time: Tensor) -> Prediction:
+    def forward(self, state: NoisyBatch, time: Tensor) -> Prediction:
         """Prediction in the dense shape of ours; 0 where padded."""
         flat = self.flat(state, time)
 

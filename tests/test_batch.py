@@ -29,7 +29,7 @@ def test_dense_batch_holds_the_flat_units():
         np.testing.assert_allclose(batch.position[i, :m], unit.position, atol=1e-6)
         assert not batch.element[i, m:].any()
         assert not batch.position[i, m:].any()
-    np.testing.assert_allclose(batch.lattice, units.lattice, atol=1e-6)
+    np.testing.assert_allclose(batch.k, units.k, atol=1e-6)
 
 
 def test_select_takes_rows_and_cuts_orbits():

@@ -143,7 +143,7 @@ def main() -> None:
             seconds = time.perf_counter() - began
             valid = 1 - overlaps(replicate_flat(made)).any(axis=1).mean()
             found = found_again(made, real)
-            ratio = np.median(np.exp(3 * made.lattice[:, 5])) / np.median(np.exp(3 * real.lattice[:, 5]))
+            ratio = np.median(np.exp(3 * made.k[:, 5])) / np.median(np.exp(3 * real.k[:, 5]))
             print(
                 f"| {steps} | {seconds:.1f} | {100 * valid:.1f} % | {100 * found.matched:.1f} % of "
                 f"{found.crystals} | {100 * found.tight:.1f} % | {found.rms:.3f} | {ratio:.3f} |"

@@ -43,13 +43,12 @@ class CrystalRows:
 
 
 @dataclass(frozen=True, eq=False)
-class OrbitBatch(CrystalRows):
-    """Asymmetric units of B crystals, one column per orbit, padded to N orbits; real orbits come first."""
+class Orbits(CrystalRows):
+    """What a clean and a noisy batch share: B crystals, one column per orbit, padded to N orbits; real ones first."""
 
     PER_ORBIT = ("position", "element", "site_symmetry", "mask")
 
     space_group: Tensor  # (B,)       1..230, standard ITA setting
-    lattice: Tensor  # (B, 6)         k; standardised while it diffuses (see ForwardProcess)
     position: Tensor  # (B, N, 3)     fractional, [0, 1), representative of its orbit
     element: Tensor  # (B, N)         atomic number, 0 where padded
     site_symmetry: Tensor  # (B, N, 15) class index into site_symmetry.SYMBOLS, 0 where padded
@@ -62,6 +61,20 @@ class OrbitBatch(CrystalRows):
     def count(self) -> Tensor:
         """(B,) orbits of each crystal."""
         return self.mask.sum(dim=1)
+
+
+@dataclass(frozen=True, eq=False)
+class NoisyBatch(Orbits):
+    """Crystals while they diffuse: their lattices are standardised."""
+
+    z: Tensor  # (B, 6)  standardised k (see ForwardProcess)
+
+
+@dataclass(frozen=True, eq=False)
+class OrbitBatch(Orbits):
+    """Asymmetric units of B crystals."""
+
+    k: Tensor  # (B, 6)  coefficients of the log of the lattice
 
     @classmethod
     def from_units(cls, units: AsymmetricUnits, pad_to: int | None = None) -> OrbitBatch:
@@ -86,7 +99,7 @@ class OrbitBatch(CrystalRows):
 
         return cls(
             space_group=torch.as_tensor(units.space_group, dtype=torch.int64),
-            lattice=torch.as_tensor(units.lattice, dtype=torch.float32),
+            k=torch.as_tensor(units.k, dtype=torch.float32),
             position=padded(units.position, torch.float32),
             element=padded(units.element, torch.int64),
             site_symmetry=padded(wyckoff_table().site_symmetry[units.wyckoff], torch.int64),

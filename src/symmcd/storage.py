@@ -74,11 +74,13 @@ UNIT_FIELDS = {
     "position": Expected("numbers", ("A", 3)),
     "label": Expected("texts", ("B",)),
 }
+ATTRIBUTES = {"lattice": "k"}
+"""Attribute of `AsymmetricUnits` that is stored under another name: files have always called k `lattice`."""
 
 
 def write_units(path: Path, units: AsymmetricUnits) -> None:
-    """Write asymmetric units; properties are stored as ``property/<name>``."""
-    arrays = {name: getattr(units, name) for name in UNIT_FIELDS}
+    """Write asymmetric units; `k` is stored as ``lattice``, and properties as ``property/<name>``."""
+    arrays = {name: getattr(units, ATTRIBUTES.get(name, name)) for name in UNIT_FIELDS}
     write_arrays(path, arrays | {f"property/{k}": v for k, v in units.properties.items()})
 
 
@@ -98,7 +100,9 @@ def read_units(path: Path) -> AsymmetricUnits:
     found = fitted(path, arrays, expected, "asymmetric units")
     properties = {k.removeprefix("property/"): v for k, v in found.items() if k.startswith("property/")}
     try:
-        return AsymmetricUnits(**{name: found[name] for name in UNIT_FIELDS}, properties=properties).check()
+        return AsymmetricUnits(
+            **{ATTRIBUTES.get(name, name): found[name] for name in UNIT_FIELDS}, properties=properties
+        ).check()
     except InputError as error:
         raise InputError(f"{path}: {error}; correct it, or delete it and rerun its stage") from None
 

@@ -23,7 +23,7 @@ def test_predictions_and_gradients_agree():
             torch.nn.init.normal_(parameter, std=0.3)
     theirs = Yardstick(ours).double()
     state, time = random_state(12), torch.arange(1, 13)
-    state = dataclasses.replace(state, lattice=state.lattice.double(), position=state.position.double())
+    state = dataclasses.replace(state, z=state.z.double(), position=state.position.double())
     a, b = ours(state, time), theirs(state, time)
     torch.testing.assert_close(b.lattice_noise, a.lattice_noise)
     for name in ("position_score", "element", "site_symmetry"):

@@ -90,9 +90,9 @@ def test_arrays_are_put_right_like_single_units(numbers, seed):
     cells = replicate_flat(units)
     atom = [rng.choice(np.flatnonzero(cells.orbit == orbit)) for orbit in range(len(units.element))]
     moved = cells.position[atom] + rng.integers(-1, 2, (len(atom), 3)) + rng.uniform(-1e-4, 1e-4, (len(atom), 3))
-    k = units.lattice + rng.uniform(-1, 1, units.lattice.shape) * 1e-4
-    found = dataclasses.replace(units, position=moved, lattice=k).check()
-    np.testing.assert_allclose(found.lattice, constrain(k, units.space_group), atol=1e-12)
+    k = units.k + rng.uniform(-1, 1, units.k.shape) * 1e-4
+    found = dataclasses.replace(units, position=moved, k=k).check()
+    np.testing.assert_allclose(found.k, constrain(k, units.space_group), atol=1e-12)
     again = replicate_flat(found)
     for orbit in range(len(units.element)):
         gap = again.position[again.orbit == orbit][:, None] - cells.position[cells.orbit == orbit]

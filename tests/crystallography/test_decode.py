@@ -33,7 +33,7 @@ def test_decode_takes_the_nearest_allowed_position(seed: int) -> None:
     rng = np.random.default_rng(seed)
     raw = sample(rng, rng.integers(1, 231, 12), 1)
     units = decode(**raw)
-    cells = lattice_from_k(units.lattice)
+    cells = lattice_from_k(units.k)
     for i, number in enumerate(raw["space_group"]):
         metric = cells[i] @ cells[i].T
         rows = np.arange(TABLE.start[number - 1], TABLE.start[number])

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import torch
 
-from symmcd.batch import OrbitBatch
+from symmcd.batch import NoisyBatch, OrbitBatch
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits, numbered_labels
 from symmcd.crystallography.lattice import constrain
 from symmcd.crystallography.wyckoff import wyckoff_table
@@ -42,9 +40,9 @@ def random_units(number: int, seed: int = 0, largest: int = 7, groups=(2, 14, 62
     return AsymmetricUnits(group, k, start, element, wyckoff, position, np.array(numbered_labels(number)))
 
 
-def random_state(number: int, seed: int = 0, largest: int = 7) -> OrbitBatch:
+def random_state(number: int, seed: int = 0, largest: int = 7) -> NoisyBatch:
     """A noisy batch: random units with off-position coordinates."""
     batch = OrbitBatch.from_units(random_units(number, seed, largest))
     generator = torch.Generator().manual_seed(seed)
     noise = torch.rand(batch.position.shape, generator=generator) * batch.mask[..., None]
-    return dataclasses.replace(batch, position=noise)
+    return NoisyBatch(batch.space_group, noise, batch.element, batch.site_symmetry, batch.mask, batch.k)

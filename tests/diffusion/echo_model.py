@@ -38,7 +38,7 @@ class EchoModel:
     def assemble(cls, settings, parts, train):
         assert not parts
         kept = train.take(range(min(settings.kept, len(train))))
-        names = ("space_group", "lattice", "start", "element", "wyckoff", "position")
+        names = ("space_group", "k", "start", "element", "wyckoff", "position")
         return {}, statistics_of(train) | {name: torch.from_numpy(getattr(kept, name)) for name in names}
 
     def sample(self, plan, streams, options, on_step=lambda _: None):  # noqa: ARG002

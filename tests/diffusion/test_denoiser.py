@@ -11,7 +11,7 @@ import torch
 from torch.nn.functional import silu
 
 from symmcd import config
-from symmcd.batch import OrbitBatch
+from symmcd.batch import NoisyBatch
 from symmcd.diffusion.denoiser import Denoiser, MessageLayer, Senders, fourier, pair_features
 from symmcd.diffusion.pair_blocks import Blocks, add_ends, received
 from tests.diffusion.crystals import SMALL, random_state
@@ -29,8 +29,8 @@ def network(**changes) -> Denoiser:
     return denoiser.eval()
 
 
-def double(batch: OrbitBatch) -> OrbitBatch:
-    return dataclasses.replace(batch, lattice=batch.lattice.double(), position=batch.position.double())
+def double(batch: NoisyBatch) -> NoisyBatch:
+    return dataclasses.replace(batch, z=batch.z.double(), position=batch.position.double())
 
 
 @torch.no_grad()
@@ -53,7 +53,7 @@ def test_permuted_orbits_permute_the_prediction():
     state = state.select((state.count == 5).nonzero()[:, 0], 5)
     assert len(state) > 1
     order = torch.tensor([3, 0, 4, 1, 2])
-    moved = dataclasses.replace(state, **{name: getattr(state, name)[:, order] for name in OrbitBatch.PER_ORBIT})
+    moved = dataclasses.replace(state, **{name: getattr(state, name)[:, order] for name in NoisyBatch.PER_ORBIT})
     time = torch.full((len(state),), 5)
     before, after = denoiser(state, time), denoiser(moved, time)
     torch.testing.assert_close(after.lattice_noise, before.lattice_noise)
@@ -74,7 +74,7 @@ def test_whole_translations_change_nothing_and_everything_else_is_seen():
     shifted = state.position.clone()
     shifted[:, 0] += 0.1
     assert changed(position=shifted) > 1e-4
-    assert changed(lattice=state.lattice + 0.1) > 1e-4
+    assert changed(z=state.z + 0.1) > 1e-4
     assert changed(space_group=state.space_group % 230 + 1) > 1e-4
     assert changed(element=torch.where(state.mask, 5, 0)) > 1e-4
     assert changed(site_symmetry=(state.site_symmetry + 1) % 13) > 1e-4

@@ -33,13 +33,13 @@ def test_fixed_coefficients_stay(standardised):
     process = ForwardProcess(settings, DataStatistics.of(UNITS))
     for t in (1, 10, 20):
         state, target = corrupted(t, process=process)
-        k = process.unstandardise(state.lattice)
+        k = process.unstandardise(state.z)
         free = torch.tensor(free_coefficients())[BATCH.space_group - 1]
-        torch.testing.assert_close(k[~free], BATCH.lattice[~free], atol=1e-5, rtol=0)
+        torch.testing.assert_close(k[~free], BATCH.k[~free], atol=1e-5, rtol=0)
         assert not target.lattice_noise[~free].any()
-        assert (state.lattice != process.standardise(BATCH.lattice))[free].float().mean() > 0.99
+        assert (state.z != process.standardise(BATCH.k))[free].float().mean() > 0.99
     if standardised:
-        z = process.standardise(BATCH.lattice)[:, 5]  # free in every group
+        z = process.standardise(BATCH.k)[:, 5]  # free in every group
         assert float(z.mean()) == pytest.approx(0, abs=1e-4)
         assert float(z.std(correction=0)) == pytest.approx(1, abs=1e-4)
 
@@ -47,9 +47,9 @@ def test_fixed_coefficients_stay(standardised):
 def test_moments_of_the_lattice_and_the_normalised_score():
     t = 10
     states, targets = zip(*(corrupted(t, seed) for seed in range(50)), strict=True)
-    z_t = torch.stack([s.lattice[:, 5] for s in states])
+    z_t = torch.stack([s.z[:, 5] for s in states])
     a = PROCESS.alpha_bar[t]
-    expected = a.sqrt() * PROCESS.standardise(BATCH.lattice)[:, 5]
+    expected = a.sqrt() * PROCESS.standardise(BATCH.k)[:, 5]
     assert float((z_t.mean(0) - expected).abs().max()) < 5 * float(((1 - a) / 50).sqrt())
     assert float((z_t - expected).var()) == pytest.approx(float(1 - a), rel=0.05)
     scores = torch.cat([x.position_score[BATCH.mask] for x in targets])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from symmcd.batch import OrbitBatch
+from symmcd.batch import NoisyBatch
 from symmcd.crystallography.lattice import constrain
 from symmcd.diffusion import reverse_process
 from symmcd.diffusion.data_statistics import DataStatistics
@@ -30,14 +30,14 @@ CENTRE, WIDTH = 0.9, 0.06  # of its coordinates: they wrap around
 GROUP = 2  # triclinic: six free coefficients; two classes of site symmetry
 
 
-def exact(state: OrbitBatch, time: torch.Tensor) -> Prediction:
+def exact(state: NoisyBatch, time: torch.Tensor) -> Prediction:
     """The best possible answer where k is N(MEAN, STD²), x is a wrapped normal, and classes are independent.
 
     For independent classes with prior p, p(a_0 | a_t) ∝ p(a_0) q(a_t | a_0).
     """
     t = int(time[0])
     a, sigma = PROCESS.alpha_bar[t], PROCESS.sigma[t]
-    noise = (1 - a).sqrt() * (state.lattice - a.sqrt() * MEAN) / (a * STD**2 + 1 - a)
+    noise = (1 - a).sqrt() * (state.z - a.sqrt() * MEAN) / (a * STD**2 + 1 - a)
     with torch.enable_grad():
         x = (state.position - CENTRE).requires_grad_()
         width = (WIDTH**2 + sigma**2).sqrt().expand_as(x)
@@ -74,7 +74,7 @@ def test_exact_answers_give_the_moments_back(steps, corrector):
     state = reverse_process.run(exact, PROCESS, state, reverse_times(STEPS, steps), streams, corrector)
     error = 5 / np.sqrt(CRYSTALS)
 
-    z = PROCESS.standardise(state.lattice)
+    z = PROCESS.standardise(state.k)
     coarse = 3.0 if steps < STEPS else 1.0
     torch.testing.assert_close(z.mean(0), torch.full((6,), MEAN), atol=coarse * error * STD, rtol=0)
     torch.testing.assert_close(z.std(0), torch.full((6,), STD), rtol=0.1 * coarse, atol=0)
@@ -96,7 +96,7 @@ def test_fixed_coefficients_and_padding_stay_through_the_whole_process():
     mask = torch.arange(4) < torch.tensor([1, 2, 3, 4, 2, 1])[:, None]
     streams = CrystalStreams(0, torch.arange(6))
 
-    def noise(state: OrbitBatch, time: torch.Tensor) -> Prediction:
+    def noise(state: NoisyBatch, time: torch.Tensor) -> Prediction:
         b, n = state.mask.shape
         g = torch.Generator().manual_seed(int(time[0]))
         shapes = ((b, 6), (b, n, 3), (b, n, 118), (b, n, 15, 13))
@@ -105,7 +105,7 @@ def test_fixed_coefficients_and_padding_stay_through_the_whole_process():
     process = ForwardProcess(SETTINGS, DataStatistics.of(random_units(300)))
     state = reverse_process.start(process, group, mask, streams)
     state = reverse_process.run(noise, process, state, reverse_times(STEPS, 30), streams, 1e-5)
-    np.testing.assert_allclose(state.lattice, constrain(state.lattice.numpy(), group.numpy()), atol=1e-5)
+    np.testing.assert_allclose(state.k, constrain(state.k.numpy(), group.numpy()), atol=1e-5)
     for name in ("position", "element", "site_symmetry"):
         value = getattr(state, name)
         assert not value[~mask].any()

@@ -39,9 +39,7 @@ def files(tmp_path_factory):
     rng = np.random.default_rng(0)
     for name in ("train", "val", "test"):
         units = AsymmetricUnits.concatenate([crystals()] * 2)
-        units = dataclasses.replace(
-            units, lattice=units.lattice + rng.normal(0, 0.02, (len(units), 1)) * [0, 0, 0, 0, 0, 1]
-        )
+        units = dataclasses.replace(units, k=units.k + rng.normal(0, 0.02, (len(units), 1)) * [0, 0, 0, 0, 0, 1])
         energy = rng.normal(-1, 1, len(units))
         energy[3] = np.nan  # a crystal of which nothing is known
         write_units(folder / f"{name}.npz", dataclasses.replace(units, properties={training.PROPERTY: energy}))

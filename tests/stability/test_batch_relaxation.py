@@ -45,7 +45,7 @@ def disturbed(unit, seed=0):
     position = units.position + random.normal(0, 0.008, units.position.shape)
     return dataclasses.replace(
         units,
-        lattice=units.lattice + random.normal(0, 0.02, (1, 6)) * free_coefficients()[unit.space_group - 1],
+        k=units.k + random.normal(0, 0.02, (1, 6)) * free_coefficients()[unit.space_group - 1],
         position=np.einsum("aij,aj->ai", generator[:, :, :3], position) + generator[:, :, 3],
     )[0]
 

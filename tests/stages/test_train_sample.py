@@ -183,7 +183,7 @@ def assert_same(a: AsymmetricUnits, b: AsymmetricUnits) -> None:
         np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
     difference = (a.position - b.position + 0.5) % 1 - 0.5
     np.testing.assert_allclose(difference, 0, atol=1e-4)
-    np.testing.assert_allclose(a.lattice, b.lattice, atol=1e-4)
+    np.testing.assert_allclose(a.k, b.k, atol=1e-4)
 
 
 @pytest.fixture(scope="module")
@@ -208,7 +208,7 @@ def test_shards_and_batch_sizes_change_nothing(trained, whole, tmp_path):
 
 def test_another_seed_is_another_sample(trained, whole, tmp_path):
     sample.run(trained / "denoiser.safetensors", tmp_path / "s.npz", 0, 1, SAMPLING, seed=2, device="cpu")
-    assert read_units(tmp_path / "s.npz").lattice[0, 5] != whole.lattice[0, 5]
+    assert read_units(tmp_path / "s.npz").k[0, 5] != whole.k[0, 5]
 
 
 @pytest.fixture

@@ -151,7 +151,7 @@ class AsymmetricUnits:
     """
 
     space_group: np.ndarray  # (B,)
-    lattice: np.ndarray  # (B, 6) k
+    k: np.ndarray  # (B, 6) coefficients of the log of the lattice; files call it `lattice`
     start: np.ndarray  # (B + 1,)
     element: np.ndarray  # (A,) atomic number
     wyckoff: np.ndarray  # (A,) row of the Wyckoff table
@@ -166,7 +166,7 @@ class AsymmetricUnits:
         orbits = slice(self.start[index], self.start[index + 1])
         return AsymmetricUnit.exact(
             int(self.space_group[index]),
-            lattice_from_k(self.lattice[index][None])[0],
+            lattice_from_k(self.k[index][None])[0],
             self.element[orbits],
             tuple(wyckoff_table().letter[self.wyckoff[orbits]].tolist()),
             self.position[orbits],
@@ -181,10 +181,10 @@ class AsymmetricUnits:
             InputError: what `AsymmetricUnit` refuses; the message names the crystal by its label.
         """
         k, position = settled(
-            self.space_group, self.lattice, self.start, self.element, self.wyckoff, self.position,
+            self.space_group, self.k, self.start, self.element, self.wyckoff, self.position,
             lambda i: f"crystal {str(self.label[i])[:80]!r}: ",
         )  # fmt: skip
-        return replace(self, lattice=k, position=position)
+        return replace(self, k=k, position=position)
 
     @property
     def crystal(self) -> np.ndarray:
@@ -207,8 +207,8 @@ class AsymmetricUnits:
         start = np.concatenate([[0], np.cumsum(counts)])
         rows = np.repeat(self.start[indices] - start[:-1], counts) + np.arange(start[-1])
         return AsymmetricUnits(
-            self.space_group[indices], self.lattice[indices], start, self.element[rows], self.wyckoff[rows],
-            self.position[rows], self.label[indices], {k: v[indices] for k, v in self.properties.items()},
+            self.space_group[indices], self.k[indices], start, self.element[rows], self.wyckoff[rows],
+            self.position[rows], self.label[indices], {name: v[indices] for name, v in self.properties.items()},
         )  # fmt: skip
 
     @classmethod
@@ -228,7 +228,7 @@ class AsymmetricUnits:
             return cls.empty()
         return cls(
             space_group=np.array([u.space_group for u in units]),
-            lattice=k_from_lattice(np.stack([u.lattice for u in units])),
+            k=k_from_lattice(np.stack([u.lattice for u in units])),
             start=np.concatenate([[0], np.cumsum([len(u.element) for u in units])]),
             element=np.concatenate([u.element for u in units]),
             wyckoff=np.concatenate([u.wyckoff for u in units]),
@@ -254,10 +254,10 @@ class AsymmetricUnits:
         shared = set.intersection(*(set(p.properties) for p in parts))
         return cls(
             start=np.concatenate(starts),
-            properties={k: np.concatenate([p.properties[k] for p in parts]) for k in sorted(shared)},
+            properties={name: np.concatenate([p.properties[name] for p in parts]) for name in sorted(shared)},
             **{
                 name: np.concatenate([getattr(p, name) for p in parts])
-                for name in ("space_group", "lattice", "element", "wyckoff", "position", "label")
+                for name in ("space_group", "k", "element", "wyckoff", "position", "label")
             },
         )
 

@@ -42,7 +42,7 @@ def densities(units: AsymmetricUnits) -> np.ndarray:
     """(B,) g/cm³."""
     atoms = np.array(atomic_masses())[units.element] * wyckoff_table().multiplicity[units.wyckoff]
     mass = np.add.reduceat(atoms, units.start[:-1]) if len(units) else np.zeros(0)
-    return mass / np.linalg.det(lattice_from_k(units.lattice)) * GRAMS_PER_DALTON_PER_CUBIC_ANGSTROM
+    return mass / np.linalg.det(lattice_from_k(units.k)) * GRAMS_PER_DALTON_PER_CUBIC_ANGSTROM
 
 
 def templates(units: AsymmetricUnits) -> list[str]:

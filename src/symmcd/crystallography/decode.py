@@ -75,7 +75,7 @@ def decode(
 
     return AsymmetricUnits(
         space_group=np.asarray(space_group, int),
-        lattice=k,
+        k=k,
         start=np.asarray(start, int),
         element=np.asarray(element, int),
         wyckoff=wyckoff,

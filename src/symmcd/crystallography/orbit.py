@@ -31,7 +31,7 @@ def replicate_flat(units: AsymmetricUnits) -> Crystals:
     table = wyckoff_table()
     position, orbit = table.orbit(units.wyckoff, units.position)
     first = np.concatenate([[0], np.cumsum(table.multiplicity[units.wyckoff])])
-    return Crystals(lattice_from_k(units.lattice), first[units.start], units.element[orbit], position, orbit)
+    return Crystals(lattice_from_k(units.k), first[units.start], units.element[orbit], position, orbit)
 
 
 def in_unit_cell(units: AsymmetricUnits) -> AsymmetricUnits:

@@ -147,7 +147,7 @@ def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def data_sha256(units: AsymmetricUnits) -> str:
     """Hash of the crystals that a denoiser learnt from, the same on every machine."""
     digest = hashlib.sha256()
-    for name in ("space_group", "lattice", "start", "element", "wyckoff", "position"):
+    for name in ("space_group", "k", "start", "element", "wyckoff", "position"):
         values = getattr(units, name)
         kind = "<i8" if np.issubdtype(values.dtype, np.integer) else "<f8"
         digest.update(np.ascontiguousarray(values.astype(kind)).tobytes())

@@ -94,7 +94,7 @@ def _lattice_scale(units: AsymmetricUnits) -> tuple[Tensor, Tensor, Tensor, Tens
     free = free_coefficients()[units.space_group - 1]
     rows = []
     for column in range(6):
-        k = units.lattice[free[:, column], column]
+        k = units.k[free[:, column], column]
         mean = k.mean() if len(k) else 0.0
         std = k.std() if len(k) > 1 and k.std() > 1e-3 else UNSEEN_STD  # one crystal, or crystals all alike
         low, high = (k.min(), k.max()) if len(k) > 1 else (mean - 2 * std, mean + 2 * std)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from symmcd.batch import OrbitBatch, laid_flat
+from symmcd.batch import NoisyBatch, laid_flat
 from symmcd.crystallography.space_group import space_group_codes
 from symmcd.diffusion.data_statistics import AXES, CLASSES, ELEMENTS
 from symmcd.diffusion.joint_kind import JointSettings
@@ -66,13 +66,13 @@ class Denoiser(nn.Module):
         codes = torch.tensor(space_group_codes(), dtype=torch.float32)
         self.register_buffer("codes", codes, persistent=False)  # from the tables, not the checkpoint
 
-    def forward(self, state: OrbitBatch, time: Tensor) -> Prediction:
-        """Prediction for a noisy `state`, its lattice standardised, at `time` (B,) in 1 … T."""
+    def forward(self, state: NoisyBatch, time: Tensor) -> Prediction:
+        """Prediction for a noisy `state` at `time` (B,) in 1 … T."""
         flat = self.together([state], [time])
         per_orbit = (flat.position_score, flat.element, flat.site_symmetry)
         return Prediction(flat.lattice_noise, *(value.unflatten(0, state.mask.shape) for value in per_orbit))
 
-    def together(self, parts: Sequence[OrbitBatch], times: Sequence[Tensor]) -> Prediction:
+    def together(self, parts: Sequence[NoisyBatch], times: Sequence[Tensor]) -> Prediction:
         """Prediction for several states, each padded to its own number of orbits, laid flat as by `laid_flat`."""
         settings, blocks = self.settings, Blocks(tuple((len(part), part.mask.shape[1]) for part in parts))
         state, time = laid_flat(parts), torch.cat(list(times))
@@ -82,7 +82,7 @@ class Denoiser(nn.Module):
         crystal = (
             self.space_group(self.codes[state.space_group - 1])
             + self.time(time_features(fraction, settings.time_features))
-            + self.lattice(state.lattice)
+            + self.lattice(state.z)
         )
         h = h + self.position(torch.cat([sine, cosine], dim=-1)) + blocks.to_orbits(crystal)
         h = self.start(silu(h))
@@ -91,7 +91,7 @@ class Denoiser(nn.Module):
         if torch.is_autocast_enabled(pair.device.type):  # once, or every layer would make and keep its own copy
             pair = pair.to(torch.get_autocast_dtype(pair.device.type))
         senders = Senders.of(parts, h.dtype, blocks)
-        lattice = blocks.to_orbits(state.lattice)
+        lattice = blocks.to_orbits(state.z)
         for layer in self.layers:
             h = layer(h, pair, lattice, senders)
         h = self.norm(h)
@@ -114,7 +114,7 @@ class Senders:
     full: tuple[bool, ...]  # of each block: nothing padded
 
     @classmethod
-    def of(cls, parts: Sequence[OrbitBatch], dtype: torch.dtype, blocks: Blocks) -> Senders:
+    def of(cls, parts: Sequence[NoisyBatch], dtype: torch.dtype, blocks: Blocks) -> Senders:
         """Of the orbits of `parts`."""
         full = torch.stack([part.mask.all() for part in parts]).tolist()
         return cls(blocks, torch.cat([p.mask.flatten() for p in parts]).to(dtype), tuple(full))

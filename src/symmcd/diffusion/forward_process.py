@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from symmcd.batch import CrystalRows, OrbitBatch
+from symmcd.batch import CrystalRows, NoisyBatch, OrbitBatch
 from symmcd.crystallography.lattice import fixed_coefficients, free_coefficients
 from symmcd.diffusion.categorical import corrupt
 from symmcd.diffusion.data_statistics import AXES, DataStatistics
@@ -92,14 +92,14 @@ class ForwardProcess:
         fixed = self.standardise(self._lattice_fixed[space_group - 1])
         return torch.where(self.lattice_free[space_group - 1], z, fixed)
 
-    def corrupt(self, clean: OrbitBatch, time: Tensor, noise: Noise) -> tuple[OrbitBatch, Target]:
-        """The state at `time` (B,) in 1 … T, its lattice standardised, and what the denoiser should say of it.
+    def corrupt(self, clean: OrbitBatch, time: Tensor, noise: Noise) -> tuple[NoisyBatch, Target]:
+        """The state at `time` (B,) in 1 … T, and what the denoiser should say of it.
 
         Padded orbits hold element 0 and site-symmetry class 0 at every time.
         """
         group = clean.space_group - 1
         a, sigma = self.alpha_bar[time], self.sigma[time]
-        z = self.standardise(clean.lattice)
+        z = self.standardise(clean.k)
         z_t = self.constrain(a.sqrt()[:, None] * z + (1 - a).sqrt()[:, None] * noise.lattice, clean.space_group)
 
         shift = sigma[:, None, None] * noise.position
@@ -108,9 +108,9 @@ class ForwardProcess:
         element = corrupt((clean.element - 1).clamp_min(0), a[:, None], self.element_marginal, noise.element) + 1
         marginal = self.site_symmetry_marginal[group][:, None]  # (B, 1, 15, 13)
         site_symmetry = corrupt(clean.site_symmetry, a[:, None, None], marginal, noise.site_symmetry)
-        state = OrbitBatch(
+        state = NoisyBatch(
             space_group=clean.space_group,
-            lattice=z_t,
+            z=z_t,
             position=torch.where(clean.mask[..., None], (clean.position + shift) % 1.0, 0.0),
             element=torch.where(clean.mask, element, 0),
             site_symmetry=torch.where(clean.mask[..., None], site_symmetry, 0),

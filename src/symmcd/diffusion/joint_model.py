@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from symmcd.batch import OrbitBatch
+from symmcd.batch import NoisyBatch
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.crystallography.decode import decode
 from symmcd.crystallography.orbit import in_unit_cell
@@ -77,10 +77,9 @@ class JointModel:
         times = reverse_times(self.process.steps, options.steps or self.process.steps)
         corrector_step = options.corrector_step if options.corrector else None
         state = reverse_process.start(self.process, group, mask, streams)
-        state = reverse_process.run(self._predict, self.process, state, times, streams, corrector_step, on_step)
+        made = reverse_process.run(self._predict, self.process, state, times, streams, corrector_step, on_step)
         k, position, element, site_symmetry = (
-            a.cpu().numpy()
-            for a in (state.lattice, state.position[mask], state.element[mask], state.site_symmetry[mask])
+            a.cpu().numpy() for a in (made.k, made.position[mask], made.element[mask], made.site_symmetry[mask])
         )
         check_finite(plan.number, plan.orbits, k, position)
         start = np.concatenate([[0], np.cumsum(plan.orbits)])
@@ -88,7 +87,7 @@ class JointModel:
             plan.space_group, k.astype(float), element, position.astype(float), site_symmetry.astype(np.uint8), start
         )
 
-    def _predict(self, state: OrbitBatch, time: Tensor) -> Prediction:
+    def _predict(self, state: NoisyBatch, time: Tensor) -> Prediction:
         """Matrix products as in training; what the network answers is float32."""
         with products(time.device, self.precision):
             return self.denoiser(state, time)

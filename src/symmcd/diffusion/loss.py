@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from symmcd.batch import OrbitBatch, laid_flat, split_by_count, within_memory
+from symmcd.batch import NoisyBatch, OrbitBatch, laid_flat, split_by_count, within_memory
 from symmcd.diffusion.denoiser import Denoiser, Prediction
 from symmcd.diffusion.forward_process import ForwardProcess, Noise, Target
 from symmcd.diffusion.precision import products
@@ -53,7 +53,7 @@ def total_loss(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Te
     return sum((weights[name] * losses[name] for name in COMPONENTS), start=losses["lattice"] * 0)
 
 
-def corrupted(process: ForwardProcess, batch: OrbitBatch, seed: int) -> tuple[OrbitBatch, Target, Tensor]:
+def corrupted(process: ForwardProcess, batch: OrbitBatch, seed: int) -> tuple[NoisyBatch, Target, Tensor]:
     """A batch at times drawn evenly from 1 … T, what to predict of it, and the times (B,)."""
     generator = torch.Generator(batch.mask.device).manual_seed(seed)
     times = torch.randint(1, process.steps + 1, (len(batch),), generator=generator, device=generator.device)
@@ -64,7 +64,7 @@ def corrupted(process: ForwardProcess, batch: OrbitBatch, seed: int) -> tuple[Or
 
 def batch_losses(
     denoiser: Denoiser,
-    noisy: OrbitBatch,
+    noisy: NoisyBatch,
     target: Target,
     times: Tensor,
     weights: Mapping[str, float],

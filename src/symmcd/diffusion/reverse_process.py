@@ -12,7 +12,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from symmcd.batch import OrbitBatch
+from symmcd.batch import NoisyBatch, OrbitBatch
 from symmcd.diffusion.categorical import draw, posterior
 from symmcd.diffusion.data_statistics import AXES
 from symmcd.diffusion.denoiser import Prediction
@@ -20,10 +20,10 @@ from symmcd.diffusion.draws import DRAWS, Draw, JointDraw
 from symmcd.diffusion.forward_process import ForwardProcess
 from symmcd.diffusion.random_streams import CrystalStreams
 
-Predict = Callable[[OrbitBatch, Tensor], Prediction]
+Predict = Callable[[NoisyBatch, Tensor], Prediction]
 
 
-def start(process: ForwardProcess, space_group: Tensor, mask: Tensor, streams: CrystalStreams) -> OrbitBatch:
+def start(process: ForwardProcess, space_group: Tensor, mask: Tensor, streams: CrystalStreams) -> NoisyBatch:
     """State at T: k normal where it is free, coordinates uniform, classes from their marginals.
 
     Args:
@@ -36,9 +36,9 @@ def start(process: ForwardProcess, space_group: Tensor, mask: Tensor, streams: C
     marginal = process.site_symmetry_marginal[space_group - 1][:, None]
     element = draw(process.element_marginal, streams.uniform(JointDraw.ELEMENT, (orbits,))) + 1
     site_symmetry = draw(marginal, streams.uniform(JointDraw.SITE_SYMMETRY, (orbits, AXES)))
-    return OrbitBatch(
+    return NoisyBatch(
         space_group=space_group,
-        lattice=process.constrain(streams.normal(Draw.LATTICE, (6,)), space_group),
+        z=process.constrain(streams.normal(Draw.LATTICE, (6,)), space_group),
         position=torch.where(mask[..., None], streams.uniform(Draw.POSITION, (orbits, 3)), 0.0),
         element=torch.where(mask, element, 0),
         site_symmetry=torch.where(mask[..., None], site_symmetry, 0),
@@ -49,13 +49,13 @@ def start(process: ForwardProcess, space_group: Tensor, mask: Tensor, streams: C
 def run(
     predict: Predict,
     process: ForwardProcess,
-    state: OrbitBatch,
+    state: NoisyBatch,
     times: Sequence[int],
     streams: CrystalStreams,
     corrector_step: float | None = None,
     on_step: Callable[[int], None] = lambda _: None,
 ) -> OrbitBatch:
-    """Carry `state` through `times`, T first and 0 last; the lattice of the result is k, no longer standardised.
+    """Carry `state` through `times`, T first and 0 last.
 
     Args:
         predict: the denoiser.
@@ -76,25 +76,25 @@ def run(
         prediction = predict(state, crystals * t)
         state = predicted(process, state, prediction, t, s, streams, step)
         on_step(step)
-    k = process.unstandardise(process.constrain(state.lattice, state.space_group))
-    return dataclasses.replace(state, lattice=k)
+    k = process.unstandardise(process.constrain(state.z, state.space_group))
+    return OrbitBatch(state.space_group, state.position, state.element, state.site_symmetry, state.mask, k)
 
 
 def predicted(
     process: ForwardProcess,
-    state: OrbitBatch,
+    state: NoisyBatch,
     prediction: Prediction,
     t: int,
     s: int,
     streams: CrystalStreams,
     step: int,
-) -> OrbitBatch:
+) -> NoisyBatch:
     """All four parts one step on, from t to s < t."""
     orbits = state.position.shape[1]
     first = step * DRAWS
     a_t, a_s = process.alpha_bar[t], process.alpha_bar[s]
     z = lattice_step(
-        state.lattice,
+        state.z,
         prediction.lattice_noise,
         a_t,
         a_s,
@@ -118,9 +118,9 @@ def predicted(
     )  # fmt: skip
     new_element = draw(element, streams.uniform(first + JointDraw.ELEMENT, (orbits,))) + 1
     new_site_symmetry = draw(site_symmetry, streams.uniform(first + JointDraw.SITE_SYMMETRY, (orbits, AXES)))
-    return OrbitBatch(
+    return NoisyBatch(
         space_group=state.space_group,
-        lattice=process.constrain(z, state.space_group),
+        z=process.constrain(z, state.space_group),
         position=torch.where(state.mask[..., None], position, 0.0),
         element=torch.where(state.mask, new_element, 0),
         site_symmetry=torch.where(state.mask[..., None], new_site_symmetry, 0),
@@ -163,8 +163,8 @@ def position_step(position: Tensor, score: Tensor, sigma_t: Tensor, sigma_s: Ten
 
 
 def corrected(
-    process: ForwardProcess, state: OrbitBatch, score: Tensor, t: int, step_at_sigma_1: float, noise: Tensor
-) -> OrbitBatch:
+    process: ForwardProcess, state: NoisyBatch, score: Tensor, t: int, step_at_sigma_1: float, noise: Tensor
+) -> NoisyBatch:
     """One Langevin step of the coordinates at time t, of size step_at_sigma_1 (σ_t/σ_1)²; `score` normalised."""
     size = step_at_sigma_1 * (process.sigma[t] / process.sigma[1]) ** 2
     position = (state.position + size * score * process.score_scale[t] + (2 * size).sqrt() * noise) % 1.0

@@ -128,7 +128,7 @@ class ReferenceSet:
 
     @functools.cached_property
     def _scaled_shape(self) -> np.ndarray:
-        volume = np.linalg.det(lattice_from_k(self.units.lattice))
+        volume = np.linalg.det(lattice_from_k(self.units.k))
         return self.shape / np.cbrt(volume / self.units.number_of_atoms)[:, None]
 
     def _reduced(self, rows: Sequence[int]) -> list[Structure]:

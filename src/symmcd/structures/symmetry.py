@@ -126,7 +126,7 @@ def reduce_cells(
     space_group = np.array([cells[i].space_group for i in kept])
     units = AsymmetricUnits(
         space_group=space_group,
-        lattice=constrain(k_from_lattice(np.stack([cells[i].lattice for i in kept])), space_group),
+        k=constrain(k_from_lattice(np.stack([cells[i].lattice for i in kept])), space_group),
         start=np.concatenate([[0], np.cumsum(np.unique(cell_of, return_counts=True)[1])]),
         element=element[order],
         wyckoff=rows[order],

@@ -23,7 +23,7 @@ def slow_moments(units, index: int) -> np.ndarray:
     crystals = replicate_flat(units)
     first, last = crystals.start[index : index + 2]
     x, orbit = crystals.position[first:last], crystals.orbit[first:last] - units.start[index]
-    values, vectors = np.linalg.eigh(np.einsum("i,ijk->jk", units.lattice[index], BASIS))
+    values, vectors = np.linalg.eigh(np.einsum("i,ijk->jk", units.k[index], BASIS))
     cell = (vectors * np.exp(values)) @ vectors.T
     cutoff = module.CUTOFF * (np.linalg.det(cell) / len(x)) ** (1 / 3)
     number = orbit.max() + 1
@@ -51,7 +51,7 @@ def test_all_images_within_the_cutoff_are_counted(group):
     crystals = FlatCrystals.from_units(units)
     pairs = OrbitPairs.of(crystals)
     found = environment(crystals, pairs, crystals.k, crystals.u)
-    np.testing.assert_allclose(torch.linalg.det(found.cell), np.exp(3 * units.lattice[:, 5]), rtol=1e-4)
+    np.testing.assert_allclose(torch.linalg.det(found.cell), np.exp(3 * units.k[:, 5]), rtol=1e-4)
     height = 1 / np.linalg.norm(np.linalg.inv(found.cell.double().numpy()), axis=1)  # (B, 3) between lattice planes
     complete = module.CUTOFF * found.spacing.numpy() <= 1.5 * height.min(axis=1)
     assert complete.sum() >= 2

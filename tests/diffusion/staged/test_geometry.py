@@ -78,7 +78,7 @@ def test_another_representative_gets_the_answer_turned(group):
     rng = np.random.default_rng(group)
     crystals = FlatCrystals(
         torch.tensor([group]),
-        torch.tensor(units.lattice, dtype=torch.float32) + torch.tensor([0, 0, 0, 0, 0, 0.6]),
+        torch.tensor(units.k, dtype=torch.float32) + torch.tensor([0, 0, 0, 0, 0, 0.6]),
         torch.tensor([0, count]),
         torch.tensor([8, 22, 38]),
         torch.full((count,), general),

@@ -102,7 +102,7 @@ class FlatCrystals:
         position = torch.as_tensor(units.position, dtype=torch.float32)
         return cls(
             space_group=torch.as_tensor(units.space_group, dtype=torch.int64),
-            k=torch.as_tensor(units.lattice, dtype=torch.float32),
+            k=torch.as_tensor(units.k, dtype=torch.float32),
             start=torch.as_tensor(units.start, dtype=torch.int64),
             element=torch.as_tensor(units.element, dtype=torch.int64),
             wyckoff=wyckoff,

@@ -172,7 +172,7 @@ def units_of(crystals: FlatCrystals, number: np.ndarray) -> AsymmetricUnits:
     generator = table.generator[wyckoff]
     return AsymmetricUnits(
         space_group=group,
-        lattice=constrain(k, group),
+        k=constrain(k, group),
         start=crystals.start.cpu().numpy(),
         element=crystals.element.cpu().numpy(),
         wyckoff=wyckoff,
