@@ -35,7 +35,7 @@ nearest_on_images(np.zeros((1, 3)), np.zeros(1, int), np.eye(3)[None])
 {tensors}
 print(time.process_time() - start)
 """
-TENSORS = "from symmcd.diffusion.staged.tables import symmetry_tables"
+TENSORS = "from symmcd.diffusion.staged.symmetry_tables import symmetry_tables"
 
 
 def main() -> None:

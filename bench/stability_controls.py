@@ -30,7 +30,7 @@ from pymatgen.core import Composition
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.settings import HullSettings, RelaxSettings, SunSettings
-from symmcd.stability.reference import read_entries
+from symmcd.stability.hull_entries import read_entries
 from symmcd.stages import hull, reference, relax, sun
 from symmcd.storage import read_units, write_units
 

@@ -27,7 +27,7 @@ from symmcd.diffusion.staged.environment import OrbitPairs
 from symmcd.diffusion.staged.flat_crystals import FlatCrystals
 from symmcd.diffusion.staged.geometry_process import noised
 from symmcd.diffusion.staged.model import StagedModel
-from symmcd.diffusion.staged.tables import symmetry_tables
+from symmcd.diffusion.staged.symmetry_tables import symmetry_tables
 from symmcd.storage import read_units
 
 ASKED = 50  # times at which the denoiser's error is measured

@@ -99,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"{command}: {how}", file=sys.stderr)
             return status
         except Exception as error:
-            line = endings.said(error)
+            line = endings.line_for_user(error)
             if line is None or "--debug" in words:  # a mistake of ours keeps its traceback
                 raise
             print(f"{command}: {line}", file=sys.stderr)

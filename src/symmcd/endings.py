@@ -38,7 +38,7 @@ def status_of(interrupt: KeyboardInterrupt) -> tuple[int, str]:
     return 128 + signal.SIGINT, "interrupted"
 
 
-def said(error: BaseException) -> str | None:
+def line_for_user(error: BaseException) -> str | None:
     """The line that a user gets of an error: its text, or that a disk is full; None of a mistake of ours."""
     if isinstance(error, SymmcdError):
         return str(error)

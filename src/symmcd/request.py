@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from symmcd.diffusion.abilities import Abilities
     from symmcd.diffusion.batches import Batch
     from symmcd.diffusion.generator import Generator
-    from symmcd.diffusion.progress import Progress
+    from symmcd.diffusion.progress import StepProgress
 
 CIF_FOLDER_LIMIT = 300  # more crystals than this go into one zip, as in the stage replicate
 # crystals at once: the fewer, the more an interrupt finds finished.  On a CPU it is four times as many geometries that
@@ -92,16 +92,16 @@ class Request:
         generator = Generator.load(self.path, self.device)
         return generator, AT_ONCE[generator.device.type]
 
-    def fulfil(self, make: Callable[[list[Batch], Progress], None]) -> int:
+    def fulfil(self, make: Callable[[list[Batch], StepProgress], None]) -> int:
         """Write the crystals that `make` appends to a list batch by batch, and say how many there are.
 
         Raises:
             KeyboardInterrupt: in `make`, after what is finished has been written.
         """
-        from symmcd.diffusion.progress import Progress
+        from symmcd.diffusion.progress import StepProgress
 
         finished: list[Batch] = []
-        progress = Progress("generating crystal", self.number)
+        progress = StepProgress("generating crystal", self.number)
         try:
             make(finished, progress)
         except KeyboardInterrupt:
@@ -124,13 +124,13 @@ class Request:
 
         order = np.concatenate([batch.number for batch in finished])
         made = [unit for batch in finished for unit in batch.units]
-        said = [batch.log_probability for batch in finished if batch.log_probability is not None]
+        log_probability = [batch.log_probability for batch in finished if batch.log_probability is not None]
         rows = np.argsort(order)
         labels = labels_of(order[rows], max(self.number, len(order)) - 1)
         units = AsymmetricUnits.from_units([made[row] for row in rows], labels)
         table = self.output / "crystals.csv"
         paths = [*write_crystals(self.output, replicate_flat(units), units, CIF_FOLDER_LIMIT), table]
-        write_table(table, units, np.concatenate(said)[rows].tolist() if said else [])
+        write_table(table, units, np.concatenate(log_probability)[rows].tolist() if log_probability else [])
         remove_other_results(self.output, RESULTS["generate"], paths)
         for path in paths:
             print(f"wrote {path} ({len(units)} crystals)")

@@ -94,10 +94,10 @@ def check_drawn(where: str, drawn: Sequence[object]) -> None:
     Raises:
         InputError: rows are missing or too many, or disagree.
     """
-    said = sorted({f"{number}".removesuffix(".0") for number in drawn})
-    if said and said != [f"{len(drawn)}"]:
+    stated = sorted({f"{number}".removesuffix(".0") for number in drawn})
+    if stated and stated != [f"{len(drawn)}"]:
         raise InputError(
-            f"{where}: {len(drawn)} crystals, and {' or '.join(said)} were drawn; give all shards of one run of "
+            f"{where}: {len(drawn)} crystals, and {' or '.join(stated)} were drawn; give all shards of one run of "
             "`symmcd relax`, each whole"
         )
 

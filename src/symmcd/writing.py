@@ -188,8 +188,8 @@ def failed_write(error: BaseException, written: Path | None = None) -> OSError |
     while link is not None:
         if isinstance(link, OSError) and link.errno is not None and not isinstance(link, ConnectionError):
             named = link.filename if isinstance(link.filename, str | os.PathLike) else None
-            of_it = written is not None and (named is None or Path(named).is_relative_to(written))
-            if link.errno in NO_ROOM or of_it:
+            of_ours = written is not None and (named is None or Path(named).is_relative_to(written))
+            if link.errno in NO_ROOM or of_ours:
                 return link
         link = link.__cause__ or link.__context__
     return None

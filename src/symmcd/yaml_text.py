@@ -60,8 +60,8 @@ def read_yaml(text: str, where: str) -> Any:
         mark = error.problem_mark or error.context_mark
         if error.context_mark and mark.line >= len(text.splitlines()):  # what is open at the end began there
             mark = error.context_mark
-        said = ", ".join(filter(None, (error.context, error.problem)))
-        raise refusal(where, text, mark.line if mark else 0, f"not valid YAML: {said}") from None
+        problem = ", ".join(filter(None, (error.context, error.problem)))
+        raise refusal(where, text, mark.line if mark else 0, f"not valid YAML: {problem}") from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position)
         raise refusal(where, text, line, f"not valid YAML: a character {chr(error.character)!r}") from None

@@ -8,7 +8,7 @@ import torch
 from symmcd.diffusion.checkpoint import write_checkpoint
 from symmcd.diffusion.data_statistics import DataStatistics
 from symmcd.diffusion.generator import Generator
-from symmcd.diffusion.staged.arrangements import templates
+from symmcd.diffusion.staged.arrangements import template_tensors
 from symmcd.diffusion.staged.flat_crystals import FlatCrystals
 from symmcd.diffusion.staged.geometry_network import GeometryNetwork
 from symmcd.diffusion.staged.lattice_scale import LatticeScale
@@ -26,7 +26,7 @@ def staged(tmp_path_factory) -> Generator:
     weights = {f"{name}.{k}": v for name, network in networks.items() for k, v in network.state_dict().items()}
     others = {
         "lattice_scale": vars(LatticeScale.of(FlatCrystals.from_units(units))),
-        "templates": templates(WyckoffSequences.from_units(units)),
+        "templates": template_tensors(WyckoffSequences.from_units(units)),
     }
     statistics = DataStatistics.of(units).tensors()
     statistics |= {f"{name}.{k}": v for name, tensors in others.items() for k, v in tensors.items()}

@@ -29,8 +29,8 @@ def gradients(crystals: int, this: Process) -> tuple[dict[str, torch.Tensor], di
     batch = corrupted(process, OrbitBatch.from_units(units).select(torch.arange(crystals)), seed=3)
     share = this.share(torch.arange(crystals))
     losses = batch_losses(network, *batch, WEIGHTS, backward=True, share=share)
-    losses["seconds"] = 7.0 if this.writes else 0.0
-    losses = add_up(list(network.parameters()), losses, this)
+    names, values = [*losses, "seconds"], [*losses.values(), 7.0 if this.writes else 0.0]
+    losses = dict(zip(names, add_up(list(network.parameters()), values, this), strict=True))
     return {name: p.grad for name, p in network.named_parameters() if p.grad is not None}, losses
 
 

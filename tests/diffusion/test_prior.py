@@ -6,7 +6,7 @@ import torch
 
 from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.diffusion.data_statistics import DataStatistics
-from symmcd.diffusion.prior import draw_templates, orbit_probability, space_group_probability
+from symmcd.diffusion.prior import draw_groups_and_orbits, orbit_probability, space_group_probability
 from symmcd.diffusion.random_streams import CrystalStreams
 from symmcd.errors import InputError
 from tests.diffusion.crystals import random_units
@@ -17,7 +17,7 @@ STATISTICS = DataStatistics.of(UNITS)
 
 def test_templates_are_as_frequent_as_in_the_training_set():
     n = 50_000
-    group, orbits = draw_templates(STATISTICS, CrystalStreams(0, torch.arange(n)).uniform(0, (2,)))
+    group, orbits = draw_groups_and_orbits(STATISTICS, CrystalStreams(0, torch.arange(n)).uniform(0, (2,)))
     for g in np.unique(UNITS.space_group):
         for m in range(1, 8):
             expected = np.mean((UNITS.space_group == g) & (np.diff(UNITS.start) == m))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from symmcd.diffusion import progress as module
-from symmcd.diffusion.progress import Progress
+from symmcd.diffusion.progress import StepProgress
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def clock(monkeypatch) -> list[float]:
 
 
 def test_time_left_by_number_and_by_work(clock, capsys):
-    progress = Progress("crystal", 100, 20)
+    progress = StepProgress("crystal", 100, 20)
     clock[0] = 60.0
     progress.update(40)  # 20 of the 80 to do
     clock[0] = 120.0

@@ -12,7 +12,7 @@ from tests.formation_energy.crystals import crystals, cubic, slow_neighbours
 
 from symmcd.crystallography.orbit import in_unit_cell, replicate_flat
 from symmcd.formation_energy.graphs import build_graphs
-from symmcd.formation_energy.neighbours import UnusableCrystalError, nearest_images
+from symmcd.formation_energy.neighbours import NoGraphError, nearest_images
 
 CUTOFF = 4.5
 
@@ -134,7 +134,7 @@ def test_select_takes_crystals_out(units):
     [(cubic(np.nan), "not_finite"), (np.diag([3, 3, 1e-5]), "flat_cell"), (np.diag([0.005, 0.005, 4000]), "too_many")],
 )
 def test_a_cell_without_neighbours_is_refused(lattice, reason):
-    with pytest.raises(UnusableCrystalError, match=reason):
+    with pytest.raises(NoGraphError, match=reason):
         nearest_images(lattice, np.zeros((1, 3)), np.zeros((1, 3)), 7.0, 20)
 
 

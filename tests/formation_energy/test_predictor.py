@@ -17,7 +17,7 @@ from symmcd import replicate
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.errors import InputError
 from symmcd.formation_energy import predictor as predictors
-from symmcd.formation_energy import training
+from symmcd.formation_energy import predictor_training as training
 from symmcd.formation_energy.predictor import predict, predict_cached, read_metadata, read_predictor
 from symmcd.formation_energy.set_energies import predicted_energies
 from symmcd.metrics.reference_set import ReferenceSet

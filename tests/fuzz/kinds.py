@@ -285,25 +285,25 @@ def _checkpoint(path: Path) -> Any:
 
 
 def _hull(path: Path) -> Any:
-    from symmcd.stability.reference import table_entries
+    from symmcd.stability.hull_entries import table_entries
 
     return table_entries(path)
 
 
 def _references(path: Path) -> Any:
-    from symmcd.stability.reference import read_entries
+    from symmcd.stability.hull_entries import read_entries
 
     return read_entries(path)
 
 
 def _elements(path: Path) -> Any:
-    from symmcd.stability.reference import elemental_reference_entries
+    from symmcd.stability.hull_entries import elemental_reference_entries
 
     return elemental_reference_entries(path)
 
 
 def _entries(path: Path) -> Any:
-    from symmcd.stability.reference import computed_entries
+    from symmcd.stability.hull_entries import computed_entries
 
     return computed_entries(path)
 

@@ -14,9 +14,9 @@ from symmcd.errors import InputError
 from symmcd.extensions import POTENTIALS
 from symmcd.settings import HullSettings, RelaxSettings
 from symmcd.stability.batch_relaxation import relax_many
-from symmcd.stability.hull import ReferenceEntry
+from symmcd.stability.hull import HullEntry
+from symmcd.stability.hull_entries import write_entries
 from symmcd.stability.outcome import Limits
-from symmcd.stability.reference import write_entries
 from symmcd.stages import hull, reference, relax
 from symmcd.storage import write_units
 from symmcd.structures.units import reduce
@@ -98,7 +98,7 @@ def test_a_hull_of_another_scale_is_refused(tmp_path, morse, name, words):
     (tmp_path / "relaxed.csv").write_text(
         f"id,status,formula,energy_initial,energy_relaxed,potential\n0,converged,W,-1.0,-1.1,{morse}\n"
     )
-    write_entries(tmp_path / "r.csv", name, [ReferenceEntry("W", -1.2, "energy", "by hand")])
+    write_entries(tmp_path / "r.csv", name, [HullEntry("W", -1.2, "energy", "by hand")])
     with pytest.raises(InputError, match=rf"relax\.potential = morse.*{words}.*choose hull\.source = morse"):
         hull.run([tmp_path / "relaxed.csv"], tmp_path / "r.csv", tmp_path / "hull.csv")
     source = name.partition(" ")[0]

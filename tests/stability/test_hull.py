@@ -17,8 +17,8 @@ from pymatgen.core import Composition, Lattice, Structure
 from pymatgen.entries.computed_entries import ComputedEntry, ComputedStructureEntry
 
 from symmcd.errors import InputError
-from symmcd.stability import reference
-from symmcd.stability.hull import ConvexHull, MissingReferenceError, ReferenceEntry
+from symmcd.stability import hull_entries
+from symmcd.stability.hull import ConvexHull, HullEntry, MissingReferenceError
 
 HULL = os.environ.get("SYMMCD_HULL", "")
 NO_HULL = "SYMMCD_HULL is not set: no table of Materials Project formation energies here"
@@ -30,7 +30,7 @@ def above(hull, formula, energy):
 
 
 def entry(formula, energy, kind="energy"):
-    return ReferenceEntry(formula, energy, kind, "test")
+    return HullEntry(formula, energy, kind, "test")
 
 
 def test_binary_by_hand():
@@ -113,7 +113,7 @@ def test_agrees_with_pymatgen(seed, number_of_elements):
 
 
 def test_elemental_energies_cover_chgnet():
-    table = reference.elemental_energies()
+    table = hull_entries.elemental_energies()
     assert len(table) == 89
     assert not {"Po", "At", "Rn", "Fr", "Ra"} & table.keys()
     assert table["W"].energy_per_atom < table["Mo"].energy_per_atom < table["Na"].energy_per_atom < 0
@@ -122,8 +122,8 @@ def test_elemental_energies_cover_chgnet():
 @pytest.mark.skipif(not HULL, reason=NO_HULL)
 def test_elemental_energies_are_those_of_the_materials_project():
     """CHGNet's elements against the DFT references it learnt: as far apart as CHGNet errs on elements."""
-    elemental = reference.elemental_reference_entries(Path(HULL) / "mp_elemental_reference_entries.json.gz")
-    errors = [reference.elemental_energies()[e.formula].energy_per_atom - e.energy_per_atom for e in elemental]
+    elemental = hull_entries.elemental_reference_entries(Path(HULL) / "mp_elemental_reference_entries.json.gz")
+    errors = [hull_entries.elemental_energies()[e.formula].energy_per_atom - e.energy_per_atom for e in elemental]
     assert len(errors) == 89
     assert np.abs(errors).max() < 0.25
     assert np.abs(errors).mean() < 0.06
@@ -135,8 +135,8 @@ def test_elemental_energies_are_those_of_the_materials_project():
 def test_entries_survive_the_csv(tmp_path):
     entries = [entry("NaN", -1.25), entry("Na", -1.3, "elemental_reference")]  # pandas would read NaN as missing
     failed = [{"id": "x", "formula": "Po", "origin": "t", "status": "failed:unknown_element:Po"}]
-    reference.write_entries(tmp_path / "r.csv", "some hull", entries, failed)
-    assert reference.read_entries(tmp_path / "r.csv") == {"some hull": entries}
+    hull_entries.write_entries(tmp_path / "r.csv", "some hull", entries, failed)
+    assert hull_entries.read_entries(tmp_path / "r.csv") == {"some hull": entries}
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_entries_survive_the_csv(tmp_path):
 def test_bad_tables(tmp_path, content, message):
     (tmp_path / "t.csv").write_text(content)
     with pytest.raises(InputError, match=message):
-        reference.table_entries(tmp_path / "t.csv")
+        hull_entries.table_entries(tmp_path / "t.csv")
 
 
 def test_truncated_gzip_and_missing_file(tmp_path):
@@ -159,15 +159,15 @@ def test_truncated_gzip_and_missing_file(tmp_path):
     (tmp_path / "t.csv.gz").write_bytes(whole[: len(whole) // 2])
     for name in ("t.csv.gz", "absent.csv"):
         with pytest.raises(InputError, match=f"{name}: cannot read it"):
-            reference.table_entries(tmp_path / name)
+            hull_entries.table_entries(tmp_path / name)
 
 
 def test_damaged_gzip(tmp_path):
     """A byte in the middle of the stream: zlib's own error, which is no OSError."""
     for name, read in (
-        ("t.csv.gz", reference.table_entries),
-        ("t.json.gz", reference.elemental_reference_entries),
-        ("t.json.gz", reference.computed_entries),
+        ("t.csv.gz", hull_entries.table_entries),
+        ("t.json.gz", hull_entries.elemental_reference_entries),
+        ("t.json.gz", hull_entries.computed_entries),
     ):
         content = bytearray(gzip.compress("".join(f"{n},NaCl,-2.{n}\n" for n in range(500)).encode()))
         content[20] ^= 0xFF
@@ -184,7 +184,7 @@ def test_byte_order_mark_is_no_part_of_a_column(tmp_path):
     (tmp_path / "t.csv").write_bytes(text)
     (tmp_path / "t.csv.gz").write_bytes(gzip.compress(text))
     for name in ("t.csv", "t.csv.gz"):
-        assert [e.formula for e in reference.table_entries(tmp_path / name)] == ["NaCl"]
+        assert [e.formula for e in hull_entries.table_entries(tmp_path / name)] == ["NaCl"]
 
 
 def test_computed_entries_take_corrections_and_no_pickle(tmp_path):
@@ -196,19 +196,19 @@ def test_computed_entries_take_corrections_and_no_pickle(tmp_path):
     for number, content in enumerate(([plain, structured], {"entry": {"0": plain, "1": structured}})):
         path = tmp_path / f"{number}.json"
         path.write_text(json.dumps(content))
-        found = [(e.formula, e.energy_per_atom, e.id) for e in reference.computed_entries(path)]
+        found = [(e.formula, e.energy_per_atom, e.id) for e in hull_entries.computed_entries(path)]
         assert found == [("Ti1O1", -5.5, "mp-1"), ("Na4Cl4", -3.0, "mp-2")]
     for path in (Path(), Path("2023-02-07-ppd-mp.pkl.gz")):
         with pytest.raises(InputError, match="pickle"):
-            reference.computed_entries(path)
+            hull_entries.computed_entries(path)
 
 
 @pytest.mark.skipif(not HULL, reason=NO_HULL)
 def test_known_energies_above_hull():
     """Distances of the Materials Project's own entries, from their formation energies: MAE of a few meV/atom."""
     table = Path(HULL) / "mp_formation_energies.csv.gz"
-    elemental = reference.elemental_reference_entries(Path(HULL) / "mp_elemental_reference_entries.json.gz")
-    hull = ConvexHull(elemental + reference.table_entries(table))
+    elemental = hull_entries.elemental_reference_entries(Path(HULL) / "mp_elemental_reference_entries.json.gz")
+    hull = ConvexHull(elemental + hull_entries.table_entries(table))
     energies = {e.formula: e.energy_per_atom for e in elemental}
     with gzip.open(table, "rt", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["e_above_hull"]]
@@ -258,7 +258,7 @@ ENTRY = {"composition": {"Fe": 2.0}, "energy": -16.6, "correction": -0.2, "entry
 def test_damaged_entries_are_refused_in_one_line(tmp_path, entry):
     path = tmp_path / "a.json"
     path.write_text(json.dumps({"Fe": entry}))
-    for read in (reference.elemental_reference_entries, reference.computed_entries):
+    for read in (hull_entries.elemental_reference_entries, hull_entries.computed_entries):
         with pytest.raises(InputError, match=r"a\.json: entry Fe ") as error:
             read(path)
         assert "\n" not in str(error.value)
@@ -271,7 +271,7 @@ def test_damaged_entries_are_refused_in_one_line(tmp_path, entry):
 )
 def test_compositions_of_every_form(tmp_path, composition, formula, atoms):
     (tmp_path / "a.json").write_text(json.dumps([{**ENTRY, "composition": composition}]))
-    (entry,) = reference.computed_entries(tmp_path / "a.json")
+    (entry,) = hull_entries.computed_entries(tmp_path / "a.json")
     assert (entry.formula, entry.id) == (formula, "mp-13")
     assert entry.energy_per_atom == pytest.approx(-16.8 / atoms)
 
@@ -281,7 +281,7 @@ def test_compositions_of_every_form(tmp_path, composition, formula, atoms):
 )
 def test_damaged_json_is_refused_in_one_line(tmp_path, text):
     (tmp_path / "a.json").write_text(text)
-    for read in (reference.elemental_reference_entries, reference.computed_entries):
+    for read in (hull_entries.elemental_reference_entries, hull_entries.computed_entries):
         with pytest.raises(InputError, match=r"a\.json: ") as error:
             read(tmp_path / "a.json")
         assert "\n" not in str(error.value)
@@ -292,4 +292,4 @@ def test_damaged_json_is_refused_in_one_line(tmp_path, text):
 def test_a_row_of_another_length_is_not_believed(tmp_path, cut):
     (tmp_path / "a.csv").write_text("formula,formation_energy_per_atom,material_id\n" + cut)
     with pytest.raises(InputError, match=r"a\.csv, row \d: not as many values as the header"):
-        reference.table_entries(tmp_path / "a.csv")
+        hull_entries.table_entries(tmp_path / "a.csv")

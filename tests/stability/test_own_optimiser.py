@@ -10,9 +10,9 @@ from symmcd.potentials.chgnet.struct_optimizer import optimise
 from symmcd.potentials.potential import UnusableCrystalError
 from symmcd.stability.energies import energies
 from symmcd.stability.geometry import primitive_cell, shortest_distance
+from symmcd.stability.hull_entries import elemental_energies
 from symmcd.stability.outcome import COLUMNS, Limits, Relaxation, State, with_end, with_start
 from symmcd.stability.own_optimiser import relax_each
-from symmcd.stability.reference import elemental_energies
 from symmcd.structures.units import reduce
 
 

@@ -18,7 +18,7 @@ from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.diffusion.abilities import Abilities, read_abilities, weights_path
 from symmcd.diffusion.generator import Generator
 from symmcd.diffusion.joint_kind import JointSettings
-from symmcd.diffusion.progress import Progress
+from symmcd.diffusion.progress import StepProgress
 from symmcd.diffusion.staged.kind import StagedSettings
 from symmcd.storage import read_units, write_units
 
@@ -227,14 +227,14 @@ def test_ctrl_c_keeps_the_likeliest_crystals_of_a_formula(tmp_path, monkeypatch)
     monkeypatch.setitem(request.AT_ONCE, "cpu", 32)
     words = ["predict", "TiO2", "--number", "50", "--atoms", "6", *FEW]
     assert cli.main([*words, "--output", str(tmp_path / "whole")]) == 0
-    updates = Progress.update
+    updates = StepProgress.update
 
     def update(self, done, **more):
         updates(self, done, **more)
         if done > 32:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(Progress, "update", update)
+    monkeypatch.setattr(StepProgress, "update", update)
     assert cli.main([*words, "--output", str(tmp_path / "part")]) == 130
     tables = []
     for name in ("whole", "part"):

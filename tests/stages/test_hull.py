@@ -16,8 +16,8 @@ from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.errors import InputError
 from symmcd.potentials.chgnet.potential import BATCH_SIZE
 from symmcd.settings import HullSettings
-from symmcd.stability.hull import ReferenceEntry
-from symmcd.stability.reference import elemental_energies, read_entries, write_entries
+from symmcd.stability.hull import HullEntry
+from symmcd.stability.hull_entries import elemental_energies, read_entries, write_entries
 from symmcd.stages import hull, reference
 from symmcd.storage import write_units
 from symmcd.structures.units import reduce
@@ -177,7 +177,7 @@ def test_hull_refuses_what_it_cannot_count(tmp_path):
 
 
 def test_the_draw_of_a_crystal_is_passed_on(tmp_path):
-    elements = [ReferenceEntry(e, v, "energy", "by hand") for e, v in (("Na", -1.3), ("Cl", -1.8))]
+    elements = [HullEntry(e, v, "energy", "by hand") for e, v in (("Na", -1.3), ("Cl", -1.8))]
     write_entries(tmp_path / "r.csv", "by hand", elements)
     for name, more in (("with", {"draw": 2}), ("without", {})):
         write(tmp_path / "relaxed.csv", [relaxed_row("0", "NaCl", -3.5, -3.6) | more])
@@ -214,7 +214,7 @@ def test_crystals_are_not_judged_by_themselves(tmp_path, units, capsys):
 
 def test_lost_rows_of_relaxed_tables_are_noticed(tmp_path):
     rows = [relaxed_row(f"{i:05d}", "MgO", -5.0, -5.0) | {"drawn": 4} for i in range(4)]
-    write_entries(tmp_path / "r.csv", "z", [ReferenceEntry(e, -1.0, "energy", "x") for e in ("Mg", "O")])
+    write_entries(tmp_path / "r.csv", "z", [HullEntry(e, -1.0, "energy", "x") for e in ("Mg", "O")])
     write(tmp_path / "a.csv", rows[:2])
     write(tmp_path / "b.csv", rows[2:])
     files = [tmp_path / "a.csv", tmp_path / "b.csv"]
@@ -235,7 +235,7 @@ def test_a_changed_row_of_a_relaxed_table_is_named(tmp_path, column, value):
     rows = [relaxed_row(f"{i:05d}", "MgO", -5.0, -5.0) for i in range(3)]
     rows[1][column] = value
     write(tmp_path / "a.csv", rows)
-    write_entries(tmp_path / "r.csv", "z", [ReferenceEntry(e, -1.0, "energy", "x") for e in ("Mg", "O")])
+    write_entries(tmp_path / "r.csv", "z", [HullEntry(e, -1.0, "energy", "x") for e in ("Mg", "O")])
     with pytest.raises(InputError, match=r"a\.csv, row 2: .*`symmcd relax` again"):
         hull.run([tmp_path / "a.csv"], tmp_path / "r.csv", tmp_path / "hull.csv")
 
@@ -244,7 +244,7 @@ def test_a_changed_row_of_a_relaxed_table_is_named(tmp_path, column, value):
 def test_reference_energies_that_were_cut_are_refused(tmp_path, lost):
     """A hull without some of its phases is too high, and makes everything more stable."""
     path = tmp_path / "r.csv"
-    write_entries(path, "z", [ReferenceEntry(e, -1.0, "energy", "x") for e in ("Mg", "O", "MgO")])
+    write_entries(path, "z", [HullEntry(e, -1.0, "energy", "x") for e in ("Mg", "O", "MgO")])
     write(tmp_path / "a.csv", [relaxed_row("00000", "MgO", -5.0, -5.0)])
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join([*lines[: lost + 1], *lines[lost + 2 :]]))

@@ -22,7 +22,7 @@ from tests.structures.file_server import FileServer, file_server
 from symmcd.errors import InputError
 from symmcd.settings import HullSettings
 from symmcd.stability import hull_sources
-from symmcd.stability.reference import computed_entries, elemental_reference_entries, read_entries, table_entries
+from symmcd.stability.hull_entries import computed_entries, elemental_reference_entries, read_entries, table_entries
 from symmcd.stages import hull, reference
 
 DOWNLOAD = HullSettings("matbench-discovery")

@@ -175,7 +175,7 @@ def _counted(plain: str) -> list[tuple[int, int]]:
             raise refuse(place, f"{what} closes nothing")
         else:
             first = open_at.pop()[1]
-            found[first:] = [(number, of_it * count) for number, of_it in found[first:]]
+            found[first:] = [(number, inner * count) for number, inner in found[first:]]
         place = part.end()
     if open_at:
         raise InputError(f"formula {plain!r}: {open_at[-1][0]} is missing at the end; write it as in Ca3(PO4)2")

@@ -10,7 +10,7 @@ from symmcd.crystallography.assignment import assign
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits, numbered_labels
 from symmcd.crystallography.consistency import crowded_crystals
 from symmcd.crystallography.lattice import constrain, lattice_from_k
-from symmcd.crystallography.projection import first_smallest, nearest_on_positions, ranges, to_generator_form
+from symmcd.crystallography.projection import first_smallest, nearest_on_positions, rows_by_owner, to_generator_form
 from symmcd.crystallography.wyckoff import wyckoff_table
 
 CODE_WEIGHT = 1e6
@@ -50,7 +50,7 @@ def decode(
     first = table.start[space_group[crystal] - 1]
     count = table.start[space_group[crystal]] - first
 
-    orbit, row = ranges(first, count)
+    orbit, row = rows_by_owner(first, count)
     difference = (table.site_symmetry[row] != site_symmetry[orbit]).sum(axis=1)
     offset = np.concatenate([[0], np.cumsum(count)])
     fewest = np.minimum.reduceat(difference, offset[:-1]) if len(element) else difference

@@ -51,7 +51,7 @@ def nearest_on_positions(
     squared, image, nearest = np.empty(len(row)), np.empty(len(row), int), np.empty((len(row), 3))
     ends = np.cumsum(count)
     for begin, end in _chunks(ends, 200_000):
-        owner, candidate = ranges(first[begin:end], count[begin:end])
+        owner, candidate = rows_by_owner(first[begin:end], count[begin:end])
         points, distances = nearest_on_images(point[begin:end][owner], candidate, metric[begin:end][owner])
         best = first_smallest(owner, distances, end - begin)
         squared[begin:end], image[begin:end], nearest[begin:end] = distances[best], candidate[best], points[best]
@@ -158,7 +158,7 @@ def _enumerated(start: np.ndarray, basis: np.ndarray, metric: np.ndarray, square
         half = np.sqrt(np.maximum(squared[owner] * (1 + 1e-9) - spent, 0)) / row[:, i]
         first = np.ceil(centre - half)
         count = np.maximum(np.floor(centre + half) - first + 1, 0).astype(int)
-        parent, choice = ranges(first, count)
+        parent, choice = rows_by_owner(first, count)
         step = step[parent]
         step[:, i] = choice
         spent = spent[parent] + (row[parent, i] * (step[:, i] - centre[parent])) ** 2
@@ -173,7 +173,7 @@ def _enumerated(start: np.ndarray, basis: np.ndarray, metric: np.ndarray, square
     return best
 
 
-def ranges(first: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def rows_by_owner(first: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Every (owner, row) with row in first[owner] … first[owner] + count[owner] - 1, owner by owner."""
     owner = np.repeat(np.arange(len(first)), count)
     offset = np.cumsum(count) - count

@@ -119,13 +119,13 @@ def _fits(value: Tensor | None, shape: tuple[int | None, ...]) -> bool:
     return all(n in (None, m) for n, m in zip(shape, value.shape, strict=True)) and bool(value.isfinite().all())
 
 
-def write_part(path: Path, weights: Mapping[str, Tensor], done: Mapping[str, Any], fingerprint: str) -> None:
+def write_part(path: Path, weights: Mapping[str, Tensor], done: Mapping[str, Any], settings_hash: str) -> None:
     """Write one trained part of a model; `done` tells how long it was trained."""
-    text = {"format": PART_FORMAT, "fingerprint": fingerprint, "done": json.dumps(done)}
+    text = {"format": PART_FORMAT, "fingerprint": settings_hash, "done": json.dumps(done)}
     write_tensors(path, {name: value.detach().cpu().numpy() for name, value in weights.items()}, text)
 
 
-def read_part(path: Path, fingerprint: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+def read_part(path: Path, settings_hash: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
     """What `write_part` wrote, or None where there is nothing or it belongs to other data or settings.
 
     Raises:
@@ -134,7 +134,7 @@ def read_part(path: Path, fingerprint: str) -> tuple[dict[str, Tensor], dict[str
     if not path.exists():
         return None
     arrays, text = read_tensors(path)
-    if text.get("format") != PART_FORMAT or text.get("fingerprint") != fingerprint:
+    if text.get("format") != PART_FORMAT or text.get("fingerprint") != settings_hash:
         return None
     return {name: torch.from_numpy(value) for name, value in arrays.items()}, json_of(path, text, "done")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -77,7 +77,7 @@ def process_group(device: torch.device) -> Iterator[Process]:
         distributed.destroy_process_group()
 
 
-def add_up(parameters: Sequence[nn.Parameter], values: Mapping[str, float], process: Process) -> dict[str, float]:
+def add_up(parameters: Sequence[nn.Parameter], values: Sequence[float], process: Process) -> list[float]:
     """Sum gradients, in place, and `values` over all processes, in one reduction of one flat tensor.
 
     Afterwards they are the same, bit for bit, in every process.  A parameter without a gradient counts as zero: a
@@ -89,11 +89,11 @@ def add_up(parameters: Sequence[nn.Parameter], values: Mapping[str, float], proc
         process: this one.
     """
     if process.number == 1:
-        return dict(values)
+        return list(values)
     gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-    flat = torch.cat([*(g.flatten() for g in gradients), gradients[0].new_tensor(list(values.values()))])
+    flat = torch.cat([*(g.flatten() for g in gradients), gradients[0].new_tensor(values)])
     distributed.all_reduce(flat)
     *parts, sums = flat.split([*(p.numel() for p in parameters), len(values)])
     for parameter, part in zip(parameters, parts, strict=True):
         parameter.grad = part.view_as(parameter)
-    return dict(zip(values, sums.tolist(), strict=True))
+    return list(sums.tolist())

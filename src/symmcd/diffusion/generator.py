@@ -1,4 +1,4 @@
-"""From a checkpoint to new crystals: templates from the prior, sampling in batches, decoding."""
+"""From a checkpoint to new crystals: groups and numbers of orbits from the prior, sampling in batches, decoding."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from symmcd.diffusion.checkpoint import Checkpoint, MisfitError, read_checkpoint
 from symmcd.diffusion.constraints.constraint import read_constraints, space_groups_of
 from symmcd.diffusion.draws import Draw, StagedDraw
 from symmcd.diffusion.model import ComposingModel, Model, Plan
-from symmcd.diffusion.prior import draw_templates
+from symmcd.diffusion.prior import draw_groups_and_orbits
 from symmcd.diffusion.random_streams import CrystalStreams
 from symmcd.diffusion.sampler import Sampler
 from symmcd.diffusion.staged.arrangements import Arrangements, Composition
@@ -159,7 +159,8 @@ class Generator:
         """
         streams = CrystalStreams(seed, torch.as_tensor(number, dtype=torch.int64))
         uniform = streams.uniform(Draw.TEMPLATE, (2,))
-        group, orbits = (a.numpy() for a in draw_templates(self.checkpoint.statistics.to("cpu"), uniform, space_groups))
+        statistics = self.checkpoint.statistics.to("cpu")
+        group, orbits = (a.numpy() for a in draw_groups_and_orbits(statistics, uniform, space_groups))
         padded = np.array([next((p for p in PAD_TO if p >= m), -(-m // 8) * 8) for m in orbits.tolist()])
         sizes = np.unique(padded)[1:] if apart or self._model.one_size else ()
         order = np.argsort(padded, kind="stable")
@@ -230,10 +231,10 @@ class Generator:
             )
         log_probability = found.log_probability.cpu().numpy()
 
-        def told(batch: Batch) -> None:
+        def with_probabilities(batch: Batch) -> None:
             on_batch(dataclasses.replace(batch, log_probability=log_probability[batch.number]))
 
-        units = self.with_geometries(found.sequences, sampler, seed, told, on_progress)
+        units = self.with_geometries(found.sequences, sampler, seed, with_probabilities, on_progress)
         return [Candidate(*pair) for pair in zip(units, log_probability.tolist(), strict=True)]
 
     @torch.inference_mode()

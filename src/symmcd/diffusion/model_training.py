@@ -20,9 +20,10 @@ from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.diffusion.abilities import weights_path
 from symmcd.diffusion.checkpoint import data_sha256, read_checkpoint, read_part, write_checkpoint, write_part
 from symmcd.diffusion.distributed import Process
+from symmcd.diffusion.loss_table import loss_columns, write_losses
 from symmcd.diffusion.model import Task
 from symmcd.diffusion.random_streams import mixed_seed
-from symmcd.diffusion.training import STATE, Optimisation, loss_columns, minimise, set_aside, write_losses
+from symmcd.diffusion.training import STATE, Optimisation, minimise, set_aside
 from symmcd.errors import InputError
 from symmcd.extensions import MODELS, ModelKind, Workload
 from symmcd.one_writer import one_writer
@@ -84,11 +85,11 @@ class ModelTraining:
         """
         path = self.output_dir / name / "weights.safetensors"
         with one_writer(path) if self.process.writes else contextlib.nullcontext():
-            print_ = fingerprint(self.task.model, self.task.training, self.seed, self.hashes, name)
-            finished = read_part(path, print_)
-            return self._trained(name, path, print_) if finished is None else finished
+            digest = settings_hash(self.task.model, self.task.training, self.seed, self.hashes, name)
+            finished = read_part(path, digest)
+            return self._trained(name, path, digest) if finished is None else finished
 
-    def _trained(self, name: str, path: Path, print_: str) -> Trained:
+    def _trained(self, name: str, path: Path, digest: str) -> Trained:
         task = self.task
         if self.automatic and task.device.type == "cpu":
             refuse_days(task.model, task.training, task.train)
@@ -100,11 +101,11 @@ class ModelTraining:
         objective = self.kind.load().objective(name, task)
         epochs = getattr(task.training, self.kind.part(name).epochs)
         optimisation = Optimisation.of(task.training, epochs)
-        weights, done = minimise(objective, path.parent, optimisation, self.seed, print_, self.process)
+        weights, done = minimise(objective, path.parent, optimisation, self.seed, digest, self.process)
         if self.process.writes:
             weights, more = objective.finished(weights)
             done |= more
-            write_part(path, weights, done, print_)
+            write_part(path, weights, done, digest)
             (path.parent / STATE).unlink(missing_ok=True)
             print(f"wrote {path}")
         return weights, done
@@ -136,10 +137,10 @@ def refuse_days(model: ModelSettings, settings: TrainingSettings, units: Asymmet
         )
 
 
-def fingerprint(
+def settings_hash(
     model: ModelSettings, settings: TrainingSettings, seed: int, hashes: Mapping[str, str], part: str
 ) -> str:
-    """Hash of everything that the weights of a part depend on; a state of another fingerprint is not resumed."""
+    """Hash of everything that the weights of a part depend on; a state with another hash is not resumed."""
     values: dict[str, Any] = {"seed": seed, "part": part, **hashes}
     independent_of = MODELS[model.kind].part(part).independent_of
     for section, given in (("model", model), ("training", settings)):

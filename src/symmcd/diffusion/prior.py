@@ -38,7 +38,7 @@ def orbit_probability(statistics: DataStatistics) -> Tensor:
     return count / count.sum(dim=1, keepdim=True)
 
 
-def draw_templates(
+def draw_groups_and_orbits(
     statistics: DataStatistics, uniform: Tensor, space_groups: Sequence[int] = ()
 ) -> tuple[Tensor, Tensor]:
     """Space groups (B,) 1 … 230 and numbers of orbits (B,) from uniform numbers (B, 2)."""

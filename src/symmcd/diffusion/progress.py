@@ -1,4 +1,4 @@
-"""Progress of a long loop: one line rewritten on a terminal, a plain line every so often in a log."""
+"""StepProgress of a long loop: one line rewritten on a terminal, a plain line every so often in a log."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LOG_SECONDS = 10.0
 TERMINAL_SECONDS = 0.2
 
 
-class Progress:
+class StepProgress:
     """Counts up to `total` and says so on standard error; no packages needed, so that it runs on a bare machine."""
 
     def __init__(self, label: str, total: int, done: int = 0, *, quiet: bool = False) -> None:

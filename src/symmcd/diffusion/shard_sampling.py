@@ -11,7 +11,7 @@ import numpy as np
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits, labels_of
 from symmcd.diffusion.generator import Generator
-from symmcd.diffusion.progress import Progress
+from symmcd.diffusion.progress import StepProgress
 from symmcd.diffusion.sampler import Sampler
 from symmcd.errors import InputError
 from symmcd.settings import SamplingSettings
@@ -31,7 +31,7 @@ def sample_shard(
         output: asymmetric units, labelled by their numbers over all shards.
         shard, shards: which of how many.
         settings: as in the configuration.
-        prefix: names what the crystals depend on (`fingerprint`); batches of another one are not used.
+        prefix: names what the crystals depend on (`settings_hash`); batches of another one are not used.
         seed: of the random numbers.
 
     Raises:
@@ -49,7 +49,7 @@ def sample_shard(
     if not len(numbers):
         raise InputError(f"shard {shard} of {shards} has none of the {settings.number} crystals; take fewer shards")
     partial = output.with_name(f"{output.name}.partial")
-    progress = Progress(f"sampling shard {shard}/{shards}, crystal", len(numbers))
+    progress = StepProgress(f"sampling shard {shard}/{shards}, crystal", len(numbers))
     steps, plans = generator.steps(sampler), list(generator.plan(numbers, sampler, seed, settings.space_groups))
     paths = [partial / f"{prefix}-{index}.npz" for index in range(len(plans))]
     labels = [labels_of(plan.number, settings.number - 1) for plan in plans]
@@ -61,12 +61,12 @@ def sample_shard(
     for plan, path, names, part, pairs in zip(plans, paths, labels, kept, work, strict=True):
         if part is None:
 
-            def said(
+            def on_step(
                 step: int, size: int = len(plan.number), d: int = done, s: float = spent, p: float = pairs
             ) -> None:
                 progress.update(d + size * step // steps, work=(s + p * step / steps, sum(work)))
 
-            made = generator.sample(plan, sampler, seed, said)
+            made = generator.sample(plan, sampler, seed, on_step)
             part = dataclasses.replace(made, label=np.array(names, dtype=np.str_))  # noqa: PLW2901
             write_units(path, part)
         parts.append(part)
@@ -84,7 +84,7 @@ def _finished(path: Path, labels: list[str]) -> AsymmetricUnits | None:
     return part if part is not None and part.label.tolist() == labels else None
 
 
-def fingerprint(denoiser: Path, settings: SamplingSettings, shard: int, shards: int, seed: int) -> str:
+def settings_hash(denoiser: Path, settings: SamplingSettings, shard: int, shards: int, seed: int) -> str:
     """Short hash of everything that the samples of a shard depend on."""
     values = json.dumps([FORMAT, dataclasses.asdict(settings), shard, shards, seed], sort_keys=True)
     return hashlib.sha256(hashlib.sha256(denoiser.read_bytes()).digest() + values.encode()).hexdigest()[:16]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import functools
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from symmcd.diffusion.distributed import Process, add_up
+from symmcd.diffusion.loss_table import described, write_losses
 from symmcd.diffusion.objective import Objective
-from symmcd.diffusion.progress import Progress
+from symmcd.diffusion.progress import StepProgress
 from symmcd.diffusion.random_streams import mixed_seed
 from symmcd.diffusion.training_state import Networks, TrainingState, average, read_state, write_state
 from symmcd.errors import InputError, SymmcdError
-from symmcd.storage import atomic_path, write_tensors
+from symmcd.storage import write_tensors
 
 STATE = "checkpoint.safetensors"  # removed by who has written the weights
 
@@ -56,7 +56,7 @@ def minimise(
     output_dir: Path,
     settings: Optimisation,
     seed: int,
-    print_: str,
+    settings_hash: str,
     process: Process,
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Train the network of `objective`; its averaged weights of the best validated epoch, and how long it took.
@@ -67,97 +67,152 @@ def minimise(
     Raises:
         SymmcdError: the loss became infinite or NaN; the batch is saved and named.
     """
-    network, names = objective.network, objective.names
-    precision = str(objective.precision).removeprefix("torch.")
-    parameters = list(network.parameters())
-    where = parameters[0].device
-    networks = Networks.of(network)
-    averaged = networks.averaged
-    optimiser = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
-    state_path = output_dir / STATE
-    state = resume(state_path, print_, networks, optimiser, process)
-    steps_per_epoch = math.ceil(objective.crystals / settings.batch_size)
-    total_steps = settings.epochs * steps_per_epoch
-    progress = Progress("training, step", total_steps, state.step, quiet=not process.writes)
-    size = sum(p.numel() for p in parameters)
-    progress.line(
-        f"{objective.crystals} crystals; {size / 1e6:.2f} M parameters on {where} in {precision}"
-        + (f", {process.number} processes" if process.number > 1 else "")
-        + f"; {settings.epochs} epochs of {steps_per_epoch} steps"
-    )
-    board = tensorboard(output_dir / "tensorboard") if settings.tensorboard and process.writes else None
-    clock, saved = time.monotonic(), time.monotonic()
+    training = Training(objective, output_dir, settings, seed, settings_hash, process)
+    while not training.is_done and training.step():
+        if training.state.step % training.steps_per_epoch == 0:
+            training.end_epoch()
+        training.save_if_due()
+    return training.finished()
 
-    while state.step < total_steps and not is_out_of_time(settings, state):
-        epoch, step_in_epoch = divmod(state.step, steps_per_epoch)
-        order = epoch_order(seed, epoch, objective.crystals, where)
+
+class Training:
+    """A training under way: the network and its averages, the optimiser, the counters, and where they are written."""
+
+    def __init__(
+        self,
+        objective: Objective,
+        output_dir: Path,
+        settings: Optimisation,
+        seed: int,
+        settings_hash: str,
+        process: Process,
+    ) -> None:
+        self.objective, self.output_dir, self.settings = objective, output_dir, settings
+        self.seed, self.settings_hash, self.process = seed, settings_hash, process
+        self.precision = str(objective.precision).removeprefix("torch.")
+        self.parameters = list(objective.network.parameters())
+        self.device = self.parameters[0].device
+        self.networks = Networks.of(objective.network)
+        self.optimiser = torch.optim.AdamW(
+            self.parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+        )
+        self.state = resume(output_dir / STATE, settings_hash, self.networks, self.optimiser, process)
+        self.steps_per_epoch = math.ceil(objective.crystals / settings.batch_size)
+        self.total_steps = settings.epochs * self.steps_per_epoch
+        self.progress = StepProgress("training, step", self.total_steps, self.state.step, quiet=not process.writes)
+        self.progress.line(
+            f"{objective.crystals} crystals; {self.size / 1e6:.2f} M parameters on {self.device} in {self.precision}"
+            + (f", {process.number} processes" if process.number > 1 else "")
+            + f"; {settings.epochs} epochs of {self.steps_per_epoch} steps"
+        )
+        self.board = tensorboard(output_dir / "tensorboard") if settings.tensorboard and process.writes else None
+        self._clock = self._saved = time.monotonic()
+
+    @property
+    def size(self) -> int:
+        """Number of parameters."""
+        return sum(p.numel() for p in self.parameters)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all steps are done, or the time is up."""
+        return self.state.step >= self.total_steps or is_out_of_time(self.settings, self.state)
+
+    def step(self) -> bool:
+        """Take one step with the next batch; False, with nothing changed, where `patience` ends the training.
+
+        Raises:
+            SymmcdError: the loss became infinite or NaN; the batch is saved and named.
+        """
+        objective, settings, state = self.objective, self.settings, self.state
+        epoch, step_in_epoch = divmod(state.step, self.steps_per_epoch)
+        order = epoch_order(self.seed, epoch, objective.crystals, self.device)
         rows = order[step_in_epoch * settings.batch_size :][: settings.batch_size]
-        step_seed = mixed_seed(seed, state.step)
+        step_seed = mixed_seed(self.seed, state.step)
 
-        for group in optimiser.param_groups:
-            group["lr"] = settings.learning_rate * schedule(settings, state, total_steps)
-        sums = accumulated(objective, network, rows, step_seed, settings.crystals_at_once, process)
-        elapsed, clock = time.monotonic() - clock, time.monotonic()
-        told = {"seconds": elapsed, "stale": float(is_stale(settings, state))}  # by one, or they would stop apart
-        losses = add_up(parameters, sums | (told if process.writes else dict.fromkeys(told, 0.0)), process)
-        elapsed = losses.pop("seconds")
-        if losses.pop("stale"):
-            progress.line(f"no lower validation loss for {settings.patience} epochs: training ends")
-            break
-        norm = torch.nn.utils.clip_grad_norm_(parameters, settings.gradient_norm)
+        for group in self.optimiser.param_groups:
+            group["lr"] = settings.learning_rate * schedule(settings, state, self.total_steps)
+        own = accumulated(objective, objective.network, rows, step_seed, settings.crystals_at_once, self.process)
+        losses, seconds, stale = self._agreed(own)
+        if stale:
+            self.progress.line(f"no lower validation loss for {settings.patience} epochs: training ends")
+            return False
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, settings.gradient_norm)
         if not math.isfinite(losses["total"]) or not bool(norm.isfinite()):
             inputs = objective.inputs(rows, step_seed)
-            raise SymmcdError(explained_divergence(output_dir, state.step, inputs, losses, float(norm)))
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
-        average(parameters, list(averaged.parameters()), settings.ema_decay, state.step)
+            raise SymmcdError(explained_divergence(self.output_dir, state.step, inputs, losses, float(norm)))
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        average(self.parameters, list(self.networks.averaged.parameters()), settings.ema_decay, state.step)
 
-        for name in names:
+        for name in objective.names:
             state.sums[name] = state.sums.get(name, 0.0) + losses[name] * len(rows)
         state.step += 1
-        state.seconds, state.epoch_seconds = state.seconds + elapsed, state.epoch_seconds + elapsed
+        state.seconds, state.epoch_seconds = state.seconds + seconds, state.epoch_seconds + seconds
         most_left = 60 * settings.max_minutes - state.seconds if settings.max_minutes else math.inf
-        progress.update(state.step, f"loss {losses['total']:.3f}", most_left)
+        self.progress.update(state.step, f"loss {losses['total']:.3f}", most_left)
+        return True
 
-        if state.step % steps_per_epoch == 0 and process.writes:
-            last = state.step == total_steps or is_out_of_time(settings, state)
-            validated = (epoch + 1) % settings.validate_every == 0 or last
-            row: dict[str, Any] = {"epoch": epoch + 1, "seconds": round(state.epoch_seconds, 3)}
-            row |= {f"train_{name}": state.sums[name] / objective.crystals for name in names}
-            if validated:
-                row |= validated_losses(objective, networks, state, epoch + 1, settings.batch_size)
+    def _agreed(self, losses: Mapping[str, float]) -> tuple[dict[str, float], float, bool]:
+        """Losses of the batch, seconds since the step before, and whether patience is over: the same in all processes.
+
+        The first process measures the last two, or they would stop apart.
+        """
+        now = time.monotonic()
+        seconds, self._clock = now - self._clock, now
+        own = (seconds, float(is_stale(self.settings, self.state))) if self.process.writes else (0.0, 0.0)
+        *sums, seconds, stale = add_up(self.parameters, [*losses.values(), *own], self.process)
+        return dict(zip(losses, sums, strict=True)), seconds, bool(stale)
+
+    def end_epoch(self) -> None:
+        """Write the epoch's row of losses.csv, validated where it is time to, and start the next epoch's sums."""
+        settings, state, names = self.settings, self.state, self.objective.names
+        if self.process.writes:
+            epoch = state.step // self.steps_per_epoch
+            row: dict[str, Any] = {"epoch": epoch, "seconds": round(state.epoch_seconds, 3)}
+            row |= {f"train_{name}": state.sums[name] / self.objective.crystals for name in names}
+            if epoch % settings.validate_every == 0 or self.is_done:
+                row |= validated_losses(self.objective, self.networks, state, epoch, settings.batch_size)
             state.rows.append(row)
-            write_losses(output_dir / "losses.csv", state.rows, names)
-            if board is not None:
+            write_losses(self.output_dir / "losses.csv", state.rows, names)
+            if self.board is not None:
                 for name, value in row.items():
-                    board.add_scalar(name.replace("_", "/", 1), value, epoch + 1)
-                board.flush()
-            progress.line(described(row, settings.epochs, names))
-        if state.step % steps_per_epoch == 0:
-            state.sums, state.epoch_seconds = {}, 0.0
-        if process.writes and time.monotonic() - saved >= 60 * settings.checkpoint_minutes:
-            write_state(state_path, state, print_, networks, optimiser)
-            saved = time.monotonic()
+                    self.board.add_scalar(name.replace("_", "/", 1), value, epoch)
+                self.board.flush()
+            self.progress.line(described(row, settings.epochs, names))
+        state.sums, state.epoch_seconds = {}, 0.0
 
-    progress.close()
-    done = {
-        "steps_done": state.step,
-        "steps_planned": total_steps,
-        "seconds": round(state.seconds, 1),
-        "precision": precision,
-        "loss_rows": len(state.rows),
-    }
-    if not process.writes:
-        return averaged.state_dict(), done
-    if state.rows and "val_total" not in state.rows[-1]:  # stopped in mid-epoch by the clock
-        state.rows[-1] |= validated_losses(objective, networks, state, state.rows[-1]["epoch"], settings.batch_size)
-    write_losses(output_dir / "losses.csv", state.rows, names)
-    print(f"{size} parameters, {state.step / steps_per_epoch:.1f} epochs, {state.seconds / 60:.1f} minutes")
-    print(f"wrote {output_dir / 'losses.csv'} ({len(state.rows)} rows)")
-    if state.best_epoch:
-        print(f"kept the weights of epoch {state.best_epoch}, validation loss {state.best_total:.4f}")
-        return networks.best.state_dict(), done | {"kept_epoch": state.best_epoch}
-    return averaged.state_dict(), done
+    def save_if_due(self) -> None:
+        """Write the state to go on from, every `checkpoint_minutes`."""
+        if self.process.writes and time.monotonic() - self._saved >= 60 * self.settings.checkpoint_minutes:
+            write_state(self.output_dir / STATE, self.state, self.settings_hash, self.networks, self.optimiser)
+            self._saved = time.monotonic()
+
+    def finished(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """The weights to keep, and what there is to say of the training; the last row of losses.csv is validated."""
+        state, names = self.state, self.objective.names
+        self.progress.close()
+        done = {
+            "steps_done": state.step,
+            "steps_planned": self.total_steps,
+            "seconds": round(state.seconds, 1),
+            "precision": self.precision,
+            "loss_rows": len(state.rows),
+        }
+        if not self.process.writes:
+            return self.networks.averaged.state_dict(), done
+        if state.rows and "val_total" not in state.rows[-1]:  # stopped in mid-epoch by the clock
+            epoch, batch_size = state.rows[-1]["epoch"], self.settings.batch_size
+            state.rows[-1] |= validated_losses(self.objective, self.networks, state, epoch, batch_size)
+        path = self.output_dir / "losses.csv"
+        write_losses(path, state.rows, names)
+        epochs, minutes = state.step / self.steps_per_epoch, state.seconds / 60
+        print(f"{self.size} parameters, {epochs:.1f} epochs, {minutes:.1f} minutes")
+        print(f"wrote {path} ({len(state.rows)} rows)")
+        if state.best_epoch:
+            print(f"kept the weights of epoch {state.best_epoch}, validation loss {state.best_total:.4f}")
+            return self.networks.best.state_dict(), done | {"kept_epoch": state.best_epoch}
+        return self.networks.averaged.state_dict(), done
 
 
 def validated_losses(
@@ -245,7 +300,7 @@ def tensorboard(folder: Path) -> Any:
 
 def resume(
     path: Path,
-    fingerprint: str,
+    settings_hash: str,
     networks: Networks,
     optimiser: torch.optim.AdamW,
     process: Process,
@@ -253,7 +308,7 @@ def resume(
     """The state in `path`, loaded; a new one if there is none, or one of another training, which is set aside."""
     if not path.exists():
         return TrainingState()
-    state = read_state(path, fingerprint, networks, optimiser)
+    state = read_state(path, settings_hash, networks, optimiser)
     if state is None and not process.writes:
         return TrainingState()
     if state is None:
@@ -269,30 +324,6 @@ def set_aside(path: Path) -> None:
     aside = path.with_name(f"{path.stem}.old{path.suffix}")
     path.replace(aside)
     print(f"{path} belongs to other data or settings: training from the start (it is now {aside.name})")
-
-
-def loss_columns(names: Sequence[str]) -> tuple[str, ...]:
-    """Columns of ``losses.csv``, given the names of the losses."""
-    return ("epoch", "seconds", *(f"{split}_{name}" for split in ("train", "val") for name in names))
-
-
-def write_losses(path: Path, rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
-    """Write ``losses.csv``; validation columns are empty in epochs without validation."""
-    columns = loss_columns(names)
-    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
-
-
-def described(row: Mapping[str, Any], epochs: int, names: Sequence[str]) -> str:
-    """One line for the log."""
-    parts = [f"epoch {row['epoch']}/{epochs}, {row['seconds']:.1f} s"]
-    for split in ("train", "val"):
-        if f"{split}_total" in row:
-            values = ", ".join(f"{name} {row[f'{split}_{name}']:.4f}" for name in names)
-            parts.append(f"{split}: {values}")
-    return "; ".join(parts)
 
 
 def explained_divergence(

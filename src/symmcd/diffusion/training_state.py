@@ -57,7 +57,7 @@ def average(weights: Sequence[Tensor], averaged: Sequence[Tensor], decay: float,
 def write_state(
     path: Path,
     state: TrainingState,
-    fingerprint: str,
+    settings_hash: str,
     networks: Networks,
     optimiser: torch.optim.AdamW,
 ) -> None:
@@ -65,12 +65,14 @@ def write_state(
     tensors = {prefix + name: v for prefix, module in networks.parts() for name, v in module.state_dict().items()}
     for index, moments in optimiser.state_dict()["state"].items():
         tensors |= {f"adam/{index}/{name}": value for name, value in moments.items()}
-    text = {"format": FORMAT, "fingerprint": fingerprint, "state": json.dumps(vars(state))}
+    text = {"format": FORMAT, "fingerprint": settings_hash, "state": json.dumps(vars(state))}
     write_tensors(path, {name: value.detach().cpu().numpy() for name, value in tensors.items()}, text)
 
 
-def read_state(path: Path, fingerprint: str, networks: Networks, optimiser: torch.optim.AdamW) -> TrainingState | None:
-    """Load what `write_state` wrote; None if it belongs to a training with another fingerprint.
+def read_state(
+    path: Path, settings_hash: str, networks: Networks, optimiser: torch.optim.AdamW
+) -> TrainingState | None:
+    """Load what `write_state` wrote; None if it belongs to a training with other data or settings.
 
     Raises:
         InputError: the file is cut short or no training state.
@@ -78,7 +80,7 @@ def read_state(path: Path, fingerprint: str, networks: Networks, optimiser: torc
     arrays, text = read_tensors(path)
     if text.get("format") != FORMAT:
         raise InputError(f"{path}: not a training state of this version; delete it to train from the start")
-    if text["fingerprint"] != fingerprint:
+    if text["fingerprint"] != settings_hash:
         return None
     tensors = {name: torch.from_numpy(value) for name, value in arrays.items()}
     for prefix, module in networks.parts():

@@ -55,11 +55,11 @@ def read_cdvae(folder: Path) -> tuple[dict[str, Tensor], str]:
         state["offset"], state["scale"] = torch.full_like(network.offset, float(scaler["means"])), scaler["stds"]
         network.load_state_dict(state)
     except DAMAGED as error:
-        said = " ".join(str(error).split())[:300]
+        reason = " ".join(str(error).split())[:300]
         if isinstance(error, pickle.UnpicklingError):  # torch's words advise to let it run
-            said = "what it asks for is blocked, as it is no plain array"
+            reason = "what it asks for is blocked, as it is no plain array"
         raise InputError(
-            f"{checkpoints[0]}: not CDVAE's predictor for MP-20 ({said or type(error).__name__})"
+            f"{checkpoints[0]}: not CDVAE's predictor for MP-20 ({reason or type(error).__name__})"
         ) from None
     return network.state_dict(), hashlib.sha256(checkpoints[0].read_bytes()).hexdigest()
 

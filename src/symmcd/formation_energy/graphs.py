@@ -16,7 +16,7 @@ from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.formation_energy.neighbours import (
     COINCIDENT,
     Neighbours,
-    UnusableCrystalError,
+    NoGraphError,
     asymmetric_unit_neighbours,
     multigraph_neighbours,
 )
@@ -113,7 +113,7 @@ def build_graphs(
         orbits, atoms = (slice(s[index], s[index + 1]) for s in (units.start, crystals.start))
         try:
             if units.element[orbits].max(initial=0) > HEAVIEST:
-                raise UnusableCrystalError("element", f"{units.label[index]}: an element beyond {HEAVIEST}")
+                raise NoGraphError("element", f"{units.label[index]}: an element beyond {HEAVIEST}")
             if of_asymmetric_unit and nearest is not None:
                 one = asymmetric_unit_neighbours(crystals.lattice[index], units.position[orbits], cutoff, nearest)
             else:
@@ -124,7 +124,7 @@ def build_graphs(
                 )  # fmt: skip
             found.append(one)
             kept.append(index)
-        except UnusableCrystalError as error:
+        except NoGraphError as error:
             reasons.append(error.reason)
         advance(1)
     rows = np.array(kept, int)

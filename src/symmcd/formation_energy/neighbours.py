@@ -26,7 +26,7 @@ MOST_IMAGES = 4_000_000
 _GENERIC = np.sqrt([2.0, 3.0, 5.0])
 
 
-class UnusableCrystalError(InputError):
+class NoGraphError(InputError):
     """A crystal without a graph; `reason` is short and fixed."""
 
     def __init__(self, reason: str, detail: str) -> None:
@@ -66,17 +66,17 @@ def nearest_images(
         centre (F,), sorted; atom (F,); fractional vector (F, 3) from centre to the atom's image.
 
     Raises:
-        UnusableCrystalError: not_finite, flat_cell, or too_many_images.
+        NoGraphError: not_finite, flat_cell, or too_many_images.
     """
     if not (np.isfinite(lattice).all() and np.isfinite(atoms).all() and np.isfinite(centres).all()):
-        raise UnusableCrystalError("not_finite", "a coordinate or the cell is infinite or NaN")
+        raise NoGraphError("not_finite", "a coordinate or the cell is infinite or NaN")
     volume = abs(float(np.linalg.det(lattice)))
     if volume < 1e-3:
-        raise UnusableCrystalError("flat_cell", f"volume {volume:.2g} Å³")
+        raise NoGraphError("flat_cell", f"volume {volume:.2g} Å³")
     heights = volume / np.linalg.norm(np.cross(lattice[[1, 2, 0]], lattice[[2, 0, 1]]), axis=1)
     reach = np.floor(cutoff / heights + 0.5)
     if len(centres) * len(atoms) * np.prod(2 * reach + 1) > MOST_IMAGES:
-        raise UnusableCrystalError("too_many_images", f"cell of {len(atoms)} atoms with heights {heights.round(2)} Å")
+        raise NoGraphError("too_many_images", f"cell of {len(atoms)} atoms with heights {heights.round(2)} Å")
     images = np.array(list(itertools.product(*(range(-int(r), int(r) + 1) for r in reach))), float)
     difference = atoms[None] - centres[:, None]
     difference -= np.rint(difference)
@@ -104,7 +104,7 @@ def asymmetric_unit_neighbours(lattice: np.ndarray, position: np.ndarray, cutoff
     """Among the representatives alone and their images by the lattice: every atom a node, every arm an edge.
 
     Raises:
-        UnusableCrystalError: see `nearest_images`.
+        NoGraphError: see `nearest_images`.
     """
     centre, source, difference = nearest_images(lattice, position, position, cutoff, nearest)
     arm = difference @ lattice
@@ -135,7 +135,7 @@ def multigraph_neighbours(
         nearest: neighbours of an atom; 0 = all within the cutoff; None = those that CrystalNN bonds it to.
 
     Raises:
-        UnusableCrystalError: see `nearest_images`; or a reason of CrystalNN's.
+        NoGraphError: see `nearest_images`; or a reason of CrystalNN's.
     """
     group, table = operations(space_group), wyckoff_table()
     # atom a is operation W of its representative
@@ -194,7 +194,7 @@ def bonds(
         As `nearest_images`.
 
     Raises:
-        UnusableCrystalError: no closed Voronoi cell, or atoms that coincide.
+        NoGraphError: no closed Voronoi cell, or atoms that coincide.
     """
     from symmcd.metrics.coordination import FingerprintError, coordination_shares, voronoi_faces
 
@@ -205,7 +205,7 @@ def bonds(
         try:
             vectors, _, angle, _ = voronoi_faces(lattice, atoms, np.ones(len(atoms), int), int(site))
         except FingerprintError as error:
-            raise UnusableCrystalError(error.reason, error.detail) from None
+            raise NoGraphError(error.reason, error.detail) from None
         weight = np.round(angle / angle.max(), 3)
         shares = coordination_shares(weight)
         number, share = max(shares, key=lambda pair: pair[1])

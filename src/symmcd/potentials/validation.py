@@ -37,7 +37,7 @@ def check(potential: Potential, crystals: Sequence[Request] = ()) -> None:
 def faults(potential: Potential, crystals: Sequence[Request] = ()) -> list[str]:
     """What is wrong with a potential, one line each; see `check`."""
     crystals = list(crystals) or crystals_of(potential.elements)
-    return [f"{name}: {fault}" for name, law in LAWS.items() for fault in _told(law, potential, crystals)]
+    return [f"{name}: {fault}" for name, law in LAWS.items() for fault in _faults(law, potential, crystals)]
 
 
 def crystals_of(elements: frozenset[int]) -> list[Request]:
@@ -69,12 +69,12 @@ def crystals_of(elements: frozenset[int]) -> list[Request]:
     ]
 
 
-def _told(law: Law, potential: Potential, crystals: Sequence[Request]) -> list[str]:
+def _faults(law: Law, potential: Potential, crystals: Sequence[Request]) -> list[str]:
     """Faults of one law; the first answer that is none ends it."""
-    told = []
+    faults = []
     try:
         for fault in law(potential, crystals):
-            told.append(fault)  # noqa: PERF402  (those before an error are kept)
+            faults.append(fault)  # noqa: PERF402  (those before an error are kept)
     except LawError as error:
-        told.append(str(error))
-    return told
+        faults.append(str(error))
+    return faults

@@ -17,7 +17,7 @@ from symmcd.report.explain import described, known
 from symmcd.report.load import SUN_RATES, Results
 from symmcd.report.page import Section, Table, Text, place
 from symmcd.report.run_figures import Rate
-from symmcd.report.sections import sizes, told
+from symmcd.report.sections import metric_sentence, sizes
 from symmcd.report.values import label_html, sentence, shown
 from symmcd.report.verdicts import main_row, of_rate, published, verdict
 
@@ -134,7 +134,7 @@ def validity(results: Results, folder: Path) -> Section:
         Markup(
             "<b>Distinct elements per crystal</b> ({})."
             " d<sub>elem</sub>, the Wasserstein distance to the test crystals, is {}."
-        ).format(sizes(results), told(results, "element_count_wasserstein")),
+        ).format(sizes(results), metric_sentence(results, "element_count_wasserstein")),
         "Histograms of the number of elements, generated and training",
     )
     table = Table(

@@ -103,12 +103,12 @@ def choose(results: Results, number: int, more: int, seed: int) -> tuple[np.ndar
 
 def viewer(results: Results, folder: Path, chosen: np.ndarray, seed: int) -> Path:
     """The page of crystals to turn and zoom, beside the report; its path."""
-    told = (
+    text = (
         f"{len(chosen)} crystals taken at random (seed {seed}) from those of {len(results.generated):,} that are valid"
         f" both ways and have at most {LARGEST_DRAWN} atoms in the conventional cell; not chosen by looks."
     )
     labels = results.generated.label[chosen].tolist()
-    return write_viewer(folder, [results.generated[index] for index in chosen.tolist()], labels, told)
+    return write_viewer(folder, [results.generated[index] for index in chosen.tolist()], labels, text)
 
 
 def crystals(results: Results, folder: Path, chosen: np.ndarray, seed: int, *, in_viewer: int) -> Section:
@@ -125,7 +125,7 @@ def crystals(results: Results, folder: Path, chosen: np.ndarray, seed: int, *, i
         drawings.append(place_drawing(images[-1], folder, f"crystal_{place}", caption, alternative))
     if units:
         write_gallery(folder / "crystals.png", units, images=images)
-    told = (
+    text = (
         f"{len(chosen)} crystals taken at random (seed {seed}) from the {len(candidates):,} of"
         f" {len(results.generated):,} that are valid both ways and have at most {LARGEST_DRAWN} atoms in the"
         " conventional cell; as generated, before any relaxation."
@@ -134,7 +134,7 @@ def crystals(results: Results, folder: Path, chosen: np.ndarray, seed: int, *, i
         "Atoms in Jmol’s colours, cell edges a, b, c in red, green, blue; atoms on faces, edges and corners are"
         " completed; lines join atoms closer than 1.15 times the sum of their covalent radii, unless both are metals."
     )
-    paragraphs: list[Text] = [told, key]
+    paragraphs: list[Text] = [text, key]
     if in_viewer:
         link = Markup(
             '<a href="viewer.html">Turn and zoom {} crystals in three dimensions</a> (viewer.html beside this;'

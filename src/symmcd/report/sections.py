@@ -21,7 +21,7 @@ from symmcd.report.values import number, sentence, shown
 ORIGINALITY = ("uniqueness", "novelty", "unique_novelty", "prototype_novelty")
 
 
-def told(results: Results, name: str) -> str:
+def metric_sentence(results: Results, name: str) -> str:
     """Value, interval, n and protocol of a metric, for a caption."""
     return sentence(results.metric(name))
 
@@ -44,7 +44,7 @@ def symmetry(results: Results, folder: Path) -> Section:
         Markup(
             "<b>Space groups.</b> Share of each of the 230 groups, generated upwards (as spglib finds them) and"
             " training downwards ({}). d<sub>sg</sub>, the Jensen–Shannon distance to the test crystals, is {}."
-        ).format(n, told(results, "space_group_jsd")),
+        ).format(n, metric_sentence(results, "space_group_jsd")),
         "Bars of the share of each space group, generated above and training crystals below the axis",
         wide=True,
     )
@@ -83,7 +83,9 @@ def template_section(results: Results, folder: Path) -> Section:
         Markup(
             "<b>Known and new templates.</b> A template is a space group with its occupied Wyckoff positions, whatever"
             " the elements: unique {}; of them in training {}; new {}."
-        ).format(*(told(results, name) for name in ("templates_unique", "templates_in_train", "templates_new"))),
+        ).format(
+            *(metric_sentence(results, name) for name in ("templates_unique", "templates_in_train", "templates_new"))
+        ),
         "Stacked bars of templates and crystals, in training and new",
     )
     ranks = place(
@@ -145,7 +147,7 @@ def content(results: Results, folder: Path) -> Section:
         folder,
         "density",
         Markup("<b>Density</b> ({}). d<sub>ρ</sub>, the Wasserstein distance to the test crystals, is {}.").format(
-            n, told(results, "density_wasserstein")
+            n, metric_sentence(results, "density_wasserstein")
         ),
         "Histograms of density, generated and training",
     )

@@ -31,23 +31,23 @@ def terminal_summary(results: Path) -> str:
             continue
         metric = described(row["metric"])
         label = f"{metric.label} [{row['protocol']}]"
-        told = ["", ""]  # the published values were measured by the paper's protocol
+        beside = ["", ""]  # the published values were measured by the paper's protocol
         if row["protocol"] == "paper":
             floor = floor_of(summary, row["metric"])
-            told = [published(row["metric"]), verdict(row["metric"], row["low"], row["high"], floor)]
-        told = told if compared else []
-        rows.append([label, *shown(row["value"], row["low"], row["high"], metric.unit), f"{int(row['n']):,}", *told])
+            beside = [published(row["metric"]), verdict(row["metric"], row["low"], row["high"], floor)]
+        beside = beside if compared else []
+        rows.append([label, *shown(row["value"], row["low"], row["high"], metric.unit), f"{int(row['n']):,}", *beside])
     main = main_row(sun)
     for place, row in sun.iterrows():
         rows.append([""] * len(head))
         rows.append([f"hull {row['hull']}, {row['threshold']:g} eV/atom [{row['protocol']}]{draw_of(row)}"])
         for name in (*SUN_RATES, *(name for name in MORE_RATES if name in sun)):
             low, high = row[f"{name}_low"], row[f"{name}_high"]
-            told = list(of_rate(name, row)) if place == main.name else ["", ""]
-            told = told if compared else []
+            beside = list(of_rate(name, row)) if place == main.name else ["", ""]
+            beside = beside if compared else []
             spread = f" (sd of draws {row[f'{name}_sd']:.1f})" if row.get("draw") == "all" else ""
             label = f"  {described(name).label}{spread}"
-            rows.append([label, *shown(row[name], low, high, "%"), f"{int(row['n']):,}", *told])
+            rows.append([label, *shown(row[name], low, high, "%"), f"{int(row['n']):,}", *beside])
     rows.append([""] * len(head))
     if not compared:
         rows.append(["embedded prototypes: nothing published to compare with; more metrics and figures in the report"])

@@ -20,14 +20,14 @@ from symmcd.storage import atomic_path
 LIBRARY = "3Dmol-min.js"
 
 
-def write_viewer(folder: Path, units: Sequence[AsymmetricUnit], labels: Sequence[str], told: str) -> Path:
+def write_viewer(folder: Path, units: Sequence[AsymmetricUnit], labels: Sequence[str], lead: str) -> Path:
     """Write ``viewer.html`` into `folder`; its path.
 
     Args:
         folder: of the report.
         units: crystals to show, conventional cells.
         labels: their ids.
-        told: how they were chosen.
+        lead: how they were chosen.
     """
     import jinja2
 
@@ -40,7 +40,7 @@ def write_viewer(folder: Path, units: Sequence[AsymmetricUnit], labels: Sequence
         script=Markup((templates / "viewer.js").read_text(encoding="utf-8")),  # noqa: S704  (our own file)
         library=Markup(library),  # noqa: S704  (as published, and without "</script")
         data=Markup(data),  # noqa: S704  (`in_script`; the id, the only text of the user's, is set as text by viewer.js)
-        told=told,
+        lead=lead,
     )
     with atomic_path(folder / "viewer.html") as temporary:
         temporary.write_text(page, encoding="utf-8")

@@ -10,9 +10,9 @@ from typing import Any
 
 from symmcd.errors import InputError
 from symmcd.extensions import HULL_SOURCES, POTENTIALS, check_hull
-from symmcd.stability.hull import ConvexHull, MissingReferenceError, ReferenceEntry
-from symmcd.stability.own_references import Candidate, own_references
-from symmcd.stability.reference import is_formula, read_entries
+from symmcd.stability.hull import ConvexHull, HullEntry, MissingReferenceError
+from symmcd.stability.hull_entries import is_formula, read_entries
+from symmcd.stability.own_entries import Candidate, own_entries
 from symmcd.storage import atomic_path
 from symmcd.tables import check_drawn, check_numbers, read_rows
 
@@ -56,7 +56,7 @@ def above_hulls(relaxed: Sequence[Path], reference: Path) -> list[dict[str, Any]
     for name, entries in read_entries(reference).items():
         for potential in sorted({row.get("potential") or "chgnet" for row in rows}):
             _check_scale(potential, name)
-        own = own_references(candidates, entries)
+        own = own_entries(candidates, entries)
         if own.alone:
             raise InputError(
                 f"{reference}: the hull {name!r} is made of the crystals that it is to judge ({len(own.entry)} of "
@@ -94,7 +94,7 @@ def _energies(row: dict[str, str]) -> tuple[float, ...]:
     return tuple(float(row[name]) for name in ("energy_initial", "energy_relaxed") if row[name])
 
 
-def _above(row: dict[str, str], name: str, hull: ConvexHull, own: Mapping[str, ReferenceEntry]) -> dict[str, Any]:
+def _above(row: dict[str, str], name: str, hull: ConvexHull, own: Mapping[str, HullEntry]) -> dict[str, Any]:
     result: dict[str, Any] = {key: row[key] for key in ("id", "status", "formula", "energy_initial", "energy_relaxed")}
     result |= {"hull": name, "e_above_hull_initial": "", "e_above_hull_relaxed": ""}
     result |= {key: row[key] for key in PASSED_ON if key in row}

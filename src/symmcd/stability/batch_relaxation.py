@@ -72,16 +72,16 @@ def relax_many(
             started = time.monotonic()
             points = _compute(potential, group)
             share = (time.monotonic() - started) / len(group)
-            told = []
+            statuses = []
             for entry, point in zip(group, points, strict=True):
                 entry.seconds += share
                 started = time.monotonic()
-                told.append(_told(entry, point, limits))
+                statuses.append(_status(entry, point, limits))
                 entry.seconds += time.monotonic() - started
             if first_call:
-                stop_if_all_fail_alike(told)
+                stop_if_all_fail_alike(statuses)
                 first_call = False
-            for entry, status in zip(group, told, strict=True):
+            for entry, status in zip(group, statuses, strict=True):
                 if status is None:
                     remaining.append(entry)
                 else:
@@ -89,7 +89,7 @@ def relax_many(
         active = remaining
 
 
-def _told(entry: Entry, point: Point | Exception, limits: Limits) -> str | Exception | None:
+def _status(entry: Entry, point: Point | Exception, limits: Limits) -> str | Exception | None:
     """What a computed point says: the status, or the error, that a relaxation ends with; None where it goes on."""
     if isinstance(point, Exception):
         return point

@@ -20,7 +20,7 @@ Kind = Literal["energy", "formation_energy", "elemental_reference"]
 
 
 @dataclass(frozen=True)
-class ReferenceEntry:
+class HullEntry:
     """One reference crystal, or the elemental energy behind a table of formation energies."""
 
     formula: str
@@ -52,7 +52,7 @@ class ConvexHull:
             with one `elemental_reference` per element (elements then lie at 0), not both.
     """
 
-    def __init__(self, entries: Iterable[ReferenceEntry]) -> None:
+    def __init__(self, entries: Iterable[HullEntry]) -> None:
         entries = list(entries)
         kinds = {entry.kind for entry in entries}
         if {"energy", "formation_energy"} <= kinds:

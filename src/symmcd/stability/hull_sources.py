@@ -12,9 +12,9 @@ from symmcd.crystallography.asymmetric_unit import numbered_labels
 from symmcd.device import choose_device, hold_gpu
 from symmcd.extensions import POTENTIALS
 from symmcd.journal import Journal, Progress
-from symmcd.stability import reference
+from symmcd.stability import hull_entries
 from symmcd.stability.energies import energies
-from symmcd.stability.hull import ReferenceEntry
+from symmcd.stability.hull import HullEntry
 from symmcd.storage import read_units
 from symmcd.structures.data_files import DataFile, data_files
 from symmcd.structures.fetch import fetch
@@ -27,7 +27,7 @@ class HullEntries:
     """The reference energies of one hull."""
 
     name: str  # of the hull, as tables have it
-    entries: Sequence[ReferenceEntry]
+    entries: Sequence[HullEntry]
     failed: Sequence[Mapping[str, str]] = ()  # ``id, formula, origin, status`` of crystals without an energy
     journal: Journal | None = field(default=None, repr=False)  # to be removed when the energies are written
 
@@ -38,7 +38,7 @@ def from_table(path: Path, elemental_references: Path) -> HullEntries:
     Raises:
         InputError: a file that cannot be used.
     """
-    entries = reference.elemental_reference_entries(elemental_references) + reference.table_entries(path)
+    entries = hull_entries.elemental_reference_entries(elemental_references) + hull_entries.table_entries(path)
     return HullEntries(f"table {path.name}", entries)
 
 
@@ -70,7 +70,7 @@ def from_matbench(path: Path | None, url: str, folder: Path) -> HullEntries:
             "hull.source = chgnet, which needs none"
         )
         fetch(url or file.url, path, file.checksum, RETRIES, digest=file.digest, advice=advice)
-    return HullEntries("matbench-discovery", reference.computed_entries(path))
+    return HullEntries("matbench-discovery", hull_entries.computed_entries(path))
 
 
 def from_potential(name: str, paths: Sequence[Path], output: Path, device: str) -> HullEntries:
@@ -83,11 +83,11 @@ def from_potential(name: str, paths: Sequence[Path], output: Path, device: str) 
         device: auto, cuda or cpu.
     """
     journal = _energies(name, paths, output, device)
-    entries = list(reference.elemental_energies(name).values())
+    entries = list(hull_entries.elemental_energies(name).values())
     failed = []
     for row in journal.done:
         if row["status"] == "ok":
-            entries.append(ReferenceEntry(row["formula"], row["energy"], "energy", row["origin"], row["id"]))
+            entries.append(HullEntry(row["formula"], row["energy"], "energy", row["origin"], row["id"]))
         else:
             failed.append({key: row[key] for key in ("id", "formula", "origin", "status")})
     return HullEntries(name, entries, failed, journal)

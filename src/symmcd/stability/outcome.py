@@ -93,14 +93,14 @@ def unusable(structure: IStructure, error: StructureError, method: str = "") -> 
     return Relaxation(f"failed:{error.reason}", structure.composition.reduced_formula, len(structure), method=method)
 
 
-def stop_if_all_fail_alike(told: Sequence[str | Exception | None]) -> None:
+def stop_if_all_fail_alike(ends: Sequence[str | Exception | None]) -> None:
     """Raise the error that several crystals have in common if no crystal was computed.
 
     Args:
-        told: of each of the first crystals the error that it ended with; anything else where it was computed.
+        ends: the error that each of the first crystals ended with; anything else where it was computed.
     """
-    errors = [error for error in told if isinstance(error, Exception) and not isinstance(error, UnusableCrystalError)]
-    computed = any(not isinstance(error, Exception) for error in told)
+    errors = [error for error in ends if isinstance(error, Exception) and not isinstance(error, UnusableCrystalError)]
+    computed = any(not isinstance(error, Exception) for error in ends)
     if not computed and len(errors) > 1 and len({(type(error), str(error)) for error in errors}) == 1:
         raise errors[0]
 

@@ -76,20 +76,20 @@ def relax_each(
         Exception: each of the first `ALIKE` crystals ends with the same unforeseen error: it is no matter of one.
     """
     held: list[tuple[int, Relaxation]] | None = []  # not given out, and so in no journal, until one is another
-    told: list[Exception | None] = []
+    errors: list[Exception | None] = []
     for index, structure in enumerate(structures):
         result, error = _relaxed(structure, potential, method, optimise, limits)
         if held is None:
             yield index, result
             continue
         held.append((index, result))
-        told.append(error)
+        errors.append(error)
         if error is None or len(held) == ALIKE:
-            stop_if_all_fail_alike(told)
+            stop_if_all_fail_alike(errors)
             yield from held
             held = None
     if held:
-        stop_if_all_fail_alike(told)
+        stop_if_all_fail_alike(errors)
         yield from held
 
 

@@ -13,7 +13,7 @@ from pymatgen.core import Composition
 from symmcd.crystallography.composition import SYMBOLS
 from symmcd.errors import InputError
 from symmcd.stability.doubts import doubts
-from symmcd.stability.reference import is_formula
+from symmcd.stability.hull_entries import is_formula
 from symmcd.structures.crystal_file import CrystalFile
 from symmcd.tables import check_drawn, check_flags, check_ids, check_numbers, read_rows, without_nan
 

@@ -15,7 +15,7 @@ from symmcd.settings import Temperature
 
 if TYPE_CHECKING:
     from symmcd.diffusion.batches import Batch
-    from symmcd.diffusion.progress import Progress
+    from symmcd.diffusion.progress import StepProgress
 
 EXAMPLE = "--space-group Pnma --number 100 --output crystals/"
 
@@ -76,7 +76,7 @@ def run(
     abilities.check(Sampler(steps=steps, proposals=proposals, temperature=temperature, constraints=asked))
     generator, at_once = request.generator()
 
-    def make(finished: list[Batch], progress: Progress) -> None:
+    def make(finished: list[Batch], progress: StepProgress) -> None:
         generator.generate(
             number, seed=seed, steps=steps, proposals=proposals, temperature=temperature, batch_size=at_once,
             on_batch=finished.append, on_progress=lambda done, work: progress.update(done, work=work), **given,

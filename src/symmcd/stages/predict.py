@@ -12,7 +12,7 @@ from symmcd.settings import Count
 
 if TYPE_CHECKING:
     from symmcd.diffusion.batches import Batch
-    from symmcd.diffusion.progress import Progress
+    from symmcd.diffusion.progress import StepProgress
 
 EXAMPLE = "LiFePO4 --number 20 --output lifepo4/"
 
@@ -66,7 +66,7 @@ def run(
     abilities.check(Sampler(steps=steps, proposals=proposals))
     generator, at_once = request.generator()
 
-    def make(finished: list[Batch], progress: Progress) -> None:
+    def make(finished: list[Batch], progress: StepProgress) -> None:
         generator.predict(
             unit, number, group, atoms=atoms, seed=seed, steps=steps, proposals=proposals, batch_size=at_once,
             on_batch=finished.append, on_progress=lambda done, work: progress.update(done, work=work),

@@ -54,8 +54,8 @@ def run(
     """
     from symmcd.device import choose_device, hold_gpu
     from symmcd.errors import InputError
+    from symmcd.formation_energy.predictor_training import take_cdvae, train_predictor
     from symmcd.formation_energy.table_5 import write_table_5
-    from symmcd.formation_energy.training import take_cdvae, train_predictor
     from symmcd.one_writer import one_writer
     from symmcd.storage import read_units
 
@@ -63,13 +63,13 @@ def run(
         raise InputError(f"--variant {variant}: one of {', '.join(PREDICTOR_VARIANTS)}, or cdvae")
     sets = {"train": read_units(train), "val": read_units(val), "test": read_units(test)}
     hold_gpu(device)
-    where = choose_device(device)
+    chosen = choose_device(device)
     every = (*settings.variants, *(["cdvae"] if settings.cdvae else []))
     for name in every if variant is None else (variant,):
         with one_writer(output / f"{name}.safetensors"):
             if name == "cdvae":
                 take_cdvae(sets["test"], output, path_of(settings.cdvae), seed)
             else:
-                train_predictor(sets, output, settings, seed, where, name)
+                train_predictor(sets, output, settings, seed, chosen, name)
     if variant is None:
         write_table_5(output, settings.variants)

@@ -30,8 +30,8 @@ def run(units: list[Path], output: Path, settings: HullSettings, device: str) ->
     Raises:
         InputError: a path that the source needs is missing, or a file cannot be used or downloaded.
     """
+    from symmcd.stability.hull_entries import write_entries
     from symmcd.stability.hull_sources import from_matbench, from_potential, from_table
-    from symmcd.stability.reference import write_entries
 
     if settings.source == "table":
         for name in ("path", "elemental_references"):

@@ -42,12 +42,12 @@ def run(
     """
     from symmcd.device import hold_gpu
     from symmcd.diffusion.generator import Generator
-    from symmcd.diffusion.shard_sampling import fingerprint, sample_shard
+    from symmcd.diffusion.shard_sampling import sample_shard, settings_hash
 
     lock = WriterLock(output)
     hold_gpu(device)
     generator = Generator.load(denoiser, device, settings.precision)
-    prefix = fingerprint(denoiser, settings, shard, shards, seed)
+    prefix = settings_hash(denoiser, settings, shard, shards, seed)
     number = sample_shard(generator, output, shard, shards, settings, prefix, seed)
     lock.release()
     print(f"wrote {output} ({number} crystals)")

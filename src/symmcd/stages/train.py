@@ -82,11 +82,11 @@ def run(
         adopt(settings.weights, output)
         return
     hold_gpu(device)
-    where = choose_device(device)
-    with process_group(where) as process, contextlib.ExitStack() as until_written:
+    chosen = choose_device(device)
+    with process_group(chosen) as process, contextlib.ExitStack() as until_written:
         if process.writes and part is None:
             until_written.enter_context(one_writer(output / "denoiser.safetensors"))
-        task = Task(units, validation, model, settings, process.device(where))
+        task = Task(units, validation, model, settings, process.device(chosen))
         training = ModelTraining.of(task, seed, output, process, automatic=device == "auto")
         if part is None:
             training.run()

@@ -25,7 +25,7 @@ _NUMBER = ("_symmetry_Int_Tables_number", "_space_group_IT_number")
 class Statement:
     """A group that the file names."""
 
-    said: str  # as in "the symbol 'F m -3 m'"
+    text: str  # as in "the symbol 'F m -3 m'"
     number: int
     orders: frozenset[int]  # operations that the setting has, modulo the translations of its cell
 
@@ -100,7 +100,7 @@ class Symmetry:
         ]
         more = [(f"the Hall symbol {text!r}", found) for text, found in self.halls.items() if found is not None]
         more += [(f"a second list of {len(found)} operations", found) for found in self.lists[1:]]
-        named += [Statement(said, found.number, frozenset({len(found)})) for said, found in more]
+        named += [Statement(text, found.number, frozenset({len(found)})) for text, found in more]
         numbers = [text for text in self.numbers if re.fullmatch(r"\d{1,3}", text) and 1 <= int(text) <= 230]
         return named + [Statement(f"number {text}", int(text), _orders(int(text))) for text in numbers]
 

@@ -32,7 +32,7 @@ FOUND_AT = (0.01, 0.1)
 class Formula:
     """The chemical formula of a file."""
 
-    said: str
+    text: str
     counts: dict[int, float]  # by atomic number
     units: int  # Z, formula units in the cell; 0 where it is not given
 
@@ -142,12 +142,12 @@ def _reading(
     else:
         multiplicity = _multiplicities(sites, images, len(operations))
         verdict = "absent" if formula is None else formula.verdict(_counts(crystal))
-    against = tuple(s.said for s in statements if operations.number not in (0, s.number))
+    against = tuple(s.text for s in statements if operations.number not in (0, s.number))
     if against and len(against) < len(statements) and source.endswith("listed") and len(operations) > 1:
         against = ()  # one word against the operations and another word
     if against and isinstance(crystal, Cell):
         groups = _groups_found(crystal)
-        against = tuple(s.said for s in statements if s.said in against and s.number not in groups)
+        against = tuple(s.text for s in statements if s.text in against and s.number not in groups)
     return Reading(source, operations, crystal, against, verdict, multiplicity)
 
 
@@ -225,15 +225,15 @@ def _refusal(
     errors = [reading.crystal for reading in readings if isinstance(reading.crystal, StructureError)]
     if errors and len(errors) == len(readings) and not broken:
         return errors[0]
-    said = [broken] if broken else []
-    said += [str(reading) for reading in readings]
+    facts = [broken] if broken else []
+    facts += [str(reading) for reading in readings]
     named = {reading.source for reading in readings}
-    said += [f"the file has {s.said}" for s in statements if s.said not in named]
+    facts += [f"the file has {s.text}" for s in statements if s.text not in named]
     if formula is not None:
-        said.append(formula.said)
+        facts.append(formula.text)
     if any(reading.multiplicity == "contradicted" for reading in readings):
-        said.append(f"the multiplicities are {sites.multiplicity.tolist()[:8]}")
-    return StructureError("not_a_group" if broken else "contradiction", "; ".join(said))
+        facts.append(f"the multiplicities are {sites.multiplicity.tolist()[:8]}")
+    return StructureError("not_a_group" if broken else "contradiction", "; ".join(facts))
 
 
 def _formula(block: gemmi.cif.Block) -> Formula | None:
@@ -252,8 +252,8 @@ def _formula(block: gemmi.cif.Block) -> Formula | None:
         return None
     units = gemmi.cif.as_number(block.find_value("_cell_formula_units_Z") or "?")
     known = np.isfinite(units) and 1 <= units <= 1e6 and units == round(units)
-    said = f"the formula is {text!r}" + (f" with Z = {int(units)}" if known else "")
-    return Formula(said, counts, int(units) if known else 0)
+    words = f"the formula is {text!r}" + (f" with Z = {int(units)}" if known else "")
+    return Formula(words, counts, int(units) if known else 0)
 
 
 def _counts(crystal: Cell) -> dict[int, int]:

@@ -17,10 +17,10 @@ from symmcd.diffusion.generator import Generator
 from symmcd.diffusion.staged.arrangements import (
     Composition,
     fillings,
-    from_templates,
+    from_template_tensors,
     likeliest,
     likeliest_first,
-    templates,
+    template_tensors,
     with_composition,
 )
 from symmcd.diffusion.staged.likelihood import log_probabilities, position_log_probabilities
@@ -79,7 +79,8 @@ def test_positions_alone_have_the_logits_that_they_have_beside_elements(network)
 
 
 def test_templates_come_back_each_once():
-    found = from_templates(templates(WyckoffSequences.concatenate([SEQUENCES, SEQUENCES.select(torch.arange(20))])))
+    repeated = WyckoffSequences.concatenate([SEQUENCES, SEQUENCES.select(torch.arange(20))])
+    found = from_template_tensors(template_tensors(repeated))
     names = [tuple(row[:count].tolist()) for row, count in zip(found.wyckoff, found.count, strict=True)]
     assert len(names) == len(set(names))
     assert set(names) == {tuple(r[:n].tolist()) for r, n in zip(SEQUENCES.wyckoff, SEQUENCES.count, strict=True)}

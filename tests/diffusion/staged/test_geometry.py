@@ -13,11 +13,11 @@ from symmcd.diffusion.noise_schedule import reverse_times
 from symmcd.diffusion.random_streams import CrystalStreams
 from symmcd.diffusion.staged import geometry_process
 from symmcd.diffusion.staged.environment import OrbitPairs
-from symmcd.diffusion.staged.flat_crystals import FlatCrystals, ranges
+from symmcd.diffusion.staged.flat_crystals import FlatCrystals, members_of
 from symmcd.diffusion.staged.geometry_network import GeometryNetwork, GeometryPrediction
 from symmcd.diffusion.staged.geometry_process import GeometryProcess, corrupt, geometry_losses, langevin_step, reverse
 from symmcd.diffusion.staged.lattice_scale import SIZE, LatticeScale
-from symmcd.diffusion.staged.tables import symmetry_tables
+from symmcd.diffusion.staged.symmetry_tables import symmetry_tables
 from symmcd.diffusion.wrapped_normal import wrapped_score
 from tests.diffusion.crystals import SMALL_STAGED, random_units
 
@@ -45,7 +45,7 @@ def answer(crystals: FlatCrystals, time: float = 7.0) -> GeometryPrediction:
 def test_flat_crystals_take_and_ranges():
     rows = torch.tensor([7, 0, 7, 3])
     taken = CRYSTALS.take(rows)
-    owner, orbits = ranges(CRYSTALS.start, rows)
+    owner, orbits = members_of(CRYSTALS.start, rows)
     assert owner.tolist() == [i for i, row in enumerate(rows) for _ in range(int(CRYSTALS.count[row]))]
     torch.testing.assert_close(taken.u, CRYSTALS.u[orbits])
     torch.testing.assert_close(taken.count, CRYSTALS.count[rows])

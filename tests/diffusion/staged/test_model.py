@@ -8,7 +8,7 @@ import torch
 from symmcd.crystallography.decode import decode
 from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.diffusion.generator import Sampler
-from symmcd.diffusion.staged.tables import symmetry_tables
+from symmcd.diffusion.staged.symmetry_tables import symmetry_tables
 from tests.diffusion.crystals import SMALL_STAGED
 
 

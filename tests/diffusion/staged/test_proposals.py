@@ -16,7 +16,7 @@ from symmcd.diffusion.staged.geometry_network import GeometryPrediction
 from symmcd.diffusion.staged.geometry_process import GeometryProcess, reverse
 from symmcd.diffusion.staged.model import StagedModel
 from symmcd.diffusion.staged.proposals import CHECKED, denoising_error, likeliest_geometry
-from symmcd.diffusion.staged.tables import symmetry_tables
+from symmcd.diffusion.staged.symmetry_tables import symmetry_tables
 from symmcd.diffusion.wrapped_normal import wrapped_score
 from tests.crystallography.prototypes import prototype
 from tests.diffusion.staged.test_geometry import CRYSTALS, PROCESS, network

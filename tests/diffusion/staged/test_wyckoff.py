@@ -21,9 +21,9 @@ from symmcd.diffusion.random_streams import CrystalStreams
 from symmcd.diffusion.sampler import Sampler
 from symmcd.diffusion.staged.drawing import draw_sequences, resampled
 from symmcd.diffusion.staged.objectives import WyckoffObjective, negative_log_likelihood
-from symmcd.diffusion.staged.tables import symmetry_tables
+from symmcd.diffusion.staged.symmetry_tables import symmetry_tables
 from symmcd.diffusion.staged.wyckoff_network import WyckoffNetwork
-from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences, primitive_atoms, reduced_multiplicity
+from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences, reduced_multiplicity
 from symmcd.errors import InputError
 from tests.diffusion.crystals import SMALL_STAGED, random_units
 from tests.diffusion.distinct_elements import DistinctElements
@@ -174,7 +174,7 @@ def positions_special(crystals: WyckoffSequences) -> torch.Tensor:
         ([Elements((8, 22, 26))], functools.partial(elements_all_of, (8, 22, 26)), 0.2),
         ([ChemicalSystem((8, 26))], functools.partial(elements_each_of, (8, 26)), 0),
         ([Elements((8, 22, 26)), Exclude((22,)), MaxAtoms(8)],
-         lambda s: elements_all_of((8, 26), s) & (primitive_atoms(s) <= 8), 0),
+         lambda s: elements_all_of((8, 26), s) & (s.primitive_atoms <= 8), 0),
         ([NoGeneralPosition()], positions_special, 0.1),
     ],
 )  # fmt: skip

@@ -32,9 +32,7 @@ class MaxAtoms(Constraint):
         return cls(int(number))
 
     def keep(self, drawn: WyckoffSequences) -> Tensor:
-        from symmcd.diffusion.staged.wyckoff_sequence import primitive_atoms
-
-        return (primitive_atoms(drawn) <= self.number).float().log()
+        return (drawn.primitive_atoms <= self.number).float().log()
 
     def __str__(self) -> str:
         return f"at most {self.number} atoms in its primitive cell"

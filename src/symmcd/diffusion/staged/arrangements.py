@@ -19,9 +19,9 @@ from torch import Tensor
 
 from symmcd.crystallography.normaliser import canonical_arrangement
 from symmcd.diffusion.staged.likelihood import log_probabilities, position_log_probabilities
-from symmcd.diffusion.staged.tables import symmetry_tables
+from symmcd.diffusion.staged.symmetry_tables import symmetry_tables
 from symmcd.diffusion.staged.wyckoff_network import WyckoffNetwork
-from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences, primitive_atoms
+from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
 from symmcd.errors import InputError
 
 MOST_RATED = 4000  # crystals of a composition of which the network is asked; some have tens of thousands
@@ -111,7 +111,7 @@ def with_composition(drawn: WyckoffSequences, composition: Composition, most: in
     """
     tables = symmetry_tables(drawn.count.device)
     multiplicity = (tables.multiplicity[drawn.wyckoff] * drawn.mask).tolist()
-    atoms = primitive_atoms(drawn).tolist()
+    atoms = drawn.primitive_atoms.tolist()
     rows: list[int] = []
     filled: list[list[int]] = []
     seen = set()
@@ -131,15 +131,15 @@ def with_composition(drawn: WyckoffSequences, composition: Composition, most: in
     return WyckoffSequences(found.space_group, found.count, found.wyckoff, element)
 
 
-def templates(crystals: WyckoffSequences) -> dict[str, Tensor]:
+def template_tensors(crystals: WyckoffSequences) -> dict[str, Tensor]:
     """The different sets of Wyckoff positions of `crystals`, as small tensors of a checkpoint."""
     table = torch.cat([crystals.space_group[:, None], crystals.count[:, None], crystals.wyckoff], dim=1)
     group, count, *wyckoff = torch.unique(table, dim=0).to(torch.int16).unbind(dim=1)
     return {"space_group": group, "count": count, "wyckoff": torch.stack(wyckoff, dim=1)}
 
 
-def from_templates(tensors: Mapping[str, Tensor]) -> WyckoffSequences:
-    """The sets of positions that `templates` made tensors of, as crystals without elements."""
+def from_template_tensors(tensors: Mapping[str, Tensor]) -> WyckoffSequences:
+    """The sets of positions that `template_tensors` made tensors of, as crystals without elements."""
     group, count, wyckoff = (tensors[name].long() for name in ("space_group", "count", "wyckoff"))
     return WyckoffSequences(group, count, wyckoff, torch.zeros_like(wyckoff))
 
@@ -148,8 +148,8 @@ def likeliest_first(network: WyckoffNetwork, drawn: WyckoffSequences, log_prior:
     """The positions of `drawn` by their probability, those that `log_prior` (see `likeliest`) forbids left out."""
     prior = log_prior[drawn.space_group - 1, drawn.count]
     drawn = drawn.select((prior > -torch.inf).nonzero()[:, 0])
-    said = position_log_probabilities(network, drawn) + log_prior[drawn.space_group - 1, drawn.count]
-    return drawn.select(said.argsort(descending=True, stable=True))
+    log_probability = position_log_probabilities(network, drawn) + log_prior[drawn.space_group - 1, drawn.count]
+    return drawn.select(log_probability.argsort(descending=True, stable=True))
 
 
 def likeliest(network: WyckoffNetwork, crystals: WyckoffSequences, log_prior: Tensor, number: int) -> Arrangements:
@@ -159,13 +159,13 @@ def likeliest(network: WyckoffNetwork, crystals: WyckoffSequences, log_prior: Te
     """
     if not len(crystals):
         return Arrangements(crystals, log_prior.new_zeros(0))
-    said = log_probabilities(network, crystals).sum(dim=(1, 2))
-    said = said + log_prior[crystals.space_group - 1, crystals.count]
+    log_probability = log_probabilities(network, crystals).sum(dim=(1, 2))
+    log_probability = log_probability + log_prior[crystals.space_group - 1, crystals.count]
     letters, elements = crystals.letter.tolist(), crystals.element.tolist()
     groups, counts = crystals.space_group.tolist(), crystals.count.tolist()
     seen: set[tuple[int, ...]] = set()
     kept: list[int] = []
-    for row in said.argsort(descending=True, stable=True).tolist():
+    for row in log_probability.argsort(descending=True, stable=True).tolist():
         if len(kept) == number:
             break
         group, count = groups[row], counts[row]
@@ -173,5 +173,5 @@ def likeliest(network: WyckoffNetwork, crystals: WyckoffSequences, log_prior: Te
         if name not in seen:
             seen.add(name)
             kept.append(row)
-    rows = torch.tensor(kept, device=said.device)
-    return Arrangements(crystals.select(rows), said[rows])
+    rows = torch.tensor(kept, device=log_probability.device)
+    return Arrangements(crystals.select(rows), log_probability[rows])

@@ -20,7 +20,7 @@ from symmcd.diffusion.draws import StagedDraw
 from symmcd.diffusion.random_streams import CrystalStreams
 from symmcd.diffusion.sampler import Sampler
 from symmcd.diffusion.staged.wyckoff_network import Memory, WyckoffNetwork
-from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences, candidates
+from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences, rows_of_group
 
 AT_ONCE = 2048  # crystals
 
@@ -72,10 +72,10 @@ def draw_sequences(
     sequences, log_weight = draw_positions(network, space_group, orbits, padded, streams, sampler, memory)
     uniform = streams.uniform(StagedDraw.ELEMENT, (padded,))
     for place in range(padded):
-        said = (network.next_element(sequences, place, memory) / sampler.temperature).log_softmax(dim=-1)
+        logits = (network.next_element(sequences, place, memory) / sampler.temperature).log_softmax(dim=-1)
         masks = [m for c in sampler.constraints if (m := c.allowed_elements(sequences, place)) is not None]
-        said, log_allowed = narrowed(said, masks)
-        chosen = draw(said.softmax(dim=-1), uniform[:, place]) + 1
+        logits, log_allowed = narrowed(logits, masks)
+        chosen = draw(logits.softmax(dim=-1), uniform[:, place]) + 1
         sequences.element[:, place] = torch.where(place < orbits, chosen, 0)
         log_weight = log_weight + torch.where(place < orbits, log_allowed, 0.0)
     for constraint in sampler.constraints:
@@ -97,31 +97,31 @@ def draw_positions(
     memory = network.begin() if memory is None else memory
     wyckoff = torch.zeros(len(orbits), padded, dtype=torch.int64, device=orbits.device)
     sequences = WyckoffSequences(space_group, orbits, wyckoff, torch.zeros_like(wyckoff))
-    rows, _ = candidates(space_group)
+    rows, _ = rows_of_group(space_group)
     crystal = torch.arange(len(orbits), device=orbits.device)
     uniform = streams.uniform(StagedDraw.WYCKOFF, (padded,))
     log_weight = uniform.new_zeros(len(orbits))
     for place in range(padded):
-        said = network.next_position(sequences, place, memory) / sampler.temperature
+        logits = network.next_position(sequences, place, memory) / sampler.temperature
         masks = [m for c in sampler.constraints if (m := c.allowed_positions(sequences, place, rows)) is not None]
-        said, log_allowed = narrowed(said.log_softmax(dim=-1) if masks else said, masks)
-        letter = draw(torch.softmax(said, dim=-1), uniform[:, place])
+        logits, log_allowed = narrowed(logits.log_softmax(dim=-1) if masks else logits, masks)
+        letter = draw(torch.softmax(logits, dim=-1), uniform[:, place])
         wyckoff[:, place] = torch.where(place < orbits, rows[crystal, letter], 0)
         log_weight = log_weight + torch.where(place < orbits, log_allowed, 0.0)
     return sequences, log_weight
 
 
-def narrowed(said: Tensor, masks: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+def narrowed(logits: Tensor, masks: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """Log probabilities (B, C) of what all `masks` allow, not normalised, and (B,) the logarithm of their sum.
 
     Where nothing is allowed, they stay as they were, for something to be drawn, and the logarithm is -inf.
     """
     if not masks:
-        return said, said.new_zeros(len(said))
-    allowed = torch.stack([mask.expand_as(said) for mask in masks]).all(dim=0)
-    left = said.masked_fill(~allowed, -torch.inf)
+        return logits, logits.new_zeros(len(logits))
+    allowed = torch.stack([mask.expand_as(logits) for mask in masks]).all(dim=0)
+    left = logits.masked_fill(~allowed, -torch.inf)
     log_allowed = left.logsumexp(dim=-1)
-    return torch.where(log_allowed[:, None] > -torch.inf, left, said), log_allowed
+    return torch.where(log_allowed[:, None] > -torch.inf, left, logits), log_allowed
 
 
 def resampled(log_weight: Tensor, uniform: Tensor) -> Tensor:

@@ -23,9 +23,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from symmcd.diffusion.staged.flat_crystals import FlatCrystals, ranges
+from symmcd.diffusion.staged.flat_crystals import FlatCrystals, members_of
 from symmcd.diffusion.staged.row_sums import RowSums
-from symmcd.diffusion.staged.tables import constant, symmetry_tables
+from symmcd.diffusion.staged.symmetry_tables import constant, symmetry_tables
 
 SQUARES = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))  # axes of xx, yy, zz, xy, xz, yz
 COMPONENTS = 10  # 1, x, y, z, xx, yy, zz, xy, xz, yz
@@ -52,8 +52,8 @@ class OrbitPairs:
     def of(cls, crystals: FlatCrystals) -> OrbitPairs:
         """All pairs, i = j among them."""
         tables = symmetry_tables(crystals.k.device)
-        i, j = ranges(crystals.start, crystals.crystal)
-        pair, operation = ranges(tables.operation_start, crystals.wyckoff[j])
+        i, j = members_of(crystals.start, crystals.crystal)
+        pair, operation = members_of(tables.operation_start, crystals.wyckoff[j])
         first = operation == tables.operation_start[crystals.wyckoff[j]][pair]  # the identity comes first
         reverse = torch.argsort(j * len(crystals.wyckoff) + i)  # pairs are sorted by i, then j
         return cls(i, j, pair, operation, first & (i == j)[pair], reverse)

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.diffusion.staged.row_sums import RowSums
-from symmcd.diffusion.staged.tables import symmetry_tables
+from symmcd.diffusion.staged.symmetry_tables import symmetry_tables
 from symmcd.errors import InputError
 
 
-def ranges(start: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+def members_of(start: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
     """For each of `rows` (R,), the numbers start[row] … start[row + 1] - 1, one after the other.
 
     Returns:
@@ -82,7 +82,7 @@ class FlatCrystals:
 
     def take(self, rows: Tensor) -> FlatCrystals:
         """The crystals `rows`, in that order."""
-        _, orbits = ranges(self.start, rows)
+        _, orbits = members_of(self.start, rows)
         count = self.count[rows]
         return FlatCrystals(
             self.space_group[rows], self.k[rows], torch.cat([count.new_zeros(1), count.cumsum(0)]),

@@ -15,7 +15,7 @@ from torch.nn.functional import pad, silu
 
 from symmcd.diffusion.staged.environment import RADIAL, WINDOWS, Environment, OrbitPairs
 from symmcd.diffusion.staged.row_sums import RowSums
-from symmcd.diffusion.staged.tables import constant
+from symmcd.diffusion.staged.symmetry_tables import constant
 
 CHANNELS = 16  # vectors and tensors of an orbit
 NEIGHBOURS = 0.3  # scale of a sum over orbits, of which there are about five

@@ -31,7 +31,7 @@ from symmcd.diffusion.staged.geometry_layer import (
 )
 from symmcd.diffusion.staged.kind import StagedSettings
 from symmcd.diffusion.staged.row_sums import RowSums
-from symmcd.diffusion.staged.tables import constant, symmetry_tables
+from symmcd.diffusion.staged.symmetry_tables import constant, symmetry_tables
 
 VIRIAL_START = 0.05
 MATRIX = (0, 3, 4, 3, 1, 5, 4, 5, 2)  # places in a 3 × 3 matrix of xx, yy, zz, xy, xz, yz

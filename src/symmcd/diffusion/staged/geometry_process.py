@@ -21,11 +21,11 @@ from symmcd.diffusion.precision import products
 from symmcd.diffusion.random_streams import CrystalStreams
 from symmcd.diffusion.reverse_process import lattice_step, position_step
 from symmcd.diffusion.staged.environment import OrbitPairs, environment
-from symmcd.diffusion.staged.flat_crystals import FlatCrystals, ranges
+from symmcd.diffusion.staged.flat_crystals import FlatCrystals, members_of
 from symmcd.diffusion.staged.geometry_network import GeometryNetwork, GeometryPrediction
 from symmcd.diffusion.staged.kind import StagedSettings
 from symmcd.diffusion.staged.lattice_scale import LatticeScale
-from symmcd.diffusion.staged.tables import symmetry_tables
+from symmcd.diffusion.staged.symmetry_tables import symmetry_tables
 from symmcd.diffusion.wrapped_normal import mean_square_score, wrapped_score
 
 LATTICE_LANGEVIN, POSITION_LANGEVIN = 0.5, 1.4  # size of a corrector's step over the variance of the noise
@@ -121,7 +121,7 @@ def geometry_losses(
     noisy = corrupt(process, crystals, seed)
     whole, coordinates = len(crystals), _free_coordinates(crystals).sum().clamp_min(1)
     if share is not None:
-        _, orbits = ranges(crystals.start, share)
+        _, orbits = members_of(crystals.start, share)
         crystals, noisy = crystals.take(share), noisy.take(share, orbits)
     lattice, position = squared_errors(process, network, crystals, OrbitPairs.of(crystals), noisy)
     lattice = lattice.sum(dim=1) / _free_coefficients(crystals).sum(dim=1)

@@ -14,7 +14,7 @@ from torch import Tensor
 from symmcd.crystallography.space_group import FAMILIES
 from symmcd.diffusion.data_statistics import ELEMENTS, UNSEEN_STD
 from symmcd.diffusion.staged.flat_crystals import FlatCrystals
-from symmcd.diffusion.staged.tables import symmetry_tables
+from symmcd.diffusion.staged.symmetry_tables import symmetry_tables
 
 RIDGE = 0.5  # pulls elements with few crystals towards the mean volume of all
 LEAST_STD = 0.02

@@ -23,10 +23,10 @@ from symmcd.diffusion.sampler import Sampler
 from symmcd.diffusion.staged.arrangements import (
     Arrangements,
     Composition,
-    from_templates,
+    from_template_tensors,
     likeliest,
     likeliest_first,
-    templates,
+    template_tensors,
     with_composition,
 )
 from symmcd.diffusion.staged.drawing import draw_crystals, draw_positions
@@ -62,7 +62,8 @@ class StagedModel:
             raise MisfitError(str(error)) from None
         self.process = GeometryProcess(checkpoint.settings, scale, self.precision)
         known = under("templates.", checkpoint.tensors)
-        self.templates = from_templates(known) if known else None  # of the training set; older checkpoints have none
+        # of the training set; older checkpoints have none
+        self.templates = from_template_tensors(known) if known else None
 
     @classmethod
     def objective(cls, part: str, task: Task) -> PartObjective:
@@ -82,7 +83,7 @@ class StagedModel:
         """Weights and statistics of a checkpoint, see `model.Model.assemble`."""
         others = {
             "lattice_scale": vars(LatticeScale.of(FlatCrystals.from_units(train))),
-            "templates": templates(WyckoffSequences.from_units(train)),
+            "templates": template_tensors(WyckoffSequences.from_units(train)),
         }
         statistics = statistics_of(train)
         statistics |= {f"{name}.{key}": v for name, tensors in others.items() for key, v in tensors.items()}

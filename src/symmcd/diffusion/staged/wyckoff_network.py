@@ -21,13 +21,13 @@ from symmcd.diffusion.data_statistics import AXES, CLASSES, ELEMENTS
 from symmcd.diffusion.denoiser import AXIS_FEATURES, GROUP_WIDTH, mlp
 from symmcd.diffusion.staged.element_embedding import ElementEmbedding
 from symmcd.diffusion.staged.kind import StagedSettings
-from symmcd.diffusion.staged.tables import symmetry_tables
+from symmcd.diffusion.staged.symmetry_tables import symmetry_tables
 from symmcd.diffusion.staged.wyckoff_sequence import (
     WyckoffSequences,
-    candidates,
     legal_elements,
     legal_positions,
     reduced_multiplicity,
+    rows_of_group,
     shifted,
 )
 
@@ -173,7 +173,7 @@ class WyckoffNetwork(nn.Module):
 
     def _position_logits(self, crystals: WyckoffSequences, places: slice, x: Tensor, table: Tensor) -> Tensor:
         """(B, N, R) of the candidates at `places`, illegal ones at -inf."""
-        rows, exist = candidates(crystals.space_group)
+        rows, exist = rows_of_group(crystals.space_group)
         scores = torch.einsum("bnd,brd->bnr", x, self.key(table)[rows]) / math.sqrt(x.shape[2])
         legal = legal_positions(rows, exist, shifted(crystals.wyckoff, -1)[:, places])
         return scores.float().masked_fill(~legal, -torch.inf)

@@ -20,7 +20,7 @@ from symmcd.batch import CrystalRows
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.diffusion.data_statistics import ELEMENTS
-from symmcd.diffusion.staged.tables import symmetry_tables
+from symmcd.diffusion.staged.symmetry_tables import symmetry_tables
 from symmcd.errors import InputError
 
 
@@ -82,6 +82,13 @@ class WyckoffSequences(CrystalRows):
             padded(units.element),
         )
 
+    @property
+    def primitive_atoms(self) -> Tensor:
+        """(B,) atoms of the primitive cells."""
+        tables = symmetry_tables(self.count.device)
+        atoms = (tables.multiplicity[self.wyckoff] * self.mask).sum(dim=1)
+        return atoms // tables.lattice_points[self.space_group - 1]
+
     @classmethod
     def concatenate(cls, parts: Sequence[WyckoffSequences]) -> WyckoffSequences:
         """All crystals of `parts`, padded to the longest."""
@@ -103,14 +110,7 @@ def reduced_multiplicity(sequences: WyckoffSequences) -> Tensor:
     return multiplicity // divisor.clamp_min(1)[:, None]
 
 
-def primitive_atoms(sequences: WyckoffSequences) -> Tensor:
-    """(B,) atoms of the primitive cells."""
-    tables = symmetry_tables(sequences.count.device)
-    atoms = (tables.multiplicity[sequences.wyckoff] * sequences.mask).sum(dim=1)
-    return atoms // tables.lattice_points[sequences.space_group - 1]
-
-
-def candidates(space_group: Tensor) -> tuple[Tensor, Tensor]:
+def rows_of_group(space_group: Tensor) -> tuple[Tensor, Tensor]:
     """Rows of the Wyckoff table of each group, (B, R), and which of them exist, as the groups have 1 to 27."""
     tables = symmetry_tables(space_group.device)
     start = tables.group_start
@@ -120,7 +120,7 @@ def candidates(space_group: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def legal_positions(rows: Tensor, exist: Tensor, previous: Tensor) -> Tensor:
-    """(B, N, R) which candidates (see `candidates`) may follow the position `previous` (B, N), -1 for the first."""
+    """(B, N, R) which rows (see `rows_of_group`) may follow the position `previous` (B, N), -1 for the first."""
     repeatable = symmetry_tables(rows.device).degrees_of_freedom[rows] > 0
     before, rows = previous[:, :, None], rows[:, None]
     return exist[:, None] & ((rows > before) | ((rows == before) & repeatable[:, None]))

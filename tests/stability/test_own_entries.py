@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symmcd.stability.hull import ConvexHull, ReferenceEntry
-from symmcd.stability.own_references import Candidate, own_references
+from symmcd.stability.hull import ConvexHull, HullEntry
+from symmcd.stability.own_entries import Candidate, own_entries
 
 FORMULAS = ("Li2O", "LiFePO4", "Fe2O3", "Li3PO4", "FePO4", "LiFe5O8")
 ENERGY = dict(zip(FORMULAS, (-4.7, -6.9, -6.6, -6.8, -7.1, -6.5), strict=True))
-ELEMENTS = [ReferenceEntry(e, -2.0, "energy", "elemental prototype") for e in ("Li", "Fe", "P", "O", "Na", "Cl")]
+ELEMENTS = [HullEntry(e, -2.0, "energy", "elemental prototype") for e in ("Li", "Fe", "P", "O", "Na", "Cl")]
 
 
-def entries(origin: str, noise: float = 0.0, names: str = "{:05d}") -> list[ReferenceEntry]:
-    return [ReferenceEntry(f, ENERGY[f] + noise, "energy", origin, names.format(i)) for i, f in enumerate(FORMULAS)]
+def entries(origin: str, noise: float = 0.0, names: str = "{:05d}") -> list[HullEntry]:
+    return [HullEntry(f, ENERGY[f] + noise, "energy", origin, names.format(i)) for i, f in enumerate(FORMULAS)]
 
 
 def candidates(relaxed: float = -0.3) -> list[Candidate]:
@@ -33,54 +33,52 @@ def candidates(relaxed: float = -0.3) -> list[Candidate]:
         entries("units")[:3],  # half of them
     ],
 )
-def test_a_hull_of_the_candidates_is_found(reference: list[ReferenceEntry]) -> None:
-    found = own_references(candidates(), [*ELEMENTS, *reference])
+def test_a_hull_of_the_candidates_is_found(reference: list[HullEntry]) -> None:
+    found = own_entries(candidates(), [*ELEMENTS, *reference])
     assert found.alone
     assert set(found.entry) == {f"{i:05d}" for i in range(len(reference))}
 
 
 def test_candidates_that_were_drawn_from_their_own_reference_are_found() -> None:
     """Ten of twenty are relaxed; all twenty are the hull."""
-    assert own_references(candidates()[:2], [*ELEMENTS, *entries("units")]).alone
+    assert own_entries(candidates()[:2], [*ELEMENTS, *entries("units")]).alone
 
 
 def test_a_hull_of_others_is_let_be() -> None:
     theirs = entries("train", 0.02, names="mp-{}")
-    assert own_references(candidates(), [*ELEMENTS, *theirs]).entry == {}
-    assert not own_references(candidates(), [*ELEMENTS, *theirs]).alone
-    assert not own_references(candidates(), ELEMENTS).alone
-    mixed = own_references(candidates(), [*ELEMENTS, *theirs, *entries("units")])
+    assert own_entries(candidates(), [*ELEMENTS, *theirs]).entry == {}
+    assert not own_entries(candidates(), [*ELEMENTS, *theirs]).alone
+    assert not own_entries(candidates(), ELEMENTS).alone
+    mixed = own_entries(candidates(), [*ELEMENTS, *theirs, *entries("units")])
     assert not mixed.alone
     assert len(mixed.entry) == 6
     # of the test set, whose other crystals are not judged: named, as each is an entry, and judged all the same
-    test = [*entries("test"), ReferenceEntry("Li2O", -4.6, "energy", "train", "mp-1")]
-    assert not own_references(candidates()[:2], [*ELEMENTS, *test]).alone
+    test = [*entries("test"), HullEntry("Li2O", -4.6, "energy", "train", "mp-1")]
+    assert not own_entries(candidates()[:2], [*ELEMENTS, *test]).alone
 
 
 def test_entries_of_other_systems_do_not_make_a_hull_independent() -> None:
-    other = ReferenceEntry("NaCl", -3.4, "energy", "train", "mp-22862")
-    assert own_references(candidates(), [*ELEMENTS, *entries("units"), other]).alone
+    other = HullEntry("NaCl", -3.4, "energy", "train", "mp-22862")
+    assert own_entries(candidates(), [*ELEMENTS, *entries("units"), other]).alone
 
 
 def test_a_material_found_again_is_no_own_reference() -> None:
     """One of six has the energy of a known crystal by chance."""
-    found = own_references(
-        candidates(), [*ELEMENTS, ReferenceEntry("Fe2O3", ENERGY["Fe2O3"], "energy", "train", "mp-1")]
-    )
+    found = own_entries(candidates(), [*ELEMENTS, HullEntry("Fe2O3", ENERGY["Fe2O3"], "energy", "train", "mp-1")])
     assert found.entry == {}
 
 
 def test_formation_energies_and_elements_are_no_candidates() -> None:
-    table = [ReferenceEntry(f, ENERGY[f], "formation_energy", "table", f"{i:05d}") for i, f in enumerate(FORMULAS)]
-    assert own_references(candidates(), table).entry == {}
-    assert own_references([Candidate("00000", "Li", (-2.0,))], ELEMENTS).entry == {}
-    assert own_references([Candidate("00000", "Li2O", ())], entries("units")).entry == {}
+    table = [HullEntry(f, ENERGY[f], "formation_energy", "table", f"{i:05d}") for i, f in enumerate(FORMULAS)]
+    assert own_entries(candidates(), table).entry == {}
+    assert own_entries([Candidate("00000", "Li", (-2.0,))], ELEMENTS).entry == {}
+    assert own_entries([Candidate("00000", "Li2O", ())], entries("units")).entry == {}
 
 
 @given(st.lists(st.sampled_from(["NaCl", "Na2Cl", "Na", "LiCl", "NaLiCl2", "Cl2", "NaO"]), max_size=12))
 def test_entries_of_a_system_are_counted(formulas: list[str]) -> None:
     """By sets of elements, a second way."""
-    hull = ConvexHull([*ELEMENTS, *(ReferenceEntry(f, -3.0, "energy", "x") for f in formulas)])
+    hull = ConvexHull([*ELEMENTS, *(HullEntry(f, -3.0, "energy", "x") for f in formulas)])
     of_salt = sum(f in ("NaCl", "Na2Cl") for f in formulas)
     assert hull.entries_in("Na3Cl") == of_salt
     assert hull.entries_in("NaLi2Cl") == of_salt + sum(f in ("LiCl", "NaLiCl2") for f in formulas)

@@ -18,7 +18,7 @@ from pymatgen.core import Composition, Element
 
 from symmcd.errors import InputError
 from symmcd.extensions import POTENTIALS
-from symmcd.stability.hull import Kind, ReferenceEntry
+from symmcd.stability.hull import HullEntry, Kind
 from symmcd.stability.json_reader import JsonReader
 from symmcd.storage import atomic_path
 from symmcd.structures.files import JSON, bounded_lines, open_text, shown
@@ -34,7 +34,7 @@ NO_PICKLE = (
 
 
 @cache
-def elemental_energies(potential: str) -> dict[str, ReferenceEntry]:
+def elemental_energies(potential: str) -> dict[str, HullEntry]:
     """A potential's lowest energy of each element that it knows, by symbol; empty where it has no such table.
 
     They see to it that every composition has its terminals, whatever crystals the data set has.  CHGNet's are made by
@@ -45,7 +45,7 @@ def elemental_energies(potential: str) -> dict[str, ReferenceEntry]:
         return {}
     with (resources.files(package) / name).open(encoding="utf-8") as file:
         return {
-            row["element"]: ReferenceEntry(
+            row["element"]: HullEntry(
                 row["element"], float(row["energy_per_atom"]), "energy", f"elemental prototype {row['prototype']}"
             )
             for row in csv.DictReader(file)
@@ -57,7 +57,7 @@ def is_formula(text: str) -> bool:
     return _valid_formula(text)
 
 
-def table_entries(path: Path) -> list[ReferenceEntry]:
+def table_entries(path: Path) -> list[HullEntry]:
     """Formation energies of a csv(.gz) with columns formula, formation_energy_per_atom and, if there, material_id.
 
     Raises:
@@ -68,11 +68,11 @@ def table_entries(path: Path) -> list[ReferenceEntry]:
     for number, row in _read_csv(path, ("formula", "formation_energy_per_atom")):
         energy = _energy(row["formation_energy_per_atom"], path, number)
         formula = _formula(row["formula"], path, number)
-        entries.append(ReferenceEntry(formula, energy, "formation_energy", origin, row.get("material_id") or ""))
+        entries.append(HullEntry(formula, energy, "formation_energy", origin, row.get("material_id") or ""))
     return entries
 
 
-def elemental_reference_entries(path: Path) -> list[ReferenceEntry]:
+def elemental_reference_entries(path: Path) -> list[HullEntry]:
     """Elemental references of a json(.gz), element → computed entry, as matbench-discovery publishes them.
 
     Raises:
@@ -86,11 +86,11 @@ def elemental_reference_entries(path: Path) -> list[ReferenceEntry]:
         found = _computed_entry(entry, path, element)
         if Composition(found.formula).chemical_system != element:
             raise InputError(f"{path}: the entry of {element} is {found.formula}; expected the element alone")
-        entries.append(ReferenceEntry(element, found.energy_per_atom, "elemental_reference", path.name, found.id))
+        entries.append(HullEntry(element, found.energy_per_atom, "elemental_reference", path.name, found.id))
     return entries
 
 
-def computed_entries(path: Path) -> list[ReferenceEntry]:
+def computed_entries(path: Path) -> list[HullEntry]:
     """Corrected total energies of a json(.gz) of pymatgen computed entries, read one by one.
 
     Taken are a list of entries, a mapping from id to entry, or a mapping (a data frame) with such under ``entry``, as
@@ -102,9 +102,9 @@ def computed_entries(path: Path) -> list[ReferenceEntry]:
     """
     if not path.name.removesuffix(".gz").endswith(".json"):
         raise InputError(f"hull.path = {str(path)!r}: {NO_PICKLE}")
-    entries: list[ReferenceEntry] = []
+    entries: list[HullEntry] = []
     other: InputError | None = None  # what is wrong with the first that is no entry, unless it is another column
-    column: list[ReferenceEntry] | None = None
+    column: list[HullEntry] | None = None
     try:
         with open_text(path) as file:
             reader = JsonReader(file, JSON)
@@ -129,7 +129,7 @@ def computed_entries(path: Path) -> list[ReferenceEntry]:
     return entries
 
 
-def _computed_entry(entry: Any, path: Path, key: object) -> ReferenceEntry:
+def _computed_entry(entry: Any, path: Path, key: object) -> HullEntry:
     where = f"{path}: entry {shown(key)}"
     if not isinstance(entry, Mapping):
         raise InputError(f"{where} is not a computed entry with composition and energy but {_brief(entry)}")
@@ -139,9 +139,7 @@ def _computed_entry(entry: Any, path: Path, key: object) -> ReferenceEntry:
         entry.get("correction") or 0.0, f"{where} has the correction"
     )
     formula = "".join(f"{element}{amount:.6f}".rstrip("0").rstrip(".") for element, amount in amounts.items())
-    return ReferenceEntry(
-        formula, energy / sum(amounts.values()), "energy", path.name, str(entry.get("entry_id") or key)
-    )
+    return HullEntry(formula, energy / sum(amounts.values()), "energy", path.name, str(entry.get("entry_id") or key))
 
 
 def _site_amounts(structure: Any, where: str) -> dict[str, float]:
@@ -191,7 +189,7 @@ def _brief(value: Any) -> str:
 
 
 def write_entries(
-    path: Path, hull: str, entries: Iterable[ReferenceEntry], failed: Sequence[Mapping[str, str]] = ()
+    path: Path, hull: str, entries: Iterable[HullEntry], failed: Sequence[Mapping[str, str]] = ()
 ) -> None:
     """Write the energies of one hull; crystals that have none stand at the end, with their status.
 
@@ -214,29 +212,29 @@ def write_entries(
             writer.writerow({"hull": hull, "kind": "energy", **row, "rows": total})
 
 
-def read_entries(path: Path) -> dict[str, list[ReferenceEntry]]:
+def read_entries(path: Path) -> dict[str, list[HullEntry]]:
     """Energies by name of hull; rows without an energy are left out.
 
     Raises:
         InputError: missing, unreadable, empty, or not as many rows as its column ``rows`` says, if it has one.
     """
-    hulls: dict[str, list[ReferenceEntry]] = {}
-    said: list[str] = []
+    hulls: dict[str, list[HullEntry]] = {}
+    stated: list[str] = []
     for number, row in _read_csv(path, COLUMNS):
         if "rows" in row:
-            said.append(row["rows"])
+            stated.append(row["rows"])
         if row["status"] != "ok":
             continue
         kind = next((kind for kind in KINDS if kind == row["kind"]), None)
         if kind is None:
             raise InputError(f"{path}, row {number}: kind {shown(row['kind'])!r}; expected one of {', '.join(KINDS)}")
         energy, formula = _energy(row["energy_per_atom"], path, number), _formula(row["formula"], path, number)
-        hulls.setdefault(row["hull"], []).append(ReferenceEntry(formula, energy, kind, row["origin"], row["id"]))
+        hulls.setdefault(row["hull"], []).append(HullEntry(formula, energy, kind, row["origin"], row["id"]))
     if not hulls:
         raise InputError(f"{path}: no reference energies; rerun `symmcd reference`")
-    if said and set(said) != {str(len(said))}:
-        numbers = " or ".join(sorted(set(said)))
-        raise InputError(f"{path}: {len(said)} rows of {numbers}; it is cut or changed, run `symmcd reference` again")
+    if stated and set(stated) != {str(len(stated))}:
+        numbers = " or ".join(sorted(set(stated)))
+        raise InputError(f"{path}: {len(stated)} rows of {numbers}; it is cut or changed, run `symmcd reference` again")
     return hulls
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pymatgen.core import Composition
 
-from symmcd.stability.hull import ReferenceEntry
+from symmcd.stability.hull import HullEntry
 
 SAME_ID = 1e-3  # eV/atom, greatest difference of the energies of one crystal under one id, whatever computed them
 SAME_CRYSTAL = 1e-5  # eV/atom, the same where ids differ: what single precision and six digits leave
@@ -26,12 +26,12 @@ class Candidate:
 class Own:
     """What a reference set has of the candidates."""
 
-    entry: Mapping[str, ReferenceEntry]  # candidate's id -> the entry that is this crystal
+    entry: Mapping[str, HullEntry]  # candidate's id -> the entry that is this crystal
     alone: bool
     """Half of the candidates or more are entries, and those in their systems that come from elsewhere are elements."""
 
 
-def own_references(candidates: Sequence[Candidate], entries: Iterable[ReferenceEntry]) -> Own:
+def own_entries(candidates: Sequence[Candidate], entries: Iterable[HullEntry]) -> Own:
     """Find the entries that are candidates: of the same formula and energy, under the same id.
 
     Where half of the candidates or more have such an entry under any id, these count too; a few may be materials that
@@ -43,12 +43,12 @@ def own_references(candidates: Sequence[Candidate], entries: Iterable[ReferenceE
     """
     energies = [entry for entry in entries if entry.kind == "energy"]
     compounds = [entry for entry in energies if len(_elements(entry.formula)) > 1]
-    by_formula: dict[str, list[ReferenceEntry]] = {}
+    by_formula: dict[str, list[HullEntry]] = {}
     for entry in compounds:
         by_formula.setdefault(_reduced(entry.formula), []).append(entry)
     known = [candidate for candidate in candidates if candidate.energies and len(_elements(candidate.formula)) > 1]
-    own: dict[str, ReferenceEntry] = {}
-    alike: dict[str, ReferenceEntry] = {}
+    own: dict[str, HullEntry] = {}
+    alike: dict[str, HullEntry] = {}
     for candidate in known:
         for entry in by_formula.get(_reduced(candidate.formula), []):
             apart = min(abs(entry.energy_per_atom - energy) for energy in candidate.energies)

@@ -42,7 +42,7 @@ def train_predictor(
     output: Path,
     settings: PredictorSettings,
     seed: int,
-    where: torch.device,
+    device: torch.device,
     variant: str,
 ) -> None:
     """Train one predictor and write it into the folder `output`, unless it is there already.
@@ -53,7 +53,7 @@ def train_predictor(
         output: gets ``{variant}.safetensors``, ``.json`` and ``_test.csv``.
         settings: network and training, kept in the file.
         seed: of weights, batches and the crystals drawn.
-        where: device to train on.
+        device: to train on.
         variant: one of `PREDICTOR_VARIANTS`.
 
     Raises:
@@ -61,13 +61,13 @@ def train_predictor(
         SymmcdError: the loss or a prediction became infinite or NaN.
     """
     path = output / f"{variant}.safetensors"
-    print_ = _fingerprint(sets, settings, seed, variant)
-    if path.exists() and read_metadata(path).get("fingerprint") == print_:
+    digest = _settings_hash(sets, settings, seed, variant)
+    if path.exists() and read_metadata(path).get("fingerprint") == digest:
         print(f"{path}: trained already")
         return
     metadata: dict[str, Any] = {
-        "variant": variant, "fingerprint": print_, "published": float(of_symmcd(variant)), "seed": seed,
-        "device": where.type, "settings": dataclasses.asdict(settings), **_provenance(sets),
+        "variant": variant, "fingerprint": digest, "published": float(of_symmcd(variant)), "seed": seed,
+        "device": device.type, "settings": dataclasses.asdict(settings), **_provenance(sets),
     }  # fmt: skip
     known = {name: _with_energies(units) for name, units in sets.items()}
     lacking = [name for name, units in known.items() if not len(units)]
@@ -87,13 +87,13 @@ def train_predictor(
             print(f"{name}: {len(reasons)} crystals without a graph are left out ({', '.join(sorted(set(reasons)))})")
         if not len(rows):
             raise InputError(f"no crystal of the {name} set has a graph ({', '.join(sorted(set(reasons)))})")
-        known[name], graphs[name] = units.take(rows), found.to(where)
+        known[name], graphs[name] = units.take(rows), found.to(device)
     target = {name: torch.from_numpy(units.properties[PROPERTY].astype(np.float32)) for name, units in known.items()}
     torch.manual_seed(mixed_seed(seed, PREDICTOR_VARIANTS.index(variant)))
     objective = EnergyObjective(
-        size, site_symmetry, graphs["train"], graphs["val"], target["train"].to(where), target["val"].to(where)
+        size, site_symmetry, graphs["train"], graphs["val"], target["train"].to(device), target["val"].to(device)
     )
-    weights, done = minimise(objective, output / variant, _optimisation(settings), seed, print_, Process())
+    weights, done = minimise(objective, output / variant, _optimisation(settings), seed, digest, Process())
     objective.network.load_state_dict(weights)
     predicted = energies(objective.network, graphs["test"], BATCH).cpu().numpy().astype(float)
     if not np.isfinite(predicted).all():
@@ -115,12 +115,12 @@ def take_cdvae(test: AsymmetricUnits, output: Path, folder: Path, seed: int) -> 
     """CDVAE's weights as a predictor of ours, with its error on the test set as our graphs have it."""
     weights, checksum = cdvae.read_cdvae(folder)
     path = output / "cdvae.safetensors"
-    print_ = f"{checksum} {_fingerprint({'test': test}, PredictorSettings(), seed, 'cdvae')}"
-    if path.exists() and read_metadata(path).get("fingerprint") == print_:
+    digest = f"{checksum} {_settings_hash({'test': test}, PredictorSettings(), seed, 'cdvae')}"
+    if path.exists() and read_metadata(path).get("fingerprint") == digest:
         print(f"{path}: there already")
         return
     metadata: dict[str, Any] = {
-        "variant": "cdvae", "fingerprint": print_, "checkpoint_sha256": checksum,
+        "variant": "cdvae", "fingerprint": digest, "checkpoint_sha256": checksum,
         "size": dataclasses.asdict(cdvae.CDVAE), "site_symmetry": False, "of_asymmetric_unit": False,
         **_provenance({"test": test}), "mae": None, "low": None, "high": None, "n": 0,
     }  # fmt: skip
@@ -200,7 +200,7 @@ def _optimisation(settings: PredictorSettings) -> Optimisation:
     )
 
 
-def _fingerprint(sets: dict[str, AsymmetricUnits], settings: PredictorSettings, seed: int, variant: str) -> str:
+def _settings_hash(sets: dict[str, AsymmetricUnits], settings: PredictorSettings, seed: int, variant: str) -> str:
     """Hash of everything that the weights and their error depend on."""
     kept = {k: v for k, v in dataclasses.asdict(settings).items() if k not in NOT_OF_A_TRAINING}
     digest = hashlib.sha256(json.dumps([kept, seed, variant], sort_keys=True).encode())
