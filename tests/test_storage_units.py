@@ -58,7 +58,7 @@ def test_what_was_written_is_read_to_the_last_digit(tmp_path):
     write_units(tmp_path / "units.npz", UNITS)
     found = read_units(tmp_path / "units.npz")
     for name, array in ARRAYS.items():
-        read = found.properties["e_above_hull"] if "/" in name else getattr(found, name)
+        read = found.properties["e_above_hull"] if "/" in name else getattr(found, ATTRIBUTES.get(name, name))
         assert read.tobytes() == array.tobytes()
         assert read.dtype == array.dtype
     assert_of_their_groups(found)

@@ -5,22 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
-from symmcd.crystallography.composition import atomic_numbers_of, reduced_formula
+from symmcd.crystallography.composition import reduced_formula
 from symmcd.crystallography.consistency import check_apart, settled
-from symmcd.crystallography.lattice import BASIS, k_from_lattice, lattice_from_k
+from symmcd.crystallography.given_arrays import array_of, coefficients_of, numbers_of_symbols, symmetric_cell
+from symmcd.crystallography.lattice import k_from_lattice, lattice_from_k
 from symmcd.crystallography.space_group import lattice_points, number_of
 from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.errors import InputError
-
-FLATTEST = 1e-5
-"""Least volume of a cell, of that of a box with its lengths."""
-
-LONGEST = 1e5
-"""Å: longest cell; the shortest is one over it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,10 +51,10 @@ class AsymmetricUnit:
         if not isinstance(self.letter, Iterable):
             raise InputError(f"letter: {self.letter!r}, expected one Wyckoff letter an orbit")
         letter = tuple(self.letter)
-        element = _array("element", _numbers_of_symbols(self.element)).reshape(-1)
+        element = array_of("element", numbers_of_symbols(self.element)).reshape(-1)
         if not ((np.abs(element) <= 1000) & (element == np.rint(element))).all():
             raise InputError(f"element: {element.tolist()}, expected atomic numbers from 1 to 118")
-        lattice, position = _array("lattice", self.lattice), _array("position", self.position)
+        lattice, position = array_of("lattice", self.lattice), array_of("position", self.position)
         if lattice.size != 9 or position.size % 3:
             raise InputError(f"{lattice.shape=} and {position.shape=}: expected (3, 3) and (orbits, 3)")
         lattice, position = lattice.reshape(3, 3), position.reshape(-1, 3)
@@ -71,11 +65,11 @@ class AsymmetricUnit:
         table = wyckoff_table()
         wyckoff = np.array([table.row(number, name) for name in letter])
         groups, orbits = np.array([number]), np.array([0, len(element)])
-        given = _coefficients(lattice)
+        given = coefficients_of(lattice)
         element = element.astype(int)
         k, position = settled(groups, given, orbits, element, wyckoff, position)
         if k is not given:  # turned as the lattice was
-            lattice = _symmetric_cell(k) @ np.linalg.inv(_symmetric_cell(given)) @ lattice
+            lattice = symmetric_cell(k) @ np.linalg.inv(symmetric_cell(given)) @ lattice
         if apart:
             check_apart(lattice, element, wyckoff, position)
         self._set(number, lattice, element, letter, position)
@@ -271,52 +265,3 @@ def labels_of(numbers: np.ndarray, largest: int) -> list[str]:
     """Names of the crystals of these numbers, where `largest` is the largest of the run."""
     width = max(5, len(str(largest)))
     return [f"{i:0{width}d}" for i in numbers.tolist()]
-
-
-def _numbers_of_symbols(element: Any) -> Any:
-    """Elements with symbols as atomic numbers; numbers stay what they are.
-
-    Raises:
-        InputError: no such element.
-    """
-    named = isinstance(element, str) or (isinstance(element, Sequence) and any(isinstance(e, str) for e in element))
-    return atomic_numbers_of(element) if named else element
-
-
-def _array(name: str, values: Any) -> np.ndarray:
-    """A new array of numbers.
-
-    Raises:
-        InputError: `values` are something else.
-    """
-    try:
-        return np.array(values, float)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"{name}: expected numbers ({error})") from None
-
-
-def _coefficients(lattice: np.ndarray) -> np.ndarray:
-    """k (1, 6) of a lattice (3, 3).
-
-    Raises:
-        InputError: it is not finite, flat or left-handed.
-    """
-    if not np.isfinite(lattice).all():
-        raise InputError("the lattice is not finite")
-    with np.errstate(over="ignore"):
-        length = np.linalg.norm(lattice, axis=1)
-    lengths = ", ".join(f"{v:.4g}" for v in length)
-    if not (np.isfinite(length) & (length > 1 / LONGEST) & (length < LONGEST)).all():
-        raise InputError(f"the lattice is no cell of a crystal: a, b, c = {lengths} Å")
-    volume = float(np.linalg.det(lattice / length[:, None]))  # of edges of length 1
-    if not abs(volume) > FLATTEST:
-        raise InputError(f"the lattice has no volume: a, b, c = {lengths} Å lie in a plane or on a line")
-    if volume < 0:
-        raise InputError("the lattice is left-handed, which would make the mirror image: give right-handed a, b, c")
-    return k_from_lattice(lattice[None])
-
-
-def _symmetric_cell(k: np.ndarray) -> np.ndarray:
-    """exp(S) (3, 3) of coefficients (1, 6), not turned to the standard orientation."""
-    values, vectors = np.linalg.eigh(np.einsum("i,ijk->jk", k[0], BASIS))
-    return (vectors * np.exp(values)) @ vectors.T

@@ -22,8 +22,10 @@ from symmcd.diffusion.checkpoint import data_sha256, read_checkpoint, read_part,
 from symmcd.diffusion.distributed import Process
 from symmcd.diffusion.loss_table import loss_columns, write_losses
 from symmcd.diffusion.model import Task
+from symmcd.diffusion.optimisation import Optimisation
 from symmcd.diffusion.random_streams import mixed_seed
-from symmcd.diffusion.training import STATE, Optimisation, minimise, set_aside
+from symmcd.diffusion.training import STATE, minimise
+from symmcd.diffusion.training_state import set_aside
 from symmcd.errors import InputError
 from symmcd.extensions import MODELS, ModelKind, Workload
 from symmcd.one_writer import one_writer

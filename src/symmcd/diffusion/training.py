@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,38 +15,14 @@ from torch import Tensor, nn
 from symmcd.diffusion.distributed import Process, add_up
 from symmcd.diffusion.loss_table import described, write_losses
 from symmcd.diffusion.objective import Objective
+from symmcd.diffusion.optimisation import Optimisation, is_out_of_time, is_stale, schedule
 from symmcd.diffusion.progress import StepProgress
 from symmcd.diffusion.random_streams import mixed_seed
-from symmcd.diffusion.training_state import Networks, TrainingState, average, read_state, write_state
+from symmcd.diffusion.training_state import Networks, TrainingState, average, resume, write_state
 from symmcd.errors import InputError, SymmcdError
 from symmcd.storage import write_tensors
 
 STATE = "checkpoint.safetensors"  # removed by who has written the weights
-
-
-@dataclass(frozen=True)
-class Optimisation:
-    """How a network is trained; the settings of `symmcd.settings.TrainingSettings` of the same names."""
-
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    weight_decay: float = 0.0
-    gradient_norm: float = 1.0  # clip by global norm
-    ema_decay: float = 0.999
-    warmup_steps: int = 100
-    validate_every: int = 10  # epochs
-    patience: int = 0  # epochs without a lower validation loss; 0: it does not end
-    crystals_at_once: int = 0  # of a batch; 0: all
-    max_minutes: float = 0.0  # 0: no limit
-    checkpoint_minutes: float = 2.0
-    tensorboard: bool = False
-
-    @classmethod
-    def of(cls, settings: Any, epochs: int) -> Optimisation:
-        """Those of a settings object that has all of these, for `epochs`."""
-        names = (field.name for field in dataclasses.fields(cls))
-        return cls(**{name: getattr(settings, name) for name in names} | {"epochs": epochs})
 
 
 def minimise(
@@ -257,32 +231,6 @@ def epoch_order(seed: int, epoch: int, crystals: int, device: torch.device) -> T
     return torch.randperm(crystals, generator=generator).to(device)
 
 
-# --- schedule --------------------------------------------------------------------------------------------------------
-
-
-def schedule(settings: Optimisation, state: TrainingState, total_steps: int) -> float:
-    """Factor of the learning rate: rises over the warm-up, then falls along half a cosine to 1 % at the end.
-
-    The end is the last epoch, or `max_minutes` where that comes first.
-    """
-    warm = min(1.0, (state.step + 1) / max(settings.warmup_steps, 1))
-    done = state.step / total_steps
-    if settings.max_minutes:
-        done = max(done, min(1.0, state.seconds / (60 * settings.max_minutes)))
-    return warm * (0.01 + 0.99 * (1 + math.cos(math.pi * done)) / 2)
-
-
-def is_out_of_time(settings: Optimisation, state: TrainingState) -> bool:
-    """Whether `max_minutes` have been spent in this training, earlier runs of it counted in."""
-    return bool(settings.max_minutes) and state.seconds >= 60 * settings.max_minutes
-
-
-def is_stale(settings: Optimisation, state: TrainingState) -> bool:
-    """Whether the validation loss has not fallen for `patience` epochs."""
-    validated = next((row["epoch"] for row in reversed(state.rows) if "val_total" in row), 0)
-    return bool(settings.patience and state.best_epoch) and validated - state.best_epoch >= settings.patience
-
-
 def tensorboard(folder: Path) -> Any:
     """A writer of curves for TensorBoard.
 
@@ -296,34 +244,6 @@ def tensorboard(folder: Path) -> Any:
             "training.tensorboard: the package tensorboard is not installed here (pip install it)"
         ) from None
     return SummaryWriter(str(folder))
-
-
-def resume(
-    path: Path,
-    settings_hash: str,
-    networks: Networks,
-    optimiser: torch.optim.AdamW,
-    process: Process,
-) -> TrainingState:
-    """The state in `path`, loaded; a new one if there is none, or one of another training, which is set aside."""
-    if not path.exists():
-        return TrainingState()
-    state = read_state(path, settings_hash, networks, optimiser)
-    if state is None and not process.writes:
-        return TrainingState()
-    if state is None:
-        set_aside(path)
-        return TrainingState()
-    if process.writes:
-        print(f"going on from {path}, step {state.step}")
-    return state
-
-
-def set_aside(path: Path) -> None:
-    """Keep a file that belongs to another training under another name, and say so."""
-    aside = path.with_name(f"{path.stem}.old{path.suffix}")
-    path.replace(aside)
-    print(f"{path} belongs to other data or settings: training from the start (it is now {aside.name})")
 
 
 def explained_divergence(

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from symmcd.diffusion.distributed import Process
 from symmcd.errors import InputError
 from symmcd.storage import read_tensors, write_tensors
 
@@ -92,3 +93,31 @@ def read_state(
             moments.setdefault(int(index), {})[moment] = value
     optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
     return TrainingState(**json.loads(text["state"]))
+
+
+def resume(
+    path: Path,
+    settings_hash: str,
+    networks: Networks,
+    optimiser: torch.optim.AdamW,
+    process: Process,
+) -> TrainingState:
+    """The state in `path`, loaded; a new one if there is none, or one of another training, which is set aside."""
+    if not path.exists():
+        return TrainingState()
+    state = read_state(path, settings_hash, networks, optimiser)
+    if state is None and not process.writes:
+        return TrainingState()
+    if state is None:
+        set_aside(path)
+        return TrainingState()
+    if process.writes:
+        print(f"going on from {path}, step {state.step}")
+    return state
+
+
+def set_aside(path: Path) -> None:
+    """Keep a file that belongs to another training under another name, and say so."""
+    aside = path.with_name(f"{path.stem}.old{path.suffix}")
+    path.replace(aside)
+    print(f"{path} belongs to other data or settings: training from the start (it is now {aside.name})")

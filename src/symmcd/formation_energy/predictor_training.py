@@ -18,8 +18,9 @@ from symmcd import __version__
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.diffusion.checkpoint import data_sha256
 from symmcd.diffusion.distributed import Process
+from symmcd.diffusion.optimisation import Optimisation
 from symmcd.diffusion.random_streams import mixed_seed
-from symmcd.diffusion.training import Optimisation, minimise
+from symmcd.diffusion.training import minimise
 from symmcd.errors import InputError, SymmcdError
 from symmcd.formation_energy import cdvae
 from symmcd.formation_energy.graphs import Graphs, build_graphs
