@@ -128,9 +128,9 @@ def controls(train: Path, val: Path, test: Path) -> None:
     from symmcd.crystallography.content import amounts, densities, number_of_elements
     from symmcd.metrics.coverage import coverage
     from symmcd.metrics.fingerprints import fingerprints_of_units
+    from symmcd.metrics.found_symmetry import group_distance
     from symmcd.metrics.magpie import Scale, composition_fingerprints
     from symmcd.metrics.of_set.distributions import wasserstein
-    from symmcd.metrics.symmetry import group_distance
     from symmcd.storage import read_units
 
     held_out, other = read_units(test), read_units(val)

@@ -24,7 +24,7 @@ from symmcd.settings import ReduceSettings
 from symmcd.stages import reduce
 from symmcd.structures.cif import parse_cif
 from symmcd.structures.read import read_rows
-from symmcd.structures.symmetry import reduce_cells, standard_cell
+from symmcd.structures.standard_cell import reduce_cells, standard_cell
 
 
 def main() -> None:

@@ -123,7 +123,7 @@ def fitted(
     if missing := [name for name in expected if name not in arrays]:
         raise InputError(f"{path}: lacks {', '.join(missing)}; it is not a file of {what}")
     numbers: dict[str, tuple[int, str]] = {}  # what a name in a shape stands for, and the array that says so
-    found = {}
+    fitting = {}
     for name, wanted in expected.items():
         array = arrays[name]
         fits = array.ndim == len(wanted.shape) and array.dtype.kind in _KINDS[wanted.kind]
@@ -138,8 +138,8 @@ def fitted(
                 asked, source = known + int(more or 0), f" with {letter} = {known} of {owner}"
             if length != asked:
                 raise InputError(f"{path}: {name} has shape {array.shape}, expected {wanted}{source}; {_AGAIN}")
-        found[name] = _converted(path, name, array, wanted)
-    return found
+        fitting[name] = _converted(path, name, array, wanted)
+    return fitting
 
 
 _KINDS = {"integers": "iu", "numbers": "iuf", "texts": "U"}

@@ -30,11 +30,11 @@ def version() -> str:
 
 def maker(line: str) -> str | None:
     """Short commit, or version where none is known, of what `version` said; None of other lines."""
-    found = SAID.fullmatch(line.strip())
-    if not found:
+    match = SAID.fullmatch(line.strip())
+    if not match:
         return None
-    commit = found["commit"]
-    return f"{commit[:7]}{'+' if commit.endswith('+') else ''}" if commit else found["version"]
+    commit = match["commit"]
+    return f"{commit[:7]}{'+' if commit.endswith('+') else ''}" if commit else match["version"]
 
 
 def _git(folder: Path, *arguments: str) -> str:

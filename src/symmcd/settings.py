@@ -352,8 +352,8 @@ def of_other_kinds(values: Mapping[str, Any]) -> set[str]:
 
 def hints(section: Any) -> dict[str, Any]:
     """Types of the fields of a section, with their bounds."""
-    found = typing.get_type_hints(section, include_extras=True)
-    return {f.name: found[f.name] for f in dataclasses.fields(section)}
+    hints = typing.get_type_hints(section, include_extras=True)
+    return {f.name: hints[f.name] for f in dataclasses.fields(section)}
 
 
 def read_section(name: str, values: Mapping[str, Any] | str) -> Any:

@@ -97,11 +97,11 @@ def read_units(path: Path) -> AsymmetricUnits:
     expected = UNIT_FIELDS | {
         name: Expected("numbers", ("B",), finite=False) for name in arrays if name.startswith("property/")
     }
-    found = fitted(path, arrays, expected, "asymmetric units")
-    properties = {k.removeprefix("property/"): v for k, v in found.items() if k.startswith("property/")}
+    fields = fitted(path, arrays, expected, "asymmetric units")
+    properties = {k.removeprefix("property/"): v for k, v in fields.items() if k.startswith("property/")}
     try:
         return AsymmetricUnits(
-            **{ATTRIBUTES.get(name, name): found[name] for name in UNIT_FIELDS}, properties=properties
+            **{ATTRIBUTES.get(name, name): fields[name] for name in UNIT_FIELDS}, properties=properties
         ).check()
     except InputError as error:
         raise InputError(f"{path}: {error}; correct it, or delete it and rerun its stage") from None
@@ -152,12 +152,12 @@ def read_tensors(path: Path, names: Collection[str] | None = None) -> tuple[dict
 
 def _checksum(arrays: Mapping[str, np.ndarray], text: Mapping[str, str]) -> str:
     """CRC-32 of names, types, shapes and bytes; a second for a gigabyte."""
-    found = zlib.crc32(json.dumps(dict(text), sort_keys=True).encode())
+    checksum = zlib.crc32(json.dumps(dict(text), sort_keys=True).encode())
     for name in sorted(arrays):
         values = np.ascontiguousarray(arrays[name])
-        found = zlib.crc32(f"{name} {values.dtype.str} {values.shape}".encode(), found)
-        found = zlib.crc32(values.reshape(-1).view(np.uint8).data, found)
-    return f"{found:08x}"
+        checksum = zlib.crc32(f"{name} {values.dtype.str} {values.shape}".encode(), checksum)
+        checksum = zlib.crc32(values.reshape(-1).view(np.uint8).data, checksum)
+    return f"{checksum:08x}"
 
 
 def _line(error: BaseException) -> str:

@@ -48,8 +48,8 @@ def remove_abandoned(path: Path) -> None:
     """
     pattern = re.compile(rf"\.(?:(?P<host>[A-Za-z0-9-]+)-)?(?P<process>\d+)\.tmp\.{re.escape(path.name)}")
     with os.scandir(path.parent) as entries:
-        found = [(Path(entry.path), match) for entry in entries if (match := pattern.fullmatch(entry.name))]
-    for temporary, match in found:
+        remains = [(Path(entry.path), match) for entry in entries if (match := pattern.fullmatch(entry.name))]
+    for temporary, match in remains:
         here = match["host"] == host_name()
         with contextlib.suppress(FileNotFoundError):  # another writer was faster
             if (here and not is_alive(int(match["process"]))) or time.time() - temporary.stat().st_mtime > OLD:

@@ -18,7 +18,7 @@ from symmcd.crystallography.lattice import constrain, lattice_from_k, lengths_an
 from symmcd.crystallography.space_group import operations
 from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.errors import InputError
-from symmcd.structures.symmetry import standard_hall_numbers
+from symmcd.structures.standard_cell import standard_hall_numbers
 from tests.structures.random_units import random_units
 
 TABLE = wyckoff_table()

@@ -30,7 +30,7 @@ from symmcd.crystallography.space_group import (
 )
 from symmcd.errors import InputError
 from symmcd.report.typesetting import symbol_text
-from symmcd.structures.symmetry import standard_hall_numbers
+from symmcd.structures.standard_cell import standard_hall_numbers
 
 NUMBERS = range(1, 231)
 

@@ -13,7 +13,7 @@ from symmcd.crystallography.projection import nearest_on_images
 from symmcd.crystallography.space_group import operations
 from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.errors import InputError
-from symmcd.structures.symmetry import standard_hall_numbers
+from symmcd.structures.standard_cell import standard_hall_numbers
 
 NUMBERS = range(1, 231)
 TABLE = wyckoff_table()

@@ -19,12 +19,12 @@ from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.crystallography.content import templates
 from symmcd.crystallography.normaliser import canonical_template
 from symmcd.metrics.crystal_scores import columns, score
+from symmcd.metrics.found_symmetry import agreement, detect, detected_group, group_distance, keeps_group
 from symmcd.metrics.intervals import bootstrap, resolvable, wilson
 from symmcd.metrics.matching import composition_key, first_matches, matching, unmatchable
 from symmcd.metrics.of_set.distributions import wasserstein
 from symmcd.metrics.reference_set import ReferenceSet, composition_keys
 from symmcd.metrics.set_summary import CrystalSet, summarise_set
-from symmcd.metrics.symmetry import agreement, detect, detected_group, group_distance, keeps_group
 from tests.crystallography.prototypes import PROTOTYPES, prototype
 
 NAMES = ("NaCl", "CsCl", "SrTiO3", "TiO2 rutile", "Al2O3", "ZnO", "MgAl2O4", "TiNiSi")

@@ -16,7 +16,7 @@ from symmcd.storage import write_units
 from symmcd.structures.cell import Cell, cells_of
 from symmcd.structures.convert import from_structure, to_atoms, to_structure
 from symmcd.structures.crystal_file import read_crystal_file
-from symmcd.structures.symmetry import reduce_cells, standard_cell, symmetrised
+from symmcd.structures.standard_cell import reduce_cells, standard_cell, symmetrised
 from symmcd.structures.units import reduce
 from symmcd.structures.write import write_extxyz
 

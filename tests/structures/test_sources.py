@@ -26,7 +26,7 @@ from symmcd.structures.sources import (
     prototypes,
     trainable,
 )
-from symmcd.structures.symmetry import reduce_cells, standard_cell
+from symmcd.structures.standard_cell import reduce_cells, standard_cell
 
 
 def rows(number):

@@ -153,8 +153,8 @@ def test_the_process_outlives_its_crystals(code):
     """In a process of its own, whose end by a signal or a time limit is a failure of one test."""
     imports = (
         "import numpy as np, symmcd; from numpy import inf, nan; from pymatgen.core import Lattice, Structure; "
-        "from symmcd.structures.symmetry import standard_cell; from symmcd.structures.cell import Cell; "
-        "from symmcd.metrics.symmetry import detected_group; "
+        "from symmcd.structures.standard_cell import standard_cell; from symmcd.structures.cell import Cell; "
+        "from symmcd.metrics.found_symmetry import detected_group; "
         "L = Lattice.cubic(4)"
     )
     script = f"{imports}\ntry:\n    {code}\nexcept symmcd.InputError as error:\n    print('refused:', error)"
@@ -166,7 +166,7 @@ def test_where_no_answer_is_an_answer():
     """Metrics and relaxation go on without a symmetry; they never hand a broken crystal to spglib."""
     from pymatgen.core import Lattice, Structure
 
-    from symmcd.metrics.symmetry import detect
+    from symmcd.metrics.found_symmetry import detect
     from symmcd.stability.geometry import primitive_cell as reduced_cell
     from symmcd.structures.convert import elements_of_structure
 

@@ -153,8 +153,8 @@ def _counted(plain: str) -> list[tuple[int, int]]:
     def refuse(where: int, why: str) -> InputError:
         return InputError(f"formula {plain!r}, at {plain[where : where + 8]!r}: {why}; write it as in LiFePO4")
 
-    open_at: list[tuple[str, int]] = []  # closing bracket awaited, first entry of `found` inside
-    found: list[tuple[int, int]] = []
+    open_at: list[tuple[str, int]] = []  # closing bracket awaited, first entry of `counted` inside
+    counted: list[tuple[int, int]] = []
     place = 0
     while place < len(plain):
         # a symbol or a closing bracket takes the number behind it along
@@ -166,17 +166,17 @@ def _counted(plain: str) -> list[tuple[int, int]]:
         if count == 0 or count > MOST_ATOMS:
             raise refuse(place, f"a number from 1 to {MOST_ATOMS} is expected")
         if what is None:
-            open_at.append((_CLOSING[part[0]], len(found)))
+            open_at.append((_CLOSING[part[0]], len(counted)))
         elif what in NUMBERS:
-            found.append((NUMBERS[what], count))
+            counted.append((NUMBERS[what], count))
         elif what.isalpha():
             raise refuse(place, f"{what} is no element")
-        elif not open_at or open_at[-1][0] != what or open_at[-1][1] == len(found):
+        elif not open_at or open_at[-1][0] != what or open_at[-1][1] == len(counted):
             raise refuse(place, f"{what} closes nothing")
         else:
             first = open_at.pop()[1]
-            found[first:] = [(number, inner * count) for number, inner in found[first:]]
+            counted[first:] = [(number, inner * count) for number, inner in counted[first:]]
         place = part.end()
     if open_at:
         raise InputError(f"formula {plain!r}: {open_at[-1][0]} is missing at the end; write it as in Ca3(PO4)2")
-    return found
+    return counted

@@ -26,14 +26,14 @@ def letter_permutations(space_group: int) -> np.ndarray:
 @functools.cache
 def _permutations() -> tuple[np.ndarray, ...]:
     """The table, a group each: rows are what becomes of the letters, ``badc`` for a and b, c and d changed."""
-    found = [""] * 230
+    joined = [""] * 230
     count = [0] * 230
     for line in table_text("letter_permutations.csv").splitlines()[1:]:
         group, letters = line.split(",")
-        found[int(group) - 1] += letters
+        joined[int(group) - 1] += letters
         count[int(group) - 1] += 1
     tables = []
-    for letters, rows in zip(found, count, strict=True):
+    for letters, rows in zip(joined, count, strict=True):
         letter = np.frombuffer(letters.encode("ascii"), np.uint8).reshape(rows, -1).astype(int)
         table = np.where(letter == ord("A"), 26, letter - ord("a"))
         table.setflags(write=False)

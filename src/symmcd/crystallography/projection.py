@@ -164,10 +164,10 @@ def _enumerated(start: np.ndarray, basis: np.ndarray, metric: np.ndarray, square
         spent = spent[parent] + (row[parent, i] * (step[:, i] - centre[parent])) ** 2
         owner = owner[parent]
     candidate = start[owner] + (basis[owner] @ step[:, :, None])[..., 0]
-    found = np.einsum("ni,nij,nj->n", candidate, metric[owner], candidate)
-    order = np.lexsort((found, owner))
+    candidate_squared = np.einsum("ni,nij,nj->n", candidate, metric[owner], candidate)
+    order = np.lexsort((candidate_squared, owner))
     shortest = order[np.unique(owner[order], return_index=True)[1]]
-    better = shortest[found[shortest] < squared[owner[shortest]] * (1 - 1e-9)]
+    better = shortest[candidate_squared[shortest] < squared[owner[shortest]] * (1 - 1e-9)]
     best = start.copy()
     best[owner[better]] = candidate[better]
     return best

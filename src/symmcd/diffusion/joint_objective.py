@@ -63,8 +63,8 @@ class JointObjective:
         order = torch.argsort(self.validation.count, stable=True)
         for number, rows in enumerate(order.split(batch_size)):
             parts = corrupted(self.process, self.validation.select(rows), mixed_seed(VALIDATION_SEED, number))
-            found = batch_losses(network, *parts, self.loss_weights, backward=False, precision=self.precision)
-            for name, value in found.items():
+            losses = batch_losses(network, *parts, self.loss_weights, backward=False, precision=self.precision)
+            for name, value in losses.items():
                 sums[name] += value * len(rows)
         return {name: value / len(self.validation) for name, value in sums.items()}
 

@@ -193,11 +193,11 @@ def validated_losses(
     objective: Objective, networks: Networks, state: TrainingState, epoch: int, batch_size: int
 ) -> dict[str, float]:
     """Validation columns of losses.csv for the averaged weights, which become the best ones if they are."""
-    found = objective.validation_losses(networks.averaged, batch_size)
-    if math.isfinite(found["total"]) and (not state.best_epoch or found["total"] < state.best_total):
-        state.best_epoch, state.best_total = epoch, found["total"]
+    losses = objective.validation_losses(networks.averaged, batch_size)
+    if math.isfinite(losses["total"]) and (not state.best_epoch or losses["total"] < state.best_total):
+        state.best_epoch, state.best_total = epoch, losses["total"]
         networks.best.load_state_dict(networks.averaged.state_dict())
-    return {f"val_{name}": found[name] for name in objective.names}
+    return {f"val_{name}": losses[name] for name in objective.names}
 
 
 def accumulated(

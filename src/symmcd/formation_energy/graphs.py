@@ -107,7 +107,7 @@ def build_graphs(
         The graphs, which crystals they are of (n,), and the reason for each that has none.
     """
     crystals = replicate_flat(units)
-    found: list[Neighbours] = []
+    neighbours: list[Neighbours] = []
     kept, reasons = [], []
     for index in range(len(units)):
         orbits, atoms = (slice(s[index], s[index + 1]) for s in (units.start, crystals.start))
@@ -122,24 +122,24 @@ def build_graphs(
                     units.position[orbits], crystals.position[atoms], crystals.orbit[atoms] - units.start[index],
                     cutoff, nearest,
                 )  # fmt: skip
-            found.append(one)
+            neighbours.append(one)
             kept.append(index)
         except NoGraphError as error:
             reasons.append(error.reason)
         advance(1)
     rows = np.array(kept, int)
-    return _joined(units.take(rows), found, of_asymmetric_unit), rows, reasons
+    return _joined(units.take(rows), neighbours, of_asymmetric_unit), rows, reasons
 
 
-def _joined(units: AsymmetricUnits, found: list[Neighbours], of_asymmetric_unit: bool) -> Graphs:
+def _joined(units: AsymmetricUnits, neighbours: list[Neighbours], of_asymmetric_unit: bool) -> Graphs:
     """Flat tensors of crystals and their neighbours."""
     table, nodes = wyckoff_table(), len(units.element)
     share = np.ones(nodes) if of_asymmetric_unit else table.multiplicity[units.wyckoff].astype(float)
     total = np.bincount(units.crystal, share, len(units))
-    first_node, first_edge = units.start[:-1], np.cumsum([0, *(len(n.centre) for n in found)])[:-1]
+    first_node, first_edge = units.start[:-1], np.cumsum([0, *(len(n.centre) for n in neighbours)])[:-1]
 
     def flat(name: str, shape: tuple[int, ...] = (), offset: np.ndarray | None = None) -> np.ndarray:
-        parts = [getattr(n, name) + (0 if offset is None else offset[i]) for i, n in enumerate(found)]
+        parts = [getattr(n, name) + (0 if offset is None else offset[i]) for i, n in enumerate(neighbours)]
         return np.concatenate([np.zeros((0, *shape)), *parts])
 
     def starts(name: str) -> Tensor:

@@ -200,7 +200,7 @@ def bonds(
 
     inverse = np.linalg.inv(lattice)
     first = np.searchsorted(orbit, np.arange(len(position)))  # the atom that each representative is
-    found: list[list[np.ndarray]] = [[] for _ in position]
+    differences: list[list[np.ndarray]] = [[] for _ in position]
     for node, site in enumerate(first):
         try:
             vectors, _, angle, _ = voronoi_faces(lattice, atoms, np.ones(len(atoms), int), int(site))
@@ -212,10 +212,10 @@ def bonds(
         bonded = np.argsort(-weight, kind="stable")[: number if share >= 1 - sum(s for _, s in shares) else 0]
         for difference in vectors[bonded] @ inverse:
             other = _atom_at(position[node] + difference, atoms)
-            found[node].append(difference)
-            found[orbit[other]].append(-np.linalg.solve(turn[other], difference))
+            differences[node].append(difference)
+            differences[orbit[other]].append(-np.linalg.solve(turn[other], difference))
     centre, atom, all_of = [], [], []
-    for node, some in enumerate(found):
+    for node, some in enumerate(differences):
         if some:
             moved = (np.array(some) @ stabiliser(group, position[node]).transpose(0, 2, 1)).reshape(-1, 3)
             _, kept = np.unique(moved.round(4) + 0.0, axis=0, return_index=True)

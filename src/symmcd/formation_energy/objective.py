@@ -74,8 +74,8 @@ class EnergyObjective:
     def inputs(self, rows: Tensor, seed: int) -> dict[str, Tensor]:  # noqa: ARG002
         """What the network was given, to be kept when it breaks."""
         graphs = self.train.select(rows)
-        found = {field.name: getattr(graphs, field.name) for field in dataclasses.fields(graphs)}
-        return found | {"rows": rows, "energy": self.energy[rows]}
+        tensors = {field.name: getattr(graphs, field.name) for field in dataclasses.fields(graphs)}
+        return tensors | {"rows": rows, "energy": self.energy[rows]}
 
 
 @torch.no_grad()

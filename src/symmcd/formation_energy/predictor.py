@@ -136,9 +136,11 @@ def predict_cached(
         kept = fitted(path, read_arrays(path), _KEPT, "predictions")
         if str(kept["key"]) == key and len(kept["energy"]) == len(units):
             return Predictions(kept["energy"], kept["reason"])
-    found = predict(predictor, units, advance=advance)
-    write_arrays(path, {"key": np.array(key), "id": units.label, "energy": found.energy, "reason": found.reason})
-    return found
+    predictions = predict(predictor, units, advance=advance)
+    write_arrays(
+        path, {"key": np.array(key), "id": units.label, "energy": predictions.energy, "reason": predictions.reason}
+    )
+    return predictions
 
 
 def _key(weights: Path, units: AsymmetricUnits) -> str:

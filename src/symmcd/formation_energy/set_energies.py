@@ -29,7 +29,7 @@ def predicted_energies(
     predictor = read_predictor(path)
     if isinstance(predictor, str):
         return Predicted(f"{NO_PREDICTOR}: {predictor}")
-    found = []
+    both = []
     for name, units in (("generated", crystals), ("reference", reference)):
         with Progress(len(units), 0, f"formation energies, {name}") as bar:
             if folder is None:
@@ -37,9 +37,9 @@ def predicted_energies(
             else:
                 cache = folder / f"formation_energies_{name}.npz"
                 energies = predict_cached(cache, path, predictor, units, bar.advance)
-        found.append(energies.energy)
+        both.append(energies.energy)
     of = predictor.metadata
     note = f"eV/atom, mean absolute error of the predictor of d_E ({of['variant'].replace('_', ' ')}) on the test set"
     if of["mae"] is None:
         note = f"predictor of d_E ({of['variant']}): no formation energies in the test set to tell its error"
-    return Predicted(note, (found[0], found[1]), of["mae"], of["low"], of["high"], of["n"])
+    return Predicted(note, (both[0], both[1]), of["mae"], of["low"], of["high"], of["n"])

@@ -21,11 +21,11 @@ def write_table_5(output: Path, variants: tuple[str, ...]) -> None:
     """table5.csv, .md and .tex of the predictors in `output`; what was not trained is a row that says so."""
     rows = []
     for variant in PREDICTOR_VARIANTS:
-        found = read_metadata(output / f"{variant}.safetensors") if variant in variants else {}
-        row: dict[str, Any] = {name: found.get(name) for name in COLUMNS}
+        metadata = read_metadata(output / f"{variant}.safetensors") if variant in variants else {}
+        row: dict[str, Any] = {name: metadata.get(name) for name in COLUMNS}
         row |= {"variant": variant, "published": float(of_symmcd(variant))}
-        row["note"] = "not among predictor.variants" if variant not in variants else found.get("absent", "trained")
-        row["minutes"] = round(found["seconds"] / 60, 1) if "seconds" in found else None
+        row["note"] = "not among predictor.variants" if variant not in variants else metadata.get("absent", "trained")
+        row["minutes"] = round(metadata["seconds"] / 60, 1) if "seconds" in metadata else None
         rows.append(row)
     path = output / "table5.csv"
     with atomic_path(path) as temporary:

@@ -73,17 +73,17 @@ def site_fingerprint(lattice: np.ndarray, position: np.ndarray, element: np.ndar
     order = np.argsort(-weight, kind="stable")
     rounded = np.round(weight[order], 3)
     vectors = vectors[order]
-    found = np.zeros(len(LABELS))
+    vector = np.zeros(len(LABELS))
     for number, share in coordination_shares(rounded):
         if number > HIGHEST:
             continue
         entry = FIRST[number]
-        found[entry] = share
+        vector[entry] = share
         if number in MOTIFS:
             shell = Shell.of(vectors[:number])
             for offset, (_, parameter) in enumerate(MOTIFS[number], start=1):
-                found[entry + offset] = share * parameter(shell)
-    return found
+                vector[entry + offset] = share * parameter(shell)
+    return vector
 
 
 def neighbours(lattice: np.ndarray, difference: np.ndarray, cutoff: float) -> tuple[np.ndarray, np.ndarray]:

@@ -42,7 +42,7 @@ def coverage(
     different crystals.  ``…_strict`` asks for one crystal within both cutoffs.
     """
     ours, theirs = np.flatnonzero(generated.ok), np.flatnonzero(reference.ok)
-    found = {"structure": np.full(len(ours), np.inf), "composition": np.full(len(ours), np.inf)}
+    away = {"structure": np.full(len(ours), np.inf), "composition": np.full(len(ours), np.inf)}
     nearest = {"structure": np.full(len(theirs), np.inf), "composition": np.full(len(theirs), np.inf)}
     both_ours, both_theirs = np.zeros(len(ours), bool), np.zeros(len(theirs), bool)
     cutoff = {"structure": structure_cutoff, "composition": composition_cutoff}
@@ -54,15 +54,15 @@ def coverage(
         )
         for (rows, structure), (_, composition) in pairs:
             for name, distance in (("structure", structure), ("composition", composition)):
-                found[name][rows] = distance.min(axis=1)
+                away[name][rows] = distance.min(axis=1)
                 np.minimum(nearest[name], distance.min(axis=0), out=nearest[name])
             both = (structure <= structure_cutoff) & (composition <= composition_cutoff)
             both_ours[rows] = both.any(axis=1)
             both_theirs |= both.any(axis=0)
-    precise = np.logical_and(*(found[name] <= cutoff[name] for name in cutoff))
+    precise = np.logical_and(*(away[name] <= cutoff[name] for name in cutoff))
     recalled = np.logical_and(*(nearest[name] <= cutoff[name] for name in cutoff))
     distance_to = {
-        name: _spread(found[name] if len(theirs) else np.full(len(ours), np.nan), ours, len(generated.ok), np.nan)
+        name: _spread(away[name] if len(theirs) else np.full(len(ours), np.nan), ours, len(generated.ok), np.nan)
         for name in cutoff
     }
     return Coverage(

@@ -37,13 +37,13 @@ def columns() -> tuple[str, ...]:
     Raises:
         InputError: two metrics have a column of one name.
     """
-    found = [*FIRST, *(name for _, metric in _shipped() for name in metric.quantities), "detail"]
+    names = [*FIRST, *(name for _, metric in _shipped() for name in metric.quantities), "detail"]
     for metric, entry in added_metrics():
         for name in entry.quantities:
-            if name in found:
+            if name in names:
                 raise InputError(f"metric {metric!r} has a column {name!r}, and there is one already; rename it")
-            found.append(name)
-    return tuple(found)
+            names.append(name)
+    return tuple(names)
 
 
 def added_metrics() -> list[tuple[str, Metric]]:

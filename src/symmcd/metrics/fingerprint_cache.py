@@ -79,23 +79,23 @@ class Cache:
 
     def _columns(self) -> tuple[str, ...]:
         assert self._connection is not None
-        found = self._connection.execute("PRAGMA table_info(fingerprint)").fetchall()
-        return tuple(bytes(row[1]).decode("utf-8", "replace") for row in found)
+        columns = self._connection.execute("PRAGMA table_info(fingerprint)").fetchall()
+        return tuple(bytes(row[1]).decode("utf-8", "replace") for row in columns)
 
     def get(self, key: bytes) -> Outcome | None:
         """What is known of a crystal."""
         if self._connection is None:
             return None
         try:
-            found = self._connection.execute(
+            row = self._connection.execute(
                 "SELECT status, detail, value, checksum FROM fingerprint WHERE key = ?", (key,)
             ).fetchone()
         except FAILURES as error:
             self._give_up(error)
             return None
-        if found is None:
+        if row is None:
             return None
-        outcome = _read(key, *found)
+        outcome = _read(key, *row)
         self._damaged += outcome is None
         return outcome
 

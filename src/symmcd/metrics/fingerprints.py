@@ -73,8 +73,8 @@ def structure_fingerprint(cell: Cell) -> np.ndarray:
     if not volume > 1e-3 or len(cell) / volume * (2 * SEARCH) ** 3 > MOST_POINTS:
         raise FingerprintError("bad_cell", f"{len(cell)} atoms in {volume:.3g} Å³")
     atoms, count = representatives(cell)
-    found = [site_fingerprint(cell.lattice, cell.position, cell.element, int(i)) for i in atoms]
-    return np.average(found, axis=0, weights=count)
+    vectors = [site_fingerprint(cell.lattice, cell.position, cell.element, int(i)) for i in atoms]
+    return np.average(vectors, axis=0, weights=count)
 
 
 @dataclass(frozen=True, eq=False)

@@ -34,8 +34,8 @@ def bootstrap(
     if len(values) == 0:
         return math.nan, math.nan
     rng = np.random.default_rng(seed)
-    found = [statistic(values[rng.integers(len(values), size=len(values))]) for _ in range(draws)]
-    value, half = statistic(values), Z * float(np.std(found, ddof=1))
+    resampled = [statistic(values[rng.integers(len(values), size=len(values))]) for _ in range(draws)]
+    value, half = statistic(values), Z * float(np.std(resampled, ddof=1))
     return max(0.0, value - half), value + half
 
 

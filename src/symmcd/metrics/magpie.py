@@ -43,7 +43,7 @@ def composition_fingerprints(counts: np.ndarray) -> np.ndarray:
         counts: (B, 119) atoms of each element; at least one atom a crystal.
     """
     table = property_table()
-    found = np.empty((len(counts), len(PROPERTIES), STATISTICS))
+    vectors = np.empty((len(counts), len(PROPERTIES), STATISTICS))
     kinds = (counts > 0).sum(axis=1)
     for number in np.unique(kinds):  # crystals with equally many elements make one dense array
         rows = np.flatnonzero(kinds == number)
@@ -55,8 +55,8 @@ def composition_fingerprints(counts: np.ndarray) -> np.ndarray:
         deviation = (share * np.abs(value - mean[:, None])).sum(axis=1)
         most = np.isclose(share, share.max(axis=1, keepdims=True))
         mode = np.where(most, value, np.inf).min(axis=1)
-        found[rows] = np.stack([low, high, high - low, mean, deviation, mode], axis=2)
-    return found.reshape(len(counts), WIDTH)
+        vectors[rows] = np.stack([low, high, high - low, mean, deviation, mode], axis=2)
+    return vectors.reshape(len(counts), WIDTH)
 
 
 @dataclass(frozen=True)

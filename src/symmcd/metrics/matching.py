@@ -24,12 +24,12 @@ def first_matches(items: Iterable[int], same: Callable[[int, int], bool]) -> dic
     transitive).
     """
     kept: list[int] = []
-    found: dict[int, int | None] = {}
+    match: dict[int, int | None] = {}
     for item in items:
-        found[item] = next((other for other in kept if same(other, item)), None)
-        if found[item] is None:
+        match[item] = next((other for other in kept if same(other, item)), None)
+        if match[item] is None:
             kept.append(item)
-    return found
+    return match
 
 
 def matching(structures: Sequence[Structure]) -> Callable[[int, int], bool]:

@@ -107,14 +107,14 @@ def originality(
     return Originality(outcome, duplicate_of, known_as, sampled, prototype_of, distance, diversity(shape[there]))
 
 
-def add_originality(table: pd.DataFrame, found: Originality) -> None:
+def add_originality(table: pd.DataFrame, originality: Originality) -> None:
     """Add columns ``comparison, duplicate_of, known_as, prototype, amd_distance`` to the table of crystals."""
-    table["comparison"] = found.outcome
-    table["duplicate_of"] = found.duplicate_of
-    table["known_as"] = found.known_as
-    prototype = np.where(found.new_prototype, "new", found.prototype_of)
-    table["prototype"] = np.where(found.sampled & found.compared, prototype, "")
-    table["amd_distance"] = np.round(found.distance, 6)
+    table["comparison"] = originality.outcome
+    table["duplicate_of"] = originality.duplicate_of
+    table["known_as"] = originality.known_as
+    prototype = np.where(originality.new_prototype, "new", originality.prototype_of)
+    table["prototype"] = np.where(originality.sampled & originality.compared, prototype, "")
+    table["amd_distance"] = np.round(originality.distance, 6)
 
 
 @dataclass(frozen=True)
@@ -142,11 +142,11 @@ def look_up(
         workers: most processes.
         advance: called with the number of structures just looked up.
     """
-    found = [Found()] * len(structures)
+    results = [Found()] * len(structures)
     for place, outcome in _answers("look_up", structures, [reference, *others], workers):
-        found[place] = outcome.value if outcome.status == "ok" else Found(f"failed:{outcome.status}")
+        results[place] = outcome.value if outcome.status == "ok" else Found(f"failed:{outcome.status}")
         advance(1)
-    return found
+    return results
 
 
 def _compare(question: tuple[Structure, int, bool], sets: Sequence[ReferenceSet]) -> tuple[np.ndarray, str, str]:
@@ -244,10 +244,10 @@ def _duplicates(
     same = matching(crystals)
     for places in by_composition(crystals):
         try:
-            found = first_matches(places, same)
+            first_of = first_matches(places, same)
         except Exception as error:  # noqa: BLE001  (as above; all crystals of this composition)
             for place in places:
                 outcome[comparable[place][0]] = f"failed:{type(error).__name__}"
             continue
-        for place, first in found.items():
+        for place, first in first_of.items():
             duplicate_of[comparable[place][0]] = "" if first is None else names[comparable[first][0]]

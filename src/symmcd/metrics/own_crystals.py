@@ -168,12 +168,12 @@ def _energies(predict: Predict, units: Sequence[AsymmetricUnit | None], referenc
     rows = [i for i, unit in enumerate(units) if unit is not None]
     if not rows:
         return Predicted("no crystal that a formation energy could be predicted for")
-    found = predict(AsymmetricUnits.from_units([unit for unit in units if unit is not None]), reference)
-    if found.energies is None:
-        return found
+    predicted = predict(AsymmetricUnits.from_units([unit for unit in units if unit is not None]), reference)
+    if predicted.energies is None:
+        return predicted
     energy = np.full(len(units), np.nan)
-    energy[rows] = found.energies[0]
-    return dataclasses.replace(found, energies=(energy, found.energies[1]))
+    energy[rows] = predicted.energies[0]
+    return dataclasses.replace(predicted, energies=(energy, predicted.energies[1]))
 
 
 def _rows(
@@ -241,5 +241,5 @@ def _fingerprints(
     usable = {i: (crystal, own) for i, crystal in _usable(table, entries) if (own := cells[i]) is not None}
     counts = np.array([np.bincount(crystal.element, minlength=119) for crystal, _ in usable.values()]).reshape(-1, 119)
     labels, own_cells = [names[i] for i in usable], [own for _, own in usable.values()]
-    found = fingerprint_set(labels, own_cells, counts, cache, workers, seconds, advance)
-    return found.spread(np.array(list(usable), int), names, table["status"].tolist())
+    fingerprints = fingerprint_set(labels, own_cells, counts, cache, workers, seconds, advance)
+    return fingerprints.spread(np.array(list(usable), int), names, table["status"].tolist())

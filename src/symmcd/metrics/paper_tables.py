@@ -88,8 +88,8 @@ def predictor_table(runs: Sequence[Run]) -> PaperTable:
         if not run.predictors:
             notes.append(f"{run.name}: no predictor/table5.csv, run `symmcd predictor`.")
             continue
-        found = {row["variant"]: row for row in run.predictors}
-        own = [found.get(column.metric, {}) for column in TABLE_5]
+        by_variant = {row["variant"]: row for row in run.predictors}
+        own = [by_variant.get(column.metric, {}) for column in TABLE_5]
         there = [row for row, cell in zip(own, line.cells, strict=True) if cell.text != "–"]
         sizes = sorted({(int(row["train_crystals"]), int(row["n"])) for row in there})
         notes += [f"{run.name}: trained on {of:,} crystals, tested on {on:,}." for of, on in sizes]
@@ -107,9 +107,9 @@ def set_tables(rows: Sequence[Row]) -> list[PaperTable]:
     Args:
         rows: of summary.csv.
     """
-    found = {(row["metric"], row["protocol"]): row for row in rows}
+    by_metric = {(row["metric"], row["protocol"]): row for row in rows}
     note = f"{CANONICAL} Counts grow with the number of crystals; the paper's are of {CRYSTALS:,}."
-    if ("templates_in_train", "paper") not in found:
+    if ("templates_in_train", "paper") not in by_metric:
         note += " – : not computed, for want of training crystals."
     own = [_line("this set", TABLE_1, rows, _paper), _line("this set, canonical", TABLE_1, rows, _canonical)]
     one = PaperTable(1, "templates", _head(TABLE_1), [*_published(1, TABLE_1), *own], [note])
@@ -118,7 +118,7 @@ def set_tables(rows: Sequence[Row]) -> list[PaperTable]:
         _line("this set, strict", TABLE_2, rows, _strict(rows)),
     ]
     title = "validity, coverage and property distributions"
-    return [one, PaperTable(2, title, _head(TABLE_2), [*_published(2, TABLE_2), *own], [_note_of_set(found)])]
+    return [one, PaperTable(2, title, _head(TABLE_2), [*_published(2, TABLE_2), *own], [_note_of_set(by_metric)])]
 
 
 def predictors_of_run(rows: Sequence[Row]) -> PaperTable:
@@ -189,10 +189,10 @@ def _table_2(runs: Sequence[Run], *, floors: bool) -> PaperTable:
     return PaperTable(2, "validity, coverage and property distributions", _head(TABLE_2), lines, notes)
 
 
-def _note_of_set(found: Mapping[tuple[str, str], Row]) -> str:
+def _note_of_set(by_metric: Mapping[tuple[str, str], Row]) -> str:
     """What the numbers of Table 2 cannot tell apart, and why some are missing."""
     note = "Published figures come without intervals."
-    ours = {column: found.get((column.metric, "paper")) for column in TABLE_2}
+    ours = {column: by_metric.get((column.metric, "paper")) for column in TABLE_2}
     first = ours[TABLE_2[0]]
     size = int(first["n"]) if first else 0
     if size:
@@ -207,7 +207,7 @@ def _note_of_set(found: Mapping[tuple[str, str], Row]) -> str:
         )
     missing = {column.metric for column, row in ours.items() if row is None}
     if "formation_energy_wasserstein" in missing:
-        why = found.get(("formation_energy_error", "paper"), {}).get("note") or "no predictor of formation energies"
+        why = by_metric.get(("formation_energy_error", "paper"), {}).get("note") or "no predictor of formation energies"
         note += f" $d_E$ – : {why}."
     if missing - {"formation_energy_wasserstein"}:
         note += " – : not computed, for want of reference crystals."
@@ -257,14 +257,14 @@ def _published(number: int, columns: Sequence[Column]) -> list[Line]:
 
 
 def _predictors(name: str, rows: Iterable[Row]) -> Line:
-    found = {row["variant"]: row for row in rows}
-    own = [found.get(column.metric, {}) for column in TABLE_5]
+    by_variant = {row["variant"]: row for row in rows}
+    own = [by_variant.get(column.metric, {}) for column in TABLE_5]
     return Line(name, [_cell(c, r.get("mae"), r.get("low"), r.get("high")) for c, r in zip(TABLE_5, own, strict=True)])
 
 
 def _line(name: str, columns: Sequence[Column], rows: Sequence[Row], key: Key) -> Line:
-    found = {(row["metric"], row["protocol"]): row for row in rows}
-    own = [found.get(key(column), {}) for column in columns]
+    by_metric = {(row["metric"], row["protocol"]): row for row in rows}
+    own = [by_metric.get(key(column), {}) for column in columns]
     return Line(
         name, [_cell(c, r.get("value"), r.get("low"), r.get("high")) for c, r in zip(columns, own, strict=True)]
     )

@@ -16,11 +16,11 @@ SYMMCD = frozenset({"SymmCD", "SymmCD (All SGs)", "DimeNet++ (paper)"})  # lines
 def systems(table: int) -> dict[str, dict[str, str]]:
     """Values of a table of the paper, as printed, by system and metric, in the order of the paper."""
     text = (resources.files("symmcd.metrics") / "published.csv").read_text(encoding="utf-8")
-    found: dict[str, dict[str, str]] = {}
+    by_system: dict[str, dict[str, str]] = {}
     for row in csv.DictReader(text.splitlines()):
         if int(row["table"]) == table:
-            found.setdefault(row["system"], {})[row["metric"]] = row["value"]
-    return found
+            by_system.setdefault(row["system"], {})[row["metric"]] = row["value"]
+    return by_system
 
 
 @functools.cache

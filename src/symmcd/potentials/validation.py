@@ -29,9 +29,9 @@ def check(potential: Potential, crystals: Sequence[Request] = ()) -> None:
     Raises:
         LawError: it breaks one or several.
     """
-    found = faults(potential, crystals)
-    if found:
-        raise LawError(f"{type(potential).__name__} breaks {len(found)} laws:\n" + "\n".join(found))
+    broken = faults(potential, crystals)
+    if broken:
+        raise LawError(f"{type(potential).__name__} breaks {len(broken)} laws:\n" + "\n".join(broken))
 
 
 def faults(potential: Potential, crystals: Sequence[Request] = ()) -> list[str]:

@@ -97,12 +97,12 @@ def _source(path: Path) -> str:
 
 def _all_metrics(runs: Sequence[Run]) -> Section:
     """Every row that any run has, one column a run."""
-    found: list[dict[tuple[str, str], Any]] = [{(r["metric"], r["protocol"]): r for r in of.summary} for of in runs]
+    by_metric: list[dict[tuple[str, str], Any]] = [{(r["metric"], r["protocol"]): r for r in of.summary} for of in runs]
     rows: list[Sequence[Text]] = []
-    for metric, protocol in dict.fromkeys(key for own in found for key in own):
+    for metric, protocol in dict.fromkeys(key for own in by_metric for key in own):
         words = known(metric)
         cells: list[Text] = []
-        for own in found:
+        for own in by_metric:
             row = own.get((metric, protocol))
             unit = words.unit if words else ""
             cells.append("–" if row is None else _small(*shown(row["value"], row["low"], row["high"], unit)))

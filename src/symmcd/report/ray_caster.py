@@ -65,10 +65,10 @@ class _Canvas:
         self.colour[window][nearer] = colour
 
     def sphere(self, sphere: Sphere) -> None:
-        found = self.window(sphere.centre - sphere.radius, sphere.centre + sphere.radius)
-        if found is None:
+        seen = self.window(sphere.centre - sphere.radius, sphere.centre + sphere.radius)
+        if seen is None:
             return
-        window, x, y = found
+        window, x, y = seen
         x, y = np.broadcast_arrays(x - sphere.centre[0], y - sphere.centre[1])
         height = sphere.radius**2 - x**2 - y**2
         z = np.sqrt(np.maximum(height, 0))
@@ -87,10 +87,10 @@ class _Canvas:
         axis = axis / length
         across = 1 - axis[2] ** 2
         ends = np.stack([cylinder.start, cylinder.end])
-        found = self.window(ends.min(axis=0) - cylinder.radius, ends.max(axis=0) + cylinder.radius)
-        if found is None or across < 1e-6:  # seen end-on there is nothing but a hole
+        seen = self.window(ends.min(axis=0) - cylinder.radius, ends.max(axis=0) + cylinder.radius)
+        if seen is None or across < 1e-6:  # seen end-on there is nothing but a hole
             return
-        window, x, y = found
+        window, x, y = seen
         x, y = np.broadcast_arrays(x - cylinder.start[0], y - cylinder.start[1])
         # the point (x, y, t) is `radius` away from the axis: a quadratic equation for t
         along = x * axis[0] + y * axis[1]

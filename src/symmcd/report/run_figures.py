@@ -43,8 +43,8 @@ def losses(table: Mapping[str, np.ndarray]) -> Any:
     """
     components = [name.removeprefix("train_") for name in table if name.startswith("train_")]
     with figure_style():
-        figure, found = new_figure((WIDE[0], 2.5), 1, len(components))
-        row = np.atleast_1d(found)
+        figure, panels = new_figure((WIDE[0], 2.5), 1, len(components))
+        row = np.atleast_1d(panels)
         epoch = np.asarray(table["epoch"], float)
         for axes, component in zip(row, components, strict=True):
             training, validation = (np.asarray(table[f"{part}_{component}"], float) for part in ("train", "val"))

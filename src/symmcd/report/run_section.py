@@ -74,13 +74,13 @@ def run(results: Results, relaxation: str = "") -> Section:
 
 def versions() -> list[str]:
     """``name version`` of the packages that results depend on, Python first."""
-    found = [f"Python {platform.python_version()}"]
+    lines = [f"Python {platform.python_version()}"]
     for name in PACKAGES:
         try:
-            found.append(f"{name} {metadata.version(name)}")
+            lines.append(f"{name} {metadata.version(name)}")
         except metadata.PackageNotFoundError:  # run from a source tree, or without snakemake
             continue
-    return found
+    return lines
 
 
 def duration(seconds: float) -> str:

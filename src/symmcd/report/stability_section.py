@@ -105,8 +105,8 @@ def _status_table(results: Results) -> Table:
 
 def _candidates(results: Results, rows: int = 8) -> list[Table]:
     """The first S.U.N. crystals of candidates.csv, in its order; no table where there is none."""
-    found = results.candidates
-    if not len(found):
+    candidates = results.candidates
+    if not len(candidates):
         return []
     initial = results.hull.set_index(["hull", "id"])["e_above_hull_initial"]
     threshold = float(results.sun["threshold"].max())
@@ -119,8 +119,8 @@ def _candidates(results: Results, rows: int = 8) -> list[Table]:
         " with a doubt ({:,}: {}) come last. All are in candidates.csv, their relaxed structures as CIFs in"
         " candidates.zip; as generated they are in crystals/, named by id."
     ).format(
-        min(rows, len(found)), len(found), threshold, found["hull"].iloc[0], results.potential,
-        int(found["doubts"].notna().sum()), ", ".join(WORDS.values()),
+        min(rows, len(candidates)), len(candidates), threshold, candidates["hull"].iloc[0], results.potential,
+        int(candidates["doubts"].notna().sum()), ", ".join(WORDS.values()),
     )  # fmt: skip
     return [
         Table(
@@ -135,7 +135,7 @@ def _candidates(results: Results, rows: int = 8) -> list[Table]:
                     f"{initial[row['hull'], row['id']]:.3f}",
                     f"{row['e_above_hull']:.3f}",
                 )
-                for _, row in found.head(rows).iterrows()
+                for _, row in candidates.head(rows).iterrows()
             ],
             numbers=frozenset({4, 5}),
             kind="stack",

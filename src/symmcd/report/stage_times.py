@@ -26,7 +26,7 @@ def stages(benchmarks: Path, logs: Path) -> list[Stage]:
     """
     import pandas as pd
 
-    found = []
+    by_end = []
     for rule in sorted((p for p in benchmarks.glob("*") if p.is_dir() and p.name != "report"), key=lambda p: p.name):
         files = sorted(rule.glob("*.tsv"))
         if files:
@@ -40,14 +40,14 @@ def stages(benchmarks: Path, logs: Path) -> list[Stage]:
                 None if pd.isna(memory) else float(memory),
                 _makers(logs / rule.name),
             )
-            found.append((ended, stage))
-    return [stage for _, stage in sorted(found, key=lambda pair: pair[0])]
+            by_end.append((ended, stage))
+    return [stage for _, stage in sorted(by_end, key=lambda pair: pair[0])]
 
 
 def _makers(logs: Path) -> tuple[str, ...]:
     """Commits, or versions, that the logs of a rule begin with, each once."""
-    found = set()
+    makers = set()
     for path in logs.glob("*.log"):
         with path.open(encoding="utf-8", errors="replace") as log:
-            found.add(maker(log.readline()))
-    return tuple(sorted(name for name in found if name is not None))
+            makers.add(maker(log.readline()))
+    return tuple(sorted(name for name in makers if name is not None))

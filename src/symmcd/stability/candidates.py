@@ -57,17 +57,17 @@ def read_candidates(path: Path, frames: Mapping[str, Atoms], relaxed: list[Path]
             raise InputError(f"{path}: crystal {lost[0]} of {where} is missing; run `symmcd sun` again")
         check_drawn(f"{path}, hull {hull}", [row["drawn"] for row in own if "drawn" in row])
     table = table.assign(**{name: "" for name in PASSED_ON if name not in table.columns})
-    found = table[table[f"sun_at_{max(thresholds, key=float)}"] == "True"]
-    found = found[found["hull"] == next(iter(table["hull"]), "")]
-    energy = pd.to_numeric(found["e_above_hull_relaxed"], errors="coerce")
+    chosen = table[table[f"sun_at_{max(thresholds, key=float)}"] == "True"]
+    chosen = chosen[chosen["hull"] == next(iter(table["hull"]), "")]
+    energy = pd.to_numeric(chosen["e_above_hull_relaxed"], errors="coerce")
     if energy.isna().any():
-        name = found["id"][energy.isna()].iloc[0]
+        name = chosen["id"][energy.isna()].iloc[0]
         raise InputError(f"{path}: crystal {name} is S.U.N. without an energy above the hull; run `symmcd sun` again")
-    found = found.iloc[np.lexsort((energy, found["doubts"] != ""))]
-    if missing := [name for name in found["id"] if name not in frames]:
+    chosen = chosen.iloc[np.lexsort((energy, chosen["doubts"] != ""))]
+    if missing := [name for name in chosen["id"] if name not in frames]:
         where = ", ".join(map(str, relaxed))
         raise InputError(f"{path}: crystal {missing[0]} is not in {where}; the files are of different runs")
-    return _without_duplicates(found, frames) if "draw" in found else found
+    return _without_duplicates(chosen, frames) if "draw" in chosen else chosen
 
 
 def _is_number(text: str) -> bool:
@@ -78,11 +78,11 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _without_duplicates(found: pd.DataFrame, frames: Mapping[str, Atoms]) -> pd.DataFrame:
+def _without_duplicates(chosen: pd.DataFrame, frames: Mapping[str, Atoms]) -> pd.DataFrame:
     """Each crystal once, the first of those that match: every draw was judged by itself."""
-    same = matching([to_structure(from_atoms(frames[name])) for name in found["id"]])
-    first = first_matches(range(len(found)), same)
-    return found[[first[place] is None for place in range(len(found))]]
+    same = matching([to_structure(from_atoms(frames[name])) for name in chosen["id"]])
+    first = first_matches(range(len(chosen)), same)
+    return chosen[[first[place] is None for place in range(len(chosen))]]
 
 
 def candidate_cifs(

@@ -49,7 +49,7 @@ def doubts(
 
     elements = Composition(formula).elements
     phases = [Composition(part.split()[-1]) for part in decomposition.split(" + ")] if decomposition else []
-    found = {
+    applies = {
         "far_below_hull": e_above_hull < FAR_BELOW,
         "no_known_compound": len(elements) > 1 and bool(phases) and all(len(phase) == 1 for phase in phases),
         "few_references": reference_entries < len(elements),
@@ -57,4 +57,4 @@ def doubts(
         "moved": rms_displacement > MOVED,
         "radioactive": any(element.Z in RADIOACTIVE for element in elements),
     }
-    return tuple(word for word, fits in found.items() if fits)
+    return tuple(word for word, fits in applies.items() if fits)

@@ -83,10 +83,10 @@ def elemental_reference_entries(path: Path) -> list[HullEntry]:
         raise InputError(f"{path}: expected a mapping from element to computed entry")
     entries = []
     for element, entry in content.items():
-        found = _computed_entry(entry, path, element)
-        if Composition(found.formula).chemical_system != element:
-            raise InputError(f"{path}: the entry of {element} is {found.formula}; expected the element alone")
-        entries.append(HullEntry(element, found.energy_per_atom, "elemental_reference", path.name, found.id))
+        computed = _computed_entry(entry, path, element)
+        if Composition(computed.formula).chemical_system != element:
+            raise InputError(f"{path}: the entry of {element} is {computed.formula}; expected the element alone")
+        entries.append(HullEntry(element, computed.energy_per_atom, "elemental_reference", path.name, computed.id))
     return entries
 
 
@@ -266,11 +266,11 @@ def _read_json(path: Path) -> Any:
 
 
 def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    content = dict(pairs)
+    if len(content) < len(pairs):
         twice = next(name for i, (name, _) in enumerate(pairs) if name in dict(pairs[:i]))
         raise ValueError(f"{shown(twice)!r} stands twice in one mapping")
-    return found
+    return content
 
 
 def _energy(text: str | None, path: Path, number: int) -> float:

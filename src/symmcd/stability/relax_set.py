@@ -81,12 +81,12 @@ def draw(total: int, number: int, draws: int, seed: int) -> dict[int, int]:
             "lower one of the two or raise sampling.number"
         )
     random, left = np.random.default_rng(seed), np.arange(total)
-    found: dict[int, int] = {}
+    draw_of: dict[int, int] = {}
     for which in range(1, draws + 1):
         chosen = random.choice(len(left), number, replace=False)
-        found |= dict.fromkeys(left[chosen].tolist(), which)
+        draw_of |= dict.fromkeys(left[chosen].tolist(), which)
         left = np.delete(left, chosen)
-    return found
+    return draw_of
 
 
 def as_json(result: Relaxation) -> dict[str, Any]:

@@ -144,25 +144,26 @@ def stable_ones(table: pd.DataFrame, threshold: float, min_elements: int) -> lis
 
 
 def judged(
-    table: pd.DataFrame, found: Comparison, thresholds: Sequence[float], min_elements: int, *, with_known: bool
+    table: pd.DataFrame, comparison: Comparison, thresholds: Sequence[float], min_elements: int, *, with_known: bool
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Table of crystals with the flags of each threshold, and the table of rates, a row a protocol, hull and draw.
 
     Args:
         table: of `sun_table.crystals_of_hull`, with ``compared``.
-        found: what comparing the crystals gave.
+        comparison: of the crystals with each other and with the sets.
         thresholds: eV/atom.
         min_elements: see `stable`.
         with_known: count once more without what matches known crystals that were not trained on.
     """
-    table["known_elsewhere"] = [found.elsewhere.get(name, "") for name in table["id"]]
-    table["novel"] = [found.known_as[name] is None if name in found.known_as else np.nan for name in table["id"]]
+    table["known_elsewhere"] = [comparison.elsewhere.get(name, "") for name in table["id"]]
+    known_as = comparison.known_as
+    table["novel"] = [known_as[name] is None if name in known_as else np.nan for name in table["id"]]
     rows: list[dict[str, Any]] = []
     for threshold in thresholds:
         parts = []
         for _, part in table.groupby("hull", sort=False):
             draws = list(part.groupby("draw")) if "draw" in part else [(None, part)]
-            flags = [_flags(drawn, threshold, min_elements, found, with_known=with_known) for _, drawn in draws]
+            flags = [_flags(drawn, threshold, min_elements, comparison, with_known=with_known) for _, drawn in draws]
             whole = rates(part, pd.concat(flags).loc[part.index], threshold, wilson)
             if "draw" in part:
                 each = [
@@ -182,10 +183,10 @@ def judged(
 
 
 def _flags(
-    drawn: pd.DataFrame, threshold: float, min_elements: int, found: Comparison, *, with_known: bool
+    drawn: pd.DataFrame, threshold: float, min_elements: int, comparison: Comparison, *, with_known: bool
 ) -> pd.DataFrame:
     """Flags of `judge`, and those of `MORE_RATES` that are known."""
-    flags = judge(drawn, threshold, min_elements, found.known_as, found.problem, found.duplicates)
+    flags = judge(drawn, threshold, min_elements, comparison.known_as, comparison.problem, comparison.duplicates)
     if "valid" in drawn:
         flags["sun_valid"] = flags["sun"] & (drawn["valid"] == True)  # noqa: E712  (some are missing)
     flags["sun_undoubted"] = flags["sun"] & (drawn["doubts"] == "")

@@ -113,7 +113,7 @@ def _doubts(table: pd.DataFrame, path: Path) -> list[str]:
         InputError: a decomposition that is none.
     """
     unknown = pd.Series(np.nan, index=table.index)
-    found = []
+    doubtful = []
     for name, *values in zip(
         table["id"],
         table["formula"],
@@ -125,10 +125,10 @@ def _doubts(table: pd.DataFrame, path: Path) -> list[str]:
         strict=True,
     ):
         try:
-            found.append(";".join(doubts(*values)))
+            doubtful.append(";".join(doubts(*values)))
         except (ValueError, IndexError) as error:
             raise InputError(f"{path}: crystal {name}: {error}; run `symmcd hull` again") from None
-    return found
+    return doubtful
 
 
 def _same_run(
@@ -149,10 +149,11 @@ def _same_run(
             "again"
         )
     for name, formula in zip(table["id"], table["formula"], strict=True):
-        found = generated[name].reduced_formula
-        if found != Composition(formula).reduced_formula:
+        generated_formula = generated[name].reduced_formula
+        if generated_formula != Composition(formula).reduced_formula:
             raise InputError(
-                f"{hull}: crystal {name} is {formula}, and {found} in {crystals}; the files are of different runs"
+                f"{hull}: crystal {name} is {formula}, and {generated_formula} in {crystals}; the files are of "
+                "different runs"
             )
     _all_there(table.loc[table["e_above_hull_relaxed"].notna(), "id"], frames, hull, relaxed)
     for name, part in table.groupby("hull", sort=False):

@@ -49,14 +49,14 @@ def run(per_crystal: Path, relaxed: list[Path], output: Path, output_cifs: Path)
     from symmcd.structures.write import write_zip
 
     frames = frames_by_id(relaxed)
-    found = read_candidates(per_crystal, frames, relaxed)
-    names = found["id"].tolist()
+    chosen = read_candidates(per_crystal, frames, relaxed)
+    names = chosen["id"].tolist()
     stems = dict(zip(names, file_stems(names), strict=True))
     tell_of_changes(names, list(stems.values()), str(output_cifs))
     files, detail = candidate_cifs(names, frames, stems)
     rows = [
         candidate_row(row, frames[row["id"]]) | {"file": files[row["id"]][0], "detail": detail.get(row["id"], "")}
-        for row in found.to_dict("records")
+        for row in chosen.to_dict("records")
     ]
     write_zip(output_cifs, [files[name] for name in names])
     with atomic_path(output) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:

@@ -45,9 +45,9 @@ def run(units: Path, output: Path, cache: Path | None, settings: ScoreSettings, 
         raise InputError(f"{units}: no crystals to fingerprint")
     cache = cache or output.with_name("cache.sqlite")
     with Progress(len(crystals), 0, "fingerprints") as progress:
-        found = fingerprints_of_units(
+        fingerprints = fingerprints_of_units(
             crystals, cache, workers or cores(), settings.fingerprint_seconds, progress.advance
         )
-    found.write(output)
-    outcomes = ", ".join(f"{name} {count}" for name, count in Counter(found.outcome.tolist()).most_common())
+    fingerprints.write(output)
+    outcomes = ", ".join(f"{name} {count}" for name, count in Counter(fingerprints.outcome.tolist()).most_common())
     print(f"wrote {output} ({len(crystals)} crystals: {outcomes})")

@@ -37,15 +37,15 @@ def run(units: list[Path], output: Path, settings: HullSettings, device: str) ->
         for name in ("path", "elemental_references"):
             if not getattr(settings, name):
                 raise InputError(f"hull.{name} is empty; hull.source = table needs it (or choose hull.source = chgnet)")
-        found = from_table(path_of(settings.path), path_of(settings.elemental_references))
+        hull = from_table(path_of(settings.path), path_of(settings.elemental_references))
     elif settings.source == "matbench-discovery":
-        found = from_matbench(path_of(settings.path) if settings.path else None, settings.url, output.parent)
+        hull = from_matbench(path_of(settings.path) if settings.path else None, settings.url, output.parent)
     else:
-        found = from_potential(settings.source, units, output, device)
-    write_entries(output, found.name, found.entries, found.failed)
-    if found.journal is not None:
-        found.journal.remove()
+        hull = from_potential(settings.source, units, output, device)
+    write_entries(output, hull.name, hull.entries, hull.failed)
+    if hull.journal is not None:
+        hull.journal.remove()
     print(
-        f"wrote {output} ({len(found.entries)} energies of the hull {found.name!r}; {len(found.failed)} reference "
+        f"wrote {output} ({len(hull.entries)} energies of the hull {hull.name!r}; {len(hull.failed)} reference "
         "crystals without one)"
     )

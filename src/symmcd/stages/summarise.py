@@ -115,13 +115,13 @@ def read_fingerprints(path: Path, units: Path, label: np.ndarray) -> Fingerprint
     """
     from symmcd.metrics.fingerprints import Fingerprints
 
-    found = Fingerprints.read(path)
-    if found.label.tolist() != label.tolist():
+    fingerprints = Fingerprints.read(path)
+    if fingerprints.label.tolist() != label.tolist():
         raise InputError(
-            f"{path}: {len(found.label)} fingerprints, not of the {len(label)} crystals of {units};"
+            f"{path}: {len(fingerprints.label)} fingerprints, not of the {len(label)} crystals of {units};"
             f" run `symmcd fingerprint {units} --output {path}` again"
         )
-    return found
+    return fingerprints
 
 
 def read_shards(paths: list[Path], generated: AsymmetricUnits, units: Path) -> pd.DataFrame:

@@ -153,11 +153,11 @@ def _reading(
 
 def _groups_found(crystal: Cell) -> set[int]:
     """Space groups of a crystal, whatever its file lists, such as all atoms of a primitive cell beside the symbol."""
-    found = set()
+    groups = set()
     for tolerance in FOUND_AT:
         with contextlib.suppress(SymmetryError):  # then it has none that could agree
-            found.add(int(find_symmetry(crystal, tolerance).number))
-    return found
+            groups.add(int(find_symmetry(crystal, tolerance).number))
+    return groups
 
 
 def _multiplicities(sites: Sites, images: np.ndarray, order: int) -> str:

@@ -125,14 +125,14 @@ class _Lines:
 
         A frame may begin with what is left of its number of atoms: fewer columns than an atom has, before its values.
         """
-        found = False
+        any_words = False
         while self.at_row():
             line = self._next[0] or ""
             if line.strip() and len(line.split()) < 4 and _OF_A_FRAME.search(self._next[1] or ""):
                 break
-            found |= bool(line.strip())
+            any_words |= bool(line.strip())
             self.take()
-        return found
+        return any_words
 
 
 def _count(line: str) -> int | None:
@@ -255,22 +255,22 @@ _READ: dict[str, tuple[Any, Any]] = {
 
 def _elements(columns: dict[str, np.ndarray]) -> np.ndarray:
     """(n,) atomic numbers."""
-    found = []
+    numbers = []
     if "symbols" in columns and columns["symbols"].ndim == 1:
         symbols = [str(symbol) for symbol in columns["symbols"]]
-        found.append(np.array([element_number(symbol) for symbol in symbols], int))
-        unknown = [symbol for symbol, number in zip(symbols, found[0], strict=True) if not number]
+        numbers.append(np.array([element_number(symbol) for symbol in symbols], int))
+        unknown = [symbol for symbol, number in zip(symbols, numbers[0], strict=True) if not number]
         if unknown and "numbers" not in columns:
             raise StructureError("unknown_element", f"{shown(unknown[0])!r} names no element")
     if "numbers" in columns:
-        found.append(columns["numbers"])
-    if not found or found[-1].shape != (len(found[-1]),) or found[-1].dtype.kind not in "iu":
+        numbers.append(columns["numbers"])
+    if not numbers or numbers[-1].shape != (len(numbers[-1]),) or numbers[-1].dtype.kind not in "iu":
         raise StructureError("unknown_element", "no column species or Z")
-    if (found[0] != found[-1])[found[0] > 0].any():  # beside Z, species may be the names of sites
+    if (numbers[0] != numbers[-1])[numbers[0] > 0].any():  # beside Z, species may be the names of sites
         raise StructureError("unknown_element", "the columns species and Z are not of the same elements")
-    if not ((found[-1] > 0) & (found[-1] <= HEAVIEST)).all():
-        raise StructureError("unknown_element", f"atomic numbers {np.unique(found[-1])[:10].tolist()}")
-    return found[-1]
+    if not ((numbers[-1] > 0) & (numbers[-1] <= HEAVIEST)).all():
+        raise StructureError("unknown_element", f"atomic numbers {np.unique(numbers[-1])[:10].tolist()}")
+    return numbers[-1]
 
 
 def element_number(symbol: str) -> int:

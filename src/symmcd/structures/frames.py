@@ -52,10 +52,10 @@ def _compare(path: Path, frames: list[Atoms], beside: Path) -> None:
         raise InputError(f"{path}: crystal {foreign} is not in {beside}; {advice}")
     groups = units.space_group.tolist()
     for number, (frame, name, size, group) in enumerate(zip(frames, labels, atoms, groups, strict=True), 1):
-        found = (frame.info["id"], len(frame), frame.info.get("space_group", group))
-        if found != (name, size, group):
+        own = (frame.info["id"], len(frame), frame.info.get("space_group", group))
+        if own != (name, size, group):
             raise InputError(
-                f"{path}, frame {number}: crystal {found[0]} of {found[1]} atoms in space group {found[2]}, where "
+                f"{path}, frame {number}: crystal {own[0]} of {own[1]} atoms in space group {own[2]}, where "
                 f"{beside} has {name} of {size} in {group}; the files are of different runs: {advice}"
             )
 
@@ -66,14 +66,14 @@ def frames_by_id(paths: Iterable[Path]) -> dict[str, Atoms]:
     Raises:
         InputError: unreadable, or an id that is there twice.
     """
-    found: dict[str, Atoms] = {}
+    by_id: dict[str, Atoms] = {}
     for path in paths:
         for number, frame in enumerate(read_extxyz(path), 1):
             name = frame.info["id"]
-            if name in found:
+            if name in by_id:
                 raise InputError(f"{path}, frame {number}: crystal {name} is there twice; give each shard once")
-            found[name] = frame
-    return found
+            by_id[name] = frame
+    return by_id
 
 
 def space_group_of(path: Path, frame: Atoms) -> int | None:

@@ -34,8 +34,8 @@ class _Repeating(dict[str, Any]):
 
 
 def _mapping(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    return found if len(found) == len(pairs) else _Repeating(pairs)
+    content = dict(pairs)
+    return content if len(content) == len(pairs) else _Repeating(pairs)
 
 
 def entries(path: Path) -> list[tuple[str, Any]]:

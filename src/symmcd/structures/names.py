@@ -36,7 +36,7 @@ def unique(names: Sequence[str], mark: str = "#") -> list[str]:
 
     A name that is in the list as it stands is never given to another.
     """
-    taken, number, found = set(names), Counter[str](), []
+    taken, number, once = set(names), Counter[str](), []
     for name in names:
         number[name] += 1
         new = name
@@ -44,8 +44,8 @@ def unique(names: Sequence[str], mark: str = "#") -> list[str]:
             while (new := f"{name}{mark}{number[name]}") in taken:
                 number[name] += 1
             taken.add(new)
-        found.append(new)
-    return found
+        once.append(new)
+    return once
 
 
 def file_stem(name: str) -> str:
@@ -69,7 +69,7 @@ def file_stems(names: Sequence[str]) -> list[str]:
     """
     stems = [file_stem(name) for name in names]
     taken: set[str] = set()
-    found: dict[int, str] = {}
+    stem_of: dict[int, str] = {}
     number = Counter[str]()
     for i in sorted(range(len(names)), key=lambda i: stems[i] != names[i]):  # stable: unchanged ones first
         new = stems[i]
@@ -77,8 +77,8 @@ def file_stems(names: Sequence[str]) -> list[str]:
             number[stems[i].lower()] += 1
             new = f"{stems[i]}-{number[stems[i].lower()] + 1}"
         taken.add(new.lower())
-        found[i] = new
-    return [found[i] for i in range(len(names))]
+        stem_of[i] = new
+    return [stem_of[i] for i in range(len(names))]
 
 
 def extxyz_ids(names: Sequence[str]) -> list[str]:

@@ -19,7 +19,7 @@ from symmcd.structures.cell import Cell
 from symmcd.structures.cif import parse_cif
 from symmcd.structures.crystal import StructureError
 from symmcd.structures.read import PROPERTIES, Row
-from symmcd.structures.symmetry import reduce_cells, standard_cell
+from symmcd.structures.standard_cell import reduce_cells, standard_cell
 from symmcd.structures.symmetry_search import SymmetryError
 from symmcd.workers import alive, cores, work
 

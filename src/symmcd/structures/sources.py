@@ -53,8 +53,8 @@ def tables(files: Mapping[str, Path]) -> Raw:
     Raises:
         InputError: one is missing, damaged, or has no column ``cif``.
     """
-    found = {split: path for split in SPLITS for name, path in files.items() if name.partition(".")[0] == split}
-    return Raw(splits={split: list(read_rows(found[split])) for split in SPLITS}, inputs=[found[s] for s in SPLITS])
+    paths = {split: path for split in SPLITS for name, path in files.items() if name.partition(".")[0] == split}
+    return Raw(splits={split: list(read_rows(paths[split])) for split in SPLITS}, inputs=[paths[s] for s in SPLITS])
 
 
 def own_files(place: Path) -> Raw:
@@ -92,18 +92,18 @@ def split_files(folder: Path) -> dict[str, Path] | None:
     Raises:
         InputError: it has some but not all.
     """
-    found = {
+    paths = {
         split: path
         for split in SPLITS
         for path in (folder / f"{split}.csv.gz", folder / f"{split}.csv")
         if path.is_file()
     }
-    if found and len(found) < len(SPLITS):
-        missing = [split for split in SPLITS if split not in found]
+    if paths and len(paths) < len(SPLITS):
+        missing = [split for split in SPLITS if split not in paths]
         raise InputError(
-            f"{folder.absolute()}: has {', '.join(sorted(found))} but lacks {', '.join(missing)} (.csv or .csv.gz)"
+            f"{folder.absolute()}: has {', '.join(sorted(paths))} but lacks {', '.join(missing)} (.csv or .csv.gz)"
         )
-    return found or None
+    return paths or None
 
 
 def state_of(place: Path) -> dict[str, str | tuple[int, int]]:

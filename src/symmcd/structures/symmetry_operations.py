@@ -114,9 +114,9 @@ def _codes(rotation: np.ndarray) -> np.ndarray:
 
 def completed(operations: Operations) -> Operations | None:
     """The group that operations generate; None where it has more than `ORDER` members, as of no space group."""
-    found = operations.matrices
-    generators = found[1:]
-    fresh = found
+    members = operations.matrices
+    generators = members[1:]
+    fresh = members
     while len(fresh):
         rotation = fresh[:, None, :, :3] @ generators[None, :, :, :3]
         shift = (fresh[:, None, :, :3] @ generators[None, :, :, 3, None])[..., 0] + fresh[:, None, :, 3]
@@ -124,11 +124,11 @@ def completed(operations: Operations) -> Operations | None:
         shift = np.where((np.abs(shift - snapped) < 2e-3).all(axis=2, keepdims=True), snapped, shift) % 1
         made = np.concatenate([rotation, shift[..., None]], axis=3).reshape(-1, 3, 4)
         _, first = np.unique(_keys(made), return_index=True)
-        fresh = made[first][~np.isin(_keys(made[first]), _keys(found))]
-        found = np.concatenate([found, fresh])
-        if len(found) > ORDER or np.abs(found[:, :, :3]).max() > LARGEST:
+        fresh = made[first][~np.isin(_keys(made[first]), _keys(members))]
+        members = np.concatenate([members, fresh])
+        if len(members) > ORDER or np.abs(members[:, :, :3]).max() > LARGEST:
             return None
-    whole = _described(found)
+    whole = _described(members)
     return None if whole.missing else whole
 
 

@@ -15,7 +15,7 @@ from symmcd.errors import InputError
 from symmcd.structures.cell import Cell
 from symmcd.structures.convert import from_object
 from symmcd.structures.crystal import StructureError
-from symmcd.structures.symmetry import reduce_cells, standard_cell
+from symmcd.structures.standard_cell import reduce_cells, standard_cell
 from symmcd.structures.symmetry_search import SymmetryError, check_symprec
 
 EXPECTED = "a crystal (pymatgen's Structure or ASE's Atoms) or the path of a file with one, such as a .cif"

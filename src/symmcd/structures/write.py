@@ -66,12 +66,12 @@ def read_extxyz(path: Path) -> list[Atoms]:
     Raises:
         InputError: missing; a frame is damaged or has no id, or two have the same, by their numbers.
     """
-    found: list[Atoms] = []
+    read: list[Atoms] = []
     first: dict[str, str] = {}
     try:
         with path.open(encoding="utf-8-sig") as file:
             for frame in frames(bounded_lines(file, path)):
-                found.append(atoms_of_frame(frame))
+                read.append(atoms_of_frame(frame))
                 if not frame.id:
                     raise InputError(f"{path}: {frame} has no id; it is not a file of this package")
                 if frame.id in first:
@@ -88,7 +88,7 @@ def read_extxyz(path: Path) -> list[Atoms]:
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a readable extxyz file ({error}); delete it and rerun its stage") from None
-    return found
+    return read
 
 
 def write_crystals(folder: Path, crystals: Crystals, units: AsymmetricUnits, cif_folder_limit: int) -> list[Path]:

@@ -14,21 +14,21 @@ from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
 @torch.no_grad()
 def log_probabilities(network: WyckoffNetwork, crystals: WyckoffSequences, batch_size: int = 256) -> Tensor:
     """(B, N, 2) natural logarithms for each position and each element given what stands before it, 0 where padded."""
-    found = torch.zeros(*crystals.wyckoff.shape, 2, device=crystals.count.device)
+    log_probability = torch.zeros(*crystals.wyckoff.shape, 2, device=crystals.count.device)
     for rows, batch in _batches(crystals, batch_size):
         logits, longest = network(batch), batch.wyckoff.shape[1]
-        found[rows, :longest, 0] = _chosen(logits.wyckoff, batch.letter, batch.mask)
-        found[rows, :longest, 1] = _chosen(logits.element, batch.element - 1, batch.mask)
-    return found
+        log_probability[rows, :longest, 0] = _chosen(logits.wyckoff, batch.letter, batch.mask)
+        log_probability[rows, :longest, 1] = _chosen(logits.element, batch.element - 1, batch.mask)
+    return log_probability
 
 
 @torch.no_grad()
 def position_log_probabilities(network: WyckoffNetwork, crystals: WyckoffSequences, batch_size: int = 256) -> Tensor:
     """(B,) of all positions of each crystal, whose elements are not looked at."""
-    found = torch.zeros(len(crystals), device=crystals.count.device)
+    log_probability = torch.zeros(len(crystals), device=crystals.count.device)
     for rows, batch in _batches(crystals, batch_size):
-        found[rows] = _chosen(network.positions(batch), batch.letter, batch.mask).sum(dim=1)
-    return found
+        log_probability[rows] = _chosen(network.positions(batch), batch.letter, batch.mask).sum(dim=1)
+    return log_probability
 
 
 def _batches(crystals: WyckoffSequences, size: int) -> Iterator[tuple[Tensor, WyckoffSequences]]:

@@ -168,10 +168,10 @@ class GeometryObjective:
     def validation_losses(self, network: nn.Module, batch_size: int) -> dict[str, float]:
         sums = dict.fromkeys(self.names, 0.0)
         for number, rows in self._validation_batches(batch_size):
-            found = self._losses(
+            losses = self._losses(
                 network, self.validation.take(rows), mixed_seed(VALIDATION_SEED, number), backward=False
             )
-            for name, value in found.items():
+            for name, value in losses.items():
                 sums[name] += value * len(rows)
         return {name: value / len(self.validation) for name, value in sums.items()}
 

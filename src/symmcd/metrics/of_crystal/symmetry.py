@@ -33,7 +33,7 @@ METRIC = Metric(
 
 def columns(crystal: Crystal) -> dict[str, Any]:
     """Groups found at two tolerances, and how they compare."""
-    from symmcd.metrics.symmetry import agreement, detect, keeps_group
+    from symmcd.metrics.found_symmetry import agreement, detect, keeps_group
 
     structure, asked = crystal.structure, crystal.space_group
     found, tight = detect(structure, crystal.symprec), detect(structure, TIGHT)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from symmcd.diffusion.pretrained import load_pretrained
-from symmcd.metrics.symmetry import detected_group
+from symmcd.metrics.found_symmetry import detected_group
 from symmcd.structures.units import replicate
 from tests.metrics.mp20 import mp20_units
 
