@@ -15,7 +15,7 @@ class Draw(IntEnum):
 
     LATTICE = 0
     POSITION = 1
-    TEMPLATE = 5  # space group and number of orbits
+    PLAN = 5  # space group and number of orbits
 
 
 class JointDraw(IntEnum):

@@ -158,7 +158,7 @@ class Generator:
         (up to the rounding of matrix products) whatever it is sampled together with.
         """
         streams = CrystalStreams(seed, torch.as_tensor(number, dtype=torch.int64))
-        uniform = streams.uniform(Draw.TEMPLATE, (2,))
+        uniform = streams.uniform(Draw.PLAN, (2,))
         statistics = self.checkpoint.statistics.to("cpu")
         group, orbits = (a.numpy() for a in draw_groups_and_orbits(statistics, uniform, space_groups))
         padded = np.array([next((p for p in PAD_TO if p >= m), -(-m // 8) * 8) for m in orbits.tolist()])

@@ -1,4 +1,4 @@
-"""StepProgress of a long loop: one line rewritten on a terminal, a plain line every so often in a log."""
+"""Progress of a long loop: one line rewritten on a terminal, a plain line every so often in a log."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from symmcd.errors import InputError
 from symmcd.extensions import HULL_SOURCES, POTENTIALS, check_hull
 from symmcd.stability.hull import ConvexHull, HullEntry, MissingReferenceError
 from symmcd.stability.hull_entries import is_formula, read_entries
-from symmcd.stability.own_entries import Candidate, own_entries
+from symmcd.stability.own_entries import Judged, own_entries
 from symmcd.storage import atomic_path
 from symmcd.tables import check_drawn, check_numbers, read_rows
 
@@ -51,12 +51,12 @@ def above_hulls(relaxed: Sequence[Path], reference: Path) -> list[dict[str, Any]
         raise InputError(f"{where}: a crystal is there twice; give each shard once")
     check_drawn(where, [row["drawn"] for row in rows if "drawn" in row])
     rows.sort(key=lambda row: row["id"])
-    candidates = [Candidate(row["id"], row["formula"], _energies(row)) for row in rows]
+    judged = [Judged(row["id"], row["formula"], _energies(row)) for row in rows]
     results = []
     for name, entries in read_entries(reference).items():
         for potential in sorted({row.get("potential") or "chgnet" for row in rows}):
             _check_scale(potential, name)
-        own = own_entries(candidates, entries)
+        own = own_entries(judged, entries)
         if own.alone:
             raise InputError(
                 f"{reference}: the hull {name!r} is made of the crystals that it is to judge ({len(own.entry)} of "

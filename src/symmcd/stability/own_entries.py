@@ -14,7 +14,7 @@ SAME_CRYSTAL = 1e-5  # eV/atom, the same where ids differ: what single precision
 
 
 @dataclass(frozen=True)
-class Candidate:
+class Judged:
     """A crystal to be judged."""
 
     id: str
@@ -24,42 +24,42 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Own:
-    """What a reference set has of the candidates."""
+    """Which of the crystals to be judged are entries of the hull themselves."""
 
-    entry: Mapping[str, HullEntry]  # candidate's id -> the entry that is this crystal
+    entry: Mapping[str, HullEntry]  # crystal's id -> the entry that is this crystal
     alone: bool
-    """Half of the candidates or more are entries, and those in their systems that come from elsewhere are elements."""
+    """Half of the crystals or more are entries, and those in their systems that come from elsewhere are elements."""
 
 
-def own_entries(candidates: Sequence[Candidate], entries: Iterable[HullEntry]) -> Own:
-    """Find the entries that are candidates: of the same formula and energy, under the same id.
+def own_entries(judged: Sequence[Judged], entries: Iterable[HullEntry]) -> Own:
+    """Find the entries that are crystals to be judged: of the same formula and energy, under the same id.
 
-    Where half of the candidates or more have such an entry under any id, these count too; a few may be materials that
+    Where half of the crystals or more have such an entry under any id, these count too; a few may be materials that
     were found again, whose energies meet by chance.
 
     Args:
-        candidates: those without any energy can be no entry.
-        entries: of one hull; only total energies can be those of a candidate.
+        judged: crystals; those without any energy can be no entry.
+        entries: of one hull; only total energies can be those of a crystal.
     """
     energies = [entry for entry in entries if entry.kind == "energy"]
     compounds = [entry for entry in energies if len(_elements(entry.formula)) > 1]
     by_formula: dict[str, list[HullEntry]] = {}
     for entry in compounds:
         by_formula.setdefault(_reduced(entry.formula), []).append(entry)
-    known = [candidate for candidate in candidates if candidate.energies and len(_elements(candidate.formula)) > 1]
+    known = [crystal for crystal in judged if crystal.energies and len(_elements(crystal.formula)) > 1]
     own: dict[str, HullEntry] = {}
     alike: dict[str, HullEntry] = {}
-    for candidate in known:
-        for entry in by_formula.get(_reduced(candidate.formula), []):
-            apart = min(abs(entry.energy_per_atom - energy) for energy in candidate.energies)
-            if entry.id == candidate.id and apart <= SAME_ID:
-                own[candidate.id] = entry
+    for crystal in known:
+        for entry in by_formula.get(_reduced(crystal.formula), []):
+            apart = min(abs(entry.energy_per_atom - energy) for energy in crystal.energies)
+            if entry.id == crystal.id and apart <= SAME_ID:
+                own[crystal.id] = entry
             elif apart <= SAME_CRYSTAL:
-                alike[candidate.id] = entry
+                alike[crystal.id] = entry
     if 2 * len(alike | own) >= len(known):
         own = alike | own
     origins = {entry.origin for entry in own.values()}
-    systems = {_elements(candidate.formula) for candidate in known}
+    systems = {_elements(crystal.formula) for crystal in known}
     elsewhere = {_elements(entry.formula) for entry in compounds if entry.origin not in origins}
     independent = any(theirs <= system for theirs in elsewhere for system in systems)
     return Own(own, bool(own) and 2 * len(own) >= len(known) and not independent)

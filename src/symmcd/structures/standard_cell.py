@@ -1,4 +1,4 @@
-"""Symmetry search: any crystal → conventional standard cell → asymmetric unit (paper, section 4.1 and appendix A)."""
+"""Any crystal → conventional standard cell → asymmetric unit (paper, section 4.1 and appendix A)."""
 
 from __future__ import annotations
 
