@@ -1,16 +1,20 @@
-"""Make src/symmcd/potentials/chgnet/elemental_energies.csv: CHGNet's energy of each element in its own crystal.
+"""Make a potential's table of elemental energies: its energy of each element in its own crystal.
+
+The tables are src/symmcd/potentials/chgnet/elemental_energies.csv and sevennet/elemental_energies_{0,l3i5}.csv.
 
 The crystal structure of each element at low temperature (text books; polymorphs of a few meV do not matter here) is
-taken from the AFLOW prototypes that pymatgen ships, scaled to the element's molar volume and relaxed as the stage
-`relax` does.  Lower energies can be found: CHGNet has minima for loose fluorine, chlorine, iodine and neon that lie
-0.06 to 0.14 eV/atom below their crystals and are artefacts, which is why no search is made, and why the relaxation
-is no tighter (fluorine below 0.05 eV/Å slides to one).  Takes three minutes on one core:
+taken from the AFLOW prototypes that pymatgen ships, scaled to the element's molar volume and relaxed: by the
+potential's own optimiser where it has one, else as the stage `relax` does.  Lower energies can be found: CHGNet has
+minima for loose fluorine, chlorine, iodine and neon that lie 0.06 to 0.14 eV/atom below their crystals and are
+artefacts, which is why no search is made, and why the relaxation is no tighter (fluorine below 0.05 eV/Å slides to
+one).  Takes three minutes on one core for CHGNet, two for SevenNet-0, four for SevenNet-l3i5:
 
-    python tools/make_elemental_energies.py OUT.csv
+    python tools/make_elemental_energies.py sevennet-0 OUT.csv
 """
 
 from __future__ import annotations
 
+import argparse
 import csv
 import sys
 import warnings
@@ -20,9 +24,11 @@ import numpy as np
 from pymatgen.analysis.prototypes import AFLOW_PROTOTYPE_LIBRARY
 from pymatgen.core import Element, Structure
 
-from symmcd.extensions import POTENTIALS
+from symmcd.extensions import POTENTIALS, PotentialEntry
+from symmcd.potentials.potential import Potential
+from symmcd.stability.batch_relaxation import relax_many
 from symmcd.stability.geometry import primitive_cell
-from symmcd.stability.outcome import Limits
+from symmcd.stability.outcome import Limits, Relaxation
 from symmcd.stability.own_optimiser import relax_each
 
 # AFLOW label and Strukturbericht symbol (or mineral) of the prototype -> elements that crystallise so.
@@ -57,17 +63,19 @@ BOND_LENGTH = {"H": 0.74, "N": 1.10, "O": 1.21, "F": 1.42, "Cl": 1.99, "Br": 2.2
 VOLUME = {"He": 14.0, "O": 17.4, "Ac": 37.5}  # Å3/atom, where the molar volume of pymatgen is missing or that of a gas
 
 
-def main(output: Path) -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("potential", choices=list(POTENTIALS))
+    parser.add_argument("output", type=Path, help="csv")
+    options = parser.parse_args()
     warnings.filterwarnings("ignore")
-    entry = POTENTIALS["chgnet"]
-    potential, method = entry.load("cpu"), "structure_optimizer"
-    limits = Limits(seconds=1200)
+    entry = POTENTIALS[options.potential]
+    potential = entry.load("cpu")
     rows = {}
     for (label, name), symbols in GROUND_STATES.items():
         prototype = find_prototype(label, name)
         for symbol in symbols.split():
-            crystals = [start_crystal(prototype, symbol)]
-            ((_, result),) = relax_each(crystals, potential, method, entry.optimiser(method), limits)
+            result = relaxed(start_crystal(prototype, symbol), entry, potential)
             if result.status != "converged" or result.structure is None or result.energy_relaxed is None:
                 sys.exit(f"{symbol} as {name}: {result}")
             volume = result.structure.volume / len(result.structure)
@@ -76,15 +84,25 @@ def main(output: Path) -> None:
                 f"{result.energy_relaxed:.5f}",
                 f"{volume:.3f}",
                 label,
-                f"CHGNet {entry.version}",
+                f"{entry.label} {entry.version}",
             ]
             print(*rows[Element(symbol).Z], result.steps, result.space_group_relaxed, flush=True)
     if rows.keys() != entry.elements:
         sys.exit(f"elements differ: {rows.keys() ^ entry.elements}")
-    with output.open("w", newline="") as file:
+    with options.output.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["element", "energy_per_atom", "volume_per_atom", "prototype", "model"])
         writer.writerows(rows[number] for number in sorted(rows))
+
+
+def relaxed(crystal: Structure, entry: PotentialEntry, potential: Potential) -> Relaxation:
+    """A crystal in the minimum that the first optimiser of the potential's own finds, or FIRE."""
+    limits = Limits(seconds=1200)
+    for method in entry.optimisers:
+        ((_, result),) = relax_each([crystal], potential, method, entry.optimiser(method), limits)
+        return result
+    ((_, result),) = relax_many([crystal], potential, "unconstrained", limits=limits)
+    return result
 
 
 def find_prototype(label: str, name: str) -> Structure:
@@ -113,4 +131,4 @@ def start_crystal(prototype: Structure, symbol: str) -> Structure:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

@@ -221,6 +221,9 @@ class PotentialEntry:
     elemental: str = ""  # "package:file.csv" with `element, energy_per_atom, prototype`; empty = it has no such table
     optimisers: Mapping[str, str | Callable[..., float]] = field(default_factory=dict)  # its own, by name
     label: str = ""  # as the report writes it, such as CHGNet; empty: its name in the registry
+    # whether they are PBE(+U) by the Materials Project's settings, so that its corrections can be added to them
+    correctable: bool = False
+    extra: str = ""  # of symmcd, which installs what it needs; empty: it needs nothing more, or comes from elsewhere
 
     def load(self, device: str) -> Any:
         """The potential itself, on a device.
@@ -231,8 +234,9 @@ class PotentialEntry:
         try:
             return (loaded(self.loader) if isinstance(self.loader, str) else self.loader)(device)
         except ModuleNotFoundError as error:
+            how = f"run `pip install 'symmcd[{self.extra}]'`" if self.extra else "install it"
             raise InputError(
-                f"{self.sentence}: the Python package {error.name!r} is not installed; install it, or choose another "
+                f"{self.sentence}: the Python package {error.name!r} is not installed; {how}, or choose another "
                 "potential"
             ) from error
 
@@ -243,7 +247,14 @@ class PotentialEntry:
 
 
 POTENTIALS = Registry(
-    "potential", "symmcd.potentials", PotentialEntry, {"chgnet": "symmcd.potentials.chgnet.entry:ENTRY"}
+    "potential",
+    "symmcd.potentials",
+    PotentialEntry,
+    {
+        "chgnet": "symmcd.potentials.chgnet.entry:ENTRY",
+        "sevennet-0": "symmcd.potentials.sevennet.entry:SEVENNET_0",
+        "sevennet-l3i5": "symmcd.potentials.sevennet.entry:SEVENNET_L3I5",
+    },
 )
 
 RELAX_METHODS = ("unconstrained", "symmetry")  # that every potential can be used with
@@ -258,7 +269,8 @@ def check_hull(potential: str, source: str) -> None:
         source: of `HULL_SOURCES`, or the potential whose energies the hull is made of.
 
     Raises:
-        InputError: a hull of corrected energies under a potential without, or a hull of another potential.
+        InputError: a hull of corrected energies under a potential whose energies neither are nor can be corrected, or
+            a hull of another potential.
     """
     other = source not in HULL_SOURCES
     if other and source != potential:
@@ -266,10 +278,12 @@ def check_hull(potential: str, source: str) -> None:
             f"hull.source = {source} with relax.potential = {potential}: a hull of one potential says nothing about "
             f"energies of another; choose hull.source = {potential}"
         )
-    if not other and not POTENTIALS[potential].corrected:
+    entry = POTENTIALS[potential]
+    if not other and not (entry.corrected or entry.correctable):
         raise InputError(
             f"hull.source = {source} with relax.potential = {potential}: its energies carry the Materials Project's "
-            f"corrections (MP2020), those of {potential} do not; choose hull.source = {potential}"
+            f"corrections (MP2020), those of {potential} do not, and cannot be given them; choose "
+            f"hull.source = {potential}"
         )
 
 

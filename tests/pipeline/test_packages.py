@@ -49,7 +49,7 @@ def test_lock_file_pins_what_the_project_asks_for():
             pins[re.sub(r"[-_.]+", "-", name).lower()] = version
     assert "+" not in "".join(pins.values()), "a local build such as +cpu is not to be had everywhere"
     extras = PROJECT["optional-dependencies"]
-    for text in [*PROJECT["dependencies"], *extras["dev"], *extras["slurm"]]:
+    for text in [*PROJECT["dependencies"], *extras["dev"], *extras["judge"], *extras["slurm"]]:
         requirement = Requirement(text)
         assert requirement.specifier.contains(pins[requirement.name.lower()]), text
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from symmcd.errors import InputError
 from symmcd.extensions import HULL_SOURCES, POTENTIALS, check_hull
+from symmcd.stability import corrections
 from symmcd.stability.hull import ConvexHull, HullEntry, MissingReferenceError
 from symmcd.stability.hull_entries import is_formula, read_entries
 from symmcd.stability.own_entries import Judged, own_entries
@@ -40,6 +41,8 @@ OTHERS = (
 
 def above_hulls(relaxed: Sequence[Path], reference: Path) -> list[dict[str, Any]]:
     """One row a crystal and hull, in eV/atom, negative below the hull; see `symmcd.stages.hull.run`.
+
+    Energies of a potential whose energies can be corrected are corrected here, whatever the hull.
 
     Raises:
         InputError: an unreadable file, one that lacks a column, or one that was cut; two rows of the same crystal; a
@@ -121,4 +124,14 @@ def _read_relaxed(path: Path) -> list[dict[str, str]]:
                 f"{path}, row {number}: id {row['id']!r}, status {row['status']!r}, formula {row['formula']!r}; run "
                 "`symmcd relax` again"
             )
-    return rows
+    if not any(_correctable(row) for row in rows):
+        return rows
+    rows = read_rows(path, (*NEEDED, *corrections.COLUMNS), "relax")
+    check_numbers(path, rows, corrections.COLUMNS, "relax")
+    return [corrections.corrected(row) if _correctable(row) else row for row in rows]
+
+
+def _correctable(row: Mapping[str, str]) -> bool:
+    """Whether the row has energies that lack the corrections which every hull has."""
+    name = row.get("potential") or "chgnet"
+    return name in POTENTIALS and POTENTIALS[name].correctable

@@ -8,14 +8,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from symmcd.crystallography.asymmetric_unit import numbered_labels
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, numbered_labels
+from symmcd.crystallography.symmetric_cell import SymmetricCell
 from symmcd.device import choose_device, hold_gpu
 from symmcd.extensions import POTENTIALS
 from symmcd.journal import Journal, Progress
 from symmcd.stability import hull_entries
-from symmcd.stability.energies import energies
+from symmcd.stability.corrections import MISSING, correction
+from symmcd.stability.energies import Energy, energies
 from symmcd.stability.hull import HullEntry
 from symmcd.storage import read_units
+from symmcd.structures.cell import Cell
+from symmcd.structures.convert import to_structure
 from symmcd.structures.data_files import DataFile, data_files
 from symmcd.structures.fetch import fetch
 
@@ -76,6 +80,9 @@ def from_matbench(path: Path | None, url: str, folder: Path) -> HullEntries:
 def from_potential(name: str, paths: Sequence[Path], output: Path, device: str) -> HullEntries:
     """Energies of a potential: of each crystal of `paths` as it is, and of each element; resumed after a kill.
 
+    They are corrected (MP2020) where the potential's can be: oxides computed with U and metals without are else on two
+    scales.
+
     Args:
         name: of the potential.
         paths: asymmetric units, npz.
@@ -117,7 +124,10 @@ def _energies(name: str, paths: Sequence[Path], output: Path, device: str) -> Jo
             for start in range(min(skip, len(units)), len(units), batch_size):
                 part = units.take(range(start, min(start + batch_size, len(units))))
                 crystals = [part[i] for i in range(len(part))]
-                found = energies(crystals, potential)
+                found = [
+                    _corrected(crystal, energy) if entry.correctable else energy
+                    for crystal, energy in zip(crystals, energies(crystals, potential), strict=True)
+                ]
                 rows = [
                     {
                         "id": str(label),
@@ -132,3 +142,13 @@ def _energies(name: str, paths: Sequence[Path], output: Path, device: str) -> Jo
                 progress.advance(len(part))
             skip = max(0, skip - len(units))
     return journal
+
+
+def _corrected(crystal: AsymmetricUnit, energy: Energy) -> Energy:
+    """An energy with its correction."""
+    if energy.value is None:
+        return energy
+    cell = SymmetricCell(crystal)
+    lattice, position = cell.geometry(cell.start)
+    value = correction(to_structure(Cell(lattice, cell.element, position)))
+    return Energy(MISSING) if value is None else Energy(energy.status, energy.value + value)

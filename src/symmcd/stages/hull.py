@@ -21,9 +21,11 @@ def arguments(parser: Parser) -> None:
 def run(relaxed: list[Path], reference: Path, output: Path) -> None:
     """Write one row per crystal and hull, in eV/atom, negative below the hull.
 
-    `status` is that of the relaxation, or ``no_reference:<elements>`` where the hull lacks an element: then, as where a
-    crystal has no energy, ``e_above_hull_*`` are empty.  ``reference_entries`` counts what the hull has in the chemical
-    system, elements and the crystal itself left out; ``own_reference`` names the entry that is this very crystal.
+    `status` is that of the relaxation, or ``no_reference:<elements>`` where the hull lacks an element, or
+    ``no_correction`` where MP2020 has none for an energy that needs one: then, as where a crystal has no energy,
+    ``e_above_hull_*`` are empty.  Energies are corrected ones.  ``reference_entries`` counts what the hull has in the
+    chemical system, elements and the crystal itself left out; ``own_reference`` names the entry that is this very
+    crystal.
 
     Raises:
         InputError: an unreadable file, one that lacks a column, or one that was cut; two rows of the same crystal; a

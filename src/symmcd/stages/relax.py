@@ -98,7 +98,8 @@ def run(
     each crystal drawn, with the number drawn for all shards as ``drawn``, so that a lost row is noticed;
     `output_crystals` has those with a relaxed structure, in their primitive cells.  With several `settings.draws`, the
     column ``draw`` says in which one a crystal is, from 1; shards cut across draws.  The column ``potential`` is there
-    where it is not CHGNet.
+    where it is not CHGNet, and ``correction_initial`` and ``correction_relaxed`` (MP2020, eV/atom, empty where there is
+    none) where energies can be corrected; they are not in the energies beside them.
 
     Args:
         crystals: units.npz of `symmcd replicate`, which has exact coordinates and Wyckoff positions; or an extxyz file
@@ -117,6 +118,7 @@ def run(
     """
     from symmcd.device import choose_device, hold_gpu
     from symmcd.journal import Journal, Progress
+    from symmcd.stability.corrections import COLUMNS, corrections
     from symmcd.stability.relax_set import as_json, draw, relaxed_crystals, write_structures, write_table
     from symmcd.structures.crystal_file import read_crystal_file
 
@@ -127,10 +129,11 @@ def run(
     how = dataclasses.asdict(settings)
     if not several:
         del how["draws"]  # journals from before there were several go on
+    entry = POTENTIALS[settings.potential]
     if settings.potential == "chgnet":
         del how["potential"]  # as do those from before there were others
     else:
-        how["potential"] = [settings.potential, POTENTIALS[settings.potential].version]
+        how["potential"] = [settings.potential, entry.version]
     work = {
         "crystals": hashlib.sha256(crystals.read_bytes()).hexdigest(),
         "settings": how,
@@ -147,7 +150,9 @@ def run(
     )  # fmt: skip
     with Progress(len(chosen), len(finished), "crystals") as progress:
         for index, result in done:
-            about = {"id": given.ids[index], "space_group": given.space_group[index]}
+            about: dict[str, Any] = {"id": given.ids[index], "space_group": given.space_group[index]}
+            if entry.correctable:
+                about |= corrections(given.cell(index), result)
             journal.append({**about, **as_json(result)})
             progress.advance(1, f"{result.formula} {result.status}")
     results = sorted(journal.done, key=lambda result: result["id"])
@@ -156,6 +161,7 @@ def run(
         results = [{**result, "draw": number[result["id"]]} for result in results]
     results = [{**result, "drawn": len(draw_of), "potential": settings.potential} for result in results]
     more = ["drawn"] + ["draw"] * several + ["potential"] * (settings.potential != "chgnet")
+    more += [*COLUMNS] * entry.correctable
     write_table(output, results, more)
     write_structures(output_crystals, results)
     journal.remove()
