@@ -72,6 +72,14 @@ def test_a_limit_is_that_of_a_part_where_parts_are_told() -> None:
     assert [(outcome.status, outcome.value) for outcome in found] == [("ok", 8), ("timed_out", None), ("ok", 1)]
 
 
+def test_an_idle_process_that_looks_for_modules_elsewhere_is_not_used_again(tmp_path, monkeypatch) -> None:
+    """A folder that was put on the path between two calls has modules that it would not find."""
+    outcomes([0.0])
+    (tmp_path / "work_of_later.py").write_text("def doubled(item):\n    return 2 * item\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert outcomes([21], function="work_of_later:doubled", seconds=30)[0].value == 42
+
+
 def test_an_idle_process_is_kept_and_a_dead_one_is_not() -> None:
     first, second = (outcomes(["process"])[0].value for _ in range(2))
     assert first == second

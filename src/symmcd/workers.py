@@ -124,6 +124,12 @@ def alive() -> None:
         _send(_Server.answers, _ALIVE)
 
 
+def _import_path() -> str:
+    """Where a process is to look for modules: as this one does now."""
+    source = str(Path(__file__).parents[1])
+    return os.pathsep.join(dict.fromkeys([source, *filter(None, sys.path)]))
+
+
 class _Slot:
     """A place for one process at a time."""
 
@@ -146,14 +152,13 @@ class _Worker:
     _kept: _Worker | None = None
 
     def __init__(self) -> None:
-        source = str(Path(__file__).parents[1])
-        path = os.pathsep.join(dict.fromkeys([source, *filter(None, sys.path)]))
+        self._path = _import_path()
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", f"from symmcd import workers; workers.serve({os.getpid()})"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
-            env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            env=os.environ | {"PYTHONPATH": self._path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -189,11 +194,11 @@ class _Worker:
 
     @classmethod
     def idle(cls) -> _Worker | None:
-        """The process that was kept, if it still is one of ours; from now on it is not kept."""
+        """The process that was kept, if it still is one of ours and finds the same modules; no longer kept."""
         kept, cls._kept = cls._kept, None
         if kept is None or kept._parent != os.getpid():  # noqa: SLF001  (a copy of it, in a process that was forked)
             return None
-        if kept._process.poll() is None:  # noqa: SLF001
+        if kept._process.poll() is None and kept._path == _import_path():  # noqa: SLF001
             return kept
         kept.end()
         return None
