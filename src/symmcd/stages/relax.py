@@ -49,6 +49,8 @@ def relax(
 ) -> list[Relaxation]:
     """Relax crystals as ``symmcd relax`` does: of each its status, energies in eV/atom and the relaxed structure.
 
+    Energies are those that the potential gives, without the corrections that ``symmcd hull`` adds to SevenNet's.
+
     Args:
         crystals: pymatgen structures, ASE's atoms or asymmetric units, by name if a mapping, or one of them; or the
             path of a units.npz or an extxyz file.
