@@ -23,6 +23,7 @@ from symmcd import cli
 from symmcd.writing import atomic_path
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and so do its children
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # so does a child of nohup
 
 def run(results):
     with atomic_path(Path("out.csv")) as temporary:
