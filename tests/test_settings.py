@@ -46,7 +46,10 @@ def test_defaults_survive_json(name):
         ("relax", {"fmax": 0}, "relax.fmax = 0.0: above 0"),
         ("relax", {"fmax": float("nan")}, "relax.fmax = nan: above 0"),
         ("relax", {"seconds": -1}, "relax.seconds = -1.0: above 0"),
-        ("hull", {"batch_size": 16}, "hull.batch_size is not a setting"),
+        ("hull", {"batch_size": 16}, "hull.batch_size is not a setting any more: .*; leave it out"),
+        ("model", {"wyckoff_networks": 2}, "model.wyckoff_networks is not a setting any more: there is one network"),
+        ("model", {"aggregation": "sum"}, "model.aggregation is not a setting any more: .*summed"),
+        ("training", {"keep": "best"}, "training.keep is not a setting any more: .*lowest validation loss"),
         (
             "relax",
             {"method": "fire"},

@@ -315,6 +315,14 @@ SECTIONS: dict[str, type] = {
     "report": ReportSettings,
 }
 
+GONE = {
+    "model.aggregation": "messages of orbits are summed",
+    "model.wyckoff_networks": "there is one network for Wyckoff positions and elements",
+    "training.keep": "the weights of the epoch with the lowest validation loss are kept",
+    "hull.batch_size": "a potential batches as it does best",
+}
+"""Settings of earlier versions, each with what is so now."""
+
 
 def prefix_of(section: type) -> str:
     """What stands before a key of a section in messages: its name and a dot, nothing for those at the top."""
@@ -373,6 +381,8 @@ def read_section(name: str, values: Mapping[str, Any] | str) -> Any:
     section = section_of(name, values)
     prefix, known = prefix_of(section), hints(section)
     for key in values:
+        if f"{prefix}{key}" in GONE:
+            raise InputError(f"{prefix}{key} is not a setting any more: {GONE[f'{prefix}{key}']}; leave it out")
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=1)
             advice = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(sorted(known))}"

@@ -99,12 +99,15 @@ def test_settings_of_other_kinds_are_left_out_of_the_first_format(tmp_path):
     assert read_abilities(tmp_path / "d.safetensors") == read_abilities(weights_path("mp20"))
     joint = read_checkpoint(of_first_format(tmp_path / "j.safetensors", {"width": 8, "wyckoff_width": 64}))
     assert joint.settings == JointSettings(width=8), "the very first name no kind, and are of joint models"
+    beside = {"kind": "joint", "width": 8, "wyckoff_networks": 2}
+    joint = read_checkpoint(of_first_format(tmp_path / "j.safetensors", beside))
+    assert joint.settings == JointSettings(width=8), "how many networks a staged model has says nothing of a joint one"
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"aggregation": "mean"}, "model.aggregation = mean: this version computes with sum only"),
+        ({"kind": "joint", "aggregation": "mean"}, "model.aggregation = mean: this version computes with sum only"),
         ({"wyckoff_networks": 4}, "model.wyckoff_networks = 4: this version computes with 1 only"),
         ({"frequencies": -1}, "model.frequencies = -1: at least 1"),
         ({"width": 0}, "model.width = 0: at least 1"),

@@ -13,8 +13,9 @@ from symmcd.settings import ModelSettings, hints, of_other_kinds, read_section, 
 FORMAT = "symmcd denoiser 2"
 FIRST_FORMAT = "symmcd denoiser 1"  # one list of settings for all kinds of model, most of them named in every file
 
-GONE = {"aggregation": "sum", "wyckoff_networks": 1}
-"""Settings that the first format had and no model has now, with the only value that this version still computes."""
+GONE = {"aggregation": ("sum", ("joint", "unit_cell")), "wyckoff_networks": (1, ("staged",))}
+"""Settings that the first format had and no model has now: the only value that this version still computes, and the
+kinds of model that they meant something to."""
 
 
 def settings_of(path: Path, text: Mapping[str, str]) -> tuple[ModelSettings, dict[str, Any]]:
@@ -46,8 +47,8 @@ def _of_one_kind(values: Mapping[str, Any]) -> dict[str, Any]:
     """
     model: dict[str, Any] = {"kind": "joint"} | dict(values)  # the very first name no kind
     own = hints(section_of("model", model))
-    for name, value in GONE.items():
-        if name not in own and model.pop(name, value) != value:
+    for name, (value, kinds) in GONE.items():
+        if name not in own and model.pop(name, value) != value and model["kind"] in kinds:
             raise InputError(f"model.{name} = {values[name]}: this version computes with {value} only")
     others = of_other_kinds(model)
     return {name: value for name, value in model.items() if name not in others}
