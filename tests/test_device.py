@@ -28,6 +28,11 @@ def test_cuda_that_is_not_there_is_said():
         device.choose_device("cuda")
 
 
+def test_a_word_that_is_no_device_is_refused():
+    with pytest.raises(InputError, match="device = 'gpu': choose auto, cuda or cpu"):
+        device.choose_device("gpu")
+
+
 def test_jobs_beside_each_other_hold_different_gpus(tmp_path):
     """Processes are real, locks too; a killed one gives its GPU back."""
     jobs = []

@@ -104,7 +104,7 @@ TABLE: dict[str, tuple[set[str], set[str] | None]] = {
     "endings": (set(), set()),
     "provenance": (set(), set()),
     "bounds": (set(), set()),
-    "settings": ({"bounds", "extensions"}, set()),
+    "settings": ({"bounds", "extensions", "crystallography"}, set()),  # the last for symbols of space groups
     "yaml_text": (set(), {"yaml"}),
     "config": ({"settings", "extensions", "bounds", "yaml_text"}, set()),
     "command": ({"bounds", "settings", "config", "output_folder"}, set()),

@@ -212,6 +212,14 @@ def test_numbers_as_snakemake_hands_them_over() -> None:
         read_section("sampling", {"number": "10.5"})
 
 
+def test_space_groups_are_numbers_or_symbols():
+    asked = {"space_groups": [62, "Pnma", "P6_3/mmc", "225"]}
+    assert read_section("sampling", asked).space_groups == (62, 62, 194, 225)
+    jsonschema.validate({"sampling": asked}, config.schema())
+    with pytest.raises(InputError, match=r"sampling.space_groups\[0\]: space group 'Pnam': .*near it: .*Pnma"):
+        read_section("sampling", {"space_groups": ["Pnam"]})
+
+
 def test_a_kind_of_model_takes_its_own_settings():
     """config.yaml names those of one kind; a configuration of another kind, put over it, leaves these out."""
     both = {"kind": "joint", "width": 8, "frequencies": 3, "wyckoff_width": 64, "dropout": 0.1}

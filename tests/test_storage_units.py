@@ -154,6 +154,16 @@ def test_the_line_says_which_crystal_and_what(tmp_path, arrays, said):
     refusal(tmp_path / "units.npz")
 
 
+def test_samples_of_an_earlier_version_are_named(tmp_path):
+    """They had a class of site symmetry for each orbit and no letter."""
+    write_units(path := tmp_path / "shard0.npz", random_units(3))
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file if name not in ("wyckoff", "label")}
+    write_arrays(path, arrays | {"site_symmetry": np.zeros((len(arrays["element"]), 15), dtype=np.int64)})
+    with pytest.raises(InputError, match="samples of an earlier version.*; run `symmcd sample` again"):
+        read_units(path)
+
+
 def test_a_label_with_line_ends_makes_one_line(tmp_path):
     path = changed(tmp_path / "units.npz", **entry("element", 0, 0), label=np.array(["a\nb" + "c" * 500] * 12))
     assert len(refusal(path)) < 400

@@ -10,7 +10,7 @@ import math
 import re
 import reprlib
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -142,7 +142,22 @@ class Named:
         return {"examples": list(self.shipped)}
 
 
-Rule = Bound | Items | Keys | Pattern | Named
+@dataclass(frozen=True)
+class Spelt:
+    """A number that may be given as a text as well, such as a space group by its symbol."""
+
+    read: Callable[[str], int]  # raises InputError
+
+    def holds(self, _value: int) -> bool:
+        """True: what could not be read has been refused."""
+        return True
+
+    def schema(self) -> dict[str, Any]:
+        """Its words in JSON schema; what the text may be is not said there."""
+        return {"type": ["integer", "string"]}
+
+
+Rule = Bound | Items | Keys | Pattern | Named | Spelt
 
 
 def checked(name: str, value: Any, hint: Any, *, texts: bool = False) -> Any:
@@ -158,6 +173,12 @@ def checked(name: str, value: Any, hint: Any, *, texts: bool = False) -> Any:
         InputError: naming the setting, its value, and the type or bound that it should have.
     """
     hint, rules = parted(hint)
+    for rule in rules:
+        if isinstance(rule, Spelt) and isinstance(value, str):
+            try:
+                value = rule.read(value)
+            except InputError as error:
+                raise InputError(f"{name}: {error}") from None
     value = _typed(name, value, hint, texts=texts)
     for rule in rules:
         if not rule.holds(value):
@@ -173,7 +194,9 @@ def schema_of(hint: Any) -> dict[str, Any]:
     schema = _type_schema(hint)
     for rule in rules:
         words = rule.schema()
-        if schema.keys() & words.keys():  # a second pattern
+        if isinstance(rule, Spelt):
+            schema |= words
+        elif schema.keys() & words.keys():  # a second pattern
             schema.setdefault("allOf", []).append(words)
         else:
             schema |= words

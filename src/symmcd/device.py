@@ -19,13 +19,16 @@ def choose_device(name: str) -> torch.device:
     """The device that a setting names; ``auto`` takes CUDA where there is one.
 
     Raises:
-        InputError: CUDA was asked for and is not there.
+        InputError: no such device, or CUDA was asked for and is not there.
     """
     if name == "cuda" and not torch.cuda.is_available():
         raise InputError("device = cuda, but torch sees no CUDA device; use --device cpu, or auto")
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
+    try:
+        return torch.device(name)
+    except RuntimeError:
+        raise InputError(f"device = {name!r}: choose auto, cuda or cpu") from None
 
 
 def hold_gpu(name: str) -> None:

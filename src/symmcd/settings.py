@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from symmcd.bounds import Bound, Items, Keys, Named, Pattern, checked, shown
+from symmcd.bounds import Bound, Items, Keys, Named, Pattern, Spelt, checked, shown
 from symmcd.errors import InputError
 from symmcd.extensions import HULL_SOURCES, MODELS, POTENTIALS, RELAX_METHODS, SOURCES
 
@@ -26,11 +26,19 @@ PredictorVariant = Literal["multigraph", "multigraph_site_symmetry", "asymmetric
 PREDICTOR_VARIANTS: tuple[PredictorVariant, ...] = typing.get_args(PredictorVariant)
 Variants = Annotated[tuple[PredictorVariant, ...], Items(distinct=True)]
 
+
+def _space_group(text: str) -> int:
+    """A space group's number from its symbol or number; tables are read only where a text is given."""
+    from symmcd.crystallography.space_group import number_of
+
+    return number_of(text)
+
+
 LEAST_TEMPERATURE = 0.01  # below, and above its inverse, single precision makes a draw of nothing but rounding
 
 Kind = Annotated[str, Named(MODELS)]  # of model
 Seed = Annotated[int, Bound(0, 2**63 - 1)]
-SpaceGroup = Annotated[int, Bound(1, 230, words="space groups are 1 to 230")]
+SpaceGroup = Annotated[int, Spelt(_space_group), Bound(1, 230, words="space groups are 1 to 230")]
 Count = Annotated[int, Bound(1, 10**9)]
 Number = Annotated[int, Bound(0, 10**9)]  # as a count, but there may be none, or 0 has a meaning of its own
 Jobs = Annotated[int, Bound(1, 100_000)]
@@ -187,7 +195,7 @@ class SamplingSettings(Settings):
     corrector_step: NotNegative = 1e-5  # its size in a joint model, at σ_1
     temperature: Temperature = 1.0  # of Wyckoff positions and elements (`staged` only): above 1, more new templates
     precision: Precision = "auto"  # of matrix products, as in training
-    space_groups: tuple[SpaceGroup, ...] = ()  # empty = as in the training set
+    space_groups: tuple[SpaceGroup, ...] = ()  # numbers or symbols, as Pnma; empty = as in the training set
 
 
 @dataclass(frozen=True)

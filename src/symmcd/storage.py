@@ -94,6 +94,8 @@ def read_units(path: Path) -> AsymmetricUnits:
         InputError: missing, unreadable, lacking a field, or with arrays that are no asymmetric units.
     """
     arrays = read_arrays(path)
+    if "site_symmetry" in arrays and "wyckoff" not in arrays:
+        raise InputError(f"{path}: samples of an earlier version, without Wyckoff letters; run `symmcd sample` again")
     expected = UNIT_FIELDS | {
         name: Expected("numbers", ("B",), finite=False) for name in arrays if name.startswith("property/")
     }
