@@ -6,6 +6,7 @@ import inspect
 import json
 import subprocess
 import sys
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
@@ -293,6 +294,22 @@ def test_a_constraint_with_the_name_of_another_option_is_refused(capsys):
     assert (
         "symmcd generate: constraint 'seed': `symmcd generate` has an option --seed already" in capsys.readouterr().err
     )
+
+
+def test_a_constraint_of_a_broken_package_stops_only_who_asks_for_it(capsys, monkeypatch, tmp_path):
+    point = EntryPoint("by_moon", "no_such_module:X", "symmcd.constraints")
+    monkeypatch.setattr(CONSTRAINTS, "_offered", {"by_moon": [point]})
+    with pytest.raises(SystemExit) as end:
+        cli.main(["generate", "--help"])
+    assert end.value.code == 0
+    assert "cannot be used: constraint 'by_moon'" in " ".join(capsys.readouterr().out.split())
+    with pytest.raises(SystemExit) as end:
+        cli.main(["generate", "--output", "o", "--by-moon", "3"])
+    assert end.value.code == 2
+    assert "--by-moon: constraint 'by_moon' of the package no_such_module:X" in capsys.readouterr().err
+    missing = str(tmp_path / "none.safetensors")
+    assert cli.main(["generate", "--output", str(tmp_path / "o"), "--checkpoint", missing]) == 2
+    assert missing in capsys.readouterr().err, "it went on to what it was asked for"
 
 
 def test_settings_say_what_can_be_chosen(capsys):

@@ -90,12 +90,36 @@ def test_a_broken_package_is_named_only_when_it_is_asked_for(install) -> None:
         registry["broken"]
 
 
-def test_a_package_cannot_take_the_place_of_what_ships(install) -> None:
+def test_a_package_that_exits_or_offers_another_thing_is_named(install) -> None:
+    install("symmcd_quitting", "raise SystemExit('good bye')\n", "quitting = symmcd_quitting:X")
+    install("symmcd_texts", "X = 'green'\n", "green = symmcd_texts:X")
+    registry = colours()
+    with pytest.raises(InputError, match=r"of the package symmcd_quitting cannot be loaded .*good bye.*uninstall"):
+        registry["quitting"]
+    with pytest.raises(InputError, match=r"of the package symmcd_texts: expected a Colour, got 'green'.*uninstall"):
+        registry["green"]
+
+
+def test_a_package_cannot_take_the_place_of_what_ships(install, capsys: pytest.CaptureFixture[str]) -> None:
     install("symmcd_other_red", f"from {__name__} import Colour\nRED = Colour(1)\n", "red = symmcd_other_red:RED")
     registry = colours()
     assert registry["red"] is RED
-    with pytest.raises(InputError, match=r"symmcd_other_red offers a colour named 'red'"):
-        list(registry)
+    assert list(registry) == ["red"]
+    assert registry["red"] is RED
+    assert "symmcd_other_red offers a colour named 'red'" in capsys.readouterr().err
+    assert "blue" not in registry
+    assert not capsys.readouterr().err
+
+
+def test_a_name_of_two_packages_is_refused_where_it_is_asked_for(install) -> None:
+    blue = f"from {__name__} import Colour\nBLUE = Colour(450)\n"
+    install("symmcd_blue", blue, "blue = symmcd_blue:BLUE")
+    install("symmcd_sky", blue, "blue = symmcd_sky:BLUE\nsky = symmcd_sky:BLUE")
+    registry = colours()
+    assert list(registry) == ["red", "blue", "sky"]
+    assert registry["sky"].wavelength == 450
+    with pytest.raises(InputError, match="symmcd_blue and symmcd_sky both offer a colour named 'blue'"):
+        registry["blue"]
 
 
 def test_a_setting_may_be_a_name_of_a_registry() -> None:

@@ -109,6 +109,11 @@ class Parser(argparse.ArgumentParser):
         hidden: dict[str, Any] = {"help": argparse.SUPPRESS, "default": argparse.SUPPRESS}
         self.add_argument(option, action=_Moved, nargs="?", advice=advice, **hidden)
 
+    def add_unusable(self, group: argparse._ArgumentGroup, option: str, why: str) -> None:
+        """An option that the help names and that is refused, with the reason."""
+        text = f"cannot be used: {why}".replace("%", "%%")
+        group.add_argument(option, action=_Moved, nargs="?", advice=why, help=text, default=argparse.SUPPRESS)
+
     def add_settings(self, section: str, *further: str, shown: Sequence[str] = ()) -> None:
         """Options for the settings of a stage, which become the parameter `settings`.
 
@@ -158,7 +163,7 @@ def values_of(parser: Parser, given: argparse.Namespace) -> dict[str, Any]:
             if text is not None or not shown:
                 values[parameter] = read_settings(section, text, config, changes)
     for parameter, names in parser.gathered.items():
-        all_of_them = {name: values.pop(name) for name in names}
+        all_of_them = {name: values.pop(name, None) for name in names}  # None of what cannot be used
         values[parameter] = {name: value for name, value in all_of_them.items() if value not in (None, False)}
     if "shard" in values:
         values["shard"], values["shards"] = values["shard"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -37,13 +38,14 @@ class Registry(Generic[Entry]):
         self._shipped = dict(shipped)
         self._loaded: dict[str, Entry] = {}
         self._added: dict[str, Entry] = {}
-        self._offered: dict[str, EntryPoint] | None = None  # None: not looked for yet
+        self._offered: dict[str, list[EntryPoint]] | None = None  # None: not looked for yet
 
     def __getitem__(self, name: str) -> Entry:
         """The entry called `name`.
 
         Raises:
-            InputError: there is none (with the nearest name), or the package that offers it cannot be loaded.
+            InputError: there is none (with the nearest name), two packages offer it, or the package that does cannot
+                be loaded or offers another thing.
         """
         if name in self._added:
             return self._added[name]
@@ -86,43 +88,55 @@ class Registry(Generic[Entry]):
         if name in self._shipped:
             module, _, attribute = self._shipped[name].partition(":")
             return self._checked(name, getattr(importlib.import_module(module), attribute), module)
-        point = self._installed().get(name)
-        if point is None:
+        points = self._installed().get(name)
+        if points is None:
             near = difflib.get_close_matches(name, self, n=1)
             advice = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(self)}"
             raise InputError(f"no {self.noun} named {name[:60]!r}; {advice}")
-        package = point.dist.name if point.dist else point.value
+        if len(points) > 1:
+            packages = " and ".join(map(_package, points))
+            raise InputError(f"the packages {packages} both offer a {self.noun} named {name!r}; uninstall one of them")
+        package = _package(points[0])
         try:
-            entry = point.load()
-        except Exception as error:  # a plugin may fail in any way, and this one says whose fault it is
+            entry = points[0].load()
+        except (Exception, SystemExit) as error:  # a plugin may fail in any way, and this one says whose fault it is
             raise InputError(
                 f"{self.noun} {name!r} of the package {package} cannot be loaded "
                 f"({type(error).__name__}: {error}); mend or uninstall that package"
             ) from error
-        return self._checked(name, entry, f"the package {package}")
+        try:
+            return self._checked(name, entry, f"the package {package}")
+        except TypeError as error:
+            raise InputError(f"{error}; mend or uninstall that package") from None
 
     def _checked(self, name: str, entry: object, where: str) -> Entry:
         if not isinstance(entry, self.kind):
             raise TypeError(f"{self.noun} {name!r} of {where}: expected a {self.kind.__name__}, got {entry!r:.60}")
         return entry
 
-    def _installed(self) -> dict[str, EntryPoint]:
-        """Entry points of installed packages.
+    def _installed(self) -> dict[str, list[EntryPoint]]:
+        """Entry points of installed packages by name, more than one where packages offer the same name.
 
-        Raises:
-            InputError: one has the name of another entry.
+        What has the name of a shipped entry is not used, and that is said once.
         """
         if self._offered is None:
             import importlib.metadata  # a fifth of the time of `symmcd --help`, which asks no registry
 
-            offered: dict[str, EntryPoint] = {}
+            self._offered = {}
             for point in sorted(importlib.metadata.entry_points(group=self.group), key=lambda p: (p.name, p.value)):
-                if point.name in self._shipped or (point.name in offered and offered[point.name].value != point.value):
-                    package = point.dist.name if point.dist else point.value
-                    raise InputError(
-                        f"the package {package} offers a {self.noun} named {point.name!r}, and there is one already; "
-                        "uninstall that package"
+                offers = self._offered.setdefault(point.name, [])
+                if point.value not in [other.value for other in offers]:  # a package may be found in two folders
+                    offers.append(point)
+            for name in self._shipped.keys() & self._offered.keys():
+                for point in self._offered.pop(name):
+                    print(
+                        f"symmcd: the package {_package(point)} offers a {self.noun} named {name!r}, and there is one "
+                        "already, which is used; mend or uninstall that package",
+                        file=sys.stderr,
                     )
-                offered[point.name] = point
-            self._offered = offered
         return self._offered
+
+
+def _package(point: EntryPoint) -> str:
+    """Name of the package that offers an entry point."""
+    return str(point.dist.name) if point.dist else point.value

@@ -12,8 +12,10 @@ from symmcd.config import check_together, read_config
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.errors import InputError
 from symmcd.extensions import POTENTIALS
+from symmcd.potentials.potential import WrongAnswerError
 from symmcd.settings import HullSettings, RelaxSettings
 from symmcd.stability.batch_relaxation import relax_many
+from symmcd.stability.energies import energies
 from symmcd.stability.hull import HullEntry
 from symmcd.stability.hull_entries import write_entries
 from symmcd.stability.outcome import Limits
@@ -55,6 +57,74 @@ def test_its_cost_bounds_a_call():
 
     run([CRYSTALS["perovskite"]] * 3, "unconstrained", Counted(), steps=1)
     assert calls == [[5], [5], [5]] * 2
+
+
+def spoilt(change):
+    """The toy with its answers to every crystal of more than two atoms changed."""
+
+    class Spoilt(Morse):
+        def evaluate(self, requests, *, forces=True):
+            answers = super().evaluate(requests, forces=forces)
+            return [change(a) if len(r.element) > 2 else a for r, a in zip(requests, answers, strict=True)]
+
+    return Spoilt()
+
+
+def with_nan(values):
+    spoilt = np.array(values, float)
+    spoilt.flat[0] = np.nan
+    return spoilt
+
+
+@pytest.mark.parametrize("method", ["unconstrained", "symmetry"])
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        (lambda a: dataclasses.replace(a, energy=np.nan), "failed:nan_energy"),
+        (lambda a: dataclasses.replace(a, forces=with_nan(a.forces)), "failed:nan_forces"),
+        (lambda a: dataclasses.replace(a, virial=with_nan(a.virial)), "failed:nan_forces"),
+        (lambda a: dataclasses.replace(a, forces=np.zeros((len(a.forces) + 1, 3))), "failed:WrongAnswerError"),
+        (lambda a: dataclasses.replace(a, virial=np.zeros(6)), "failed:WrongAnswerError"),
+        (lambda a: dataclasses.replace(a, energy=np.array([a.energy])), "failed:WrongAnswerError"),
+        (lambda _: None, "failed:WrongAnswerError"),
+    ],
+)
+def test_what_is_no_answer_becomes_no_energy_and_no_crystal(method, change, status):
+    """A force that is undefined moves atoms to nowhere, and one atom's force too many is found in no sum."""
+    units = [reduce(CRYSTALS[name].copy().apply_strain(0.03)) for name in NAMES]
+    crystals = units if method == "symmetry" else [CRYSTALS[name].copy().apply_strain(0.03) for name in NAMES]
+    good, _, bad = run(crystals, method, spoilt(change), fmax=1e-3)
+    assert (good.status, bad.status) == ("converged", status)
+    assert bad.energy_relaxed is None
+    assert bad.structure is None
+
+
+def test_a_defect_that_meets_every_crystal_ends_the_run_and_names_the_potential():
+    crystals = [CRYSTALS["perovskite"]] * 2
+    with pytest.raises(WrongAnswerError, match=r"potential tests\.potentials\.test_toy\..*Spoilt .*another shape"):
+        run(crystals, "unconstrained", spoilt(lambda a: dataclasses.replace(a, virial=np.zeros(6))))
+    with pytest.raises(WrongAnswerError, match="NoneType"):
+        energies([reduce(crystal) for crystal in crystals], spoilt(lambda _: None))
+
+    class Short(Morse):
+        def evaluate(self, requests, *, forces=True):
+            return super().evaluate(requests, forces=forces)[1:]
+
+    with pytest.raises(WrongAnswerError, match="0 answers to 1 requests"):
+        run(crystals, "unconstrained", Short())
+
+
+def test_energies_may_be_numbers_of_numpy():
+    """They go into journals as JSON, which knows no float32."""
+    single = spoilt(lambda a: dataclasses.replace(a, energy=np.float32(a.energy)))
+    (relaxed,) = run([CRYSTALS["perovskite"]], "unconstrained", single, steps=1)
+    (energy,) = energies([reduce(CRYSTALS["perovskite"])], single)
+    assert type(relaxed.energy_relaxed) is type(energy.value) is float
+
+
+def test_a_hull_has_no_undefined_energies():
+    (energy,) = energies([reduce(CRYSTALS["perovskite"])], spoilt(lambda a: dataclasses.replace(a, energy=np.nan)))
+    assert (energy.status, energy.value) == ("failed:nan_energy", None)
 
 
 @pytest.fixture

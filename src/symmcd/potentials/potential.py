@@ -5,19 +5,24 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
 from ase.data import chemical_symbols
 
 from symmcd.crystallography.symmetric_cell import SymmetricCell
+from symmcd.errors import SymmcdError
 
 FLAT = 1e-3  # Å³, a cell below it has no three directions to compute with
 
 
 class UnusableCrystalError(Exception):
     """A potential cannot be asked about a crystal; the message is the reason in a word, as in ``failed:<reason>``."""
+
+
+class WrongAnswerError(SymmcdError):
+    """A potential has answered with what is no answer: a defect of its code, and no matter of a crystal."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,48 @@ class Potential(ABC):
             UnusableCrystalError: it cannot be computed.
         """
         return len(request.element)
+
+
+def answers(
+    potential: Potential, requests: Sequence[Request], *, forces: bool = True
+) -> list[Point | UnusableCrystalError | WrongAnswerError]:
+    """What a potential says of crystals, held against what it may say.
+
+    A point that has undefined or infinite numbers comes back as the reason ``nan_energy`` or ``nan_forces``.
+
+    Raises:
+        WrongAnswerError: there are not as many answers as requests.
+        Exception: that the potential raised.
+    """
+    who = f"the potential {type(potential).__module__}.{type(potential).__qualname__}"
+    given = list(potential.evaluate(requests) if forces else potential.evaluate(requests, forces=False))
+    if len(given) != len(requests):
+        raise WrongAnswerError(f"{who} has given {len(given)} answers to {len(requests)} requests; mend it")
+    return [_held(who, *pair, forces=forces) for pair in zip(requests, given, strict=True)]
+
+
+def _held(
+    who: str, request: Request, answer: object, *, forces: bool
+) -> Point | UnusableCrystalError | WrongAnswerError:
+    if isinstance(answer, UnusableCrystalError):
+        return answer
+    if not isinstance(answer, Point):
+        return WrongAnswerError(
+            f"{who} has answered with {type(answer).__name__}, expected Point or UnusableCrystalError; mend it"
+        )
+    if np.shape(answer.energy):
+        return WrongAnswerError(f"{who} has given an array as an energy, expected a number; mend it")
+    if not math.isfinite(answer.energy):
+        return UnusableCrystalError("nan_energy")
+    if forces:
+        if (np.shape(answer.forces), np.shape(answer.virial)) != ((len(request.element), 3), (3, 3)):
+            return WrongAnswerError(
+                f"{who} has given arrays of another shape than (atoms, 3) for forces and (3, 3) for the virial; mend it"
+            )
+        if not (np.isfinite(answer.forces).all() and np.isfinite(answer.virial).all()):
+            return UnusableCrystalError("nan_forces")
+    # a number of NumPy's or torch's cannot be written to a journal
+    return answer if type(answer.energy) is float else replace(answer, energy=float(answer.energy))
 
 
 class Watcher(Protocol):

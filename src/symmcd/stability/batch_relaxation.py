@@ -12,7 +12,7 @@ import torch
 from pymatgen.core import Structure
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
-from symmcd.potentials.potential import FLAT, Point, Potential, UnusableCrystalError, check_elements
+from symmcd.potentials.potential import FLAT, Point, Potential, UnusableCrystalError, answers, check_elements
 from symmcd.stability.constrained import SymmetricRelaxation
 from symmcd.stability.fire import FireRelaxation
 from symmcd.stability.geometry import primitive_cell
@@ -215,7 +215,7 @@ def _compute(potential: Potential, group: list[Entry]) -> list[Point | Exception
     A call that fails as a whole (memory, a defect) is repeated in halves until it is known whom it fails for.
     """
     try:
-        return list(potential.evaluate([entry.request for entry in group]))
+        return list(answers(potential, [entry.request for entry in group]))
     except Exception as error:  # one broken crystal must not end a batch of thousands; the message goes to the table
         if isinstance(error, torch.AcceleratorError):
             raise  # the device is lost, and with it every crystal after this one

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
 from symmcd.crystallography.symmetric_cell import SymmetricCell
-from symmcd.potentials.potential import Potential, Request, UnusableCrystalError
+from symmcd.potentials.potential import Point, Potential, Request, WrongAnswerError, answers
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,15 @@ def energies(units: Sequence[AsymmetricUnit], potential: Potential) -> list[Ener
     Args:
         units: crystals, all computed at once: memory grows with their orbits.
         potential: whose energies they are.
+
+    Raises:
+        WrongAnswerError: the potential has a defect.
     """
-    points = potential.evaluate([_request(SymmetricCell(unit)) for unit in units], forces=False)
-    return [
-        Energy(f"failed:{point}") if isinstance(point, UnusableCrystalError) else Energy("ok", point.energy)
-        for point in points
-    ]
+    points = answers(potential, [_request(SymmetricCell(unit)) for unit in units], forces=False)
+    for point in points:
+        if isinstance(point, WrongAnswerError):
+            raise point
+    return [Energy("ok", point.energy) if isinstance(point, Point) else Energy(f"failed:{point}") for point in points]
 
 
 def _request(cell: SymmetricCell) -> Request:

@@ -31,11 +31,15 @@ def arguments(parser: command.Parser) -> None:
     text = "crystals are as frequent as without them, if they fulfil all"
     group = parser.add_gathered("constraints", text, CONSTRAINTS)
     for name in CONSTRAINTS:
-        kind = CONSTRAINTS[name]
-        value: dict[str, Any] = {"metavar": kind.metavar} if kind.metavar else {"action": "store_true"}
         option = f"--{name.replace('_', '-')}"
         try:
-            group.add_argument(option, **value, help=kind.help.replace("%", "%%"))
+            kind = CONSTRAINTS[name]
+        except InputError as error:  # of a package that is broken: no matter to who does not ask for it
+            parser.add_unusable(group, option, str(error))
+            continue
+        value: dict[str, Any] = {"metavar": kind.metavar} if kind.metavar else {"action": "store_true"}
+        try:
+            group.add_argument(option, dest=name, **value, help=kind.help.replace("%", "%%"))
         except ArgumentError:
             raise InputError(
                 f"constraint {name!r}: `symmcd generate` has an option {option} already; uninstall the package that "
