@@ -157,9 +157,9 @@ def is_read(section: str, values: dict[str, Any]) -> bool:
     try:
         ALL[section](**values)
     except InputError as error:
-        # what two settings must be together, a JSON schema cannot say
+        # what two settings must be together, and which symbols there are, a JSON schema cannot say
         assume(not re.search("add up|multiple of|even number|must lie between|goes with|each once", str(error)))
-        assume(not re.search(r"space group .*: expected a number from 1", str(error), re.DOTALL))  # nor which symbols are
+        assume(not re.search(r"space group .*: expected a number from 1", str(error), re.DOTALL))
         return False
     return True
 

@@ -156,11 +156,9 @@ def test_the_line_says_which_crystal_and_what(tmp_path, arrays, said):
 
 def test_samples_of_an_earlier_version_are_named(tmp_path):
     """They had a class of site symmetry for each orbit and no letter."""
-    write_units(path := tmp_path / "shard0.npz", random_units(3))
-    with np.load(path) as file:
-        arrays = {name: file[name] for name in file if name not in ("wyckoff", "label")}
-    write_arrays(path, arrays | {"site_symmetry": np.zeros((len(arrays["element"]), 15), dtype=np.int64)})
-    with pytest.raises(InputError, match="samples of an earlier version.*; run `symmcd sample` again"):
+    code = np.zeros((len(UNITS.element), 15), dtype=np.int64)
+    path = changed(tmp_path / "shard0.npz", wyckoff=None, label=None, site_symmetry=code)
+    with pytest.raises(InputError, match=r"samples of an earlier version.*; run `symmcd sample` again"):
         read_units(path)
 
 
