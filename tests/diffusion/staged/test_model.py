@@ -12,8 +12,8 @@ from symmcd.diffusion.staged.symmetry_tables import symmetry_tables
 from tests.diffusion.crystals import SMALL_STAGED
 
 
-def test_every_position_of_every_group_survives_the_samples_file():
-    """Samples hold site-symmetry classes and float32 coordinates: decoding finds the very position again."""
+def test_every_position_of_every_group_is_found_from_its_code():
+    """Of a position's site-symmetry classes and coordinates in single precision, decoding makes the very position."""
     table, tables = wyckoff_table(), symmetry_tables()
     rng = np.random.default_rng(0)
     wrong = []
