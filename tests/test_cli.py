@@ -14,7 +14,7 @@ import pytest
 from symmcd import cli
 from symmcd.diffusion.staged.kind import StagedSettings
 from symmcd.errors import InputError
-from symmcd.extensions import CONSTRAINTS, ConstraintKind
+from symmcd.extensions import CONSTRAINTS, POTENTIALS, ConstraintKind
 from symmcd.settings import SECTIONS, RelaxSettings, SamplingSettings, TrainingSettings
 
 # the smallest arguments of each command
@@ -318,3 +318,11 @@ def test_settings_say_what_can_be_chosen(capsys):
     assert 'kind: "staged"  # one of: staged, joint, unit_cell, pyxtal; ours' in text
     assert 'd_e: "multigraph"  # one of: multigraph, multigraph_site_symmetry, ' in text
     assert "]  # of: multigraph, " in text
+
+
+def test_settings_list_what_packages_offer(capsys, monkeypatch):
+    monkeypatch.setattr(POTENTIALS, "_offered", {"emt": [EntryPoint("emt", "no_such_module:X", "symmcd.potentials")]})
+    assert cli.main(["settings", "relax", "hull"]) == 0
+    text = capsys.readouterr().out
+    assert 'potential: "chgnet"  # one of: chgnet, sevennet-0, sevennet-l3i5, emt' in text
+    assert 'source: "chgnet"  # one of: table, matbench-discovery, chgnet, sevennet-0, sevennet-l3i5, emt' in text

@@ -187,7 +187,7 @@ def _choices(hint: Any) -> str:
     kind, rules = parted(hint)
     for rule in rules:
         if isinstance(rule, Named):
-            return f"one of: {', '.join(rule.shipped)}"
+            return f"one of: {', '.join((*rule.others, *rule.registry))}"
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is Literal:
         return f"one of: {', '.join(map(str, arguments))}"
