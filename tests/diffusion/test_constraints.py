@@ -15,7 +15,7 @@ from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.crystallography.space_group import lattice_points
 from symmcd.diffusion.constraints.constraint import read_constraints, space_groups_of
 from symmcd.diffusion.constraints.space_group import SpaceGroup
-from symmcd.extensions import CONSTRAINTS
+from symmcd.extensions import CONSTRAINTS, ConstraintKind
 from symmcd.storage import read_units
 from tests.diffusion import distinct_elements
 from tests.diffusion.distinct_elements import DISTINCT_ELEMENTS
@@ -125,3 +125,14 @@ def test_what_no_crystal_fulfils_is_said_in_the_words_of_the_constraints(shipped
     said = r"has space group 14 and no other elements than O and a different element on each orbit and at most 1 atoms"
     with pytest.raises(InputError, match=said):
         shipped.generate(5, elements="O", distinct_elements=True, space_group=14, max_atoms=1, **FEW)
+
+
+def test_a_reader_of_a_package_may_say_what_int_says_and_gives_a_constraint():
+    CONSTRAINTS.add("whole", ConstraintKind("a whole number", int, "N"))
+    try:
+        with pytest.raises(InputError, match=r"--whole: 'two' cannot be read \(invalid literal for int"):
+            read_constraints({"whole": "two"}, options=True)
+        with pytest.raises(InputError, match="whole: the reader of this constraint gave int, expected a Constraint"):
+            read_constraints({"whole": "2"})
+    finally:
+        CONSTRAINTS.remove("whole")

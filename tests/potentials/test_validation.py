@@ -78,6 +78,20 @@ class Crashing(Morse):
         return super()._answer(request, forces=forces)
 
 
+class Short(Morse):
+    """That leaves out what it does not like."""
+
+    def evaluate(self, requests, *, forces=True):
+        return super().evaluate(requests, forces=forces)[1:]
+
+
+class Silent(Morse):
+    """That has nothing to say of larger cells."""
+
+    def _answer(self, request, *, forces):
+        return super()._answer(request, forces=forces) if len(request.element) < 4 else None
+
+
 class Credulous(Morse):
     """That knows a number for every element."""
 
@@ -91,6 +105,8 @@ class Credulous(Morse):
         (Batched, "a batch is its crystals"),
         (Crashing, "ValueError (nan) in place of an answer"),
         (Credulous, "an unknown element: an energy"),
+        (Short, "a batch is its crystals: 3 answers to 4 requests"),
+        (Silent, "NoneType in place of a point or a reason"),
     ],
 )
 def test_answers_to_many_at_once_are_held_to_laws_too(kind, law):

@@ -81,7 +81,7 @@ def _stress_is_a_slope(potential: Potential, crystals: Sequence[Request]) -> Ite
 def _a_batch_is_its_crystals(potential: Potential, crystals: Sequence[Request]) -> Iterator[str]:
     """Crystals together have the numbers that each has alone; energies alone are those that come with forces."""
     together = _answers(potential, crystals)
-    energies = potential.evaluate(crystals, forces=False)
+    energies = _asked(potential, crystals, forces=False)
     for request, point, alone in zip(crystals, together, energies, strict=True):
         yield from _differences(potential, request, "alone", request, point)
         if not isinstance(alone, Point) or abs(alone.energy - point.energy) > _tolerance(potential, 1):
@@ -142,7 +142,9 @@ def _what_is_no_crystal_has_an_answer(potential: Potential, crystals: Sequence[R
         bad["an unknown element"] = Request(sound.lattice, sound.position, np.array([unknown, element[1]]))
     mixed = [request for one in bad.values() for request in (one, sound)]
     try:
-        answers = list(potential.evaluate(mixed))
+        answers = _asked(potential, mixed)
+    except LawError:
+        raise
     except Exception as error:  # noqa: BLE001  (whatever it raises is what is looked for)
         yield f"{type(error).__name__} ({error}) in place of an answer"
         return
@@ -187,7 +189,7 @@ def _point(potential: Potential, request: Request) -> Point:
 
 
 def _answers(potential: Potential, requests: Sequence[Request]) -> list[Point]:
-    answers = list(potential.evaluate(requests))
+    answers = _asked(potential, requests)
     for request, answer in zip(requests, answers, strict=True):
         if isinstance(answer, UnusableCrystalError):
             raise LawError(f"{_name(request)} cannot be computed: {answer}")
@@ -199,6 +201,21 @@ def _answers(potential: Potential, requests: Sequence[Request]) -> list[Point]:
         if not _finite(answer):
             raise LawError(f"{_name(request)}: numbers that are not finite")
     return [answer for answer in answers if isinstance(answer, Point)]
+
+
+def _asked(
+    potential: Potential, requests: Sequence[Request], *, forces: bool = True
+) -> list[Point | UnusableCrystalError]:
+    """One answer for each request, a point or a reason; LawError where they are not that."""
+    answers = list(potential.evaluate(requests, forces=forces))
+    if len(answers) != len(requests):
+        raise LawError(f"{len(answers)} answers to {len(requests)} requests")
+    for request, answer in zip(requests, answers, strict=True):
+        if not isinstance(answer, Point | UnusableCrystalError):
+            raise LawError(f"{_name(request)}: {type(answer).__name__} in place of a point or a reason")
+        if isinstance(answer, Point) and np.shape(answer.energy):
+            raise LawError(f"{_name(request)}: an array in place of an energy")
+    return answers
 
 
 def _supercell(request: Request, multiple: np.ndarray) -> tuple[Request, np.ndarray]:

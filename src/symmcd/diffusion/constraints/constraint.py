@@ -85,16 +85,25 @@ def read_constraints(given: Mapping[str, Any], *, options: bool = False) -> tupl
     Raises:
         InputError: no such constraint, or a value that it cannot be made of.
     """
-    constraints = []
+    constraints: list[Constraint] = []
     for name, value in given.items():
         kind = CONSTRAINTS[name]
         empty = isinstance(value, Sequence) and not isinstance(value, str) and not len(value)
         if value is None or value is False or empty:
             continue
+        called = f"--{name}".replace("_", "-") if options else name
         try:
-            constraints.append(kind.read(value))
+            constraint = kind.read(value)
         except InputError as error:
-            raise InputError(f"{f'--{name}'.replace('_', '-') if options else name}: {error}") from None
+            raise InputError(f"{called}: {error}") from None
+        except ValueError as error:  # what `int` says of a word, in a package's own reader
+            raise InputError(f"{called}: {value!r:.40} cannot be read ({error})") from error
+        if not isinstance(constraint, Constraint):
+            raise InputError(
+                f"{called}: the reader of this constraint gave {type(constraint).__name__}, expected a Constraint; "
+                "mend or uninstall the package that offers it"
+            )
+        constraints.append(constraint)
     return tuple(constraints)
 
 
