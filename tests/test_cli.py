@@ -120,6 +120,12 @@ def test_spellings_of_earlier_versions_are_refused_with_advice(words, advice, ca
     assert error.count("\n") == 1
 
 
+def test_two_outputs_of_one_name_are_refused(capsys):
+    """The second would take the place of the first without a word."""
+    assert cli.main(["relax", "units.npz", "--output", "r.csv", "--output-crystals", "./r.csv"]) == 2
+    assert "--output and --output-crystals name the same file" in capsys.readouterr().err
+
+
 def test_stages_get_what_was_said(calls):
     def said(words):
         cli.main(words.split())

@@ -2,10 +2,10 @@
 
 A stage says beside its ``run`` what the command line takes::
 
-    EXAMPLE = "crystals.extxyz --output scores.csv --shard 0/4"
+    EXAMPLE = "units.npz --output scores.csv --shard 0/4"
 
     def arguments(parser: Parser) -> None:
-        parser.add_argument("crystals", type=Path, help="crystals.extxyz of `symmcd replicate`")
+        parser.add_argument("crystals", type=Path, help="units.npz of `symmcd replicate`")
         parser.add_output("one row a crystal, csv")
         parser.add_shard()
         parser.add_settings("score")
@@ -152,7 +152,8 @@ def values_of(parser: Parser, given: argparse.Namespace) -> dict[str, Any]:
     """Arguments of the stage's `run`: settings read and checked, an output folder looked at; nothing heavy is loaded.
 
     Raises:
-        InputError: settings that cannot be used, or an output folder that cannot be written or holds results.
+        InputError: settings that cannot be used, two outputs of one name, or an output folder that cannot be written or
+            holds results.
     """
     values = dict(vars(given))
     del values["debug"]
@@ -167,9 +168,23 @@ def values_of(parser: Parser, given: argparse.Namespace) -> dict[str, Any]:
         values[parameter] = {name: value for name, value in all_of_them.items() if value not in (None, False)}
     if "shard" in values:
         values["shard"], values["shards"] = values["shard"]
+    _check_outputs({name: value for name, value in values.items() if name.split("_")[0] == "output" and value})
     if "overwrite" in values:
         check_output_folder(values["output"], parser.results, overwrite=values.pop("overwrite"))
     return values
+
+
+def _check_outputs(outputs: Mapping[str, Path]) -> None:
+    """Refuse two outputs of one name, of which the second would take the place of the first.
+
+    Raises:
+        InputError: naming both options.
+    """
+    options: dict[Path, str] = {}
+    for parameter, path in outputs.items():
+        option = f"--{parameter.replace('_', '-')}"
+        if (before := options.setdefault(path.absolute(), option)) != option:
+            raise InputError(f"{path}: {before} and {option} name the same file; give each its own")
 
 
 def read_settings(section: str, text: str | None, config: Path | None, changes: Sequence[str]) -> Any:

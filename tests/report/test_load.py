@@ -75,3 +75,12 @@ def test_what_is_no_number_is_refused(results: Path, name: str, column: str) -> 
     table.to_csv(results / name, index=False)
     with pytest.raises(InputError, match=rf"{name}, row 2: {column} '1.2.3' is not a number"):
         load(results, 0)
+
+
+@pytest.mark.parametrize("part", ["train", "val"])
+def test_a_loss_of_one_part_only_is_named(results: Path, part: str) -> None:
+    path = results / "training/seed0/losses.csv"
+    heading, rest = path.read_text().split("\n", 1)
+    path.write_text(heading.replace(f"{part}_lattice", f"{part}_grid") + "\n" + rest)
+    with pytest.raises(InputError, match=r"losses\.csv: has the column .* and lacks .*; run `symmcd train` again"):
+        load(results, 0)

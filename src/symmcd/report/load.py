@@ -142,7 +142,7 @@ def load(folder: Path, seed: int) -> Results:
         train=_units(folder / "asymmetric_units/train.npz", "reduce"),
         test=_units(folder / "asymmetric_units/test.npz", "reduce"),
         generated=_units(folder / "crystals/units.npz", "replicate"),
-        losses=_table(training / "losses.csv", *TABLES["losses"]),
+        losses=_losses(training / "losses.csv"),
         per_crystal=_table(folder / "metrics/per_crystal.csv", *TABLES["metrics/per_crystal.csv"]),
         summary=_table(folder / "metrics/summary.csv", *TABLES["metrics/summary.csv"]),
         relaxed=_table(folder / "relaxed/relaxed.csv", *TABLES["relaxed/relaxed.csv"]),
@@ -154,6 +154,20 @@ def load(folder: Path, seed: int) -> Results:
     )
     _check_crystals(results)
     return results
+
+
+def _losses(path: Path) -> Any:
+    """losses.csv, in which each loss has a column of training and one of validation.
+
+    Raises:
+        InputError: as in `load`.
+    """
+    table = _table(path, *TABLES["losses"])
+    for part, other in (("train", "val"), ("val", "train")):
+        for name in table:
+            if name.startswith(f"{part}_") and (pair := other + name.removeprefix(part)) not in table:
+                raise InputError(f"{path}: has the column {name} and lacks {pair}; run `symmcd train` again")
+    return table
 
 
 def _check_crystals(results: Results) -> None:
