@@ -9,6 +9,7 @@ import pytest
 
 from symmcd.errors import InputError
 from symmcd.report.load import load
+from symmcd.report.terminal import terminal_summary
 from tests.report.conftest import make_results
 
 
@@ -84,3 +85,12 @@ def test_a_loss_of_one_part_only_is_named(results: Path, part: str) -> None:
     path.write_text(heading.replace(f"{part}_lattice", f"{part}_grid") + "\n" + rest)
     with pytest.raises(InputError, match=r"losses\.csv: has the column .* and lacks .*; run `symmcd train` again"):
         load(results, 0)
+
+
+def test_a_rate_without_its_interval_is_named(results: Path) -> None:
+    path = results / "sun.csv"
+    heading, *rows = path.read_text().splitlines()
+    path.write_text("\n".join([f"{heading},sun_valid,sun_valid_low", *(f"{row},0.5,0.4" for row in rows)]) + "\n")
+    for read in (lambda: load(results, 0), lambda: terminal_summary(results)):
+        with pytest.raises(InputError, match=r"sun\.csv: has the column sun_valid and lacks sun_valid_high"):
+            read()

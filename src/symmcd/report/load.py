@@ -147,7 +147,7 @@ def load(folder: Path, seed: int) -> Results:
         summary=_table(folder / "metrics/summary.csv", *TABLES["metrics/summary.csv"]),
         relaxed=_table(folder / "relaxed/relaxed.csv", *TABLES["relaxed/relaxed.csv"]),
         hull=_table(folder / "hull.csv", *TABLES["hull.csv"]),
-        sun=_table(folder / "sun.csv", *TABLES["sun.csv"]),
+        sun=read_sun(folder / "sun.csv"),
         sun_per_crystal=_table(folder / "sun_per_crystal.csv", *TABLES["sun_per_crystal.csv"]),
         candidates=_table(folder / "candidates.csv", *TABLES["candidates.csv"]),
         stages=stages(folder / "benchmarks", folder / "logs"),
@@ -245,7 +245,11 @@ def read_sun(path: Path) -> Any:
     Raises:
         InputError: as in `load`.
     """
-    return _table(path, *TABLES["sun.csv"])
+    table = _table(path, *TABLES["sun.csv"])
+    for rate in (name for name in MORE_RATES if name in table):
+        if lost := [name for name in (f"{rate}_low", f"{rate}_high") if name not in table]:
+            raise InputError(f"{path}: has the column {rate} and lacks {lost[0]}; run `symmcd sun` again")
+    return table
 
 
 def _there(path: Path, stage: str) -> Path:
