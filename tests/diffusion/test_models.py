@@ -22,9 +22,10 @@ from symmcd.diffusion.abilities import read_abilities, weights_path
 from symmcd.diffusion.checkpoint import read_checkpoint
 from symmcd.diffusion.generator import Generator
 from symmcd.diffusion.joint_kind import JointSettings
+from symmcd.diffusion.model import Plan, checked_sample
 from symmcd.diffusion.random_streams import CrystalStreams
 from symmcd.diffusion.sampler import Sampler
-from symmcd.errors import InputError
+from symmcd.errors import InputError, SymmcdError
 from symmcd.extensions import ABILITIES, MODELS, MP20
 from symmcd.settings import ModelSettings, ReplicateSettings, SamplingSettings, TrainingSettings
 from symmcd.stages import replicate, sample, train
@@ -112,7 +113,6 @@ def test_settings_of_other_kinds_are_left_out_of_the_first_format(tmp_path):
         ({"frequencies": -1}, "model.frequencies = -1: at least 1"),
         ({"width": 0}, "model.width = 0: at least 1"),
         ({"depth": 3}, "model.depth is not a setting"),
-        ({"kind": "other"}, "model.kind = 'other': choose one of 'staged', 'joint', 'unit_cell'"),
     ],
 )
 def test_what_the_first_format_could_and_this_version_cannot(tmp_path, change, message):
@@ -121,6 +121,26 @@ def test_what_the_first_format_could_and_this_version_cannot(tmp_path, change, m
         with pytest.raises(InputError, match="weights of another version of symmcd") as error:
             read(path)
         assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda _: None, "NoneType, expected AsymmetricUnits"),
+        (lambda units: units.take([0, 1]), "2 of 3 crystals"),
+        (lambda units: dataclasses.replace(units, k=units.k * np.nan), "crystal '7': the lattice is no cell"),
+        (lambda units: dataclasses.replace(units, position=units.position * np.nan), "crystal '7': orbit 0.*finite"),
+        (lambda units: dataclasses.replace(units, element=units.element * 0 + 200), "element 200"),
+        (lambda units: dataclasses.replace(units, wyckoff=units.wyckoff * 0), "crystal '.': .*Wyckoff row"),
+    ],
+)
+def test_what_a_model_of_others_makes_is_looked_at(change, message):
+    """Nobody looks at it later: `symmcd generate` writes it as it is."""
+    units = random_units(3)
+    plan = Plan(np.array([7, 8, 9]), units.space_group, np.diff(units.start), np.diff(units.start))
+    np.testing.assert_allclose(checked_sample(units, plan, "other").position, units.position, rtol=0, atol=1e-9)
+    with pytest.raises(SymmcdError, match=f"(?s)a 'other' model has sampled .*{message}.*mend it"):
+        checked_sample(change(units), plan, "other")
 
 
 # --- a model in one file, with one registration ----------------------------------------------------------------------
@@ -191,5 +211,5 @@ def test_a_model_of_an_installed_package(tmp_path):
 
 def test_a_checkpoint_of_a_kind_that_is_not_installed_here(tmp_path):
     path = of_first_format(tmp_path / "d.safetensors", {"kind": "echo"})
-    with pytest.raises(InputError, match=r"model\.kind = 'echo'"):
+    with pytest.raises(InputError, match="weights of a 'echo' model, and there is no such kind here; install"):
         Generator.load(path, "cpu")

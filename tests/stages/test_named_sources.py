@@ -138,3 +138,11 @@ def test_a_mirror_takes_the_place_of_an_address(tmp_path: Path) -> None:
     for mirror, address in (("", "http://127.0.0.1:9/own/a.csv"), ("http://127.0.0.1:9/m/", "http://127.0.0.1:9/m/a.")):
         with pytest.raises(InputError, match=re.escape(address)):
             Downloads(tmp_path, 1, mirror).get(file)
+
+
+def test_a_source_that_gives_other_things_is_told_what_is_expected():
+    rows = salts(Downloads(Path())).rows
+    with pytest.raises(InputError, match="splits train, val; expected train, val, test"):
+        Raw(splits={"train": rows, "val": rows}).divided((0.6, 0.2, 0.2), 0)
+    with pytest.raises(InputError, match="gave str for a crystal; expected what `row_of` makes"):
+        Raw([row.cif for row in rows]).divided((0.6, 0.2, 0.2), 0)

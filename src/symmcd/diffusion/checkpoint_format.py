@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from symmcd.errors import InputError
+from symmcd.extensions import MODELS
 from symmcd.settings import ModelSettings, hints, of_other_kinds, read_section, section_of
 
 FORMAT = "symmcd denoiser 2"
@@ -30,6 +31,11 @@ def settings_of(path: Path, text: Mapping[str, str]) -> tuple[ModelSettings, dic
     model = metadata.get("model")
     if not isinstance(model, Mapping):
         raise InputError(f"{path}: damaged, its settings of the model are {str(model)[:60]!r}; fetch or train it again")
+    if isinstance(kind := model.get("kind", "joint"), str) and kind not in MODELS:
+        raise InputError(
+            f"{path}: weights of a {kind[:60]!r} model, and there is no such kind here; install the package that it is "
+            "of, or a newer symmcd"
+        )
     try:
         return read_section("model", _of_one_kind(model) if text["format"] == FIRST_FORMAT else model), metadata
     except InputError as error:

@@ -22,7 +22,7 @@ from symmcd.diffusion.batches import Batch, OnBatch, OnProgress, Watch, ignored
 from symmcd.diffusion.checkpoint import Checkpoint, MisfitError, read_checkpoint
 from symmcd.diffusion.constraints.constraint import read_constraints, space_groups_of
 from symmcd.diffusion.draws import Draw, StagedDraw
-from symmcd.diffusion.model import ComposingModel, Model, Plan
+from symmcd.diffusion.model import ComposingModel, Model, Plan, checked_sample
 from symmcd.diffusion.prior import draw_groups_and_orbits
 from symmcd.diffusion.random_streams import CrystalStreams
 from symmcd.diffusion.sampler import Sampler
@@ -182,7 +182,8 @@ class Generator:
             SymmcdError: the networks have come to numbers that are not finite.
         """
         options = self.abilities.filled(sampler)
-        return self._model.sample(plan, CrystalStreams(seed, self._whole(plan.number)), options, on_step)
+        made = self._model.sample(plan, CrystalStreams(seed, self._whole(plan.number)), options, on_step)
+        return checked_sample(made, plan, self.settings.kind)
 
     @torch.inference_mode()
     def predict(

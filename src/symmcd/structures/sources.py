@@ -40,8 +40,13 @@ class Raw:
         """Train, val and test: the source's own, or random parts of which a model can be trained (`trainable`).
 
         Raises:
-            InputError: a part would be empty.
+            InputError: a part would be empty, or the source has other splits, or what are no rows.
         """
+        if self.splits and set(self.splits) != set(SPLITS):
+            raise InputError(f"the source has the splits {', '.join(self.splits)}; expected {', '.join(SPLITS)}")
+        for rows in (self.rows, *self.splits.values()):
+            if others := [type(row).__name__ for row in rows if not isinstance(row, Row)]:
+                raise InputError(f"the source gave {others[0]} for a crystal; expected what `row_of` makes")
         if self.splits:
             return {split: list(self.splits[split]) for split in SPLITS}
         return trainable(divided(self.rows, shares, seed))
