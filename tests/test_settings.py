@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from symmcd import config
 from symmcd.diffusion.staged.kind import StagedSettings
 from symmcd.errors import InputError
-from symmcd.settings import SECTIONS, TrainingSettings, read_section, section_of
+from symmcd.extensions import MODELS
+from symmcd.settings import SECTIONS, Kind, ModelSettings, TrainingSettings, read_section, section_of
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted((ROOT / "config").glob("*.yaml"))
@@ -210,6 +211,21 @@ def test_numbers_as_snakemake_hands_them_over() -> None:
     assert (settings.number, settings.corrector, settings.corrector_step) == (1000, False, 1e-4)
     with pytest.raises(InputError, match="expected int, got float"):
         read_section("sampling", {"number": "10.5"})
+
+
+def test_a_model_of_another_package_may_have_a_setting_that_ours_had():
+    @dataclasses.dataclass(frozen=True)
+    class Others(ModelSettings):
+        kind: Kind = "others"
+        aggregation: str = "sum"
+
+    # as this module's annotations are texts
+    Others.__annotations__ = {"kind": Kind, "aggregation": str}
+    MODELS.add("others", dataclasses.replace(MODELS["staged"], name="others", settings=Others))
+    try:
+        assert read_section("model", {"kind": "others", "aggregation": "mean"}).aggregation == "mean"
+    finally:
+        MODELS.remove("others")
 
 
 def test_space_groups_are_numbers_or_symbols():

@@ -389,8 +389,8 @@ def read_section(name: str, values: Mapping[str, Any] | str) -> Any:
     section = section_of(name, values)
     prefix, known = prefix_of(section), hints(section)
     for key in values:
-        if f"{prefix}{key}" in GONE:
-            raise InputError(f"{prefix}{key} is not a setting any more: {GONE[f'{prefix}{key}']}; leave it out")
+        if key not in known and (what := GONE.get(f"{prefix}{key}")):
+            raise InputError(f"{prefix}{key} is not a setting any more: {what}; leave it out")
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=1)
             advice = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(sorted(known))}"
