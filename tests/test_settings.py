@@ -219,8 +219,6 @@ def test_a_model_of_another_package_may_have_a_setting_that_ours_had():
         kind: Kind = "others"
         aggregation: str = "sum"
 
-    # as this module's annotations are texts
-    Others.__annotations__ = {"kind": Kind, "aggregation": str}
     MODELS.add("others", dataclasses.replace(MODELS["staged"], name="others", settings=Others))
     try:
         assert read_section("model", {"kind": "others", "aggregation": "mean"}).aggregation == "mean"
