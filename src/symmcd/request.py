@@ -50,7 +50,7 @@ def add_how(parser: Parser) -> None:
 
 
 @dataclass(frozen=True)
-class Request:
+class GenerationRequest:
     """How many crystals of which weights, and the folder for units.npz, crystals.extxyz, crystals.csv and CIFs."""
 
     output: Path

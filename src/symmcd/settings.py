@@ -52,7 +52,7 @@ Positive = Annotated[float, Bound(above=0)]
 NotNegative = Annotated[float, Bound(0)]
 LossWeights = Annotated[Mapping[str, NotNegative], Keys(("lattice", "position", "element", "site_symmetry"))]
 Share = Annotated[float, Bound(0, 1)]
-Part = Annotated[float, Bound(above=0, below=1)]  # share that is neither nothing nor all
+OpenShare = Annotated[float, Bound(above=0, below=1)]  # share that is neither nothing nor all
 BelowOne = Annotated[float, Bound(0, below=1)]
 Symprec = Annotated[float, Bound(above=0, most=1)]  # Å; 0 hangs spglib for ever, and a bond is hardly longer than 1
 Distance = Annotated[float, Bound(above=0, most=100)]  # Å
@@ -125,7 +125,7 @@ class DataSettings(Settings):
     url: str = ""  # downloads: a folder on the web that has the files of the source; empty: their own addresses
     retries: Attempts = 5  # downloads: attempts a file, waiting 1, 2, 4 … seconds between them
     limit: Number = 0  # crystals kept a split, drawn by `split_seed`; 0 = all
-    split: tuple[Part, Part, Part] = (0.6, 0.2, 0.2)  # only for a source that comes in one piece
+    split: tuple[OpenShare, OpenShare, OpenShare] = (0.6, 0.2, 0.2)  # only for a source that comes in one piece
     split_seed: Seed = 0
 
     def __post_init__(self) -> None:

@@ -11,7 +11,7 @@ from pymatgen.core import Lattice, Structure
 from tests.stability.prototypes import CRYSTALS, displaced
 
 from symmcd.crystallography.symmetric_cell import SymmetricCell
-from symmcd.potentials.chgnet.model import check_crystal, load_chgnet
+from symmcd.potentials.chgnet.model import check_request, load_chgnet
 from symmcd.potentials.chgnet.potential import ChgnetPotential
 from symmcd.potentials.potential import Point, Request, UnusableCrystalError
 from symmcd.stability.energies import energies
@@ -195,6 +195,6 @@ def test_what_cannot_be_computed_has_a_reason_and_the_others_a_point(potential):
 
 
 def test_check_names_the_reason():
-    check_crystal(request(CRYSTALS["rutile"]))
+    check_request(request(CRYSTALS["rutile"]))
     with pytest.raises(UnusableCrystalError, match="isolated_atoms"):
-        check_crystal(request(Structure(Lattice.cubic(7), ["Na"], [[0, 0, 0]])))
+        check_request(request(Structure(Lattice.cubic(7), ["Na"], [[0, 0, 0]])))

@@ -45,7 +45,7 @@ def test_a_published_value_below_what_real_crystals_score_is_not_compared():
 
 def test_every_rate_of_sun_has_words_and_is_shown():
     counted = {*sun.RATES, *sun.MORE_RATES, "symmetry_kept"}
-    assert counted == SUN.keys() == {*load.ALL_RATES, *load.MORE_RATES}
+    assert counted == SUN.keys() == {*load.ALL_RATES, *load.OPTIONAL_RATES}
     assert all(metric.sentence.endswith(".") for metric in SUN.values())
 
 

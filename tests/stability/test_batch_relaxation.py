@@ -263,7 +263,7 @@ def test_what_fails_for_all_alike_is_raised(potential, monkeypatch):
     assert alone.status == "failed:RuntimeError"
 
 
-@pytest.mark.parametrize("where", ["primitive_cell", "Entry.take", "Entry.outcome"])
+@pytest.mark.parametrize("where", ["primitive_cell", "Relaxing.take", "Relaxing.outcome"])
 def test_an_unforeseen_error_anywhere_is_a_status(potential, monkeypatch, capsys, where):
     """Making ready, a step, the outcome: of sodium each fails, its message is printed once, the others go on."""
     module, names = batch_relaxation, where.split(".")

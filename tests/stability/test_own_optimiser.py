@@ -179,7 +179,7 @@ def test_runaway_cell_is_stopped(potential, monkeypatch):
         }  # fmt: skip
 
     monkeypatch.setattr(CHGNetCalculator, "calculate", torn)
-    monkeypatch.setattr("symmcd.potentials.chgnet.struct_optimizer.check_crystal", lambda _: None)
+    monkeypatch.setattr("symmcd.potentials.chgnet.struct_optimizer.check_request", lambda _: None)
     monkeypatch.setattr("symmcd.stability.outcome.VOLUME_PER_ATOM", (1.0, 20.0))
     result = relax(rutile(), potential)
     assert result.status == "exploded"

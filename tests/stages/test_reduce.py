@@ -21,7 +21,7 @@ from symmcd.stages import reduce
 from symmcd.storage import read_units
 from symmcd.structures import reduction
 from symmcd.structures.cell import Cell
-from symmcd.structures.read import Row, read_rows
+from symmcd.structures.read import RawRow, read_rows
 from symmcd.structures.write import p1_cif
 
 SALT = np.array([[0, 0, 0], [0.5, 0.5, 0.5]])
@@ -134,7 +134,7 @@ def test_too_large_a_crystal_is_refused_before_the_search(tmp_path, monkeypatch)
     monkeypatch.setattr(reduction, "standard_cell", lambda *_: pytest.fail("a symmetry was searched for"))
     grid = np.stack(np.meshgrid(np.arange(41) / 41, np.arange(10) / 10), axis=-1).reshape(-1, 2)
     crystal = Cell(np.diag([123.0, 30.0, 3.0]), np.array([11] * 10 + [17] * 400), np.insert(grid, 2, 0, axis=1))
-    row = Row(1, "m", p1_cif("m", crystal), {})
+    row = RawRow(1, "m", p1_cif("m", crystal), {})
     _, rejects, _ = reduction.reduce_chunk([row], symprec=0.1, max_orbits=20, max_atoms=40)
     assert (rejects[0].reason, rejects[0].detail[:11]) == ("too_large", "at least 41")
 

@@ -16,7 +16,7 @@ from symmcd.extensions import POTENTIALS
 from symmcd.structures import sources
 from symmcd.structures.cif import parse_cif
 from symmcd.structures.convert import from_structure
-from symmcd.structures.read import Row
+from symmcd.structures.read import RawRow
 from symmcd.structures.sources import (
     PROTOTYPE_ATOMS,
     covered,
@@ -30,7 +30,7 @@ from symmcd.structures.standard_cell import reduce_cells, standard_cell
 
 
 def rows(number):
-    return [Row(i, f"m{i}", "", {}) for i in range(number)]
+    return [RawRow(i, f"m{i}", "", {}) for i in range(number)]
 
 
 @given(number=st.integers(30, 400), first=st.floats(0.1, 0.6), second=st.floats(0.1, 0.3), seed=st.integers(0, 2**32))
@@ -90,7 +90,7 @@ def test_prototypes_reduce_and_spread_over_many_groups():
 
 def elements_in(*texts):
     """Rows whose crystals have these atomic numbers, ``3 8``; one without cannot be read."""
-    return [Row(i, f"m{i}", text, {}) for i, text in enumerate(texts)]
+    return [RawRow(i, f"m{i}", text, {}) for i, text in enumerate(texts)]
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_a_split_is_mended_without_loss_where_it_cannot_train(named, crystals, s
 def test_crystals_of_rare_elements_go_to_the_training_set(named):
     """All of val are oxides that train has not; they change places with rock salts, of which there are enough."""
     parts = {"train": elements_in(*["11 17"] * 5), "val": [], "test": []}
-    parts["val"] = [Row(10 + i, "v", text, {}) for i, text in enumerate(("8 63", "8 64"))]
+    parts["val"] = [RawRow(10 + i, "v", text, {}) for i, text in enumerate(("8 63", "8 64"))]
     assert not covered(parts["train"], parts["val"])
     after = trainable(parts)
     assert unseen(after) == []
@@ -142,7 +142,7 @@ def test_crystals_of_rare_elements_go_to_the_training_set(named):
 
 
 def test_a_split_of_crystals_that_share_nothing_stays(named):
-    parts = {"train": elements_in("1", "2", "3"), "val": [Row(9, "v", "4", {})], "test": []}
+    parts = {"train": elements_in("1", "2", "3"), "val": [RawRow(9, "v", "4", {})], "test": []}
     assert trainable(parts) == parts
     assert not covered(parts["train"], parts["val"])
 
@@ -155,5 +155,5 @@ def test_the_split_of_the_prototypes_is_the_one_it_was():
 
 
 def test_elements_of_a_cif():
-    assert elements_of(Row(1, "a", rock_salt(), {})) == {11, 17}
-    assert elements_of(Row(1, "a", "data_x\n", {})) is None
+    assert elements_of(RawRow(1, "a", rock_salt(), {})) == {11, 17}
+    assert elements_of(RawRow(1, "a", "data_x\n", {})) is None

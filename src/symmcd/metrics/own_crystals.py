@@ -36,7 +36,7 @@ Predict = Callable[[AsymmetricUnits, AsymmetricUnits], Predicted]
 
 
 @dataclass(frozen=True)
-class Limits:
+class EvaluationLimits:
     """Tolerance and time limits of one crystal."""
 
     symprec: float = 0.1  # Å
@@ -46,7 +46,7 @@ class Limits:
 
 
 @dataclass(frozen=True, eq=False)
-class Entry:
+class OwnCrystal:
     """A crystal that came in under a name, or why it cannot be used."""
 
     name: str
@@ -54,7 +54,7 @@ class Entry:
     formula: str | None = None  # of one that cannot be used, where it is known
 
 
-def entries_of(structures: object) -> list[Entry]:
+def entries_of(structures: object) -> list[OwnCrystal]:
     """Entries of structures, atoms or units, by name if a mapping, or of one of them.
 
     Raises:
@@ -80,25 +80,25 @@ def _named(structures: object) -> list[tuple[str, object]]:
     return [(f"{i:05d}", crystal) for i, crystal in enumerate(structures)]
 
 
-def _entered(name: str, crystal: object) -> Entry:
+def _entered(name: str, crystal: object) -> OwnCrystal:
     """The crystal, or why it cannot be used.
 
     Raises:
         InputError: it is no crystal at all.
     """
     try:
-        return Entry(name, from_object(crystal))
+        return OwnCrystal(name, from_object(crystal))
     except StructureError as error:
         formula = crystal.composition.reduced_formula if isinstance(crystal, IStructure) and len(crystal) else None
-        return Entry(name, error, formula)
+        return OwnCrystal(name, error, formula)
     except InputError as error:
         raise InputError(f"crystal {name}: {error}") from None
 
 
-def read_entries(path: Path) -> list[Entry]:
+def read_entries(path: Path) -> list[OwnCrystal]:
     """Entries of a file or folder; what of it was not read is said."""
     path = _whole_set(path)
-    entries = [Entry(name, crystal) for name, crystal in read_structures(path)]
+    entries = [OwnCrystal(name, crystal) for name, crystal in read_structures(path)]
     _tell_of_others(path)
     return entries
 
@@ -122,10 +122,10 @@ def _tell_of_others(path: Path) -> None:
 
 
 def evaluate_entries(
-    entries: Sequence[Entry],
+    entries: Sequence[OwnCrystal],
     reference: AsymmetricUnits | None,
     train: AsymmetricUnits | None,
-    limits: Limits,
+    limits: EvaluationLimits,
     options: Options,
     cache: Path | None,
     predict: Predict | None,
@@ -177,7 +177,7 @@ def _energies(predict: Predict, units: Sequence[AsymmetricUnit | None], referenc
 
 
 def _rows(
-    entries: Sequence[Entry], limits: Limits, workers: int, *, with_orbits: bool, with_unit: bool
+    entries: Sequence[OwnCrystal], limits: EvaluationLimits, workers: int, *, with_orbits: bool, with_unit: bool
 ) -> list[dict[str, Any]]:
     """A row of the table for each entry, in order, made in processes that a crystal may hang or crash.
 
@@ -212,14 +212,14 @@ def _rows(
     return rows
 
 
-def _usable(table: pd.DataFrame, entries: Sequence[Entry]) -> list[tuple[int, Cell]]:
+def _usable(table: pd.DataFrame, entries: Sequence[OwnCrystal]) -> list[tuple[int, Cell]]:
     """Index and crystal of each entry that can be compared with others: not of one that ended its process."""
     lost = table["status"].isin(["bad_cell", *OF_THE_MACHINE]).tolist()
     crystals = ((i, entry.crystal) for i, entry in enumerate(entries) if not lost[i])
     return [(i, crystal) for i, crystal in crystals if not isinstance(crystal, StructureError)]
 
 
-def _structures(table: pd.DataFrame, entries: Sequence[Entry]) -> list[Structure | None]:
+def _structures(table: pd.DataFrame, entries: Sequence[OwnCrystal]) -> list[Structure | None]:
     """Crystals to compare with others; None for what cannot be."""
     structures: list[Structure | None] = [None] * len(entries)
     for i, crystal in _usable(table, entries):
@@ -229,7 +229,7 @@ def _structures(table: pd.DataFrame, entries: Sequence[Entry]) -> list[Structure
 
 def _fingerprints(
     table: pd.DataFrame,
-    entries: Sequence[Entry],
+    entries: Sequence[OwnCrystal],
     cells: Sequence[Cell | None],
     cache: Path | None,
     workers: int,

@@ -10,9 +10,9 @@ from typing import Any
 
 from symmcd.metrics.intervals import FLOOR, resolvable
 from symmcd.metrics.published import CRYSTALS, HULL, JUDGED, systems
-from symmcd.metrics.typeset_tables import Cell, Line, PaperTable, write_table
+from symmcd.metrics.typeset_tables import Line, PaperTable, TableCell, write_table
 
-Row = Mapping[str, Any]
+TableRow = Mapping[str, Any]
 Key = Callable[["Column"], tuple[str, str]]  # metric and protocol that a column shows
 
 
@@ -60,9 +60,9 @@ class Run:
     """The tables of one run, rows as in its files."""
 
     name: str
-    summary: Sequence[Row]  # metrics/summary.csv
-    sun: Sequence[Row] = ()  # sun.csv; empty where the run has none
-    predictors: Sequence[Row] = ()  # predictor/table5.csv; empty where the run has none
+    summary: Sequence[TableRow]  # metrics/summary.csv
+    sun: Sequence[TableRow] = ()  # sun.csv; empty where the run has none
+    predictors: Sequence[TableRow] = ()  # predictor/table5.csv; empty where the run has none
 
 
 def paper_tables(runs: Sequence[Run], *, floors: bool = False) -> list[PaperTable]:
@@ -101,7 +101,7 @@ def predictor_table(runs: Sequence[Run]) -> PaperTable:
     return PaperTable(5, "formation energies predicted by DimeNet++", _head(TABLE_5), lines, notes)
 
 
-def set_tables(rows: Sequence[Row]) -> list[PaperTable]:
+def set_tables(rows: Sequence[TableRow]) -> list[PaperTable]:
     """Tables 1 and 2 with the lines of one set of crystals.
 
     Args:
@@ -121,7 +121,7 @@ def set_tables(rows: Sequence[Row]) -> list[PaperTable]:
     return [one, PaperTable(2, title, _head(TABLE_2), [*_published(2, TABLE_2), *own], [_note_of_set(by_metric)])]
 
 
-def predictors_of_run(rows: Sequence[Row]) -> PaperTable:
+def predictors_of_run(rows: Sequence[TableRow]) -> PaperTable:
     """Table 5 with the line of one run.
 
     Args:
@@ -137,7 +137,7 @@ def predictors_of_run(rows: Sequence[Row]) -> PaperTable:
     return PaperTable(5, "formation energies predicted by DimeNet++", _head(TABLE_5), lines, [note])
 
 
-def write_tables(folder: Path, rows: Sequence[Row]) -> list[Path]:
+def write_tables(folder: Path, rows: Sequence[TableRow]) -> list[Path]:
     """Write table1.md, table1.tex, table2.md and table2.tex; their paths.
 
     Args:
@@ -189,7 +189,7 @@ def _table_2(runs: Sequence[Run], *, floors: bool) -> PaperTable:
     return PaperTable(2, "validity, coverage and property distributions", _head(TABLE_2), lines, notes)
 
 
-def _note_of_set(by_metric: Mapping[tuple[str, str], Row]) -> str:
+def _note_of_set(by_metric: Mapping[tuple[str, str], TableRow]) -> str:
     """What the numbers of Table 2 cannot tell apart, and why some are missing."""
     note = "Published figures come without intervals."
     ours = {column: by_metric.get((column.metric, "paper")) for column in TABLE_2}
@@ -229,7 +229,7 @@ def _table_3(runs: Sequence[Run]) -> PaperTable:
             cells = [_cell(c, row[c.metric], row[f"{c.metric}_low"], row[f"{c.metric}_high"]) for c in TABLE_3]
             if row.get("draw") == "all":
                 cells = [
-                    Cell(cell.text, f"{cell.interval}; sd {row[f'{column.metric}_sd']:.{column.digits}f}")
+                    TableCell(cell.text, f"{cell.interval}; sd {row[f'{column.metric}_sd']:.{column.digits}f}")
                     for cell, column in zip(cells, TABLE_3, strict=True)
                 ]
             lines.append(Line(name, cells))
@@ -238,7 +238,7 @@ def _table_3(runs: Sequence[Run]) -> PaperTable:
     return PaperTable(3, "stable, unique and novel", _head(TABLE_3), lines, notes)
 
 
-def draw_of(row: Row) -> str:
+def draw_of(row: TableRow) -> str:
     """Which draw of crystals a row of sun.csv is of, to put behind other words; nothing where there is only one."""
     if "draw" not in row:
         return ""
@@ -251,18 +251,18 @@ def _head(columns: Sequence[Column]) -> list[str]:
 
 def _published(number: int, columns: Sequence[Column]) -> list[Line]:
     return [
-        Line(name, [Cell(values.get(column.metric, "–")) for column in columns], published=True)
+        Line(name, [TableCell(values.get(column.metric, "–")) for column in columns], published=True)
         for name, values in systems(number).items()
     ]
 
 
-def _predictors(name: str, rows: Iterable[Row]) -> Line:
+def _predictors(name: str, rows: Iterable[TableRow]) -> Line:
     by_variant = {row["variant"]: row for row in rows}
     own = [by_variant.get(column.metric, {}) for column in TABLE_5]
     return Line(name, [_cell(c, r.get("mae"), r.get("low"), r.get("high")) for c, r in zip(TABLE_5, own, strict=True)])
 
 
-def _line(name: str, columns: Sequence[Column], rows: Sequence[Row], key: Key) -> Line:
+def _line(name: str, columns: Sequence[Column], rows: Sequence[TableRow], key: Key) -> Line:
     by_metric = {(row["metric"], row["protocol"]): row for row in rows}
     own = [by_metric.get(key(column), {}) for column in columns]
     return Line(
@@ -278,7 +278,7 @@ def _canonical(column: Column) -> tuple[str, str]:
     return column.metric.replace("templates", "templates_canonical"), "strict"
 
 
-def _strict(rows: Sequence[Row]) -> Key:
+def _strict(rows: Sequence[TableRow]) -> Key:
     """What has no strict variant of its own is the same under both."""
     strict = {row["metric"] for row in rows if row["protocol"] == "strict"}
     return lambda column: (column.metric, "strict" if column.metric in strict else "paper")
@@ -294,9 +294,9 @@ def _sizes(runs: Sequence[Run], metric: str = "structural_validity") -> str:
     return ", ".join(f"{name}: {size:,} crystals" for name, size in sizes.items())
 
 
-def _cell(column: Column, value: Any, low: Any = None, high: Any = None) -> Cell:
+def _cell(column: Column, value: Any, low: Any = None, high: Any = None) -> TableCell:
     there = [v is not None and math.isfinite(v) for v in (value, low, high)]
     if not there[0]:
-        return Cell("–")
+        return TableCell("–")
     interval = f"{low:.{column.digits}f}, {high:.{column.digits}f}" if all(there) else ""
-    return Cell(f"{value:.{column.digits}f}", interval)
+    return TableCell(f"{value:.{column.digits}f}", interval)

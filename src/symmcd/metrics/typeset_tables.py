@@ -16,7 +16,7 @@ LATEX = str.maketrans(
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """A value as printed, and its 95 % interval where there is one."""
 
     text: str
@@ -31,7 +31,7 @@ class Line:
     """One system or run."""
 
     name: str
-    cells: Sequence[Cell]
+    cells: Sequence[TableCell]
     published: bool = False
 
 

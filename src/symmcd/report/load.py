@@ -18,7 +18,7 @@ from symmcd.tables import check_ids, check_numbers, read_rows, without_nan
 
 SUN_RATES = ("initially_stable", "relaxed_stable", "sun")  # compared with the published ones
 ALL_RATES = ("initially_stable", "relaxed_stable", "stable_unique", "stable_novel", "sun")
-MORE_RATES = ("sun_valid", "sun_undoubted", "sun_elsewhere_new", "symmetry_kept")  # where the stage was told enough
+OPTIONAL_RATES = ("sun_valid", "sun_undoubted", "sun_elsewhere_new", "symmetry_kept")  # where the stage was told enough
 
 # file -> stage that writes it, columns that the report needs
 TABLES: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -246,7 +246,7 @@ def read_sun(path: Path) -> Any:
         InputError: as in `load`.
     """
     table = _table(path, *TABLES["sun.csv"])
-    for rate in (name for name in MORE_RATES if name in table):
+    for rate in (name for name in OPTIONAL_RATES if name in table):
         if lost := [name for name in (f"{rate}_low", f"{rate}_high") if name not in table]:
             raise InputError(f"{path}: has the column {rate} and lacks {lost[0]}; run `symmcd sun` again")
     return table

@@ -14,7 +14,7 @@ from symmcd.metrics.published import PUBLICATION
 from symmcd.report import run_figures
 from symmcd.report.explain import described
 from symmcd.report.judgement import describe, main_protocol, rate
-from symmcd.report.load import ALL_RATES, MORE_RATES, SUN_RATES, Results
+from symmcd.report.load import ALL_RATES, OPTIONAL_RATES, SUN_RATES, Results
 from symmcd.report.page import PlacedFigure, Section, Table, Text, place
 from symmcd.report.typesetting import formula_html, symbol_html
 from symmcd.report.values import shown
@@ -63,7 +63,7 @@ def _hull_figure(table: Any, hull: str, results: Results, folder: Path, name: st
 
 def _sun_table(results: Results) -> Table:
     rows: list[Sequence[Text]] = []
-    names = [*ALL_RATES, *(name for name in MORE_RATES if name in results.sun)]
+    names = [*ALL_RATES, *(name for name in OPTIONAL_RATES if name in results.sun)]
     for _, row in results.sun.iterrows():
         cells = [
             Markup("{}<small>{}{}</small>").format(

@@ -9,7 +9,7 @@ from pathlib import Path
 from symmcd.metrics.paper_tables import draw_of
 from symmcd.metrics.published import CRYSTALS, HULL
 from symmcd.report.explain import described
-from symmcd.report.load import MORE_RATES, SUN_RATES, floor_of, read_summary, read_sun
+from symmcd.report.load import OPTIONAL_RATES, SUN_RATES, floor_of, read_summary, read_sun
 from symmcd.report.values import shown
 from symmcd.report.verdicts import OTHER, main_row, of_rate, published, verdict
 
@@ -41,7 +41,7 @@ def terminal_summary(results: Path) -> str:
     for place, row in sun.iterrows():
         rows.append([""] * len(head))
         rows.append([f"hull {row['hull']}, {row['threshold']:g} eV/atom [{row['protocol']}]{draw_of(row)}"])
-        for name in (*SUN_RATES, *(name for name in MORE_RATES if name in sun)):
+        for name in (*SUN_RATES, *(name for name in OPTIONAL_RATES if name in sun)):
             low, high = row[f"{name}_low"], row[f"{name}_high"]
             beside = list(of_rate(name, row)) if place == main.name else ["", ""]
             beside = beside if compared else []

@@ -16,7 +16,7 @@ from symmcd.potentials.potential import FLAT, Point, Potential, UnusableCrystalE
 from symmcd.stability.constrained import SymmetricRelaxation
 from symmcd.stability.fire import FireRelaxation
 from symmcd.stability.geometry import primitive_cell
-from symmcd.stability.in_progress import Entry, InProgress
+from symmcd.stability.in_progress import InProgress, Relaxing
 from symmcd.stability.outcome import (
     Limits,
     Relaxation,
@@ -53,7 +53,7 @@ def relax_many(
     """
     batch_size = batch_size or potential.batch_size
     waiting = enumerate(crystals)
-    active: list[Entry] = []
+    active: list[Relaxing] = []
     printed: set[str] = set()  # kinds of errors
     first_call = True
     while True:
@@ -67,7 +67,7 @@ def relax_many(
                 active.append(entered)
         if not active:
             return
-        remaining: list[Entry] = []
+        remaining: list[Relaxing] = []
         for group in _groups(active, potential):
             started = time.monotonic()
             points = _compute(potential, group)
@@ -89,7 +89,7 @@ def relax_many(
         active = remaining
 
 
-def _status(entry: Entry, point: Point | Exception, limits: Limits) -> str | Exception | None:
+def _status(entry: Relaxing, point: Point | Exception, limits: Limits) -> str | Exception | None:
     """What a computed point says: the status, or the error, that a relaxation ends with; None where it goes on."""
     if isinstance(point, Exception):
         return point
@@ -101,7 +101,7 @@ def _status(entry: Entry, point: Point | Exception, limits: Limits) -> str | Exc
         return error
 
 
-def _outcome(entry: Entry, status: str | Exception, printed: set[str]) -> Relaxation:
+def _outcome(entry: Relaxing, status: str | Exception, printed: set[str]) -> Relaxation:
     """What became of a crystal whose relaxation is over."""
     if isinstance(status, UnusableCrystalError):
         status = f"failed:{status}"
@@ -137,7 +137,7 @@ def _enter(
     method: str,
     limits: Limits,
     printed: set[str],
-) -> Entry | Relaxation:
+) -> Relaxing | Relaxation:
     """A crystal made ready, or the outcome of one that cannot be computed."""
     if isinstance(crystal, AsymmetricUnit):
         formula, number = crystal.formula, crystal.primitive_atoms
@@ -158,7 +158,7 @@ def _enter(
 
 def _ready(
     index: int, crystal: Structure | AsymmetricUnit, potential: Potential, result: Relaxation, limits: Limits
-) -> Entry | Relaxation:
+) -> Relaxing | Relaxation:
     """See `_enter`.
 
     Raises:
@@ -187,16 +187,16 @@ def _ready(
     if relaxation.atoms > limits.max_atoms:
         return dataclasses.replace(result, status="too_large")
     check_elements(relaxation.element, potential.elements)
-    entry = Entry(index, relaxation, result)
+    entry = Relaxing(index, relaxation, result)
     # refuses what has no neighbour list; at the very start, as a first step may have rounded it
     start = dataclasses.replace(entry.request, lattice=relaxation.lattice, position=relaxation.position)
     potential.cost(start)
     return entry
 
 
-def _groups(entries: Sequence[Entry], potential: Potential) -> Iterator[list[Entry]]:
+def _groups(entries: Sequence[Relaxing], potential: Potential) -> Iterator[list[Relaxing]]:
     """Runs of entries that together cost as much as one call may; one alone where it costs more."""
-    group: list[Entry] = []
+    group: list[Relaxing] = []
     total = 0.0
     for entry in entries:
         cost = entry.cost(potential)
@@ -209,7 +209,7 @@ def _groups(entries: Sequence[Entry], potential: Potential) -> Iterator[list[Ent
         yield group
 
 
-def _compute(potential: Potential, group: list[Entry]) -> list[Point | Exception]:
+def _compute(potential: Potential, group: list[Relaxing]) -> list[Point | Exception]:
     """Points of a group, or in place of one the error: UnusableCrystalError, or one that nobody foresaw.
 
     A call that fails as a whole (memory, a defect) is repeated in halves until it is known whom it fails for.

@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 from pymatgen.core import Composition
 
-Kind = Literal["energy", "formation_energy", "elemental_reference"]
+EnergyKind = Literal["energy", "formation_energy", "elemental_reference"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class HullEntry:
 
     formula: str
     energy_per_atom: float  # eV/atom, of the given kind
-    kind: Kind
+    kind: EnergyKind
     origin: str  # where it comes from
     id: str = ""
 

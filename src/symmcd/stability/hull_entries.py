@@ -18,13 +18,13 @@ from pymatgen.core import Composition, Element
 
 from symmcd.errors import InputError
 from symmcd.extensions import POTENTIALS
-from symmcd.stability.hull import HullEntry, Kind
+from symmcd.stability.hull import EnergyKind, HullEntry
 from symmcd.stability.json_reader import JsonReader
 from symmcd.storage import atomic_path
 from symmcd.structures.files import JSON, bounded_lines, open_text, shown
 
 COLUMNS = ("hull", "id", "formula", "energy_per_atom", "kind", "origin", "status")
-KINDS: tuple[Kind, ...] = get_args(Kind)
+KINDS: tuple[EnergyKind, ...] = get_args(EnergyKind)
 DAMAGED = (OSError, EOFError, zlib.error, ValueError, RecursionError)  # of a JSON; the decoder's errors are ValueErrors
 AMOUNTS = (1e-6, 1e6)  # of an element in a formula
 NO_PICKLE = (

@@ -34,7 +34,7 @@ class InProgress(Protocol):
         """Take a computed point; the status when the relaxation is over."""
 
 
-class Entry:
+class Relaxing:
     """A crystal in the batch."""
 
     def __init__(self, index: int, relaxation: InProgress, result: Relaxation) -> None:

@@ -74,12 +74,14 @@ def evaluate(
         InputError: no structures, something that is no crystal at all, or a set that cannot be read.
     """
     from symmcd.metrics.evaluation import Options
-    from symmcd.metrics.own_crystals import Limits, entries_of, evaluate_entries, read_entries
+    from symmcd.metrics.own_crystals import EvaluationLimits, entries_of, evaluate_entries, read_entries
     from symmcd.structures.units import existing
 
     reference, train, settings = _units_of(reference), _units_of(train), settings or ScoreSettings()
     entries = read_entries(existing(structures)) if isinstance(structures, str | PathLike) else entries_of(structures)
-    limits = Limits(settings.symprec, settings.smact_seconds, settings.crystal_seconds, settings.fingerprint_seconds)
+    limits = EvaluationLimits(
+        settings.symprec, settings.smact_seconds, settings.crystal_seconds, settings.fingerprint_seconds
+    )
     options = Options(
         settings.distribution_sample, settings.prototype_sample, settings.structure_cutoff,
         settings.composition_cutoff, seed, workers or cores(),

@@ -14,7 +14,7 @@ from symmcd.output_folder import RESULTS, remove_other_results
 if TYPE_CHECKING:
     from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 
-Target = Literal["genbench", "mattergen", "xtalmet"]
+Submission = Literal["genbench", "mattergen", "xtalmet"]
 
 GENBENCH = 2500
 """LeMat-GenBench's leaderboard takes exactly so many structures, scored as submitted (no relaxation)."""
@@ -28,12 +28,12 @@ def arguments(parser: Parser) -> None:
     parser.add_argument("units", type=Path, help="units.npz of `symmcd replicate`")
     parser.add_output("folder to write", metavar="DIR")
     text = "LeMat-GenBench: 2,500 CIFs; mattergen-evaluate: one extxyz; xtalmet: JSON of pymatgen structures"
-    parser.add_argument("--format", dest="target", choices=get_args(Target), required=True, help=text)
+    parser.add_argument("--format", dest="target", choices=get_args(Submission), required=True, help=text)
     parser.add_seed()
     parser.add_overwrite(RESULTS["export"])
 
 
-def run(units: Path, output: Path, target: Target, seed: int) -> None:
+def run(units: Path, output: Path, target: Submission, seed: int) -> None:
     """Write crystals for another program.
 
     ``genbench``: `output`/cif with 2,500 CIFs, drawn at random and not selected by any metric, and structures.txt with

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from symmcd import command
 from symmcd.errors import InputError
 from symmcd.extensions import CONSTRAINTS
-from symmcd.request import Request, add_how, add_what
+from symmcd.request import GenerationRequest, add_how, add_what
 from symmcd.settings import Temperature
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def run(
     from symmcd.diffusion.constraints.constraint import read_constraints, space_groups_of
     from symmcd.diffusion.sampler import Sampler
 
-    given, request = constraints or {}, Request(output, number, checkpoint, device)
+    given, request = constraints or {}, GenerationRequest(output, number, checkpoint, device)
     asked = read_constraints(given, options=True)
     space_groups_of(asked)
     abilities = request.abilities()

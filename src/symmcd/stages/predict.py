@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from symmcd import command
 from symmcd.errors import InputError
-from symmcd.request import Request, add_how, add_what
+from symmcd.request import GenerationRequest, add_how, add_what
 from symmcd.settings import Count
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def run(
     except InputError as error:
         raise InputError(f"{formula[:60]}: {error}") from None
     group = None if space_group is None else number_of(space_group)
-    request = Request(output, number, checkpoint, device)
+    request = GenerationRequest(output, number, checkpoint, device)
     abilities = request.abilities()
     abilities.check_composition(unit, atoms)
     abilities.check(Sampler(steps=steps, proposals=proposals))

@@ -38,7 +38,7 @@ csv.field_size_limit(LINE)
 
 
 @dataclass(frozen=True)
-class Row:
+class RawRow:
     """One crystal of a table."""
 
     number: int  # 1 = first row after the header
@@ -48,7 +48,7 @@ class Row:
     problem: str = ""  # why `cif` is empty, where the file was too large to be read
 
 
-def read_rows(path: Path) -> Iterator[Row]:
+def read_rows(path: Path) -> Iterator[RawRow]:
     """Rows of a csv or csv.gz with a column `cif`, or the CIFs of a folder; other columns are ignored.
 
     Without a column `material_id` the rows are named by their number.
@@ -67,7 +67,9 @@ def read_rows(path: Path) -> Iterator[Row]:
             for number, row in enumerate(reader, start=1):
                 if row["cif"] is None or None in row:
                     raise InputError(f"{path}: row {number} has not as many values as the header; fetch it again")
-                yield Row(number, row.get("material_id") or f"row{number}", row["cif"], _properties(path, number, row))
+                yield RawRow(
+                    number, row.get("material_id") or f"row{number}", row["cif"], _properties(path, number, row)
+                )
     except FileNotFoundError:
         raise InputError(f"{path.absolute()}: no such file") from None
     except (EOFError, zlib.error, gzip.BadGzipFile, UnicodeDecodeError, csv.Error) as error:
@@ -92,7 +94,7 @@ def _properties(path: Path, number: int, row: Mapping[str, str]) -> dict[str, fl
         raise InputError(f"{path}: row {number}, one of {', '.join(PROPERTIES)}: {shown(error, 200)}") from None
 
 
-def write_rows(path: Path, rows: Sequence[Row]) -> None:
+def write_rows(path: Path, rows: Sequence[RawRow]) -> None:
     """Write a table; the same rows give the same bytes."""
     with (
         atomic_path(path) as temporary,
@@ -105,7 +107,7 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
         writer.writerows((r.material_id, r.cif, *(r.properties.get(name, "") for name in PROPERTIES)) for r in rows)
 
 
-def cif_rows(folder: Path) -> Iterator[Row]:
+def cif_rows(folder: Path) -> Iterator[RawRow]:
     """Each crystal of the CIFs in a folder and the folders in it, in order of path.
 
     A crystal is named by its path without ``.cif``, and after a colon the data block where a file has several.
@@ -121,9 +123,9 @@ def cif_rows(folder: Path) -> Iterator[Row]:
     files = ((str(path.relative_to(folder).with_suffix("")), _content(path)) for path in paths)
     for number, (name, text) in enumerate(_crystals(files), start=1):
         if isinstance(text, StructureError):
-            yield Row(number, name, "", {}, text.detail)
+            yield RawRow(number, name, "", {}, text.detail)
         else:
-            yield Row(number, name, text, {})
+            yield RawRow(number, name, text, {})
 
 
 def _content(path: Path) -> bytes | TooLargeError:
@@ -195,7 +197,7 @@ def _each_named(path: Path, found: Sequence[tuple[str, Found]]) -> list[tuple[st
     return list(zip(once, (crystal for _, crystal in found), strict=True))
 
 
-def _of_row(row: Row) -> Found:
+def _of_row(row: RawRow) -> Found:
     return StructureError("too_large", row.problem) if row.problem else _attempt(row.cif)
 
 

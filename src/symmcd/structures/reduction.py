@@ -18,7 +18,7 @@ from symmcd.storage import atomic_path
 from symmcd.structures.cell import Cell
 from symmcd.structures.cif import parse_cif
 from symmcd.structures.crystal import StructureError
-from symmcd.structures.read import PROPERTIES, Row
+from symmcd.structures.read import PROPERTIES, RawRow
 from symmcd.structures.standard_cell import reduce_cells, standard_cell
 from symmcd.structures.symmetry_search import SymmetryError
 from symmcd.workers import alive, cores, work
@@ -45,13 +45,13 @@ def write_rejects(path: Path, rejected: Iterable[Reject]) -> None:
         writer.writerows([r.row, r.material_id, r.reason, r.detail] for r in sorted(rejected, key=lambda r: r.row))
 
 
-def _chunked(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
+def _chunked(rows: Iterator[RawRow], size: int) -> Iterator[list[RawRow]]:
     while chunk := list(itertools.islice(rows, size)):
         yield chunk
 
 
 def reduced(
-    rows: Iterator[Row], limits: Mapping[str, Any], workers: int, seconds: float
+    rows: Iterator[RawRow], limits: Mapping[str, Any], workers: int, seconds: float
 ) -> Iterator[tuple[AsymmetricUnits, list[Reject], int]]:
     """Units, rejects and number of rows of each chunk of `rows`, in order, made by as many processes as asked.
 
@@ -65,11 +65,11 @@ def reduced(
     again crystal by crystal: that crystal is a reject, and the others are not.
     """
     workers = workers or cores()
-    at_work: dict[int, list[Row]] = {}
+    at_work: dict[int, list[RawRow]] = {}
     done: dict[int, tuple[AsymmetricUnits, list[Reject], int]] = {}
     following = 0
 
-    def handed_out() -> Iterator[tuple[list[Row], Mapping[str, Any]]]:
+    def handed_out() -> Iterator[tuple[list[RawRow], Mapping[str, Any]]]:
         for number, chunk in enumerate(_chunked(rows, CHUNK)):
             at_work[number] = chunk
             yield chunk, limits
@@ -83,7 +83,7 @@ def reduced(
 
 
 def _one_by_one(
-    rows: list[Row], limits: Mapping[str, Any], seconds: float
+    rows: list[RawRow], limits: Mapping[str, Any], seconds: float
 ) -> tuple[AsymmetricUnits, list[Reject], int]:
     """`reduce_chunk` of each row on its own; a row that its process does not finish is a reject."""
     parts, rejects = [AsymmetricUnits.empty()] * len(rows), []
@@ -96,19 +96,19 @@ def _one_by_one(
     return AsymmetricUnits.concatenate([part for part in parts if len(part)]), rejects, len(rows)
 
 
-def reduce_item(item: tuple[list[Row], Mapping[str, Any]]) -> tuple[AsymmetricUnits, list[Reject], int]:
+def reduce_item(item: tuple[list[RawRow], Mapping[str, Any]]) -> tuple[AsymmetricUnits, list[Reject], int]:
     """`reduce_chunk` in a process of its own."""
     rows, limits = item
     return reduce_chunk(rows, **limits)
 
 
 def reduce_chunk(
-    rows: list[Row], symprec: float, max_orbits: int, max_atoms: int
+    rows: list[RawRow], symprec: float, max_orbits: int, max_atoms: int
 ) -> tuple[AsymmetricUnits, list[Reject], int]:
     """Asymmetric units and rejects of some rows, and how many rows there were."""
     os.environ.setdefault("SPGLIB_WARNING", "OFF")  # its notes go to stderr without naming the crystal
     cells: list[Cell] = []
-    kept: list[Row] = []
+    kept: list[RawRow] = []
     rejects: list[Reject] = []
     for row in rows:
         alive()

@@ -19,7 +19,7 @@ from symmcd.extensions import POTENTIALS, SOURCES
 from symmcd.structures.cell import Cell
 from symmcd.structures.cif import StructureError, atomic_number, parse_cif
 from symmcd.structures.convert import from_object
-from symmcd.structures.read import Row, read_rows
+from symmcd.structures.read import RawRow, read_rows
 from symmcd.structures.write import p1_cif
 
 SPLITS = ("train", "val", "test")
@@ -31,12 +31,12 @@ PROTOTYPE_ATOMS = 20  # as in MP-20; the few larger ones would take most of the 
 class Raw:
     """What a source gave: rows in splits of its own, or in one piece that is still to be divided."""
 
-    rows: Sequence[Row] = ()  # in one piece
-    splits: Mapping[str, Sequence[Row]] = field(default_factory=dict)  # or train, val and test
+    rows: Sequence[RawRow] = ()  # in one piece
+    splits: Mapping[str, Sequence[RawRow]] = field(default_factory=dict)  # or train, val and test
     inputs: Sequence[Path] = ()  # tables that were read
     left_out: Mapping[str, str] = field(default_factory=dict)  # crystal -> why it is in no split
 
-    def divided(self, shares: Sequence[float], seed: int) -> dict[str, list[Row]]:
+    def divided(self, shares: Sequence[float], seed: int) -> dict[str, list[RawRow]]:
         """Train, val and test: the source's own, or random parts of which a model can be trained (`trainable`).
 
         Raises:
@@ -45,7 +45,7 @@ class Raw:
         if self.splits and set(self.splits) != set(SPLITS):
             raise InputError(f"the source has the splits {', '.join(self.splits)}; expected {', '.join(SPLITS)}")
         for rows in (self.rows, *self.splits.values()):
-            if others := [type(row).__name__ for row in rows if not isinstance(row, Row)]:
+            if others := [type(row).__name__ for row in rows if not isinstance(row, RawRow)]:
                 raise InputError(f"the source gave {others[0]} for a crystal; expected what `row_of` makes")
         if self.splits:
             return {split: list(self.splits[split]) for split in SPLITS}
@@ -75,7 +75,7 @@ def own_files(place: Path) -> Raw:
     return Raw(rows, inputs=[place] if place.is_file() else [], left_out=left_out)
 
 
-def row_of(number: int, name: str, crystal: object, properties: Mapping[str, float] | None = None) -> Row:
+def row_of(number: int, name: str, crystal: object, properties: Mapping[str, float] | None = None) -> RawRow:
     """A crystal of a Python source as a row.
 
     Args:
@@ -88,7 +88,7 @@ def row_of(number: int, name: str, crystal: object, properties: Mapping[str, flo
         InputError: another thing, or no ordered crystal of elements.
     """
     cell = crystal if isinstance(crystal, Cell) else from_object(crystal)
-    return Row(number, name, p1_cif(name, cell), properties or {})
+    return RawRow(number, name, p1_cif(name, cell), properties or {})
 
 
 def split_files(folder: Path) -> dict[str, Path] | None:
@@ -128,7 +128,7 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def whole_source(source: Path) -> tuple[list[Row], dict[str, str]]:
+def whole_source(source: Path) -> tuple[list[RawRow], dict[str, str]]:
     """All rows of a source that comes in one piece: a csv file or a folder of CIFs.
 
     Returns:
@@ -151,7 +151,7 @@ def whole_source(source: Path) -> tuple[list[Row], dict[str, str]]:
     return usable, {row.material_id: row.problem for row in rows if row.problem}
 
 
-def divided(rows: Sequence[Row], shares: Sequence[float], seed: int) -> dict[str, list[Row]]:
+def divided(rows: Sequence[RawRow], shares: Sequence[float], seed: int) -> dict[str, list[RawRow]]:
     """Rows in random train, val and test parts of the given shares, each part in the original order.
 
     Raises:
@@ -169,7 +169,7 @@ def divided(rows: Sequence[Row], shares: Sequence[float], seed: int) -> dict[str
     return parts
 
 
-def elements_of(row: Row) -> frozenset[int] | None:
+def elements_of(row: RawRow) -> frozenset[int] | None:
     """Atomic numbers in a row's crystal; None of one that cannot be read, which `symmcd reduce` will reject."""
     try:
         return frozenset(parse_cif(row.cif).element.tolist())
@@ -177,7 +177,7 @@ def elements_of(row: Row) -> frozenset[int] | None:
         return None
 
 
-def covered(train: Sequence[Row], val: Sequence[Row]) -> bool:
+def covered(train: Sequence[RawRow], val: Sequence[RawRow]) -> bool:
     """Whether half of the validation crystals or more have no element that no training crystal has.
 
     Of many, `LOOKED_AT` are looked at, and training crystals are read only until these are covered.
@@ -191,7 +191,7 @@ def covered(train: Sequence[Row], val: Sequence[Row]) -> bool:
     return 2 * sum(elements <= seen for elements in wanted) >= len(wanted)
 
 
-def trainable(parts: Mapping[str, Sequence[Row]]) -> dict[str, list[Row]]:
+def trainable(parts: Mapping[str, Sequence[RawRow]]) -> dict[str, list[RawRow]]:
     """Parts of which a model can be trained and validated: those given where they are, else with crystals exchanged.
 
     A validation crystal with an element that no training crystal has tells nothing of a model.  Where most are such,
@@ -221,7 +221,7 @@ def trainable(parts: Mapping[str, Sequence[Row]]) -> dict[str, list[Row]]:
     }
 
 
-def limited(rows: Sequence[Row], limit: int, seed: int | Sequence[int]) -> list[Row]:
+def limited(rows: Sequence[RawRow], limit: int, seed: int | Sequence[int]) -> list[RawRow]:
     """At most `limit` random rows in their original order; all of them for limit 0."""
     if not 0 < limit < len(rows):
         return list(rows)

@@ -51,7 +51,7 @@ def load_chgnet(device: str) -> Any:
     return model.to(device).eval()
 
 
-def check_crystal(request: Request) -> None:
+def check_request(request: Request) -> None:
     """Refuse what CHGNet gives nonsense for, or would fill the memory with.
 
     Overlapping atoms pass: their energy is high and relaxation may part them.

@@ -11,7 +11,7 @@ from ase.optimize import FIRE
 from chgnet.model.dynamics import CHGNetCalculator, StructOptimizer
 from pymatgen.core import Structure
 
-from symmcd.potentials.chgnet.model import check_crystal
+from symmcd.potentials.chgnet.model import check_request
 from symmcd.potentials.chgnet.potential import ChgnetPotential
 from symmcd.potentials.potential import Point, Request, UnusableCrystalError, Watcher
 
@@ -30,7 +30,7 @@ class _WatchedCalculator(CHGNetCalculator):
         """One energy call, unless the watcher or the check of the crystal raises."""
         request = Request(atoms.cell.array, atoms.get_scaled_positions(wrap=False), atoms.numbers)
         self.watcher.before(request)
-        check_crystal(request)
+        check_request(request)
         super().calculate(atoms, properties, system_changes, task)
         if not all(np.isfinite(self.results[name]).all() for name in ("energy", "forces", "stress")):
             raise UnusableCrystalError("nan_forces")
