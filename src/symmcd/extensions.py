@@ -6,23 +6,16 @@ An entry is one file and one line here; an installed package offers its own by a
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from symmcd.errors import InputError
-from symmcd.registry import Registry
+from symmcd.registry import Registry, loaded
 
 if TYPE_CHECKING:  # these load torch, or import this file
     from symmcd.diffusion.model import Model
     from symmcd.settings import TrainingSettings
-
-
-def loaded(place: str) -> Any:
-    """The attribute that ``module:attribute`` names."""
-    module, _, attribute = place.partition(":")
-    return getattr(importlib.import_module(module), attribute)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import difflib
 import importlib
 import sys
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from symmcd.errors import InputError
 
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 Entry = TypeVar("Entry")
+
+
+def loaded(place: str) -> Any:
+    """The attribute that ``module:attribute`` names; the module is imported."""
+    module, _, attribute = place.partition(":")
+    return getattr(importlib.import_module(module), attribute)
 
 
 class Registry(Generic[Entry]):
@@ -86,8 +92,8 @@ class Registry(Generic[Entry]):
 
     def _load(self, name: str) -> Entry:
         if name in self._shipped:
-            module, _, attribute = self._shipped[name].partition(":")
-            return self._checked(name, getattr(importlib.import_module(module), attribute), module)
+            place = self._shipped[name]
+            return self._checked(name, loaded(place), place.partition(":")[0])
         points = self._installed().get(name)
         if points is None:
             near = difflib.get_close_matches(name, self, n=1)

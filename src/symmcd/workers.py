@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import importlib
 import itertools
 import os
 import pickle
@@ -25,6 +24,7 @@ from typing import Any
 
 from symmcd.errors import SymmcdError
 from symmcd.processes import end_with_parent
+from symmcd.registry import loaded
 
 START_SECONDS = 120.0
 """For a process to start and to import its function."""
@@ -234,8 +234,7 @@ def serve(parent: int) -> None:
         while True:
             kind, content = _receive(tasks)
             if kind == "load":
-                module, _, attribute = content.partition(":")
-                function = getattr(importlib.import_module(module), attribute)
+                function = loaded(content)
                 _send(_Server.answers, None)
             else:
                 _send(_Server.answers, _outcome(function, content))

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 from pymatgen.core import Lattice, Structure
+from tests.potentials.refusals import assert_reasons_and_points, request
 from tests.stability.prototypes import CRYSTALS, displaced
 
 from symmcd.crystallography.symmetric_cell import SymmetricCell
 from symmcd.potentials.chgnet.model import check_request, load_chgnet
 from symmcd.potentials.chgnet.potential import ChgnetPotential
-from symmcd.potentials.potential import Point, Request, UnusableCrystalError
+from symmcd.potentials.potential import Request, UnusableCrystalError
 from symmcd.stability.energies import energies
 from symmcd.stability.geometry import primitive_cell
 from symmcd.structures.units import reduce
@@ -46,15 +47,6 @@ def potential():
 
 class Owner:
     """Who asks, from step to step."""
-
-
-def request(structure, lattice=None, positions=None, owner=None):
-    return Request(
-        structure.lattice.matrix if lattice is None else lattice,
-        structure.frac_coords if positions is None else positions,
-        np.array([site.specie.Z for site in structure]),
-        owner=owner,
-    )
 
 
 def mixed():
@@ -176,22 +168,7 @@ def test_quotient_by_symmetry_is_the_whole_crystal(potential, name):
 
 
 def test_what_cannot_be_computed_has_a_reason_and_the_others_a_point(potential):
-    bad = {
-        "isolated_atoms": Structure(Lattice.cubic(15), ["Na"], [[0, 0, 0]]),
-        "unknown_element:Po": Structure(Lattice.cubic(4), ["Po"], [[0, 0, 0]]),
-        "nan_forces": Structure(Lattice.cubic(4), ["Na", "Cl"], [[0, 0, 0], [0, 0, 0]]),
-        "not_finite": Structure(Lattice.cubic(4), ["Na", "Cl"], [[0, 0, 0], [np.nan, 0, 0]]),
-        "flat_cell": Structure([[4, 0, 0], [4, 1e-6, 0], [0, 0, 4]], ["Na"], [[0, 0, 0]]),
-        "too_many_neighbours": Structure(Lattice.cubic(0.6), ["Na"], [[0, 0, 0]]),
-    }
-    good = CRYSTALS["rutile"]
-    alone = potential.evaluate([request(good)])[0]
-    points = potential.evaluate([request(c) for crystal in bad.values() for c in (crystal, good)])
-    assert [str(point) for point in points[::2]] == list(bad)
-    for point in points[1::2]:
-        assert isinstance(point, Point)
-        assert point.energy == pytest.approx(alone.energy, abs=2e-5)
-        assert point.forces == pytest.approx(alone.forces, abs=1e-4)
+    assert_reasons_and_points(potential, crowded=0.6, energy=2e-5)
 
 
 def test_check_names_the_reason():

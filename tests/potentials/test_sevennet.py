@@ -5,23 +5,19 @@ import sys
 
 import numpy as np
 import pytest
-from pymatgen.core import Lattice, Structure
 from pymatgen.io.ase import AseAtomsAdaptor
+from tests.potentials.refusals import assert_reasons_and_points, request
 from tests.stability.prototypes import CRYSTALS, displaced
 
 from symmcd.errors import InputError
 from symmcd.extensions import POTENTIALS
-from symmcd.potentials.potential import Point, Request
+from symmcd.potentials.potential import Point
 from symmcd.stability.energies import energies
 from symmcd.stability.geometry import primitive_cell
 from symmcd.structures.units import reduce
 
 NAMES = ("sevennet-0", "sevennet-l3i5")
 THEIRS = {"sevennet-0": "7net-0_11jul2024", "sevennet-l3i5": "7net-l3i5"}
-
-
-def request(structure):
-    return Request(structure.lattice.matrix, structure.frac_coords, np.array([site.specie.Z for site in structure]))
 
 
 def mixed():
@@ -68,22 +64,7 @@ def test_energies_in_small_calls_are_the_same(potential, monkeypatch):
 
 
 def test_what_cannot_be_computed_has_a_reason_and_the_others_a_point(potential):
-    bad = {
-        "isolated_atoms": Structure(Lattice.cubic(15), ["Na"], [[0, 0, 0]]),
-        "unknown_element:Po": Structure(Lattice.cubic(4), ["Po"], [[0, 0, 0]]),
-        "nan_forces": Structure(Lattice.cubic(4), ["Na", "Cl"], [[0, 0, 0], [0, 0, 0]]),
-        "not_finite": Structure(Lattice.cubic(4), ["Na", "Cl"], [[0, 0, 0], [np.nan, 0, 0]]),
-        "flat_cell": Structure([[4, 0, 0], [4, 1e-6, 0], [0, 0, 4]], ["Na"], [[0, 0, 0]]),
-        "too_many_neighbours": Structure(Lattice.cubic(0.25), ["Na"], [[0, 0, 0]]),
-    }
-    good = CRYSTALS["rutile"]
-    (alone,) = potential.evaluate([request(good)])
-    points = potential.evaluate([request(c) for crystal in bad.values() for c in (crystal, good)])
-    assert [str(point) for point in points[::2]] == list(bad)
-    for point in points[1::2]:
-        assert isinstance(point, Point)
-        assert point.energy == pytest.approx(alone.energy, abs=1e-5)
-        assert point.forces == pytest.approx(alone.forces, abs=1e-4)
+    assert_reasons_and_points(potential, crowded=0.25, energy=1e-5)
 
 
 def test_energies_of_asymmetric_units_are_those_of_whole_crystals(potential):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from ase.data import chemical_symbols
@@ -135,6 +135,24 @@ def _held(
             return UnusableCrystalError("nan_forces")
     # a number of NumPy's or torch's cannot be written to a journal
     return answer if type(answer.energy) is float else replace(answer, energy=float(answer.energy))
+
+
+Item = TypeVar("Item")
+
+
+def calls(items: Iterable[Item], cost: Callable[[Item], float], most: float) -> Iterator[list[Item]]:
+    """Runs of items that together cost `most` at most, as a potential's `batch_cost`; one alone where it costs more."""
+    group: list[Item] = []
+    total = 0.0
+    for item in items:
+        own = cost(item)
+        if group and total + own > most:
+            yield group
+            group, total = [], 0.0
+        group.append(item)
+        total += own
+    if group:
+        yield group
 
 
 class Watcher(Protocol):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
 from pymatgen.core import Structure
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
-from symmcd.potentials.potential import FLAT, Point, Potential, UnusableCrystalError, answers, check_elements
+from symmcd.potentials.potential import FLAT, Point, Potential, UnusableCrystalError, answers, calls, check_elements
 from symmcd.stability.constrained import SymmetricRelaxation
 from symmcd.stability.fire import FireRelaxation
 from symmcd.stability.geometry import primitive_cell
@@ -68,7 +68,7 @@ def relax_many(
         if not active:
             return
         remaining: list[Relaxing] = []
-        for group in _groups(active, potential):
+        for group in calls(active, lambda entry: entry.cost(potential), potential.batch_cost):
             started = time.monotonic()
             points = _compute(potential, group)
             share = (time.monotonic() - started) / len(group)
@@ -192,21 +192,6 @@ def _ready(
     start = dataclasses.replace(entry.request, lattice=relaxation.lattice, position=relaxation.position)
     potential.cost(start)
     return entry
-
-
-def _groups(entries: Sequence[Relaxing], potential: Potential) -> Iterator[list[Relaxing]]:
-    """Runs of entries that together cost as much as one call may; one alone where it costs more."""
-    group: list[Relaxing] = []
-    total = 0.0
-    for entry in entries:
-        cost = entry.cost(potential)
-        if group and total + cost > potential.batch_cost:
-            yield group
-            group, total = [], 0.0
-        group.append(entry)
-        total += cost
-    if group:
-        yield group
 
 
 def _compute(potential: Potential, group: list[Relaxing]) -> list[Point | Exception]:

@@ -11,7 +11,7 @@ import torch
 
 from symmcd.errors import InputError
 from symmcd.potentials.neighbour_list import check_cell, half_list
-from symmcd.potentials.potential import Point, Potential, Request, UnusableCrystalError, check_elements
+from symmcd.potentials.potential import Point, Potential, Request, UnusableCrystalError, calls, check_elements
 from symmcd.potentials.sevennet.entry import ELEMENTS
 from symmcd.potentials.sevennet.weights import SEVENNET_0, SEVENNET_L3I5, Weights, network
 
@@ -120,7 +120,7 @@ class SevennetPotential(Potential):
                 tasks.append((index, request, _pairs(request)))
             except UnusableCrystalError as reason:
                 results[index] = reason
-        for group in _groups(tasks, self.batch_cost):
+        for group in calls(tasks, lambda task: len(task[2].first), self.batch_cost):
             results.update(self._evaluate(group, forces=forces))
         return [results[index] for index in range(len(requests))]
 
@@ -185,21 +185,6 @@ def _pairs(request: Request) -> _Pairs:
         if len(np.union1d(near[0], near[1])) < len(request.element):
             raise UnusableCrystalError("isolated_atoms")
     return _Pairs(np.concatenate([first, second]), np.concatenate([second, first]), np.concatenate([image, -image]))
-
-
-def _groups(tasks: list[tuple[int, Request, _Pairs]], most: float) -> Iterator[list[tuple[int, Request, _Pairs]]]:
-    """Runs of crystals with so many pairs together at most; one alone where it has more."""
-    group: list[tuple[int, Request, _Pairs]] = []
-    total = 0
-    for task in tasks:
-        pairs = len(task[2].first)
-        if group and total + pairs > most:
-            yield group
-            group, total = [], 0
-        group.append(task)
-        total += pairs
-    if group:
-        yield group
 
 
 def _vectors(request: Request, pairs: _Pairs) -> np.ndarray:
