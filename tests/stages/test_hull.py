@@ -137,6 +137,23 @@ def test_reference_goes_on_after_a_kill(tmp_path, units, monkeypatch):
     assert not partial.exists()
 
 
+def test_systems_in_play_give_the_same_distances(tmp_path, units):
+    """What has another element is neither computed nor written; what is in play and fails is, with its status."""
+    write(tmp_path / "a.csv", [relaxed_row("00000", "KNaCl2", -3.4, -3.5), relaxed_row("00001", "Cl2", -1.8, -1.9)])
+    write(tmp_path / "b.csv", [relaxed_row("00002", "PoO", "", "", "failed:unknown_element:Po")])
+    relaxed = [tmp_path / "a.csv", tmp_path / "b.csv"]
+    reference.run(units, tmp_path / "all.csv", HullSettings(), "cpu")
+    reference.run(units, tmp_path / "part.csv", HullSettings(), "cpu", relaxed)
+    for name, ids in (("all", ["NaCl", "KCl", "MgO", "PoO"]), ("part", ["NaCl", "KCl", "PoO"])):
+        rows = read(tmp_path / f"{name}.csv")
+        assert [row["id"] for row in rows if row["id"]] == ids
+        hull.run(relaxed, tmp_path / f"{name}.csv", tmp_path / f"{name}_hull.csv")
+    assert (tmp_path / "part_hull.csv").read_bytes() == (tmp_path / "all_hull.csv").read_bytes()
+    assert read(tmp_path / "part_hull.csv")[0]["decomposition"] == "0.500 NaCl + 0.500 KCl"
+    with pytest.raises(InputError, match=r"--in-play: hull\.source = table computes nothing"):
+        reference.run(units, tmp_path / "r.csv", HullSettings("table", "t.csv", "e.json"), "cpu", relaxed)
+
+
 def test_table_hull_brings_its_elemental_energies(tmp_path):
     """CHGNet energies minus elemental references are compared with tabulated formation energies."""
     with gzip.open(tmp_path / "mp.csv.gz", "wt") as file:

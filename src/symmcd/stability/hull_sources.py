@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, numbered_labels
 from symmcd.crystallography.symmetric_cell import SymmetricCell
@@ -17,6 +20,7 @@ from symmcd.stability import hull_entries
 from symmcd.stability.corrections import MISSING, correction
 from symmcd.stability.energies import Energy, energies
 from symmcd.stability.hull import HullEntry
+from symmcd.stability.in_play import within
 from symmcd.storage import read_units
 from symmcd.structures.cell import Cell
 from symmcd.structures.convert import to_structure
@@ -77,7 +81,9 @@ def from_matbench(path: Path | None, url: str, folder: Path) -> HullEntries:
     return HullEntries("matbench-discovery", hull_entries.computed_entries(path))
 
 
-def from_potential(name: str, paths: Sequence[Path], output: Path, device: str) -> HullEntries:
+def from_potential(
+    name: str, paths: Sequence[Path], output: Path, device: str, systems: Collection[frozenset[int]] | None = None
+) -> HullEntries:
     """Energies of a potential: of each crystal of `paths` as it is, and of each element; resumed after a kill.
 
     They are corrected (MP2020) where the potential's can be: oxides computed with U and metals without are else on two
@@ -88,8 +94,9 @@ def from_potential(name: str, paths: Sequence[Path], output: Path, device: str) 
         paths: asymmetric units, npz.
         output: file that they will be written to; the journal lies beside it.
         device: auto, cuda or cpu.
+        systems: in play, see `symmcd.stability.in_play`; None for all crystals of `paths`.
     """
-    journal = _energies(name, paths, output, device)
+    journal = _energies(name, paths, output, device, systems)
     entries = list(hull_entries.elemental_energies(name).values())
     failed = []
     for row in journal.done:
@@ -100,8 +107,10 @@ def from_potential(name: str, paths: Sequence[Path], output: Path, device: str) 
     return HullEntries(name, entries, failed, journal)
 
 
-def _energies(name: str, paths: Sequence[Path], output: Path, device: str) -> Journal:
-    """Energies of all crystals of the files, one row each, in their order."""
+def _energies(
+    name: str, paths: Sequence[Path], output: Path, device: str, systems: Collection[frozenset[int]] | None
+) -> Journal:
+    """Energies of the crystals of the files, one row each, in their order."""
     entry = POTENTIALS[name]
     files = [(path.stem, read_units(path)) for path in paths]
     for path, (_, of_file) in zip(paths, files, strict=True):
@@ -112,7 +121,11 @@ def _energies(name: str, paths: Sequence[Path], output: Path, device: str) -> Jo
                 file=sys.stderr,
             )
     digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
-    journal = Journal(output, {"units": digests, "potential": [name, entry.version]})
+    work: dict[str, Any] = {"units": digests, "potential": [name, entry.version]}
+    if systems is not None:
+        work["systems"] = sorted(map(sorted, systems))
+        files = [(origin, units.take(np.flatnonzero(within(units, systems)))) for origin, units in files]
+    journal = Journal(output, work)
     total, skip = sum(len(units) for _, units in files), len(journal.done)
     if skip == total:
         return journal
