@@ -58,7 +58,7 @@ def through(units: AsymmetricUnits, train: Path, folder: Path, hull_file: Path, 
     settings = RelaxSettings(number=len(units), steps=steps, max_atoms=60)
     relax.run(folder / "units.npz", *files, 0, 1, settings, SEED, "cpu")
     seconds = time.process_time() - began
-    hull.run([files[0]], hull_file, folder / "hull.csv")
+    hull.run([files[0]], [hull_file], folder / "hull.csv")
     sun.run(
         folder / "hull.csv", folder / "units.npz", [files[1]], train, folder / "sun.csv",
         folder / "sun_per_crystal.csv", SunSettings(),

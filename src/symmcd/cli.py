@@ -53,6 +53,7 @@ GROUPS = (
             "fingerprint": "structure and composition fingerprints, for the coverage metrics",
             "summarise": "gather scored shards and compare them with training and test crystals",
             "relax": "relax crystals with a machine-learned potential",
+            "judge": "energies of relaxed crystals by a further potential",
             "reference": "energies of the reference crystals that the hull is made of",
             "hull": "energy above the convex hull of each crystal",
             "sun": "count stable, unique and novel crystals",

@@ -70,6 +70,11 @@ def check_together(config: Config) -> None:
     if sampling.number < shards.sample:
         raise InputError(f"sampling.number = {sampling.number}: less than shards.sample = {shards.sample}")
     check_hull(config["relax"].potential, config["hull"].source)
+    if config["relax"].potential in config["judge"].potentials:
+        raise InputError(
+            f"judge.potentials has {config['relax'].potential}, which relaxes the crystals and judges them anyway; "
+            "leave it out"
+        )
     if config["training"].weights:
         return  # these come with a model of their own
     kind = MODELS[model.kind]

@@ -6,6 +6,7 @@ An entry is one file and one line here; an installed package offers its own by a
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -217,6 +218,7 @@ class PotentialEntry:
     # whether they are PBE(+U) by the Materials Project's settings, so that its corrections can be added to them
     correctable: bool = False
     extra: str = ""  # of symmcd, which installs what it needs; empty: it needs nothing more, or comes from elsewhere
+    package: str = ""  # importable package that this extra brings, such as sevenn
 
     def load(self, device: str) -> Any:
         """The potential itself, on a device.
@@ -227,11 +229,20 @@ class PotentialEntry:
         try:
             return (loaded(self.loader) if isinstance(self.loader, str) else self.loader)(device)
         except ModuleNotFoundError as error:
-            how = f"run `pip install 'symmcd[{self.extra}]'`" if self.extra else "install it"
-            raise InputError(
-                f"{self.sentence}: the Python package {error.name!r} is not installed; {how}, or choose another "
-                "potential"
-            ) from error
+            raise InputError(self._not_installed(str(error.name))) from error
+
+    def check_installed(self) -> None:
+        """Look whether the package that it needs is there, without loading it.
+
+        Raises:
+            InputError: it is not installed.
+        """
+        if self.package and importlib.util.find_spec(self.package) is None:
+            raise InputError(self._not_installed(self.package))
+
+    def _not_installed(self, package: str) -> str:
+        how = f"run `pip install 'symmcd[{self.extra}]'`" if self.extra else "install it"
+        return f"{self.sentence}: the Python package {package!r} is not installed; {how}, or choose another potential"
 
     def optimiser(self, name: str) -> Any:
         """An optimiser of its own, a `symmcd.potentials.potential.OwnOptimiser`."""

@@ -62,6 +62,8 @@ Temperature = Annotated[float, Bound(LEAST_TEMPERATURE, 1 / LEAST_TEMPERATURE)]
 Threshold = Annotated[float, Bound(-100, 100)]  # eV/atom
 Thresholds = Annotated[tuple[Threshold, ...], Items(1, distinct=True, words="at least one number, each once")]
 
+Judges = Annotated[tuple[Annotated[str, Named(POTENTIALS)], ...], Items(distinct=True)]
+
 OWN_FOLDERS = ("src", "workflow", "config", "profiles", "tests", "docs", "tools", "bench")
 ResultsFolder = Annotated[
     str,
@@ -115,6 +117,7 @@ class ShardSettings(Settings):
     sample: Jobs = 4
     score: Jobs = 4
     relax: Jobs = 8
+    judge: Jobs = 1  # of each judge
 
 
 @dataclass(frozen=True)
@@ -245,12 +248,21 @@ class RelaxSettings(Settings):
 
 
 @dataclass(frozen=True)
+class JudgeSettings(Settings):
+    """Further potentials that say which of the relaxed crystals are stable, each also over a hull of its own."""
+
+    potentials: Judges = ()  # beside relax.potential; none: that one alone judges, over the hull of hull.source
+    relax: bool = False  # each relaxes the crystals again, by relax.steps and relax.fmax; else they stay as they are
+
+
+@dataclass(frozen=True)
 class HullSettings(Settings):
     """Reference energies for the convex hull."""
 
     source: Annotated[str, Named(POTENTIALS, HULL_SOURCES)] = "chgnet"  # a potential: the data's crystals under it
     path: str = ""  # table: csv with formula, formation_energy_per_atom; matbench-discovery: its json, if it is here
     elemental_references: str = ""  # table: json of elemental reference entries
+    cache: str = ""  # file with a potential's energies of known crystals; empty: energies.sqlite beside the hull
     url: str = ""  # matbench-discovery without `path`: another address of its file than figshare's
 
 
@@ -317,6 +329,7 @@ SECTIONS: dict[str, type] = {
     "replicate": ReplicateSettings,
     "score": ScoreSettings,
     "relax": RelaxSettings,
+    "judge": JudgeSettings,
     "hull": HullSettings,
     "sun": SunSettings,
     "predictor": PredictorSettings,

@@ -102,11 +102,11 @@ def check_drawn(where: str, drawn: Sequence[object]) -> None:
         )
 
 
-def check_ids(path: Path, found: Sequence[str], expected: Iterable[str], source: Path | str, stage: str) -> None:
+def check_ids(path: Path | str, found: Sequence[str], expected: Iterable[str], source: Path | str, stage: str) -> None:
     """Refuse a table whose crystals are not those of another file, each once.
 
     Args:
-        path: the table.
+        path: the table, or words for several.
         found: its ids, in its order.
         expected: ids of the other file.
         source: the other file.

@@ -155,7 +155,7 @@ def test_the_stages_take_it_by_its_name(tmp_path, morse):
     reference.run([tmp_path / "train.npz"], tmp_path / "r.csv", HullSettings(source=morse), "cpu")
     assert {row["hull"] for row in rows(tmp_path / "r.csv")} == {"morse"}
     assert len(rows(tmp_path / "r.csv")) == 2, "it has no table of elemental energies"
-    hull.run([files[0]], tmp_path / "r.csv", tmp_path / "hull.csv")
+    hull.run([files[0]], [tmp_path / "r.csv"], tmp_path / "hull.csv")
     by_id = {row["formula"]: row for row in rows(tmp_path / "hull.csv")}
     assert float(by_id["W"]["e_above_hull_relaxed"]) <= 0
     assert by_id["NaCl"]["status"] == "no_reference:Cl+Na"
@@ -170,7 +170,7 @@ def test_a_hull_of_another_scale_is_refused(tmp_path, morse, name, words):
     )
     write_entries(tmp_path / "r.csv", name, [HullEntry("W", -1.2, "energy", "by hand")])
     with pytest.raises(InputError, match=rf"relax\.potential = morse.*{words}.*choose hull\.source = morse"):
-        hull.run([tmp_path / "relaxed.csv"], tmp_path / "r.csv", tmp_path / "hull.csv")
+        hull.run([tmp_path / "relaxed.csv"], [tmp_path / "r.csv"], tmp_path / "hull.csv")
     source = name.partition(" ")[0]
     with pytest.raises(InputError, match=rf"hull\.source = {source}"):
         check_together(read_config({"relax": {"potential": morse}, "hull": {"source": source}}))

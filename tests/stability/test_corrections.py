@@ -116,7 +116,7 @@ def test_every_hull_has_corrected_energies(tmp_path, relaxed, correctable):
     formation = HullEntry("NaCl", salt - 0.4, "formation_energy", "by hand")
     write_entries(tmp_path / "table.csv", "table mp.csv", [*elements, formation])
     check_together(read_config({"relax": {"potential": correctable}, "hull": {"source": "table"}}))
-    hull.run([relaxed], tmp_path / "table.csv", tmp_path / "hull.csv")
+    hull.run([relaxed], [tmp_path / "table.csv"], tmp_path / "hull.csv")
     found = {row["formula"]: row for row in rows(tmp_path / "hull.csv")}["NaCl"]
     assert float(found["e_above_hull_initial"]) == pytest.approx(0.4 - 0.307, abs=2e-6)
     assert float(found["energy_initial"]) == pytest.approx(salt - 0.307, abs=2e-6)
@@ -127,7 +127,7 @@ def test_tables_without_corrections_are_refused(tmp_path, relaxed):
     relaxed.write_text("\n".join(lines) + "\n")
     write_entries(tmp_path / "r.csv", "table mp.csv", [HullEntry("W", 0.0, "elemental_reference", "by hand")])
     with pytest.raises(InputError, match="lacks the column correction_initial, correction_relaxed; run `symmcd relax`"):
-        hull.run([relaxed], tmp_path / "r.csv", tmp_path / "hull.csv")
+        hull.run([relaxed], [tmp_path / "r.csv"], tmp_path / "hull.csv")
 
 
 def test_a_crystal_without_a_correction_has_a_status(tmp_path, correctable, monkeypatch):
@@ -140,7 +140,7 @@ def test_a_crystal_without_a_correction_has_a_status(tmp_path, correctable, monk
     relax.run(tmp_path / "units.npz", tmp_path / "relaxed.csv", tmp_path / "x.extxyz", 0, 1, settings, 0, "cpu")
     entries = [HullEntry(symbol, 0.0, "energy", "by hand") for symbol in ("Na", "Cl", "W")]
     write_entries(tmp_path / "r.csv", "matbench-discovery", entries)
-    hull.run([tmp_path / "relaxed.csv"], tmp_path / "r.csv", tmp_path / "hull.csv")
+    hull.run([tmp_path / "relaxed.csv"], [tmp_path / "r.csv"], tmp_path / "hull.csv")
     found = {row["formula"]: row for row in rows(tmp_path / "hull.csv")}
     assert found["NaCl"]["status"] == "no_correction"
     assert found["NaCl"]["e_above_hull_relaxed"] == ""

@@ -37,6 +37,7 @@ def judged(threshold: float, known_as: dict[str, str | None], matches: dict[str,
     part = pd.DataFrame(
         {
             "id": list("abcdef"),
+            "judge": "chgnet",
             "hull": "chgnet",
             "status": [*["converged"] * 4, "exploded", "step_limit"],
             "elements": [2, 2, 2, 3, 2, 1],
@@ -322,7 +323,7 @@ def test_a_hull_that_lost_a_failed_crystal_has_too_few_rows(files: dict[str, Pat
     table.to_csv(files["hull.csv"], index=False)
     assert run(files, tmp_path)[0]["n"][0] == 4
     cut(files["hull.csv"], 3)
-    with pytest.raises(InputError, match=r"hull\.csv, hull chgnet: 3 crystals, and 4 were drawn"):
+    with pytest.raises(InputError, match=r"hull\.csv, judge chgnet, hull chgnet: 3 crystals, and 4 were drawn"):
         run(files, tmp_path)
 
 

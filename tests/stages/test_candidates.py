@@ -43,6 +43,7 @@ def table() -> pd.DataFrame:
     first = pd.DataFrame(
         {
             "id": list(CRYSTALS),
+            "judge": "chgnet",
             "hull": "z",
             "formula": ["NaCl", "TiO2", "CsCl", "NaCl", "CsCl"],
             "e_above_hull_relaxed": [0.05, -0.3, -0.01, np.nan, 0.01],

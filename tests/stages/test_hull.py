@@ -89,7 +89,7 @@ def test_chgnet_hull_from_units_to_distances(tmp_path, units, capsys):
     write(tmp_path / "a.csv", rows[3:])
     write(tmp_path / "b.csv", rows[:3])
     inputs = [tmp_path / "a.csv", tmp_path / "b.csv"]
-    hull.run(inputs, tmp_path / "hull" / "reference.csv", tmp_path / "hull.csv")
+    hull.run(inputs, [tmp_path / "hull" / "reference.csv"], tmp_path / "hull.csv")
     found = read(tmp_path / "hull.csv")
     assert [row["id"] for row in found] == ["00000", "00001", "00002", "00003", "00004"]
     assert {row["hull"] for row in found} == {"chgnet"}
@@ -163,7 +163,7 @@ def test_table_hull_brings_its_elemental_energies(tmp_path):
     settings = HullSettings("table", str(tmp_path / "mp.csv.gz"), str(tmp_path / "elements.json"))
     reference.run([], tmp_path / "r.csv", settings, "cpu")
     write(tmp_path / "relaxed.csv", [relaxed_row("0", "NaCl", -3.5, -3.6), relaxed_row("1", "NaN", -3.5, -3.6)])
-    hull.run([tmp_path / "relaxed.csv"], tmp_path / "r.csv", tmp_path / "hull.csv")
+    hull.run([tmp_path / "relaxed.csv"], [tmp_path / "r.csv"], tmp_path / "hull.csv")
     first, second = read(tmp_path / "hull.csv")
     assert first["hull"] == "table mp.csv.gz"
     # total -3.6, elements (-1.3 - 1.8) / 2 = -1.55, so formation energy -2.05: 0.05 below the table's -2.0
@@ -187,10 +187,10 @@ def test_missing_sources_say_what_to_do(tmp_path, settings, message):
 def test_hull_refuses_what_it_cannot_count(tmp_path):
     write(tmp_path / "r.csv", [relaxed_row("0", "NaCl", -3.5, -3.6)])
     with pytest.raises(InputError, match="twice"):
-        hull.run([tmp_path / "r.csv"] * 2, tmp_path / "h.csv", tmp_path / "o.csv")
+        hull.run([tmp_path / "r.csv"] * 2, [tmp_path / "h.csv"], tmp_path / "o.csv")
     (tmp_path / "bad.csv").write_text("id,formula\n0,NaCl\n")
     with pytest.raises(InputError, match="lacks the column status"):
-        hull.run([tmp_path / "bad.csv"], tmp_path / "h.csv", tmp_path / "o.csv")
+        hull.run([tmp_path / "bad.csv"], [tmp_path / "h.csv"], tmp_path / "o.csv")
 
 
 def test_the_draw_of_a_crystal_is_passed_on(tmp_path):
@@ -198,7 +198,7 @@ def test_the_draw_of_a_crystal_is_passed_on(tmp_path):
     write_entries(tmp_path / "r.csv", "by hand", elements)
     for name, more in (("with", {"draw": 2}), ("without", {})):
         write(tmp_path / "relaxed.csv", [relaxed_row("0", "NaCl", -3.5, -3.6) | more])
-        hull.run([tmp_path / "relaxed.csv"], tmp_path / "r.csv", tmp_path / f"{name}.csv")
+        hull.run([tmp_path / "relaxed.csv"], [tmp_path / "r.csv"], tmp_path / f"{name}.csv")
     assert read(tmp_path / "with.csv")[0]["draw"] == "2"
     assert "draw" not in read(tmp_path / "without.csv")[0]
 
@@ -217,12 +217,12 @@ def test_crystals_are_not_judged_by_themselves(tmp_path, units, capsys):
     ]
     write(tmp_path / "relaxed.csv", rows)
     with pytest.raises(InputError, match=r"to judge \(3 of 3, the first 00000\)") as error:
-        hull.run([tmp_path / "relaxed.csv"], tmp_path / "own.csv", tmp_path / "hull.csv")
+        hull.run([tmp_path / "relaxed.csv"], [tmp_path / "own.csv"], tmp_path / "hull.csv")
     assert "train.npz" in str(error.value)
     assert not (tmp_path / "hull.csv").exists()
 
     reference.run([own, units[0]], tmp_path / "both.csv", HullSettings(), "cpu")
-    hull.run([tmp_path / "relaxed.csv"], tmp_path / "both.csv", tmp_path / "hull.csv")
+    hull.run([tmp_path / "relaxed.csv"], [tmp_path / "both.csv"], tmp_path / "hull.csv")
     assert "3 of 3 crystals are entries of the hull" in capsys.readouterr().err
     found = read(tmp_path / "hull.csv")
     assert [row["own_reference"] for row in found] == ["units:00000", "units:00001", "units:00002"]
@@ -235,13 +235,13 @@ def test_lost_rows_of_relaxed_tables_are_noticed(tmp_path):
     write(tmp_path / "a.csv", rows[:2])
     write(tmp_path / "b.csv", rows[2:])
     files = [tmp_path / "a.csv", tmp_path / "b.csv"]
-    hull.run(files, tmp_path / "r.csv", tmp_path / "hull.csv")
+    hull.run(files, [tmp_path / "r.csv"], tmp_path / "hull.csv")
     assert [row["drawn"] for row in read(tmp_path / "hull.csv")] == ["4"] * 4
     with pytest.raises(InputError, match="2 crystals, and 4 were drawn"):
-        hull.run(files[:1], tmp_path / "r.csv", tmp_path / "hull.csv")
+        hull.run(files[:1], [tmp_path / "r.csv"], tmp_path / "hull.csv")
     write(tmp_path / "b.csv", rows[3:])
     with pytest.raises(InputError, match="3 crystals, and 4 were drawn"):
-        hull.run(files, tmp_path / "r.csv", tmp_path / "hull.csv")
+        hull.run(files, [tmp_path / "r.csv"], tmp_path / "hull.csv")
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ def test_a_changed_row_of_a_relaxed_table_is_named(tmp_path, column, value):
     write(tmp_path / "a.csv", rows)
     write_entries(tmp_path / "r.csv", "z", [HullEntry(e, -1.0, "energy", "x") for e in ("Mg", "O")])
     with pytest.raises(InputError, match=r"a\.csv, row 2: .*`symmcd relax` again"):
-        hull.run([tmp_path / "a.csv"], tmp_path / "r.csv", tmp_path / "hull.csv")
+        hull.run([tmp_path / "a.csv"], [tmp_path / "r.csv"], tmp_path / "hull.csv")
 
 
 @pytest.mark.parametrize("lost", [0, 1, 2])
@@ -266,9 +266,9 @@ def test_reference_energies_that_were_cut_are_refused(tmp_path, lost):
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join([*lines[: lost + 1], *lines[lost + 2 :]]))
     with pytest.raises(InputError, match=r"r\.csv: 2 rows of 3; it is cut or changed, run `symmcd reference` again"):
-        hull.run([tmp_path / "a.csv"], path, tmp_path / "hull.csv")
+        hull.run([tmp_path / "a.csv"], [path], tmp_path / "hull.csv")
     path.write_text("".join(line.rpartition(",")[0] + "\n" for line in lines))  # of an earlier version
-    hull.run([tmp_path / "a.csv"], path, tmp_path / "hull.csv")
+    hull.run([tmp_path / "a.csv"], [path], tmp_path / "hull.csv")
 
 
 def test_paths_of_settings_are_expanded(tmp_path, monkeypatch):

@@ -216,7 +216,7 @@ def compare_sources(
         "matbench-discovery": HullSettings("matbench-discovery", str(folder / "entries.json")),
     }.items():
         reference.run([], folder / f"{name}.csv", settings, "cpu")
-        hull.run([folder / "relaxed.csv"], folder / f"{name}.csv", folder / f"{name}_hull.csv")
+        hull.run([folder / "relaxed.csv"], [folder / f"{name}.csv"], folder / f"{name}_hull.csv")
         found[name] = pd.read_csv(folder / f"{name}_hull.csv", dtype={"id": str}, keep_default_na=False)
     a, b = found.values()
     assert len(a) == len(formulas)

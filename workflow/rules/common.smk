@@ -9,7 +9,8 @@ from snakemake.utils import validate
 
 from symmcd import config as config_file
 from symmcd.errors import SymmcdError
-from symmcd.settings import other_source, path_of
+from symmcd.extensions import POTENTIALS
+from symmcd.settings import HullSettings, RelaxSettings, other_source, path_of
 
 try:
     for file in workflow.configfiles:  # Snakemake has read them, and takes the last of two equal keys in silence
@@ -42,6 +43,7 @@ pathvars:
 
 
 wildcard_constraints:
+    judge=r"[^/]+",
     split="|".join(SPLITS),
     seed=r"\d+",
     shard=r"\d+",
@@ -59,6 +61,7 @@ shell.prefix(
 
 onstart:
     stop_without_gpu()
+    stop_without_potential()
 
 
 def settings(section, *names):
@@ -72,6 +75,32 @@ def settings_of_one_predictor(wildcards):
     predictor = CONFIG["predictor"]
     folder = predictor.cdvae if wildcards.variant == "cdvae" else ""
     return config_file.as_json(dataclasses.replace(predictor, variants=(), d_e="multigraph", cdvae=folder))
+
+
+def settings_of_judges(wildcards):
+    """How a judge relaxes again; nothing where it does not, so that a change of it then reruns nothing."""
+    section = CONFIG["relax"] if CONFIG["judge"].relax else RelaxSettings()
+    return config_file.as_json(section, ("steps", "fmax", "max_atoms", "seconds"))
+
+
+def settings_of_own_hull(wildcards):
+    """Of the hull of a judge's own energies."""
+    return config_file.as_json(HullSettings(source=wildcards.judge, cache=CONFIG["hull"].cache))
+
+
+def judgements():
+    """Tables of the further judges, of all shards."""
+    return [
+        file
+        for judge in CONFIG["judge"].potentials
+        for file in shards("judge", f"<results>/judges/{judge}/shard{{shard}}.csv")
+    ]
+
+
+def own_hulls():
+    """Potentials that get a hull of their own beside that of `hull.source`."""
+    judges = CONFIG["judge"].potentials
+    return [name for name in (CONFIG["relax"].potential, *judges) if judges and name != CONFIG["hull"].source]
 
 
 def device(wildcards, resources):
@@ -132,3 +161,18 @@ def stop_without_gpu():
                 " `--configfile config/cpu.yaml` (MP-20, an hour and a half) or `make quickstart` (minutes);"
                 " to train at this scale on a CPU all the same, for days, add `--config device=cpu`."
             )
+
+
+def stop_without_potential():
+    """End a real run whose potentials need a package that is not installed, before its first job.
+
+    Jobs that run elsewhere, or in environments of their own, find out themselves.
+    """
+    if workflow.touch or not workflow.local_exec or workflow.deployment_settings.deployment_method:
+        return
+    for name in {CONFIG["relax"].potential, *CONFIG["judge"].potentials, CONFIG["hull"].source}:
+        if name in POTENTIALS:
+            try:
+                POTENTIALS[name].check_installed()
+            except SymmcdError as error:
+                raise WorkflowError(str(error)) from None

@@ -46,10 +46,37 @@ rule gather_relaxed:
         " && cat {input.crystals} > {output.crystals}) 2> {log}"
 
 
+rule judge:
+    input:
+        table="<results>/relaxed/relaxed.csv",
+        crystals="<results>/relaxed/relaxed.extxyz",
+    output:
+        "<results>/judges/{judge}/shard{shard}.csv",
+    log:
+        "<logs>/judge/{judge}_shard{shard}.log",
+    benchmark:
+        "<benchmarks>/judge/{judge}_shard{shard}.tsv"
+    conda:
+        "../envs/judge.yaml"
+    resources:
+        gpu=GPUS,
+    params:
+        device=device,
+        shards=SHARDS.judge,
+        settings=settings("judge", "relax"),
+        relax=settings_of_judges,
+    shell:
+        "symmcd judge {input.table} --relaxed {input.crystals} --potential {wildcards.judge} --output {output}"
+        " --shard {wildcards.shard}/{params.shards} --device {params.device} --settings {params.settings:q}"
+        " --relax-settings {params.relax:q} 2>&1 | keep {log}"
+
+
 rule reference:
     input:
         units=expand("<results>/asymmetric_units/{split}.npz", split=SPLITS),
         tables=[*files_at(CONFIG["hull"].path), *files_at(CONFIG["hull"].elemental_references)],
+        # a potential's energies are computed for the systems of these crystals only
+        relaxed="<results>/relaxed/relaxed.csv" if CONFIG["hull"].source in POTENTIALS else [],
     output:
         "<results>/hull/reference.csv",
     log:
@@ -63,15 +90,39 @@ rule reference:
     params:
         device=device,
         settings=settings("hull"),
+        in_play=lambda wildcards, input: f"--in-play {input.relaxed}" if input.relaxed else "",
     shell:
-        "symmcd reference {input.units} --output {output} --device {params.device} --settings {params.settings:q}"
-        " 2>&1 | keep {log}"
+        # energies.sqlite beside the output is no output: it outlives a rerun
+        "symmcd reference {input.units} {params.in_play} --output {output} --device {params.device}"
+        " --settings {params.settings:q} 2>&1 | keep {log}"
+
+
+rule own_reference:
+    input:
+        units=expand("<results>/asymmetric_units/{split}.npz", split=SPLITS),
+        relaxed="<results>/relaxed/relaxed.csv",
+    output:
+        "<results>/hull/own/{judge}.csv",
+    log:
+        "<logs>/own_reference/{judge}.log",
+    benchmark:
+        "<benchmarks>/own_reference/{judge}.tsv"
+    conda:
+        "../envs/judge.yaml"
+    resources:
+        gpu=GPUS,
+    params:
+        device=device,
+        settings=settings_of_own_hull,
+    shell:
+        "symmcd reference {input.units} --in-play {input.relaxed} --output {output} --device {params.device}"
+        " --settings {params.settings:q} 2>&1 | keep {log}"
 
 
 rule hull:
     input:
-        relaxed="<results>/relaxed/relaxed.csv",
-        reference="<results>/hull/reference.csv",
+        relaxed=["<results>/relaxed/relaxed.csv", *judgements()],
+        reference=["<results>/hull/reference.csv", *expand("<results>/hull/own/{judge}.csv", judge=own_hulls())],
         code=sources("stability"),
     output:
         "<results>/hull.csv",

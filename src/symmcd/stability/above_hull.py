@@ -1,4 +1,7 @@
-"""Energy of each relaxed crystal above the convex hull of the reference crystals, from table to table."""
+"""Energy of each relaxed crystal above the convex hulls of the reference crystals, from tables to a table.
+
+A *judge* is a potential whose energies say which crystals are stable: the one that relaxed them, and perhaps others.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,12 @@ from symmcd.stability.hull import ConvexHull, HullEntry, MissingReferenceError
 from symmcd.stability.hull_entries import is_formula, read_entries
 from symmcd.stability.own_entries import Judged, own_entries
 from symmcd.storage import atomic_path
-from symmcd.tables import check_drawn, check_numbers, read_rows
+from symmcd.tables import check_drawn, check_ids, check_numbers, read_rows
 
 COLUMNS = (
-    "id", "hull", "status", "formula", "energy_initial", "energy_relaxed", "hull_energy", "e_above_hull_initial",
-    "e_above_hull_relaxed", "decomposition", "space_group_initial", "space_group_relaxed", "rms_displacement",
-    "volume_change", "reference_entries", "own_reference",
+    "id", "judge", "hull", "status", "formula", "energy_initial", "energy_relaxed", "hull_energy",
+    "e_above_hull_initial", "e_above_hull_relaxed", "decomposition", "space_group_initial", "space_group_relaxed",
+    "rms_displacement", "volume_change", "reference_entries", "own_reference",
 )  # fmt: skip
 NEEDED = ("id", "status", "formula", "energy_initial", "energy_relaxed")
 PASSED_ON = (
@@ -39,42 +42,82 @@ OTHERS = (
 )
 
 
-def above_hulls(relaxed: Sequence[Path], reference: Path) -> list[dict[str, Any]]:
-    """One row a crystal and hull, in eV/atom, negative below the hull; see `symmcd.stages.hull.run`.
+def above_hulls(relaxed: Sequence[Path], references: Sequence[Path]) -> list[dict[str, Any]]:
+    """One row a crystal, judge and hull, in eV/atom, negative below the hull; see `symmcd.stages.hull.run`.
 
     Energies of a potential whose energies can be corrected are corrected here, whatever the hull.
 
+    Args:
+        relaxed: tables of `symmcd relax`, and of `symmcd judge` for further judges of the same crystals.
+        references: tables of `symmcd reference`.  Each judge's energies are held against every hull on their scale.
+
     Raises:
         InputError: an unreadable file, one that lacks a column, or one that was cut; two rows of the same crystal; a
-            hull that is made of the crystals to be judged, or one whose energies are on another scale than theirs.
+            judge that lacks a crystal; a hull that is made of the crystals to be judged, or one whose energies are on
+            another scale than theirs; a judge without a hull.
     """
-    where = ", ".join(map(str, relaxed))
-    rows = [row for path in relaxed for row in _read_relaxed(path)]
-    if len({row["id"] for row in rows}) != len(rows):
-        raise InputError(f"{where}: a crystal is there twice; give each shard once")
-    check_drawn(where, [row["drawn"] for row in rows if "drawn" in row])
-    rows.sort(key=lambda row: row["id"])
-    judged = [Judged(row["id"], row["formula"], _energies(row)) for row in rows]
+    rows_of = _by_judge(relaxed)
+    hulls = _read_hulls(references)
+    for judge in rows_of:
+        _check_scales(judge, list(hulls), list(rows_of))
     results = []
-    for name, entries in read_entries(reference).items():
-        for potential in sorted({row.get("potential") or "chgnet" for row in rows}):
-            _check_scale(potential, name)
-        own = own_entries(judged, entries)
-        if own.alone:
-            raise InputError(
-                f"{reference}: the hull {name!r} is made of the crystals that it is to judge ({len(own.entry)} of "
-                f"{len(rows)}, the first {next(iter(own.entry))}) and of elements, so that none can lie above it; "
-                f"{OTHERS}"
-            )
-        if own.entry:
-            print(
-                f"{reference}: {len(own.entry)} of {len(rows)} crystals are entries of the hull {name!r} themselves, "
-                f"the first {next(iter(own.entry))}: see the column own_reference",
-                file=sys.stderr,
-            )
-        hull = ConvexHull(entries)
-        results += [_above(row, name, hull, own.entry) for row in rows]
+    for judge, rows in rows_of.items():
+        judged = [Judged(row["id"], row["formula"], _energies(row)) for row in rows]
+        for name, (reference, hull, entries) in hulls.items():
+            if not _same_scale(judge, name):
+                continue
+            own = own_entries(judged, entries)
+            if own.alone:
+                raise InputError(
+                    f"{reference}: the hull {name!r} is made of the crystals that it is to judge ({len(own.entry)} of "
+                    f"{len(rows)}, the first {next(iter(own.entry))}) and of elements, so that none can lie above it; "
+                    f"{OTHERS}"
+                )
+            if own.entry:
+                print(
+                    f"{reference}: {len(own.entry)} of {len(rows)} crystals are entries of the hull {name!r} "
+                    f"themselves, the first {next(iter(own.entry))}: see the column own_reference",
+                    file=sys.stderr,
+                )
+            results += [_above(row, judge, name, hull, own.entry) for row in rows]
     return results
+
+
+def _by_judge(tables: Sequence[Path]) -> dict[str, list[dict[str, str]]]:
+    """Rows of each judge by its potential's name, sorted by crystal; the one that relaxed the crystals comes first.
+
+    Raises:
+        InputError: as `above_hulls`.
+    """
+    where = ", ".join(map(str, tables))
+    rows_of: dict[str, list[dict[str, str]]] = {}
+    for path in tables:
+        for row in _read_relaxed(path):
+            rows_of.setdefault(row.get("potential") or "chgnet", []).append(row)
+    first = next(iter(rows_of), "")
+    for judge, rows in rows_of.items():
+        rows.sort(key=lambda row: row["id"])
+        ids = [row["id"] for row in rows]
+        if len(set(ids)) != len(ids):
+            raise InputError(f"{where}: a crystal is there twice; give each shard once")
+        check_drawn(where, [row["drawn"] for row in rows if "drawn" in row])
+        check_ids(f"{where}, {judge}", ids, [row["id"] for row in rows_of[first]], f"the rows of {first}", "judge")
+    return rows_of
+
+
+def _read_hulls(references: Sequence[Path]) -> dict[str, tuple[Path, ConvexHull, list[HullEntry]]]:
+    """File, hull and entries of each hull by its name.
+
+    Raises:
+        InputError: a file that cannot be used, or two hulls of one name.
+    """
+    hulls: dict[str, tuple[Path, ConvexHull, list[HullEntry]]] = {}
+    for path in references:
+        for name, entries in read_entries(path).items():
+            if name in hulls:
+                raise InputError(f"{path}: the hull {name!r} is in {hulls[name][0]} already; give each hull once")
+            hulls[name] = (path, ConvexHull(entries), entries)
+    return hulls
 
 
 def write_above_hulls(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -86,20 +129,44 @@ def write_above_hulls(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         writer.writerows(rows)
 
 
-def _check_scale(potential: str, hull: str) -> None:
-    """Refuse a hull whose energies are known to be on another scale than the potential's; `hull` is its name."""
-    source = "table" if hull.startswith("table ") else hull
-    if source in HULL_SOURCES or source in POTENTIALS:
-        check_hull(potential, source)
+def _source(hull: str) -> str:
+    """What a hull of this name is made of, as `hull.source` has it."""
+    return "table" if hull.startswith("table ") else hull
+
+
+def _same_scale(judge: str, hull: str) -> bool:
+    """Whether energies of a judge can be held against a hull; a hull that nothing is known of is taken at its word."""
+    source = _source(hull)
+    try:
+        check_hull(judge, source)
+    except InputError:
+        return source not in HULL_SOURCES and source not in POTENTIALS
+    return True
+
+
+def _check_scales(judge: str, hulls: Sequence[str], judges: Sequence[str]) -> None:
+    """Refuse a hull that is on no judge's scale, and a judge that has no hull.
+
+    Raises:
+        InputError: naming both.
+    """
+    if any(_same_scale(judge, hull) for hull in hulls):
+        foreign = [hull for hull in hulls if not any(_same_scale(other, hull) for other in judges)]
+    else:
+        foreign = [hull for hull in hulls if not _same_scale(judge, hull)]
+    for hull in foreign:
+        check_hull(judge, _source(hull))
 
 
 def _energies(row: dict[str, str]) -> tuple[float, ...]:
     return tuple(float(row[name]) for name in ("energy_initial", "energy_relaxed") if row[name])
 
 
-def _above(row: dict[str, str], name: str, hull: ConvexHull, own: Mapping[str, HullEntry]) -> dict[str, Any]:
+def _above(
+    row: dict[str, str], judge: str, name: str, hull: ConvexHull, own: Mapping[str, HullEntry]
+) -> dict[str, Any]:
     result: dict[str, Any] = {key: row[key] for key in ("id", "status", "formula", "energy_initial", "energy_relaxed")}
-    result |= {"hull": name, "e_above_hull_initial": "", "e_above_hull_relaxed": ""}
+    result |= {"judge": judge, "hull": name, "e_above_hull_initial": "", "e_above_hull_relaxed": ""}
     result |= {key: row[key] for key in PASSED_ON if key in row}
     entry = own.get(row["id"])
     result["reference_entries"] = hull.entries_in(row["formula"]) - (entry is not None)

@@ -12,7 +12,7 @@ import torch
 from pymatgen.core import Structure
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
-from symmcd.potentials.potential import FLAT, Point, Potential, UnusableCrystalError, answers, calls, check_elements
+from symmcd.potentials.potential import FLAT, Point, Potential, UnusableCrystalError, calls, check_elements
 from symmcd.stability.constrained import SymmetricRelaxation
 from symmcd.stability.fire import FireRelaxation
 from symmcd.stability.geometry import primitive_cell
@@ -23,6 +23,7 @@ from symmcd.stability.outcome import (
     stop_if_all_fail_alike,
     unusable,
 )
+from symmcd.stability.single_points import computed
 from symmcd.structures.convert import without_decoration
 from symmcd.structures.crystal import StructureError
 
@@ -70,7 +71,7 @@ def relax_many(
         remaining: list[Relaxing] = []
         for group in calls(active, lambda entry: entry.cost(potential), potential.batch_cost):
             started = time.monotonic()
-            points = _compute(potential, group)
+            points = computed(potential, [entry.request for entry in group])
             share = (time.monotonic() - started) / len(group)
             statuses = []
             for entry, point in zip(group, points, strict=True):
@@ -95,7 +96,7 @@ def _status(entry: Relaxing, point: Point | Exception, limits: Limits) -> str | 
         return point
     try:
         return entry.take(point, limits)
-    except Exception as error:  # as in `_compute`
+    except Exception as error:  # as in `single_points.computed`
         if isinstance(error, torch.AcceleratorError):
             raise
         return error
@@ -152,7 +153,7 @@ def _enter(
         return _ready(index, crystal, potential, result, limits)
     except UnusableCrystalError as reason:
         return dataclasses.replace(result, status=f"failed:{reason}")
-    except Exception as error:  # noqa: BLE001  (as in `_compute`)
+    except Exception as error:  # noqa: BLE001  (as in `single_points.computed`)
         return _failed(result, error, printed)
 
 
@@ -192,19 +193,3 @@ def _ready(
     start = dataclasses.replace(entry.request, lattice=relaxation.lattice, position=relaxation.position)
     potential.cost(start)
     return entry
-
-
-def _compute(potential: Potential, group: list[Relaxing]) -> list[Point | Exception]:
-    """Points of a group, or in place of one the error: UnusableCrystalError, or one that nobody foresaw.
-
-    A call that fails as a whole (memory, a defect) is repeated in halves until it is known whom it fails for.
-    """
-    try:
-        return list(answers(potential, [entry.request for entry in group]))
-    except Exception as error:  # one broken crystal must not end a batch of thousands; the message goes to the table
-        if isinstance(error, torch.AcceleratorError):
-            raise  # the device is lost, and with it every crystal after this one
-        if len(group) == 1:
-            return [error]
-    half = len(group) // 2
-    return _compute(potential, group[:half]) + _compute(potential, group[half:])

@@ -16,6 +16,7 @@ from symmcd.crystallography.composition import reduced_formula
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.errors import InputError
 from symmcd.metrics.matching import first_matches, matching
+from symmcd.stability.judges import ALL, family
 from symmcd.stability.outcome import SYMPREC
 from symmcd.structures.convert import from_atoms, to_structure
 from symmcd.structures.symmetry_search import SymmetryError
@@ -27,17 +28,23 @@ COLUMNS = (
     "id", "formula", "space_group", "space_group_relaxed", "atoms", "e_above_hull", "energy_per_atom", "decomposition",
     "hull", "rms_displacement", "volume_change", "valid", "known_elsewhere", "doubts", "file", "detail",
 )  # fmt: skip
-NEEDED = ("id", "hull", "formula", "e_above_hull_relaxed")
+NEEDED = ("id", "judge", "hull", "formula", "e_above_hull_relaxed")
+OF_JUDGE = "e_above_hull_"  # and the judge's name
 PASSED_ON = (
     "formula", "decomposition", "hull", "rms_displacement", "volume_change", "valid", "known_elsewhere", "doubts",
 )  # fmt: skip
 
 
-def read_candidates(path: Path, frames: Mapping[str, Atoms], relaxed: list[Path]) -> pd.DataFrame:
-    """S.U.N. crystals at the largest threshold over the first hull, in the order of the table; values as text.
+def read_candidates(path: Path, frames: Mapping[str, Atoms], relaxed: list[Path]) -> tuple[pd.DataFrame, list[str]]:
+    """S.U.N. crystals at the largest threshold by the first judge over its first hull, values as text.
 
-    Those without doubts come first, then by energy.  Where there were several draws, each judged by itself, a crystal
-    that matches one of another draw is left out.
+    Those without doubts come first, then by energy: that of the judge which calls the crystal least stable.  Where
+    there are several judges, columns ``e_above_hull_<judge>`` of each, over hulls of the same family, ``judges_spread``
+    and ``sun_by_all`` are there.  Where there were several draws, each judged by itself, a crystal that matches one of
+    another draw is left out.
+
+    Returns:
+        The crystals, and the names of the columns that are there because there are several judges.
 
     Raises:
         InputError: missing, damaged, not a table of `symmcd sun`, or without one of the relaxed crystals.
@@ -49,25 +56,48 @@ def read_candidates(path: Path, frames: Mapping[str, Atoms], relaxed: list[Path]
         raise InputError(f"{path}: lacks the column sun_at_…; give sun_per_crystal.csv of `symmcd sun`")
     check_flags(path, rows, [f"sun_at_{threshold}" for threshold in thresholds], "sun")
     check_numbers(path, rows, ("e_above_hull_relaxed",), "sun")
-    for hull in dict.fromkeys(row["hull"] for row in rows):
-        own = [row for row in rows if row["hull"] == hull]
+    for judge, hull in dict.fromkeys((row["judge"], row["hull"]) for row in rows):
+        own = [row for row in rows if (row["judge"], row["hull"]) == (judge, hull)]
         ids = {row["id"] for row in own}
         if lost := [name for name in frames if name not in ids]:
             where = ", ".join(map(str, relaxed))
             raise InputError(f"{path}: crystal {lost[0]} of {where} is missing; run `symmcd sun` again")
-        check_drawn(f"{path}, hull {hull}", [row["drawn"] for row in own if "drawn" in row])
+        check_drawn(f"{path}, judge {judge}, hull {hull}", [row["drawn"] for row in own if "drawn" in row])
     table = table.assign(**{name: "" for name in PASSED_ON if name not in table.columns})
-    chosen = table[table[f"sun_at_{max(thresholds, key=float)}"] == "True"]
-    chosen = chosen[chosen["hull"] == next(iter(table["hull"]), "")]
-    energy = pd.to_numeric(chosen["e_above_hull_relaxed"], errors="coerce")
-    if energy.isna().any():
-        name = chosen["id"][energy.isna()].iloc[0]
+    is_sun = f"sun_at_{max(thresholds, key=float)}"
+    judge, hull = next(iter(zip(table["judge"], table["hull"], strict=True)), ("", ""))
+    of_first = (table["judge"] == judge) & (table["hull"] == hull)
+    table, more = _with_judges(table, of_first, family(judge, hull), is_sun)
+    chosen = table[of_first & (table[is_sun] == "True")]
+    worst = chosen[["e_above_hull_relaxed", *(name for name in more if name.startswith(OF_JUDGE))]]
+    energy = worst.apply(pd.to_numeric, errors="coerce").max(axis=1)
+    unknown = pd.to_numeric(chosen["e_above_hull_relaxed"], errors="coerce").isna()
+    if unknown.any():
+        name = chosen["id"][unknown].iloc[0]
         raise InputError(f"{path}: crystal {name} is S.U.N. without an energy above the hull; run `symmcd sun` again")
     chosen = chosen.iloc[np.lexsort((energy, chosen["doubts"] != ""))]
     if missing := [name for name in chosen["id"] if name not in frames]:
         where = ", ".join(map(str, relaxed))
         raise InputError(f"{path}: crystal {missing[0]} is not in {where}; the files are of different runs")
-    return _without_duplicates(chosen, frames) if "draw" in chosen else chosen
+    return (_without_duplicates(chosen, frames) if "draw" in chosen else chosen), more
+
+
+def _with_judges(table: pd.DataFrame, of_first: pd.Series, kind: str, is_sun: str) -> tuple[pd.DataFrame, list[str]]:
+    """`table` with what the judges say of each crystal over hulls of a family, and the names of these columns.
+
+    A column each in the rows `of_first`; none where there is a single judge.
+    """
+    same = [family(*pair) == kind for pair in zip(table["judge"], table["hull"], strict=True)]
+    of_judge = {judge: rows.set_index("id") for judge, rows in table[same].groupby("judge", sort=False)}
+    if ALL not in of_judge:
+        return table, []
+    together = of_judge.pop(ALL)
+    columns = {
+        f"{OF_JUDGE}{judge}": table["id"].map(rows["e_above_hull_relaxed"]).where(of_first, "")
+        for judge, rows in of_judge.items()
+    }
+    columns["sun_by_all"] = table["id"].map(together[is_sun])
+    return table.assign(**columns), [*columns, "judges_spread"]
 
 
 def _is_number(text: str) -> bool:
@@ -107,9 +137,9 @@ def candidate_cifs(
     return files, detail
 
 
-def candidate_row(row: dict[str, str], frame: Atoms) -> dict[str, Any]:
-    """What both files say of a crystal."""
-    about = {key: row[key] for key in PASSED_ON}
+def candidate_row(row: dict[str, str], frame: Atoms, more: Sequence[str] = ()) -> dict[str, Any]:
+    """What both files say of a crystal; `more` names further columns of `row`."""
+    about = {key: row[key] for key in (*PASSED_ON, *more)}
     return about | {
         "id": row["id"],
         "space_group": frame.info.get("space_group", ""),

@@ -128,7 +128,7 @@ def with_start(result: Relaxation, first: State | None) -> Relaxation:
     distance = shortest_distance(first.structure)
     return dataclasses.replace(
         result,
-        energy_initial=None if _nonsense(first, distance) else first.energy,
+        energy_initial=None if nonsense(first.energy, distance) else first.energy,
         space_group_initial=space_group_number(first.structure, SYMPREC),
         min_distance_initial=distance,
     )
@@ -140,8 +140,8 @@ def with_end(result: Relaxation, first: State | None, last: State | None) -> Rel
         return result
     distance = shortest_distance(last.structure)
     away = ran_away(last.structure.lattice.matrix, len(last.structure))
-    if nonsense := "exploded" if away else _nonsense(last, distance):
-        return dataclasses.replace(result, status=nonsense, min_distance_relaxed=distance)
+    if why := "exploded" if away else nonsense(last.energy, distance):
+        return dataclasses.replace(result, status=why, min_distance_relaxed=distance)
     return dataclasses.replace(
         result,
         energy_relaxed=last.energy,
@@ -153,9 +153,9 @@ def with_end(result: Relaxation, first: State | None, last: State | None) -> Rel
     )
 
 
-def _nonsense(state: State, distance: float) -> str:
-    """Why the energy of a point, whose atoms come as near as `distance` Å, means nothing; empty where it does."""
-    if not ENERGY_PER_ATOM[0] < state.energy < ENERGY_PER_ATOM[1]:
+def nonsense(energy: float, distance: float) -> str:
+    """Why an energy (eV/atom), of atoms that come as near as `distance` Å, means nothing; empty where it does."""
+    if not ENERGY_PER_ATOM[0] < energy < ENERGY_PER_ATOM[1]:
         return "exploded"
     return "overlapping" if distance < OVERLAP else ""
 

@@ -13,7 +13,7 @@ from symmcd.stability.sun_comparison import Comparison
 
 MORE_RATES = ("sun_elsewhere_new", "sun_valid", "sun_undoubted")  # where the stage knows enough
 RATES = ("initially_stable", "relaxed_stable", "stable_unique", "stable_novel", "sun")
-FIRST_COLUMNS = ("id", "hull", "status", "formula", "elements", "e_above_hull_initial", "e_above_hull_relaxed")
+FIRST_COLUMNS = ("id", "judge", "hull", "status", "formula", "elements", "e_above_hull_initial", "e_above_hull_relaxed")
 
 
 def stable(e_above_hull: np.ndarray, elements: np.ndarray, threshold: float, min_elements: int) -> np.ndarray:
@@ -90,11 +90,12 @@ def rates(
 ) -> dict[str, Any]:
     """Row of sun.csv: percentages of all crystals of `part`, failed relaxations included, with 95 % intervals.
 
+    The shares of initially stable crystals are nan where only relaxed crystals were judged.
     Where `part` has what relaxation did: how many have the same space group before and after, and medians of the r.m.s.
     displacement (Å) and of the amount of the relative change of volume.
 
     Args:
-        part: one row a crystal, of one hull.
+        part: one row a crystal, of one judge and hull.
         flags: what `judge` says of them, perhaps with some of `MORE_RATES`.
         threshold: eV/atom.
         interval: of a share, from successes and total.
@@ -102,6 +103,7 @@ def rates(
     total = len(part)
     row: dict[str, Any] = {
         "protocol": "paper" if threshold == 0 else "metastable",
+        "judge": part["judge"].iloc[0],
         "hull": part["hull"].iloc[0],
         "threshold": threshold,
         "n": total,
@@ -113,6 +115,8 @@ def rates(
     for name, count in counts.items():
         low, high = interval(count, total)
         row |= {k: round(100 * v, 3) for k, v in ((name, count / total), (f"{name}_low", low), (f"{name}_high", high))}
+    if part["e_above_hull_initial"].isna().all() and row["n_with_energy"]:
+        row |= dict.fromkeys(("initially_stable", "initially_stable_low", "initially_stable_high"), np.nan)
     for name in ("rms_displacement", "volume_change"):
         if name in part:
             row[f"{name}_median"] = round(float(part[name].astype(float).abs().median()), 5)
@@ -146,7 +150,7 @@ def stable_ones(table: pd.DataFrame, threshold: float, min_elements: int) -> lis
 def judged(
     table: pd.DataFrame, comparison: Comparison, thresholds: Sequence[float], min_elements: int, *, with_known: bool
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Table of crystals with the flags of each threshold, and the table of rates, a row a protocol, hull and draw.
+    """Table of crystals with the flags of each threshold, and the table of rates: a row a protocol, judge, hull, draw.
 
     Args:
         table: of `sun_table.crystals_of_hull`, with ``compared``.
@@ -161,7 +165,7 @@ def judged(
     rows: list[dict[str, Any]] = []
     for threshold in thresholds:
         parts = []
-        for _, part in table.groupby("hull", sort=False):
+        for _, part in table.groupby(["judge", "hull"], sort=False):
             draws = list(part.groupby("draw")) if "draw" in part else [(None, part)]
             flags = [_flags(drawn, threshold, min_elements, comparison, with_known=with_known) for _, drawn in draws]
             whole = rates(part, pd.concat(flags).loc[part.index], threshold, wilson)
@@ -175,9 +179,9 @@ def judged(
                 rows.append(whole)
             parts += flags
         table = table.join(pd.concat(parts).add_suffix(f"_at_{threshold:g}"))
-    hulls = list(dict.fromkeys(table["hull"]))
+    order = list(dict.fromkeys(zip(table["judge"], table["hull"], strict=True)))
     # stable: thresholds in the order of the settings, then the draws in theirs, after what is of all draws
-    rows.sort(key=lambda row: (row.get("draw", "all") != "all", hulls.index(row["hull"])))
+    rows.sort(key=lambda row: (row.get("draw", "all") != "all", order.index((row["judge"], row["hull"]))))
     table = table[[*FIRST_COLUMNS, *(name for name in table.columns if name not in FIRST_COLUMNS)]]
     return table, pd.DataFrame(rows)
 

@@ -12,8 +12,10 @@ from pymatgen.core import Composition
 
 from symmcd.crystallography.composition import SYMBOLS
 from symmcd.errors import InputError
+from symmcd.extensions import POTENTIALS
 from symmcd.stability.doubts import doubts
 from symmcd.stability.hull_entries import is_formula
+from symmcd.stability.judges import ALL, with_all_judges, with_doubts_of_all
 from symmcd.structures.crystal_file import CrystalFile
 from symmcd.tables import check_drawn, check_flags, check_ids, check_numbers, read_rows, without_nan
 
@@ -32,7 +34,9 @@ def crystals_of_hull(
     frames: Mapping[str, Atoms],
     scores: Sequence[Path],
 ) -> pd.DataFrame:
-    """One row a crystal and hull: hull.csv with ``formula``, ``elements``, ``doubts`` and, of `scores`, ``valid``.
+    """One row a crystal, judge and hull: hull.csv with ``formula``, ``elements``, ``doubts``, of `scores` ``valid``.
+
+    Where there are several judges, also ``judges_spread`` and the rows of `symmcd.stability.judges.with_all_judges`.
 
     Args:
         hull: csv of `symmcd hull`.
@@ -56,8 +60,9 @@ def crystals_of_hull(
         valid = _read_valid(scores)
         check_ids(scores[0] if len(scores) == 1 else scores[0].parent, list(valid), generated, crystals, "score")
         table["valid"] = table["id"].map(valid)
+    table = with_all_judges(table)
     table["doubts"] = _doubts(table, hull)
-    return table
+    return with_doubts_of_all(table)
 
 
 def _formula(composition: Mapping[int, int]) -> Composition:
@@ -72,17 +77,24 @@ def _read_hull(path: Path) -> pd.DataFrame:
     rows = [without_nan(row) for row in rows]
     check_numbers(path, rows, NUMBERS, "hull")
     for number, row in enumerate(rows, 1):
-        if not row["id"] or not row["hull"] or not is_formula(row.get("formula", "H")):
+        named = row["id"] and row["hull"] and row.get("judge", "chgnet")
+        if not named or not is_formula(row.get("formula", "H")):
             raise InputError(
                 f"{path}, row {number}: id {row['id']!r}, hull {row['hull']!r}, formula {row.get('formula')!r}; run "
                 "`symmcd hull` again"
             )
     # sound: pandas may take it for what it is
-    table = pd.read_csv(path, dtype={"id": str, "formula": str}, keep_default_na=False, na_values=["", "nan"])
+    texts = dict.fromkeys(("id", "judge", "formula"), str)
+    table = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=["", "nan"])
     if "draw" in table and not table["draw"].astype(str).str.fullmatch(r"[1-9]\d*").all():
         raise InputError(f"{path}: the column draw has {table['draw'].unique().tolist()}; run `symmcd relax` again")
-    if table.duplicated(["id", "hull"]).any():
-        twice = int(np.argmax(table.duplicated(["id", "hull"])))
+    if "judge" not in table:  # of an earlier version, in which there was one
+        table["judge"] = [name if name in POTENTIALS else "chgnet" for name in table["hull"]]
+    key = ["id", "judge", "hull"]
+    if ALL in set(table["judge"]):
+        raise InputError(f"{path}: a judge {ALL!r}, which is no potential; run `symmcd hull` again")
+    if table.duplicated(key).any():
+        twice = int(np.argmax(table.duplicated(key)))
         raise InputError(
             f"{path}, row {twice + 1}: crystal {table['id'][twice]} is there twice; run `symmcd hull` again"
         )
@@ -122,6 +134,7 @@ def _doubts(table: pd.DataFrame, path: Path) -> list[str]:
         table.get("rms_displacement", unknown).astype(float),
         table.get("reference_entries", unknown).astype(float),
         table.get("own_reference", unknown).fillna("").astype(str),
+        table.get("judges_spread", unknown).astype(float),
         strict=True,
     ):
         try:
@@ -156,8 +169,8 @@ def _same_run(
                 "different runs"
             )
     _all_there(table.loc[table["e_above_hull_relaxed"].notna(), "id"], frames, hull, relaxed)
-    for name, part in table.groupby("hull", sort=False):
-        check_drawn(f"{hull}, hull {name}", part["drawn"].tolist() if "drawn" in part else [])
+    for (judge, name), part in table.groupby(["judge", "hull"], sort=False):
+        check_drawn(f"{hull}, judge {judge}, hull {name}", part["drawn"].tolist() if "drawn" in part else [])
 
 
 def _all_there(

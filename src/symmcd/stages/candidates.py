@@ -22,9 +22,11 @@ def arguments(parser: Parser) -> None:
 
 
 def run(per_crystal: Path, relaxed: list[Path], output: Path, output_cifs: Path) -> None:
-    """Write a row and a CIF of each crystal that is S.U.N. at the largest threshold, over the first hull.
+    """Write a row and a CIF of each crystal that is S.U.N. at the largest threshold, by the first judge and hull.
 
-    Crystals without doubts come first, then those nearest to (or lowest below) the hull.  Columns: ``space_group`` is
+    Crystals without doubts come first, then those nearest to (or lowest below) the hull, by the judge that calls them
+    least stable.  Where there are several judges, ``e_above_hull_<judge>`` says it of each, ``judges_spread`` how far
+    they are apart, and ``sun_by_all`` whether the crystal is S.U.N. by all of them.  Columns: ``space_group`` is
     the one asked for, ``space_group_relaxed`` the one found after relaxation (0.1 Å); ``atoms`` in the primitive cell;
     ``e_above_hull`` and ``energy_per_atom`` in eV/atom, relaxed; ``rms_displacement`` in Å; ``file`` in the
     archive.  CIFs are conventional standard cells, idealised to the symmetry found within 0.1 Å; what cannot be is
@@ -49,18 +51,20 @@ def run(per_crystal: Path, relaxed: list[Path], output: Path, output_cifs: Path)
     from symmcd.structures.write import write_zip
 
     frames = frames_by_id(relaxed)
-    chosen = read_candidates(per_crystal, frames, relaxed)
+    chosen, more = read_candidates(per_crystal, frames, relaxed)
     names = chosen["id"].tolist()
     stems = dict(zip(names, file_stems(names), strict=True))
     tell_of_changes(names, list(stems.values()), str(output_cifs))
     files, detail = candidate_cifs(names, frames, stems)
     rows = [
-        candidate_row(row, frames[row["id"]]) | {"file": files[row["id"]][0], "detail": detail.get(row["id"], "")}
+        candidate_row(row, frames[row["id"]], more) | {"file": files[row["id"]][0], "detail": detail.get(row["id"], "")}
         for row in chosen.to_dict("records")
     ]
     write_zip(output_cifs, [files[name] for name in names])
     with atomic_path(output) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n", restval="")
+        place = COLUMNS.index("e_above_hull") + 1
+        columns = (*COLUMNS[:place], *more, *COLUMNS[place:])
+        writer = csv.DictWriter(file, columns, lineterminator="\n", restval="")
         writer.writeheader()
         writer.writerows(rows)
     undoubted = sum(not row["doubts"] for row in rows)

@@ -1,4 +1,4 @@
-"""Stage ``hull``: energy of each relaxed crystal above the convex hull of the reference crystals."""
+"""Stage ``hull``: energy of each relaxed crystal above the convex hulls, by each judge."""
 
 from __future__ import annotations
 
@@ -11,15 +11,19 @@ EXAMPLE = "results/relaxed/shard*.csv --reference results/hull/reference.csv --o
 
 def arguments(parser: Parser) -> None:
     """What the command line takes."""
-    parser.add_argument("relaxed", type=Path, nargs="+", help="csv files of `symmcd relax`")
-    text = "csv of `symmcd reference`"
-    parser.add_argument("--reference", type=Path, required=True, metavar="FILE", help=text)
-    parser.add_output("one row a crystal, csv")
+    parser.add_argument("relaxed", type=Path, nargs="+", help="csv files of `symmcd relax` and `symmcd judge`")
+    text = "csv files of `symmcd reference`"
+    parser.add_argument("--reference", type=Path, nargs="+", required=True, metavar="FILE", help=text)
+    parser.add_output("one row a crystal, judge and hull, csv")
     parser.add_moved("--settings", "it takes none; the hull is in the file of --reference")
 
 
-def run(relaxed: list[Path], reference: Path, output: Path) -> None:
-    """Write one row per crystal and hull, in eV/atom, negative below the hull.
+def run(relaxed: list[Path], reference: list[Path], output: Path) -> None:
+    """Write one row per crystal, judge and hull, in eV/atom, negative below the hull.
+
+    A ``judge`` is the potential whose energy a row has: the one that relaxed the crystals, and those of `symmcd judge`.
+    Each is held against every hull on its scale: its own, and those of DFT energies where its energies are or can be
+    corrected.
 
     `status` is that of the relaxation, or ``no_reference:<elements>`` where the hull lacks an element, or
     ``no_correction`` where MP2020 has none for an energy that needs one: then, as where a crystal has no energy,
@@ -29,7 +33,8 @@ def run(relaxed: list[Path], reference: Path, output: Path) -> None:
 
     Raises:
         InputError: an unreadable file, one that lacks a column, or one that was cut; two rows of the same crystal; a
-            hull that is made of the crystals to be judged, or one whose energies are on another scale than theirs.
+            judge that lacks a crystal or has no hull; a hull that is made of the crystals to be judged, or one whose
+            energies are on no judge's scale.
     """
     from symmcd.stability.above_hull import above_hulls, write_above_hulls
 

@@ -17,6 +17,7 @@ SEVENNET_0 = PotentialEntry(
     elemental="symmcd.potentials.sevennet:elemental_energies_0.csv",
     label="SevenNet-0",
     extra="judge",
+    package="sevenn",
 )
 SEVENNET_L3I5 = PotentialEntry(
     sentence="SevenNet-l3i5 (Park et al. 2024), trained on relaxations of the Materials Project",
@@ -29,4 +30,5 @@ SEVENNET_L3I5 = PotentialEntry(
     elemental="symmcd.potentials.sevennet:elemental_energies_l3i5.csv",
     label="SevenNet-l3i5",
     extra="judge",
+    package="sevenn",
 )

@@ -1,0 +1,150 @@
+"""Energies of relaxed crystals by a potential that has not relaxed them."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from symmcd.errors import InputError
+from symmcd.extensions import POTENTIALS
+from symmcd.potentials.potential import Point, Potential, Request, UnusableCrystalError
+from symmcd.stability.above_hull import PASSED_ON
+from symmcd.stability.corrections import COLUMNS as CORRECTIONS
+from symmcd.stability.corrections import correction
+from symmcd.stability.geometry import shortest_distance
+from symmcd.stability.hull_entries import is_formula
+from symmcd.stability.outcome import Limits, Relaxation, nonsense
+from symmcd.stability.relax_set import relaxed_crystals
+from symmcd.stability.single_points import computed
+from symmcd.storage import atomic_path
+from symmcd.structures.cell import Cell
+from symmcd.structures.convert import to_structure
+from symmcd.structures.crystal_file import CrystalFile
+from symmcd.tables import check_drawn, check_numbers, read_rows
+
+NEEDED = ("id", "status", "formula", "energy_relaxed")
+COLUMNS = ("id", "status", "formula", "energy_initial", "energy_given", "energy_relaxed")
+OF_RELAXATION = ("space_group_relaxed", "rms_displacement", "volume_change")
+AT_ONCE = 64  # crystals between two writes
+
+
+def read_relaxed_rows(tables: Sequence[Path], potential: str) -> list[dict[str, str]]:
+    """Rows of tables of `symmcd relax`, sorted by crystal.
+
+    Raises:
+        InputError: an unreadable table, one that is cut, a crystal that is there twice, or crystals that `potential`
+            has relaxed itself.
+    """
+    where = ", ".join(map(str, tables))
+    rows = []
+    for path in tables:
+        own = read_rows(path, NEEDED, "relax")
+        check_numbers(path, own, ("energy_relaxed",), "relax")
+        for number, row in enumerate(own, 1):
+            if not row["id"] or not row["status"] or not is_formula(row["formula"]):
+                raise InputError(
+                    f"{path}, row {number}: id {row['id']!r}, status {row['status']!r}, formula {row['formula']!r}; "
+                    "run `symmcd relax` again"
+                )
+            if (row.get("potential") or "chgnet") == potential:
+                raise InputError(f"{path}, row {number}: {potential} relaxed these crystals; a judge is another one")
+        rows += own
+    if len({row["id"] for row in rows}) != len(rows):
+        raise InputError(f"{where}: a crystal is there twice; give each shard once")
+    check_drawn(where, [row["drawn"] for row in rows if "drawn" in row])
+    return sorted(rows, key=lambda row: row["id"])
+
+
+def judged(
+    rows: Sequence[Mapping[str, str]], given: CrystalFile, *, potential: str, relax: Limits | None, device: str
+) -> Iterator[dict[str, Any]]:
+    """What a potential says of relaxed crystals, one mapping of `COLUMNS` and more for each, as they are finished.
+
+    ``energy_given`` (eV/atom) is that of the crystal as it is, ``energy_relaxed`` the same, or that after the potential
+    has relaxed it again.  A crystal that has no relaxed structure keeps its status; where the potential has no energy
+    of it, its own status says why.
+
+    Args:
+        rows: of `read_relaxed_rows`.
+        given: the relaxed structures by their ids.
+        potential: name in the registry.
+        relax: relax again, unconstrained, within these limits; None: energies of the crystals as they are.
+        device: cpu or cuda.
+
+    Raises:
+        InputError: a row with an energy whose structure is not there.
+    """
+    index = {name: place for place, name in enumerate(given.ids)}
+    there = []
+    for row in rows:
+        if not row["energy_relaxed"]:
+            yield _row(row, row["status"])
+        elif row["id"] not in index:
+            raise InputError(f"crystal {row['id']} has no relaxed structure here; the files are of different runs")
+        else:
+            there.append(row)
+    by_id = {row["id"]: row for row in there}
+    chosen = [index[row["id"]] for row in there]
+    entry = POTENTIALS[potential]
+    if relax is None:
+        done = _single_points(given, chosen, entry.load(device)) if chosen else iter(())
+    else:
+        done = relaxed_crystals(
+            given, chosen, potential=potential, method="unconstrained", limits=relax, batch_size=0, device=device
+        )
+    for place, result in done:
+        row = by_id[given.ids[place]]
+        made = _row(row, result.status if result.energy_relaxed is None or relax else row["status"], result)
+        if entry.correctable and result.energy_relaxed is not None:
+            made["correction_relaxed"] = correction(result.structure or to_structure(given.cell(place)))
+        if relax and result.energy_relaxed is not None:
+            made |= {name: getattr(result, name) for name in OF_RELAXATION}
+        yield made
+
+
+def _row(row: Mapping[str, str], status: str, result: Relaxation | None = None) -> dict[str, Any]:
+    """What the table says of a crystal, beside what `row` says of its relaxation."""
+    made: dict[str, Any] = {"id": row["id"], "status": status, "formula": row["formula"], "energy_initial": None}
+    made |= {"energy_given": None, "energy_relaxed": None, "detail": ""}
+    if result is not None:
+        made |= {"energy_given": result.energy_initial, "energy_relaxed": result.energy_relaxed}
+        made["detail"] = result.detail
+    return {name: row[name] for name in PASSED_ON if name in row} | made
+
+
+def _single_points(given: CrystalFile, chosen: Sequence[int], potential: Potential) -> Iterator[tuple[int, Relaxation]]:
+    """Index and outcome of each of the crystals as it is: status ``ok`` and its energy, or why it has none."""
+    for start in range(0, len(chosen), AT_ONCE):
+        part = chosen[start : start + AT_ONCE]
+        cells = [given.cell(index) for index in part]
+        requests = [Request(cell.lattice, cell.position, cell.element) for cell in cells]
+        for index, cell, point in zip(part, cells, computed(potential, requests, forces=False), strict=True):
+            yield index, _outcome(cell, point)
+
+
+def _outcome(cell: Cell, point: Point | Exception) -> Relaxation:
+    structure = to_structure(cell)
+    about = Relaxation("ok", structure.composition.reduced_formula, len(structure))
+    if isinstance(point, UnusableCrystalError):
+        return dataclasses.replace(about, status=f"failed:{point}")
+    if isinstance(point, Exception):
+        return dataclasses.replace(about, status=f"failed:{type(point).__name__}", detail=str(point).replace("\n", " "))
+    if why := nonsense(point.energy, shortest_distance(structure)):
+        return dataclasses.replace(about, status=why)
+    return dataclasses.replace(about, energy_initial=point.energy, energy_relaxed=point.energy)
+
+
+def write_judged(path: Path, results: Iterable[Mapping[str, Any]], potential: str) -> None:
+    """One row a crystal, csv, as `symmcd hull` reads it beside that of `symmcd relax`."""
+    results = list(results)
+    passed_on = [name for name in PASSED_ON if any(name in result for result in results)]
+    columns = [*COLUMNS, *CORRECTIONS * POTENTIALS[potential].correctable, *passed_on, "potential", "detail"]
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n", restval="", extrasaction="ignore")
+        writer.writeheader()
+        for result in results:
+            row = {key: f"{value:.6f}" if isinstance(value, float) else value for key, value in result.items()}
+            writer.writerow({**row, "potential": potential})
