@@ -9,8 +9,10 @@
 #                      ├─ metrics/             score       scattered, then summarise
 #                      └─ relaxed/             relax       scattered, then gather_relaxed
 #     predictor/{variant}.safetensors          predictor   formation energies: table5.csv, and d_E of the metrics
+#     judges/{judge}/                          judge       energies of the relaxed crystals by further potentials, scattered
 #     hull/reference.csv                       reference   energies of the reference crystals
-#      └─ hull.csv                             hull        energy above the convex hull
+#     hull/own/{judge}.csv                     the same by each judge, of the systems in play
+#      └─ hull.csv                             hull        energy above each convex hull
 #          └─ sun.csv                          sun         stable, unique, novel
 #              ├─ candidates.{csv,zip}         candidates  those crystals, relaxed, as CIFs
 #              └─ report/index.html            report

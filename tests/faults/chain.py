@@ -83,11 +83,16 @@ def stages() -> Iterator[Stage]:
         words = ("relax", UNITS, "--output", table, "--output-crystals", table.replace(".csv", ".extxyz"))
         words += ("--shard", f"{i}/2", *CPU, *CONFIG)
         yield Stage(f"relax {i}", (*words, "--set", "relax.batch_size=1"), one_writer=True)
-    words = ("reference", *SPLITS, "--output", f"{RESULTS}/hull/reference.csv", *CPU, *CONFIG)
-    yield Stage("reference", words, one_writer=True)
     relaxed = tuple(f"{RESULTS}/relaxed/relaxed.{suffix}" for suffix in ("csv", "extxyz"))
+    judged = f"{RESULTS}/judges/sevennet-0/shard0.csv"
+    words = ("judge", relaxed[0], "--relaxed", relaxed[1], "--potential", "sevennet-0", "--output", judged)
+    yield Stage("judge", (*words, *CPU, *CONFIG), one_writer=True)
+    references = f"{RESULTS}/hull/reference.csv", f"{RESULTS}/hull/own/sevennet-0.csv"
+    for name, output in zip(("chgnet", "sevennet-0"), references, strict=True):
+        words = ("reference", *SPLITS, "--in-play", relaxed[0], "--output", output, "--set", f"hull.source={name}")
+        yield Stage(f"reference {name}", (*words, *CPU, *CONFIG), one_writer=True)
     hull = f"{RESULTS}/hull.csv"
-    words = ("hull", relaxed[0], "--reference", f"{RESULTS}/hull/reference.csv", "--output", hull)
+    words = ("hull", relaxed[0], judged, "--reference", *references, "--output", hull)
     yield Stage("hull", words)
     per_crystal = f"{RESULTS}/sun_per_crystal.csv"
     words = ("sun", hull, "--crystals", UNITS, "--relaxed", relaxed[1], "--train", train, "--known", val, test)

@@ -52,7 +52,7 @@ def killed(tmp_path_factory, copy_workflow):
     done = workflow.run("--cores", "2", "--configfile", "config/test.yaml", "--retries", "1", timeout=1200)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
     stages = {path.read_text() for path in workflow.folder.glob("killed-*")}
-    assert {"download", "reduce", "train", "sample", "replicate", "score", "relax", "hull", "sun"} <= stages
+    assert {"download", "reduce", "train", "sample", "replicate", "score", "relax", "judge", "hull", "sun"} <= stages
     assert {"candidates", "report"} <= stages
     return workflow.folder / RESULTS
 
@@ -77,7 +77,9 @@ def test_every_file_of_the_contract_is_there(undisturbed):
         "metrics/summary.csv",
         "relaxed/relaxed.csv",
         "relaxed/relaxed.extxyz",
+        "judges/sevennet-0/shard0.csv",
         "hull/reference.csv",
+        "hull/own/sevennet-0.csv",
         "hull.csv",
         "sun.csv",
         "sun_per_crystal.csv",

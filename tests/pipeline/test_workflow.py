@@ -10,11 +10,11 @@ import torch
 
 from symmcd.settings import SECTIONS
 
-AFTER_RELAX = {"gather_relaxed", "hull", "sun", "candidates", "report"}
+AFTER_RELAX = {"gather_relaxed", "reference", "hull", "sun", "candidates", "report"}
 AFTER_REPLICATE = {"score", "fingerprint", "summarise", "relax"} | AFTER_RELAX
 AFTER_TRAIN = {"sample", "replicate"} | AFTER_REPLICATE
 PREDICTOR = {"predictor_variant", "predictor"}
-AFTER_REDUCE = {"train_part", "train", "reference", "fingerprint_test"} | PREDICTOR | AFTER_TRAIN
+AFTER_REDUCE = {"train_part", "train", "fingerprint_test"} | PREDICTOR | AFTER_TRAIN
 
 # a change of configuration -> the rules that run again, and no more
 RERUNS = {
@@ -26,6 +26,7 @@ RERUNS = {
     "replicate: {cif_folder_limit: 10}": {"replicate"} | AFTER_REPLICATE,
     "score: {symprec: 0.05}": {"score", "summarise", "sun", "candidates", "report"},
     "relax: {fmax: 0.05}": {"relax"} | AFTER_RELAX,
+    "judge: {potentials: [sevennet-0]}": {"judge", "own_reference", "hull", "sun", "candidates", "report"},
     "hull: {source: table}": {"reference", "hull", "sun", "candidates", "report"},
     "sun: {min_elements: 1}": {"sun", "candidates", "report"},
     "predictor: {epochs: 7}": {"summarise", "report"} | PREDICTOR,

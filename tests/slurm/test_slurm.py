@@ -76,7 +76,7 @@ def test_jobs_ran_in_the_queue(run):
     assert {rule for rule, *_ in jobs} == {
         "reduce", "train_part", "train", "sample", "replicate", "score", "fingerprint",
         "fingerprint_test", "summarise",
-        "relax", "reference", "hull", "sun", "report",
+        "relax", "judge", "reference", "own_reference", "hull", "sun", "candidates", "report",
     }  # fmt: skip
 
 
@@ -89,4 +89,4 @@ def test_shards_ran_on_both_nodes(run):
 
 def test_gpu_jobs_asked_for_one(run):
     asked = {rule for rule, _, _, gpus in jobs_of(run) if "gpu:1" in gpus}
-    assert asked == {"train_part", "sample", "relax", "reference"}
+    assert asked == {"train_part", "sample", "relax", "judge", "reference", "own_reference"}
