@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from pathlib import Path
 
@@ -185,6 +186,19 @@ def test_paper_scale_without_a_gpu_stops_at_once(workflow):
     assert workflow.run("--cores", "2", "results/raw/source.json").returncode == 0  # needs no training
 
 
+def test_a_judge_whose_package_is_missing_stops_a_run_at_once(workflow, monkeypatch):
+    (workflow.folder / "sitecustomize.py").write_text('import sys\n\nsys.modules["sevenn"] = None\n')
+    paths = [str(workflow.folder), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    config = "{device: cpu, judge: {potentials: [sevennet-0]}}"
+    done = workflow.run("--cores", "2", config=config)
+    assert done.returncode != 0
+    assert "'sevenn' is not installed; run `pip install 'symmcd[judge]'`, or choose another potential" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert workflow.calls() == []
+    assert workflow.run("-n", config=config).returncode == 0, "a dry run may be of another machine"
+
+
 def test_paper_scale_on_a_cpu_by_hand(workflow):
     done = workflow.run("--cores", "2", "--config", "device=cpu")
     assert done.returncode == 0, done.stderr
@@ -195,6 +209,8 @@ def test_paper_scale_on_a_cpu_by_hand(workflow):
     ("config", "message"),
     [
         ("training: {epoch: 3}", "training.epoch is not a setting; did you mean 'epochs'?"),
+        ("judge: {potentials: [chgnet]}", "judge.potentials has chgnet, which relaxes the crystals"),
+        ("judge: {potentials: [sevennet]}", "judge.potentials[0] = 'sevennet': choose one of"),
         ("trainig: {epochs: 3}", "'trainig' is no section; did you mean 'training'?"),
         ("results: my results", "results = 'my results': letters, digits and"),
         ("{model: {steps: 9}, sampling: {steps: 10}}", "sampling.steps = 10: more than model.steps = 9"),
