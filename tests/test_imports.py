@@ -42,11 +42,16 @@ TABLE: dict[str, tuple[set[str], set[str] | None]] = {
     ),
     "structures": ({"structures", "crystallography", "storage", "extensions", "workers"}, CRYSTALS),
     "potentials": ({"potentials", "crystallography", "structures", "extensions"}, None),
-    "metrics": ({"metrics", "journal", "workers", "structures", "crystallography", "storage", "npz"}, None),
+    "metrics": (
+        {"metrics", "journal", "workers", "sqlite_cache", "structures", "crystallography", "storage", "npz"},
+        None,
+    ),
     "journal": (set(), {"tqdm"}),
+    "sqlite_cache": (set(), set()),
     "stability": (
         {
             "journal",
+            "sqlite_cache",
             "stability",
             "potentials",
             "metrics",

@@ -207,7 +207,7 @@ class PotentialEntry:
     """A potential that relaxes crystals and gives hulls their energies; see `symmcd.potentials.potential`."""
 
     sentence: str  # what it is, and what it was trained on
-    version: str  # of the weights: finished energies of another version are not gone on from
+    version: str  # of the weights: energies are kept under name and version, those of another version are unknown
     source: str  # where it comes from, and its licence
     loader: str | Callable[[str], Any]  # function of a device ("cpu", "cuda") that returns a Potential, or its place
     elements: frozenset[int]  # atomic numbers that it was trained on

@@ -106,6 +106,9 @@ def test_a_defect_that_meets_every_crystal_ends_the_run_and_names_the_potential(
     with pytest.raises(WrongAnswerError, match="NoneType"):
         energies([reduce(crystal) for crystal in crystals], spoilt(lambda _: None))
 
+    (failed,) = energies([reduce(crystals[0])], spoilt(lambda _: None))
+    assert (failed.status, failed.value) == ("failed:WrongAnswerError", None), "one crystal ends nothing"
+
     class Short(Morse):
         def evaluate(self, requests, *, forces=True):
             return super().evaluate(requests, forces=forces)[1:]

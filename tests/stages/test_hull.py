@@ -1,10 +1,12 @@
 """Reference energies and the table of distances to the hull, from files to files."""
 
+import contextlib
 import csv
 import gzip
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -16,6 +18,7 @@ from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.errors import InputError
 from symmcd.potentials.chgnet.potential import BATCH_SIZE
 from symmcd.settings import HullSettings
+from symmcd.stability import reference_energies
 from symmcd.stability.hull import HullEntry
 from symmcd.stability.hull_entries import elemental_energies, read_entries, write_entries
 from symmcd.stages import hull, reference
@@ -70,7 +73,6 @@ def relaxed_row(identifier, formula, initial, relaxed, status="converged"):
 def test_chgnet_hull_from_units_to_distances(tmp_path, units, capsys):
     """Reference crystals lie on their own hull, sums of them too; an element without reference gets no number."""
     reference.run(units, tmp_path / "hull" / "reference.csv", HullSettings(), "cpu")
-    assert not (tmp_path / "hull" / "reference.csv.partial").exists()
     (entries,) = read_entries(tmp_path / "hull" / "reference.csv").values()
     assert len(entries) == len(elemental_energies("chgnet")) + 3
     (failed,) = [row for row in read(tmp_path / "hull" / "reference.csv") if row["status"] != "ok"]
@@ -103,8 +105,19 @@ def test_chgnet_hull_from_units_to_distances(tmp_path, units, capsys):
     assert float(found[4]["e_above_hull_initial"]) == pytest.approx(0.1, abs=1e-5)
 
 
-def test_reference_goes_on_after_a_kill(tmp_path, units, monkeypatch):
-    """Killed by SIGKILL after the first batch, with half a line at the end: nothing is computed twice, nothing lost."""
+def kept(cache):
+    """Energies that are on the disk."""
+    if not cache.exists():
+        return 0
+    with contextlib.closing(sqlite3.connect(cache)) as database:
+        try:
+            return database.execute("SELECT count(*) FROM energy").fetchone()[0]
+        except sqlite3.OperationalError:  # it has no table yet
+            return 0
+
+
+def test_reference_goes_on_after_a_kill(tmp_path, units, monkeypatch, capsys):
+    """Killed by SIGKILL after the first batch: what was written is not computed again, and nothing is lost."""
     whole, output = tmp_path / "whole.csv", tmp_path / "reference.csv"
     monkeypatch.setitem(BATCH_SIZE, "cpu", 1)
     reference.run(units, whole, HullSettings(), "cpu")
@@ -113,45 +126,63 @@ def test_reference_goes_on_after_a_kill(tmp_path, units, monkeypatch):
         "from symmcd.settings import HullSettings; from symmcd.stages import reference\n"
         "from symmcd.potentials.chgnet.potential import BATCH_SIZE; BATCH_SIZE['cpu'] = 1\n"
         "one = e.energies\n"
-        "def slow(units, *rest):\n"
-        "    if set(units[0].composition) == {17, 19}: time.sleep(60)\n"
-        "    return one(units, *rest)\n"
+        "def slow(units, *rest, **more):\n"
+        "    time.sleep(60 if set(units[0].composition) == {17, 19} else 1.1)\n"
+        "    return one(units, *rest, **more)\n"
         "e.energies = slow\n"
         "reference.run([Path(p) for p in sys.argv[2:]], Path(sys.argv[1]), HullSettings(), 'cpu')\n"
     )
-    partial = output.with_name("reference.csv.partial")
+    cache = output.with_name("energies.sqlite")
+    cache.unlink()  # of the whole run, beside whose output it lies
     process = subprocess.Popen([sys.executable, "-c", script, output, *units], stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
-    while not (partial.exists() and partial.read_bytes().count(b"\n") == 2):
+    while kept(cache) < 1:
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.05)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert not output.exists()
-    kept = partial.read_bytes()
-    assert json.loads(kept.splitlines()[1])["id"] == "NaCl"
-    partial.write_bytes(kept + b'{"id": "KCl", "form')
+    assert kept(cache) == 1
+    computed = []
+    real = reference_energies.energies
+
+    def counted(crystals, *rest, **more):
+        computed.extend(crystal.formula for crystal in crystals)
+        return real(crystals, *rest, **more)
+
+    monkeypatch.setattr(reference_energies, "energies", counted)
+    capsys.readouterr()
     reference.run(units, output, HullSettings(), "cpu")
+    assert "4 reference crystals: 1 energies of chgnet known, 3 to compute" in capsys.readouterr().out
+    assert computed == ["KCl", "MgO", "PoO"]
     assert output.read_bytes() == whole.read_bytes()
-    assert not partial.exists()
+    assert sorted(path.name for path in tmp_path.iterdir() if path.suffix != ".npz") == [
+        "energies.sqlite", "reference.csv", "whole.csv"
+    ]  # fmt: skip
 
 
-def test_systems_in_play_give_the_same_distances(tmp_path, units):
+def test_systems_in_play_give_the_same_distances(tmp_path, units, capsys):
     """What has another element is neither computed nor written; what is in play and fails is, with its status."""
     write(tmp_path / "a.csv", [relaxed_row("00000", "KNaCl2", -3.4, -3.5), relaxed_row("00001", "Cl2", -1.8, -1.9)])
     write(tmp_path / "b.csv", [relaxed_row("00002", "PoO", "", "", "failed:unknown_element:Po")])
     relaxed = [tmp_path / "a.csv", tmp_path / "b.csv"]
-    reference.run(units, tmp_path / "all.csv", HullSettings(), "cpu")
-    reference.run(units, tmp_path / "part.csv", HullSettings(), "cpu", relaxed)
+    reference.run(units, tmp_path / "all.csv", HullSettings(cache=str(tmp_path / "its own.sqlite")), "cpu")
+    capsys.readouterr()
+    reference.run(units, tmp_path / "part.csv", HullSettings(), "cpu", relaxed, tmp_path / "mine" / "other.sqlite")
+    assert "3 reference crystals: 0 energies of chgnet known, 3 to compute" in capsys.readouterr().out
+    assert [kept(tmp_path / name) for name in ("its own.sqlite", "mine/other.sqlite")] == [4, 3]
+    assert not (tmp_path / "energies.sqlite").exists()
     for name, ids in (("all", ["NaCl", "KCl", "MgO", "PoO"]), ("part", ["NaCl", "KCl", "PoO"])):
         rows = read(tmp_path / f"{name}.csv")
         assert [row["id"] for row in rows if row["id"]] == ids
-        hull.run(relaxed, tmp_path / f"{name}.csv", tmp_path / f"{name}_hull.csv")
+        hull.run(relaxed, [tmp_path / f"{name}.csv"], tmp_path / f"{name}_hull.csv")
     assert (tmp_path / "part_hull.csv").read_bytes() == (tmp_path / "all_hull.csv").read_bytes()
     assert read(tmp_path / "part_hull.csv")[0]["decomposition"] == "0.500 NaCl + 0.500 KCl"
-    with pytest.raises(InputError, match=r"--in-play: hull\.source = table computes nothing"):
+    with pytest.raises(InputError, match=r"--in-play: hull\.source = table computes no energies"):
         reference.run(units, tmp_path / "r.csv", HullSettings("table", "t.csv", "e.json"), "cpu", relaxed)
+    with pytest.raises(InputError, match=r"--cache: hull\.source = matbench-discovery computes no energies"):
+        reference.run([], tmp_path / "r.csv", HullSettings("matbench-discovery"), "cpu", cache=tmp_path / "c.sqlite")
 
 
 def test_table_hull_brings_its_elemental_energies(tmp_path):

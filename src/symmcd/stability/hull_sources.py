@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, numbered_labels
-from symmcd.crystallography.symmetric_cell import SymmetricCell
-from symmcd.device import choose_device, hold_gpu
-from symmcd.extensions import POTENTIALS
-from symmcd.journal import Journal, Progress
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnits, numbered_labels
+from symmcd.crystallography.content import formulas
 from symmcd.stability import hull_entries
-from symmcd.stability.corrections import MISSING, correction
-from symmcd.stability.energies import Energy, energies
 from symmcd.stability.hull import HullEntry
 from symmcd.stability.in_play import within
+from symmcd.stability.reference_energies import reference_energies
 from symmcd.storage import read_units
-from symmcd.structures.cell import Cell
-from symmcd.structures.convert import to_structure
 from symmcd.structures.data_files import DataFile, data_files
 from symmcd.structures.fetch import fetch
 
@@ -37,7 +29,6 @@ class HullEntries:
     name: str  # of the hull, as tables have it
     entries: Sequence[HullEntry]
     failed: Sequence[Mapping[str, str]] = ()  # ``id, formula, origin, status`` of crystals without an energy
-    journal: Journal | None = field(default=None, repr=False)  # to be removed when the energies are written
 
 
 def from_table(path: Path, elemental_references: Path) -> HullEntries:
@@ -82,9 +73,13 @@ def from_matbench(path: Path | None, url: str, folder: Path) -> HullEntries:
 
 
 def from_potential(
-    name: str, paths: Sequence[Path], output: Path, device: str, systems: Collection[frozenset[int]] | None = None
+    name: str,
+    paths: Sequence[Path],
+    device: str,
+    cache: Path | None = None,
+    systems: Collection[frozenset[int]] | None = None,
 ) -> HullEntries:
-    """Energies of a potential: of each crystal of `paths` as it is, and of each element; resumed after a kill.
+    """Energies of a potential: of each crystal of `paths` as it is, and of each element.
 
     They are corrected (MP2020) where the potential's can be: oxides computed with U and metals without are else on two
     scales.
@@ -92,76 +87,36 @@ def from_potential(
     Args:
         name: of the potential.
         paths: asymmetric units, npz.
-        output: file that they will be written to; the journal lies beside it.
         device: auto, cuda or cpu.
+        cache: SQLite file of energies already known, see `symmcd.stability.reference_energies`; None for none.
         systems: in play, see `symmcd.stability.in_play`; None for all crystals of `paths`.
+
+    Raises:
+        InputError: a file that cannot be read, or is no cache.
     """
-    journal = _energies(name, paths, output, device, systems)
+    files = [_read(path) for path in paths]
+    if systems is not None:
+        files = [units.take(np.flatnonzero(within(units, systems))) for units in files]
+    units = AsymmetricUnits.concatenate(files)
+    origins = [path.stem for path, of_file in zip(paths, files, strict=True) for _ in range(len(of_file))]
     entries = list(hull_entries.elemental_energies(name).values())
     failed = []
-    for row in journal.done:
-        if row["status"] == "ok":
-            entries.append(HullEntry(row["formula"], row["energy"], "energy", row["origin"], row["id"]))
+    found = reference_energies(name, units, device, cache)
+    for label, formula, origin, energy in zip(units.label.tolist(), formulas(units), origins, found, strict=True):
+        if energy.value is not None:
+            entries.append(HullEntry(formula, energy.value, "energy", origin, label))
         else:
-            failed.append({key: row[key] for key in ("id", "formula", "origin", "status")})
-    return HullEntries(name, entries, failed, journal)
+            failed.append({"id": label, "formula": formula, "origin": origin, "status": energy.status})
+    return HullEntries(name, entries, failed)
 
 
-def _energies(
-    name: str, paths: Sequence[Path], output: Path, device: str, systems: Collection[frozenset[int]] | None
-) -> Journal:
-    """Energies of the crystals of the files, one row each, in their order."""
-    entry = POTENTIALS[name]
-    files = [(path.stem, read_units(path)) for path in paths]
-    for path, (_, of_file) in zip(paths, files, strict=True):
-        if len(of_file) and of_file.label.tolist() == numbered_labels(len(of_file)):
-            print(
-                f"{path}: its crystals are numbered {of_file.label[0]} … {of_file.label[-1]}, as generated ones are: a "
-                "hull of these says nothing about them",
-                file=sys.stderr,
-            )
-    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
-    work: dict[str, Any] = {"units": digests, "potential": [name, entry.version]}
-    if systems is not None:
-        work["systems"] = sorted(map(sorted, systems))
-        files = [(origin, units.take(np.flatnonzero(within(units, systems)))) for origin, units in files]
-    journal = Journal(output, work)
-    total, skip = sum(len(units) for _, units in files), len(journal.done)
-    if skip == total:
-        return journal
-    hold_gpu(device)
-    potential = entry.load(choose_device(device).type)
-    batch_size = potential.batch_size
-    with Progress(total, skip, "reference crystals") as progress:
-        for origin, units in files:
-            for start in range(min(skip, len(units)), len(units), batch_size):
-                part = units.take(range(start, min(start + batch_size, len(units))))
-                crystals = [part[i] for i in range(len(part))]
-                found = [
-                    _corrected(crystal, energy) if entry.correctable else energy
-                    for crystal, energy in zip(crystals, energies(crystals, potential), strict=True)
-                ]
-                rows = [
-                    {
-                        "id": str(label),
-                        "formula": crystal.formula,
-                        "origin": origin,
-                        "status": energy.status,
-                        "energy": energy.value,
-                    }
-                    for label, crystal, energy in zip(part.label, crystals, found, strict=True)
-                ]
-                journal.append(*rows)
-                progress.advance(len(part))
-            skip = max(0, skip - len(units))
-    return journal
-
-
-def _corrected(crystal: AsymmetricUnit, energy: Energy) -> Energy:
-    """An energy with its correction."""
-    if energy.value is None:
-        return energy
-    cell = SymmetricCell(crystal)
-    lattice, position = cell.geometry(cell.start)
-    value = correction(to_structure(Cell(lattice, cell.element, position)))
-    return Energy(MISSING) if value is None else Energy(energy.status, energy.value + value)
+def _read(path: Path) -> AsymmetricUnits:
+    """Crystals of a file; it is said where they look like generated ones."""
+    units = read_units(path)
+    if len(units) and units.label.tolist() == numbered_labels(len(units)):
+        print(
+            f"{path}: its crystals are numbered {units.label[0]} … {units.label[-1]}, as generated ones are: a "
+            "hull of these says nothing about them",
+            file=sys.stderr,
+        )
+    return units
