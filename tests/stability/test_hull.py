@@ -78,6 +78,34 @@ def test_formation_energies_give_the_same_distances():
         assert above(by_formation, formula, -5.0) == pytest.approx(above(by_total, formula, -5.0))
 
 
+def test_a_point_has_its_energy_on_the_scale_of_formation_energies_too():
+    hull = ConvexHull([entry("Na", -1.0), entry("Cl", -2.0), entry("NaCl", -2.0)])
+    assert hull.at("NaCl").formation_energy_per_atom == pytest.approx(-0.5)
+    assert hull.at("Na3Cl").formation_energy_per_atom == pytest.approx(-0.25)
+    assert hull.at("Cl").formation_energy_per_atom == pytest.approx(0.0)
+    table = ConvexHull(
+        [entry("Na", -1.0, "elemental_reference"), entry("Cl", -2.0, "elemental_reference")]
+        + [entry("NaCl", -0.5, "formation_energy")]
+    )
+    assert table.at("NaCl") == hull.at("NaCl")
+
+
+def test_amounts_are_as_good_as_a_formula():
+    hull = ConvexHull([entry("Li", 0.0), entry("Ti", 0.0), entry("O", 0.0), entry("Li2O", -2.0), entry("TiO2", -3.0)])
+    point = hull.at("Li2TiO3")
+    for amounts in ({"Li": 4, "Ti": 2, "O": 6}, {3: 2, 22: 1, 8: 3}, {"O": 0.5, "Ti": 1 / 6, "Li": 1 / 3, "Na": 0}):
+        assert hull.at(amounts) is point  # found once
+        assert hull.entries_in(amounts) == hull.entries_in("Li2TiO3") == 2
+    assert hull.at({3: 2, 22: 1, 8: 2}) != point
+    with pytest.raises(MissingReferenceError, match="Po"):
+        hull.at({84: 1, 8: 2})
+
+
+def test_equal_shares_are_in_one_order_whatever_the_rounding():
+    hull = ConvexHull([entry("Li", 0.0), entry("Na", 0.0), entry("Cl", 0.0), entry("NaCl", -2.0), entry("LiCl", -2.0)])
+    assert hull.at("NaLiCl2").decomposition == "0.500 NaCl + 0.500 LiCl"
+
+
 def test_missing_terminal_is_named_even_where_a_compound_is_there():
     hull = ConvexHull([entry("Na", -1.0), entry("NaPo", -2.0)])
     with pytest.raises(MissingReferenceError, match=r"^Po$"):

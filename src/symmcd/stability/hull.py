@@ -11,11 +11,16 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from numbers import Integral
 from typing import Literal
 
 import numpy as np
 from pymatgen.core import Composition
 
+from symmcd.crystallography.composition import SYMBOLS
+from symmcd.stability.lowest_mixture import lowest_mixture
+
+Key = tuple[tuple[str, float], ...]  # elements with their shares of atoms, rounded
 EnergyKind = Literal["energy", "formation_energy", "elemental_reference"]
 
 
@@ -35,6 +40,7 @@ class HullPoint:
     """The hull at one composition."""
 
     energy_per_atom: float  # eV/atom, on the scale of the potential's total energies
+    formation_energy_per_atom: float  # eV/atom, relative to the elements
     decomposition: str  # as in "0.667 Li2O + 0.333 TiO2", shares of atoms
 
 
@@ -65,7 +71,7 @@ class ConvexHull:
                 (element,) = fraction
                 self._elemental[element] = min(entry.energy_per_atom, self._elemental.get(element, np.inf))
         # Lowest formation energy of each composition, by the set of its elements; those above 0 are not on the hull.
-        self._phases: dict[frozenset[str], dict[tuple[tuple[str, float], ...], tuple[float, str]]] = {}
+        self._phases: dict[frozenset[str], dict[Key, tuple[float, str]]] = {}
         for element in self._elemental:
             self._phases[frozenset([element])] = {((element, 1.0),): (0.0, element)}
         for entry, fraction in zip(entries, fractions, strict=True):
@@ -75,38 +81,74 @@ class ConvexHull:
             if energy > 0:
                 continue
             phases = self._phases.setdefault(frozenset(fraction), {})
-            key = tuple(sorted((element, round(share, 9)) for element, share in fraction.items()))
+            key = _key(fraction)
             if key not in phases or energy < phases[key][0]:
                 phases[key] = (energy, entry.formula)
+        self._points: dict[Key, HullPoint] = {}  # those asked for so far
 
-    def at(self, formula: str) -> HullPoint:
-        """The hull at a composition.
+    def at(self, composition: str | Mapping[str, float] | Mapping[int, float]) -> HullPoint:
+        """The hull at a composition; what was asked for once is kept.
+
+        Args:
+            composition: formula, or amounts of elements by their symbols or atomic numbers.
 
         Raises:
             MissingReferenceError: an element without a reference.
         """
-        fraction = _fractions(formula)
+        fraction = _fractions_of(composition)
         missing = sorted(fraction.keys() - self._elemental.keys())
         if missing:
             raise MissingReferenceError("+".join(missing))
-        phases = [phase for subset in _subsets(fraction) for phase in self._phases.get(subset, {}).items()]
-        weights, energy = _lowest_mixture(fraction, [dict(key) for key, _ in phases], [value[0] for _, value in phases])
-        parts = sorted(((w, phases[i][1][1]) for i, w in enumerate(weights) if w > 1e-6), reverse=True)
-        names = [f"{w:.3f} {Composition(formula).reduced_formula}" for w, formula in parts]
-        return HullPoint(energy + self._baseline(fraction), " + ".join(names))
+        key = _key(fraction)
+        if key not in self._points:
+            self._points[key] = self._solved(fraction)
+        return self._points[key]
 
-    def entries_in(self, formula: str) -> int:
+    def entries_in(self, composition: str | Mapping[str, float] | Mapping[int, float]) -> int:
         """Reference entries in the chemical system of a composition: its compounds, or those of a single element.
 
         Entries of the elements alone count for nothing in a system of several: every hull has them.
         """
-        elements = frozenset(_fractions(formula))
+        elements = frozenset(_fractions_of(composition))
         least = min(2, len(elements))
         return sum(self._entries[subset] for subset in _subsets(elements) if len(subset) >= least)
+
+    def _solved(self, fraction: Mapping[str, float]) -> HullPoint:
+        elements = sorted(fraction)
+        place = {element: row for row, element in enumerate(elements)}
+        phases = [phase for subset in _subsets(elements) for phase in self._phases.get(subset, {}).items()]
+        composition = np.zeros((len(elements), len(phases)))
+        for column, (key, _) in enumerate(phases):
+            for element, share in key:
+                composition[place[element], column] = share
+        energies = np.array([energy for _, (energy, _) in phases])
+        weights, energy = lowest_mixture(composition, energies, np.array([fraction[e] for e in elements]))
+        parts = [(round(w, 6), _reduced(phases[i][1][1])) for i, w in enumerate(weights.tolist()) if w > 1e-6]
+        names = [f"{w:.3f} {formula}" for w, formula in sorted(parts, reverse=True)]
+        return HullPoint(energy + self._baseline(fraction), energy, " + ".join(names))
 
     def _baseline(self, fraction: Mapping[str, float]) -> float:
         """Energy of the separate elements, eV/atom."""
         return sum(share * self._elemental[element] for element, share in fraction.items())
+
+
+def _fractions_of(composition: str | Mapping[str, float] | Mapping[int, float]) -> dict[str, float]:
+    """Shares of atoms by symbol."""
+    if isinstance(composition, str):
+        return _fractions(composition)
+    total = sum(composition.values())
+    amounts = {SYMBOLS[e - 1] if isinstance(e, Integral) else str(e): n for e, n in composition.items() if n}
+    return {element: amount / total for element, amount in amounts.items()}
+
+
+def _key(fraction: Mapping[str, float]) -> Key:
+    """The same for all multiples of a formula."""
+    return tuple(sorted((element, round(share, 9)) for element, share in fraction.items()))
+
+
+@cache
+def _reduced(formula: str) -> str:
+    return Composition(formula).reduced_formula
 
 
 @cache
@@ -120,21 +162,3 @@ def _subsets(elements: Iterable[str]) -> Iterable[frozenset[str]]:
     elements = sorted(elements)
     for size in range(1, len(elements) + 1):
         yield from map(frozenset, itertools.combinations(elements, size))
-
-
-def _lowest_mixture(
-    target: Mapping[str, float], phases: list[dict[str, float]], energies: list[float]
-) -> tuple[np.ndarray, float]:
-    """Shares of atoms w ≥ 0 that minimise Σ wⱼ Eⱼ while Σ wⱼ xⱼ is the target composition.
-
-    Returns:
-        w (n,), and the minimum in the unit of `energies`.
-    """
-    from scipy.optimize import linprog
-
-    elements = sorted(target)
-    composition = np.array([[phase.get(element, 0.0) for phase in phases] for element in elements])
-    solution = linprog(energies, A_eq=composition, b_eq=[target[e] for e in elements], bounds=(0, None), method="highs")
-    if not solution.success:  # the elements alone are a mixture, so this is a fault of the solver
-        raise ArithmeticError(f"hull at {dict(target)}: {solution.message}")
-    return solution.x, float(solution.fun)
