@@ -26,13 +26,12 @@ from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Structure
 
 from symmcd import load_pretrained
+from symmcd.crystallography import content
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
-from symmcd.crystallography.normaliser import canonical_arrangement
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.crystallography.space_group import lattice_points
 from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.diffusion.generator import POOL
-from symmcd.diffusion.sampler import Sampler
 from symmcd.diffusion.staged.arrangements import Composition
 from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
 from symmcd.metrics.intervals import wilson
@@ -53,16 +52,6 @@ def compositions(units: AsymmetricUnits, any_size: bool) -> Iterator[Composition
         divisor = int(np.gcd.reduce(list(atoms.values())))
         size = None if any_size else sum(atoms.values()) // lattice_points(group)
         yield Composition({element: number // divisor for element, number in atoms.items()}, size)
-
-
-def arrangements_of(units: AsymmetricUnits) -> list[tuple[int, ...]]:
-    """Of each crystal what is the same for all descriptions of its positions and elements."""
-    found = []
-    for index, group in enumerate(units.space_group.tolist()):
-        orbits = slice(units.start[index], units.start[index + 1])
-        letter = units.wyckoff[orbits] - wyckoff_table().start[group - 1]
-        found.append((group, *canonical_arrangement(group, letter.tolist(), units.element[orbits].tolist())))
-    return found
 
 
 def displacement(pair: tuple[Structure, Structure]) -> float:
@@ -92,7 +81,9 @@ def main() -> None:
     owner = np.repeat(np.arange(len(told)), [len(arrangements) for arrangements in found])
     crystals = WyckoffSequences.concatenate([arrangements.sequences for arrangements in found])
     print(f"{len(crystals)} candidates in {time.perf_counter() - began:.0f} s", flush=True)
-    made = AsymmetricUnits.from_units(generator.with_geometries(crystals, Sampler()))
+    log_probability = torch.cat([arrangements.log_probability for arrangements in found])
+    drafts = crystals.drafts(torch.arange(len(crystals)), log_probability, seed=0)
+    made = AsymmetricUnits.from_units(generator.with_geometries(drafts))
     print(f"with their geometries {time.perf_counter() - began:.0f} s\n", flush=True)
 
     truth = [s.get_primitive_structure() for s in crystals_to_structures(replicate_flat(units))]
@@ -100,7 +91,7 @@ def main() -> None:
     with ProcessPoolExecutor() as pool:
         pairs = [(g, truth[index]) for g, index in zip(guess, owner.tolist(), strict=True)]
         distance = np.array(list(pool.map(displacement, pairs, chunksize=50)))
-    own, theirs = arrangements_of(units), arrangements_of(made)
+    own, theirs = content.arrangements(units), content.arrangements(made)
 
     print("| first | own positions and elements among them | matched | r.m.s. displacement |\n|---|---|---|---|")
     for first in (number for number in FIRST if number <= arguments.candidates):

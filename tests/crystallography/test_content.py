@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 from pymatgen.core import Composition, Element
 
 from symmcd.crystallography import content
-from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
 from symmcd.crystallography.composition import parse_formula, reduced_formula
+from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.structures.units import reduce, replicate
 from tests.crystallography.prototypes import PROTOTYPES, prototype
 from tests.structures.random_units import random_units
@@ -84,3 +86,28 @@ def test_nothing_has_no_contents():
     for measure in (content.densities, content.number_of_elements, content.primitive_atoms, content.amounts):
         assert len(measure(none)) == 0
     assert content.templates(none) == content.formulas(none) == []
+
+
+def test_arrangements_are_the_same_for_every_description():
+    """Rock salt and perovskite from either corner, orbits in any order; other elements or letters are others."""
+
+    def flat(group: int, orbits: str) -> AsymmetricUnits:
+        letter, element = zip(*(orbit.split() for orbit in orbits.split(", ")), strict=True)
+        cell = 4 * np.eye(3)
+        first = np.array([wyckoff_table().generator[row][:, 3] for row in rows_of(group, letter)])
+        return AsymmetricUnits.from_units([AsymmetricUnit(group, cell, list(element), letter, first)])
+
+    def rows_of(group: int, letter: Sequence[str]) -> list[int]:
+        table = wyckoff_table()
+        known = table.letter[table.start[group - 1] : table.start[group]].tolist()
+        return [table.start[group - 1] + known.index(name) for name in letter]
+
+    salt = content.arrangements(flat(225, "a Na, b Cl"))
+    assert salt == ["225_aNa_bCl"]
+    assert content.arrangements(flat(225, "b Na, a Cl")) == content.arrangements(flat(225, "b Cl, a Na")) == salt
+    perovskite = content.arrangements(flat(221, "a Sr, b Ti, c O"))
+    assert content.arrangements(flat(221, "d O, a Ti, b Sr")) == perovskite
+    assert content.arrangements(flat(221, "a Ti, b Sr, c O")) != perovskite
+    assert content.arrangements(flat(221, "a Sr, b Zr, c O")) != perovskite
+    together = AsymmetricUnits.concatenate([flat(225, "a Na, b Cl"), flat(221, "a Sr, b Ti, c O")])
+    assert content.arrangements(together) == salt + perovskite

@@ -121,7 +121,7 @@ def test_a_constraint_of_an_installed_package(tmp_path):
 
 
 def test_what_no_crystal_fulfils_is_said_in_the_words_of_the_constraints(shipped, distinct, monkeypatch):
-    monkeypatch.setattr("symmcd.diffusion.generator.ATTEMPTS", 1)
+    monkeypatch.setattr("symmcd.diffusion.drafting.ATTEMPTS", 1)
     said = r"has space group 14 and no other elements than O and a different element on each orbit and at most 1 atoms"
     with pytest.raises(InputError, match=said):
         shipped.generate(5, elements="O", distinct_elements=True, space_group=14, max_atoms=1, **FEW)

@@ -59,7 +59,7 @@ def test_letters_survive_sampling(staged: Generator):
     for plan in plans:
         streams = CrystalStreams(3, torch.as_tensor(plan.number))
         with torch.inference_mode():
-            drawn, _ = staged._model.draft(plan, streams, Sampler())
+            drawn = staged._model.draft(plan, streams, Sampler()).sequences
         units = staged.sample(plan, Sampler(steps=2), 3)
         mask = drawn.mask
         assert units.space_group.tolist() == drawn.space_group.tolist()

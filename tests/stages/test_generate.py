@@ -147,7 +147,7 @@ def test_abilities_of_models_without_sets_of_positions():
 
 def test_python_refuses_before_work(monkeypatch):
     generator = load_pretrained(device="cpu")
-    for name in ("plan", "sample", "arrangements", "_chosen", "with_geometries"):
+    for name in ("plan", "sample", "arrangements", "draft", "with_geometries", "_drafting"):
         monkeypatch.setattr(Generator, name, None)  # would be called
     for wrong in ({"space_group": 231}, {"elements": ["Lr"]}, {"steps": 2000}, {"temperature": float("nan")}):
         with pytest.raises(InputError):

@@ -10,6 +10,7 @@ import numpy as np
 
 from symmcd.crystallography.composition import reduced_formula
 from symmcd.crystallography.consistency import check_apart, settled
+from symmcd.crystallography.flat_orbits import FlatOrbits, joined_starts, orbits_of
 from symmcd.crystallography.given_arrays import array_of, coefficients_of, numbers_of_symbols, symmetric_cell
 from symmcd.crystallography.lattice import k_from_lattice, lattice_from_k
 from symmcd.crystallography.space_group import lattice_points, number_of
@@ -137,7 +138,7 @@ class AsymmetricUnit:
 
 
 @dataclass(frozen=True, eq=False)
-class AsymmetricUnits:
+class AsymmetricUnits(FlatOrbits):
     """Many asymmetric units, orbits one after the other; crystal i has orbits ``start[i]:start[i+1]``.
 
     The arrays are believed: `check` is for those that come from outside.  Labels need not differ; where crystals are
@@ -153,9 +154,6 @@ class AsymmetricUnits:
     label: np.ndarray  # (B,) str
     properties: Mapping[str, np.ndarray] = field(default_factory=dict)  # (B,) each
 
-    def __len__(self) -> int:
-        return len(self.space_group)
-
     def __getitem__(self, index: int) -> AsymmetricUnit:
         orbits = slice(self.start[index], self.start[index + 1])
         return AsymmetricUnit.exact(
@@ -165,6 +163,9 @@ class AsymmetricUnits:
             tuple(wyckoff_table().letter[self.wyckoff[orbits]].tolist()),
             self.position[orbits],
         )
+
+    def name(self, index: int) -> str:
+        return str(self.label[index])
 
     def check(self) -> AsymmetricUnits:
         """These units, put right as `AsymmetricUnit` does: lattices and representatives that are a little off.
@@ -180,26 +181,10 @@ class AsymmetricUnits:
         )  # fmt: skip
         return replace(self, k=k, position=position)
 
-    @property
-    def crystal(self) -> np.ndarray:
-        """(A,) index of the crystal that each orbit belongs to."""
-        return np.repeat(np.arange(len(self)), np.diff(self.start))
-
-    @property
-    def number_of_atoms(self) -> np.ndarray:
-        """(B,) atoms in each conventional cell."""
-        return (
-            np.add.reduceat(wyckoff_table().multiplicity[self.wyckoff], self.start[:-1])
-            if len(self)
-            else np.zeros(0, int)
-        )
-
     def take(self, indices: Sequence[int] | np.ndarray) -> AsymmetricUnits:
         """The crystals at `indices`, in that order."""
         indices = np.asarray(indices, dtype=int)
-        counts = np.diff(self.start)[indices]
-        start = np.concatenate([[0], np.cumsum(counts)])
-        rows = np.repeat(self.start[indices] - start[:-1], counts) + np.arange(start[-1])
+        start, rows = orbits_of(self.start, indices)
         return AsymmetricUnits(
             self.space_group[indices], self.k[indices], start, self.element[rows], self.wyckoff[rows],
             self.position[rows], self.label[indices], {name: v[indices] for name, v in self.properties.items()},
@@ -241,13 +226,9 @@ class AsymmetricUnits:
         """All crystals of `parts`, in order; properties that every part has are kept."""
         if not parts:
             return cls.empty()
-        starts = [
-            parts[0].start,
-            *(p.start[1:] + o for p, o in zip(parts[1:], np.cumsum([p.start[-1] for p in parts]), strict=False)),
-        ]
         shared = set.intersection(*(set(p.properties) for p in parts))
         return cls(
-            start=np.concatenate(starts),
+            start=joined_starts([p.start for p in parts]),
             properties={name: np.concatenate([p.properties[name] for p in parts]) for name in sorted(shared)},
             **{
                 name: np.concatenate([getattr(p, name) for p in parts])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,27 +14,25 @@ from torch import Tensor
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
 from symmcd.crystallography.composition import formula_unit_of
+from symmcd.crystallography.drafts import Drafts
 from symmcd.crystallography.space_group import number_of
 from symmcd.device import choose_device
 from symmcd.diffusion.abilities import NEEDED, Abilities
 from symmcd.diffusion.batches import Batch, OnBatch, OnProgress, Watch, ignored
 from symmcd.diffusion.checkpoint import Checkpoint, MisfitError, read_checkpoint
 from symmcd.diffusion.constraints.constraint import read_constraints, space_groups_of
-from symmcd.diffusion.draws import Draw, StagedDraw
+from symmcd.diffusion.drafting import Drafting
 from symmcd.diffusion.model import ComposingModel, Model, Plan, checked_sample
-from symmcd.diffusion.prior import draw_groups_and_orbits
+from symmcd.diffusion.planning import check_whole, numbers_of, plans
 from symmcd.diffusion.random_streams import CrystalStreams
 from symmcd.diffusion.sampler import Sampler
 from symmcd.diffusion.staged.arrangements import Arrangements, Composition
-from symmcd.diffusion.staged.drawing import AT_ONCE, resampled
-from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
+from symmcd.diffusion.staged.drawing import AT_ONCE
 from symmcd.errors import InputError
 from symmcd.extensions import MODELS
 from symmcd.settings import Precision
 
-PROPOSED, ATTEMPTS = 32, 64  # proposals of positions and elements that a crystal of given elements is kept from
 POOL = 2000  # sets of Wyckoff positions drawn beside those of the training set, for a composition to fit
-PAD_TO = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20)  # orbits; beyond the last, multiples of 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,13 +107,14 @@ class Generator:
             on_progress: called with the number of crystals done, the work done, and the whole work.
             constraints: by their names in `symmcd.extensions.CONSTRAINTS`, as ``elements=["Li", 26, "O"]``,
                 ``exclude``, ``chemical_system="Li-Fe-O"`` and ``max_atoms=8``; `symmcd generate --help` lists all.
-                Crystals follow the model's distribution given these, as far as `PROPOSED` proposals each can tell.
+                Crystals follow the model's distribution given these, as far as `drafting.PROPOSED` proposals of each
+                can tell.
 
         Raises:
             InputError: a number below 1, no such constraint, space group or element, what the model cannot do (see
                 `sample`), or no crystal found that fulfils the constraints.
         """
-        _check_whole(number=number)
+        check_whole(number=number)
         asked = read_constraints({"space_group": space_group, **constraints})
         sampler = Sampler(
             steps=steps,
@@ -129,8 +127,9 @@ class Generator:
         groups = space_groups_of(asked)
         self.abilities.check(sampler)
         if sampler.chooses:
-            chosen = self._chosen(number, sampler, seed, groups)
-            return self.with_geometries(chosen, sampler, seed, on_batch, on_progress)
+            with torch.inference_mode():
+                drafts = self._drafting.draft(np.arange(number), sampler, seed, groups)
+                return self._drafting.with_geometries(drafts, self.abilities.filled(sampler), on_batch, on_progress)
         plans = list(self.plan(np.arange(number), sampler, seed, groups))
         watch = Watch([plan.orbits for plan in plans], self.steps(sampler), on_progress)
         units: dict[int, AsymmetricUnit] = {}
@@ -157,17 +156,8 @@ class Generator:
         How far a crystal is padded depends on its own number of orbits alone, so that it comes out the same
         (up to the rounding of matrix products) whatever it is sampled together with.
         """
-        streams = CrystalStreams(seed, torch.as_tensor(number, dtype=torch.int64))
-        uniform = streams.uniform(Draw.PLAN, (2,))
-        statistics = self.checkpoint.statistics.to("cpu")
-        group, orbits = (a.numpy() for a in draw_groups_and_orbits(statistics, uniform, space_groups))
-        padded = np.array([next((p for p in PAD_TO if p >= m), -(-m // 8) * 8) for m in orbits.tolist()])
-        sizes = np.unique(padded)[1:] if apart or self._model.one_size else ()
-        order = np.argsort(padded, kind="stable")
-        for rows in np.split(order, np.searchsorted(padded[order], sizes)):
-            for first in range(0, len(rows), sampler.batch_size):
-                part = rows[first : first + sampler.batch_size]
-                yield Plan(number[part], group[part], orbits[part], padded[part])
+        together = apart or self._model.one_size
+        yield from plans(self.checkpoint.statistics, number, sampler.batch_size, seed, space_groups, apart=together)
 
     @torch.inference_mode()
     def sample(
@@ -230,12 +220,15 @@ class Generator:
                 f"no known set of Wyckoff positions{where} fits {composition}, nor do {pool} drawn ones; "
                 "draw a larger pool"
             )
-        log_probability = found.log_probability.cpu().numpy()
+        ranks = torch.arange(len(found), device=self.device)
+        drafts = found.sequences.drafts(ranks, found.log_probability, seed)
+        log_probability = drafts.log_probability
 
         def with_probabilities(batch: Batch) -> None:
             on_batch(dataclasses.replace(batch, log_probability=log_probability[batch.number]))
 
-        units = self.with_geometries(found.sequences, sampler, seed, with_probabilities, on_progress)
+        options = self.abilities.filled(sampler)
+        units = self._drafting.with_geometries(drafts, options, with_probabilities, on_progress, by_size=False)
         return [Candidate(*pair) for pair in zip(units, log_probability.tolist(), strict=True)]
 
     @torch.inference_mode()
@@ -254,7 +247,7 @@ class Generator:
             InputError: as `predict`, but for compositions that nothing was found for.
         """
         model = self._composing
-        _check_whole(number=number, pool=pool)
+        check_whole(number=number, pool=pool)
         for composition in compositions:
             self.abilities.check_elements(tuple(composition.formula_unit))
         groups = () if space_group is None else (number_of(space_group),)
@@ -263,67 +256,80 @@ class Generator:
         return model.arrangements(compositions, number, list(zip(plans, streams, strict=True)), groups)
 
     @torch.inference_mode()
+    def draft(
+        self,
+        number: int | Sequence[int] | np.ndarray = 10,
+        space_group: int | str | None = None,
+        *,
+        seed: int = 0,
+        temperature: float = 1.0,
+        **constraints: Any,
+    ) -> Drafts:
+        """Positions and elements of new crystals, without geometries: what `with_geometries` completes.
+
+        They are those of `generate`: ``with_geometries(draft(n, seed=s))`` are the crystals of ``generate(n, seed=s)``.
+        Draft k is drawn with the random numbers k of `seed`, so the first n of any number are the same drafts, as
+        large and as small as any others.
+
+        Args:
+            number: how many, from 0 on; or which, by their numbers.
+            space_group, seed, temperature, constraints: as in `generate`.
+
+        Returns:
+            The drafts in the order of their numbers.  Their log-probabilities are those of the model itself, whatever
+            `temperature`, `space_group` and `constraints`: comparable between requests, and with those of `predict`
+            where no space group is asked for.  A group without training crystals counts as if it had one.
+
+        Raises:
+            InputError: as `generate`, or a model that is not of kind ``staged``.
+        """
+        numbers = numbers_of(number)
+        asked = read_constraints({"space_group": space_group, **constraints})
+        sampler = Sampler(temperature=temperature, constraints=asked)
+        groups = space_groups_of(asked)
+        drafting = self._drafting
+        self.abilities.check(sampler)
+        return drafting.draft(numbers, sampler, seed, groups)
+
+    @torch.inference_mode()
     def with_geometries(
         self,
-        crystals: WyckoffSequences,
-        sampler: Sampler,
-        seed: int = 0,
+        drafts: Drafts,
+        *,
+        steps: int | None = None,
+        corrector: bool = True,
+        proposals: int | None = None,
+        batch_size: int = 256,
         on_batch: OnBatch = ignored,
         on_progress: OnProgress = ignored,
     ) -> list[AsymmetricUnit]:
-        """A geometry for the positions and elements of each of `crystals`; see `generate` for the rest.
+        """A geometry for each of `drafts`, by the random numbers of its own number and their seed.
+
+        A draft has the same geometry whatever others are with it, up to the rounding of matrix products.
+
+        Args:
+            drafts: of `draft`, or a choice of them (`Drafts.take`).
+            steps, corrector, proposals, batch_size, on_batch, on_progress: as in `generate`; the numbers of a batch
+                are indices into `drafts`.
+
+        Returns:
+            One crystal a draft, in the order of `drafts`.
 
         Raises:
-            InputError: the model cannot be told elements, or what else `sampler` asks for.
+            InputError: what the model cannot do.
+            SymmcdError: the networks have come to numbers that are not finite.
         """
-        options, model = self.abilities.filled(sampler), self._composing
-        batches = torch.arange(len(crystals), device=self.device).split(sampler.batch_size)
-        watch = Watch([crystals.count[rows].cpu().numpy() for rows in batches], self.steps(sampler), on_progress)
-        units: list[AsymmetricUnit] = []
-        for rows in batches:
-            number = rows.cpu().numpy()
-            made = model.geometries(crystals.select(rows), number, CrystalStreams(seed, rows), options, watch.step)
-            batch = Batch(number, [made[i] for i in range(len(made))])
-            units += batch.units
-            watch.finished()
-            on_batch(batch)
-        return units
+        sampler = Sampler(steps=steps, proposals=proposals, corrector=corrector, batch_size=batch_size)
+        return self._drafting.with_geometries(drafts, self.abilities.filled(sampler), on_batch, on_progress)
 
-    @torch.inference_mode()
-    def _chosen(self, number: int, sampler: Sampler, seed: int, groups: Sequence[int]) -> WyckoffSequences:
-        """Positions and elements of `number` crystals, given the constraints of `sampler`.
+    @property
+    def _drafting(self) -> Drafting:
+        """The model as one that draws positions and elements, and completes them.
 
         Raises:
-            InputError: as `generate`.
+            InputError: it cannot.
         """
-        missing = torch.arange(number, device=self.device)
-        found, order = [], []
-        for attempt in range(ATTEMPTS):
-            first = (missing * ATTEMPTS + attempt) * PROPOSED  # the same for a crystal however many there are
-            names = (first[:, None] + torch.arange(PROPOSED, device=self.device)).flatten()
-            proposals, log_weight = self._proposed(names.cpu().numpy(), sampler, seed, groups)
-            kept = resampled(log_weight.view(-1, PROPOSED), CrystalStreams(seed, first).uniform(StagedDraw.KEPT))
-            rows = (kept >= 0).nonzero()[:, 0]
-            found.append(proposals.select(rows * PROPOSED + kept[rows]))
-            order.append(missing[rows])
-            missing = missing[kept < 0]
-            if not len(missing):
-                return WyckoffSequences.concatenate(found).select(torch.cat(order).argsort())
-        raise InputError(
-            f"{len(missing)} of {number} crystals: none of {ATTEMPTS * PROPOSED} drawn ones has "
-            + " and ".join(map(str, sampler.constraints))
-            + "; ask for less, or give a composition"
-        )
-
-    def _proposed(
-        self, names: np.ndarray, sampler: Sampler, seed: int, groups: Sequence[int]
-    ) -> tuple[WyckoffSequences, Tensor]:
-        """Positions and elements drawn for the crystals `names`, in their order, and their weights (see `drawing`)."""
-        (plan,) = self.plan(names, dataclasses.replace(sampler, batch_size=len(names)), seed, groups)
-        number = self._whole(plan.number)
-        sequences, weights = self._composing.draft(plan, CrystalStreams(seed, number), sampler)
-        back = number.argsort()
-        return sequences.select(back), weights[back]
+        return Drafting(self._composing, self.checkpoint.statistics)
 
     @property
     def _composing(self) -> ComposingModel:
@@ -342,10 +348,3 @@ class Generator:
     def steps(self, sampler: Sampler) -> int:
         """Reverse steps that `sampler` asks for."""
         return self.abilities.steps(sampler)
-
-
-def _check_whole(**numbers: int) -> None:
-    """Raise InputError where one of `numbers`, by its name, is no whole number of 1 or more."""
-    for name, value in numbers.items():
-        if not isinstance(value, Integral) or isinstance(value, bool) or int(value) < 1:
-            raise InputError(f"{name} = {value!r}: expected a whole number, at least 1")

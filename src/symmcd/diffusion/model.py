@@ -26,6 +26,7 @@ from symmcd.settings import Precision, TrainingSettings
 
 if TYPE_CHECKING:
     from symmcd.diffusion.staged.arrangements import Arrangements, Composition
+    from symmcd.diffusion.staged.drawing import Drawn
     from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
 
 OnStep = Callable[[int], None]  # called with the number of reverse steps done
@@ -115,10 +116,11 @@ class ComposingModel(Model, Protocol):
     What is asked of kinds that can do "elements" or "composition".
     """
 
-    def draft(self, plan: Plan, streams: CrystalStreams, options: Sampler) -> tuple[WyckoffSequences, Tensor]:
-        """Wyckoff positions and elements of the crystals of `plan`, and their weights (B,).
+    def draft(self, plan: Plan, streams: CrystalStreams, options: Sampler) -> Drawn:
+        """Wyckoff positions and elements of the crystals of `plan`, in its order, with weights and probabilities.
 
-        A weight is the logarithm of the model's probability of a crystal over that with which it was drawn.
+        A weight is the logarithm of the model's probability of a crystal over that with which it was drawn;
+        `log_probability` that of positions and elements given the space group and the number of orbits.
         """
 
     def geometries(

@@ -38,6 +38,11 @@ def orbit_probability(statistics: DataStatistics) -> Tensor:
     return count / count.sum(dim=1, keepdim=True)
 
 
+def log_prior(statistics: DataStatistics, space_groups: Sequence[int] = ()) -> Tensor:
+    """(230, M + 1) natural logarithm of p(G) p(M | G), with p(G) as `space_group_probability` has it."""
+    return (space_group_probability(statistics, space_groups)[:, None] * orbit_probability(statistics)).log()
+
+
 def draw_groups_and_orbits(
     statistics: DataStatistics, uniform: Tensor, space_groups: Sequence[int] = ()
 ) -> tuple[Tensor, Tensor]:

@@ -106,8 +106,9 @@ def test_drawn_crystals_are_legal_and_follow_the_likelihood(network):
     group = torch.tensor([2, 62, 225, 47] * 50)
     orbits = torch.randint(1, 12, (200,), generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        drawn, weight = draw_sequences(network, group, orbits, 12, CrystalStreams(3, torch.arange(200)), Sampler())
-        again, _ = draw_sequences(network, group[:9], orbits[:9], 16, CrystalStreams(3, torch.arange(9)), Sampler())
+        drawn, weight, _ = draw_sequences(network, group, orbits, 12, CrystalStreams(3, torch.arange(200)), Sampler())
+        few = network, group[:9], orbits[:9], 16, CrystalStreams(3, torch.arange(9))
+        again = draw_sequences(*few, Sampler()).sequences
     assert not weight.any()
     assert torch.equal(again.wyckoff[:, :12], drawn.wyckoff[:9])
     assert torch.equal(again.element[:, :12], drawn.element[:9])
@@ -191,8 +192,10 @@ def test_constrained_crystals_follow_the_model_given_the_constraints(constraints
     orbits = 1 + torch.arange(number) // 4 % 3
     streams = CrystalStreams(1, torch.arange(number))
     with torch.inference_mode():
-        free, _ = draw_sequences(network, group, orbits, 3, streams, Sampler())
-        proposed, weight = draw_sequences(network, group, orbits, 3, streams, Sampler(constraints=tuple(constraints)))
+        free = draw_sequences(network, group, orbits, 3, streams, Sampler()).sequences
+        proposed, weight, _ = draw_sequences(
+            network, group, orbits, 3, streams, Sampler(constraints=tuple(constraints))
+        )
     pools = torch.randperm(number, generator=torch.Generator().manual_seed(2)).view(-1, 40)
     kept = resampled(weight[pools], CrystalStreams(2, torch.arange(len(pools))).uniform(0))
     drawn = proposed.select(pools[torch.arange(len(kept)), kept][kept >= 0])
@@ -212,7 +215,7 @@ def test_a_place_with_nothing_allowed_ends_in_a_crystal_that_is_not_kept():
     group, orbits = torch.full((50,), 2), torch.tensor([1, 2, 3, 4, 5]).repeat(10)
     sampler = Sampler(constraints=(Elements((8, 26)), DistinctElements()))
     with torch.inference_mode():
-        drawn, weight = draw_sequences(network, group, orbits, 5, CrystalStreams(1, torch.arange(50)), sampler)
+        drawn, weight, _ = draw_sequences(network, group, orbits, 5, CrystalStreams(1, torch.arange(50)), sampler)
     assert (weight[orbits > 2] == -torch.inf).all()
     assert (weight[orbits <= 2] > -torch.inf).any()
     legal = torch.tensor([0, *range(1, 119)])

@@ -11,6 +11,7 @@ The same holds for positions.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -25,6 +26,24 @@ from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences, rows_of_g
 AT_ONCE = 2048  # crystals
 
 
+class Drawn(NamedTuple):
+    """B crystals drawn from the network."""
+
+    sequences: WyckoffSequences
+    log_weight: Tensor  # (B,) log p(crystal) - log q(crystal), see `draw_sequences`
+    log_probability: Tensor  # (B,) natural logarithm of the network's own p, at temperature 1 and without constraints
+
+    def select(self, crystals: Tensor) -> Drawn:
+        """The rows `crystals` (a tensor of indices)."""
+        return Drawn(self.sequences.select(crystals), self.log_weight[crystals], self.log_probability[crystals])
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Drawn]) -> Drawn:
+        """All crystals of `parts`, padded to the longest."""
+        sequences, *numbers = zip(*parts, strict=True)
+        return cls(WyckoffSequences.concatenate(sequences), *map(torch.cat, numbers))
+
+
 def draw_crystals(
     network: WyckoffNetwork,
     space_group: Tensor,
@@ -32,7 +51,7 @@ def draw_crystals(
     padded: Sequence[int],
     streams: CrystalStreams,
     sampler: Sampler,
-) -> tuple[WyckoffSequences, Tensor]:
+) -> Drawn:
     """`draw_sequences` of crystals that are each padded to a number of orbits of their own.
 
     Those of one number are drawn together, `AT_ONCE` at most.  What a crystal is drawn with has no say in it, up to the
@@ -42,12 +61,13 @@ def draw_crystals(
     wyckoff = torch.zeros(len(orbits), max(padded), dtype=torch.int64, device=orbits.device)
     element = wyckoff.clone()
     log_weight = torch.zeros(len(orbits), device=orbits.device)
+    log_probability = log_weight.clone()
     for size in sizes.unique().tolist():
         for rows in (sizes == size).nonzero()[:, 0].to(orbits.device).split(AT_ONCE):
             of_rows = space_group[rows], orbits[rows], size, streams.take(rows)
-            drawn, log_weight[rows] = draw_sequences(network, *of_rows, sampler)
+            drawn, log_weight[rows], log_probability[rows] = draw_sequences(network, *of_rows, sampler)
             wyckoff[rows, :size], element[rows, :size] = drawn.wyckoff, drawn.element
-    return WyckoffSequences(space_group, orbits, wyckoff, element), log_weight
+    return Drawn(WyckoffSequences(space_group, orbits, wyckoff, element), log_weight, log_probability)
 
 
 def draw_sequences(
@@ -57,31 +77,35 @@ def draw_sequences(
     padded: int,
     streams: CrystalStreams,
     sampler: Sampler,
-) -> tuple[WyckoffSequences, Tensor]:
+) -> Drawn:
     """Wyckoff positions, then elements, one after the other; always legal ones.
 
     Each is drawn from p^(1/temperature), normalised: 1 is the model, below 1 more of what is frequent, above 1 more
     of what is rare.  What the constraints of `sampler` allow at a place is drawn from, given what was drawn before it.
 
     Returns:
-        The crystals, and (B,) log p(crystal) - log q(crystal), where q is what they were drawn from and p the model
-        times what constraints `keep`: 0 without constraints, -inf for crystals that are not wanted, among them those
-        that came to a place with nothing allowed.
+        The crystals; in `log_weight`, q is what they were drawn from and p the model times what constraints `keep`: 0
+        without constraints, -inf for crystals that are not wanted, among them those that came to a place with nothing
+        allowed.
     """
     memory = network.begin()
-    sequences, log_weight = draw_positions(network, space_group, orbits, padded, streams, sampler, memory)
+    sequences, log_weight, log_probability = draw_positions(
+        network, space_group, orbits, padded, streams, sampler, memory
+    )
     uniform = streams.uniform(StagedDraw.ELEMENT, (padded,))
     for place in range(padded):
-        logits = (network.next_element(sequences, place, memory) / sampler.temperature).log_softmax(dim=-1)
+        free = network.next_element(sequences, place, memory)
+        logits = (free / sampler.temperature).log_softmax(dim=-1)
         masks = [m for c in sampler.constraints if (m := c.allowed_elements(sequences, place)) is not None]
         logits, log_allowed = narrowed(logits, masks)
-        chosen = draw(logits.softmax(dim=-1), uniform[:, place]) + 1
-        sequences.element[:, place] = torch.where(place < orbits, chosen, 0)
+        chosen = draw(logits.softmax(dim=-1), uniform[:, place])
+        sequences.element[:, place] = torch.where(place < orbits, chosen + 1, 0)
         log_weight = log_weight + torch.where(place < orbits, log_allowed, 0.0)
+        log_probability = log_probability + torch.where(place < orbits, log_chosen(free, chosen), 0.0)
     for constraint in sampler.constraints:
         if (log_factor := constraint.keep(sequences)) is not None:
             log_weight = log_weight + log_factor
-    return sequences, log_weight
+    return Drawn(sequences, log_weight, log_probability)
 
 
 def draw_positions(
@@ -92,23 +116,30 @@ def draw_positions(
     streams: CrystalStreams,
     sampler: Sampler,
     memory: Memory | None = None,
-) -> tuple[WyckoffSequences, Tensor]:
-    """The positions of `draw_sequences` with elements 0, and weights; what the network read is left in `memory`."""
+) -> Drawn:
+    """The positions of `draw_sequences` with elements 0; what the network read is left in `memory`."""
     memory = network.begin() if memory is None else memory
     wyckoff = torch.zeros(len(orbits), padded, dtype=torch.int64, device=orbits.device)
     sequences = WyckoffSequences(space_group, orbits, wyckoff, torch.zeros_like(wyckoff))
     rows, _ = rows_of_group(space_group)
     crystal = torch.arange(len(orbits), device=orbits.device)
     uniform = streams.uniform(StagedDraw.WYCKOFF, (padded,))
-    log_weight = uniform.new_zeros(len(orbits))
+    log_weight = log_probability = uniform.new_zeros(len(orbits))
     for place in range(padded):
-        logits = network.next_position(sequences, place, memory) / sampler.temperature
+        free = network.next_position(sequences, place, memory)
+        logits = free / sampler.temperature
         masks = [m for c in sampler.constraints if (m := c.allowed_positions(sequences, place, rows)) is not None]
         logits, log_allowed = narrowed(logits.log_softmax(dim=-1) if masks else logits, masks)
         letter = draw(torch.softmax(logits, dim=-1), uniform[:, place])
         wyckoff[:, place] = torch.where(place < orbits, rows[crystal, letter], 0)
         log_weight = log_weight + torch.where(place < orbits, log_allowed, 0.0)
-    return sequences, log_weight
+        log_probability = log_probability + torch.where(place < orbits, log_chosen(free, letter), 0.0)
+    return Drawn(sequences, log_weight, log_probability)
+
+
+def log_chosen(logits: Tensor, chosen: Tensor) -> Tensor:
+    """(B,) natural logarithm of the probability of each `chosen` class (B,) of `logits` (B, C)."""
+    return logits.gather(1, chosen[:, None])[:, 0] - logits.logsumexp(dim=1)
 
 
 def narrowed(logits: Tensor, masks: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

@@ -17,7 +17,7 @@ from symmcd.diffusion.data_statistics import DataStatistics
 from symmcd.diffusion.model import OnStep, PartObjective, Plan, Task, check_finite, statistics_of
 from symmcd.diffusion.noise_schedule import reverse_times
 from symmcd.diffusion.precision import choose_precision, lowered
-from symmcd.diffusion.prior import orbit_probability, space_group_probability
+from symmcd.diffusion.prior import log_prior
 from symmcd.diffusion.random_streams import CrystalStreams
 from symmcd.diffusion.sampler import Sampler
 from symmcd.diffusion.staged.arrangements import (
@@ -29,7 +29,7 @@ from symmcd.diffusion.staged.arrangements import (
     template_tensors,
     with_composition,
 )
-from symmcd.diffusion.staged.drawing import draw_crystals, draw_positions
+from symmcd.diffusion.staged.drawing import Drawn, draw_crystals, draw_positions
 from symmcd.diffusion.staged.flat_crystals import FlatCrystals
 from symmcd.diffusion.staged.geometry_network import GeometryNetwork
 from symmcd.diffusion.staged.geometry_process import GeometryProcess
@@ -93,11 +93,11 @@ class StagedModel:
         self, plan: Plan, streams: CrystalStreams, options: Sampler, on_step: OnStep = lambda _: None
     ) -> AsymmetricUnits:
         """The crystals of `plan` on the Wyckoff positions that were drawn, see `model.Model.sample`."""
-        sequences, _ = self.draft(plan, streams, options)
+        sequences = self.draft(plan, streams, options).sequences
         return self.geometries(sequences, plan.number, streams, options, on_step)
 
-    def draft(self, plan: Plan, streams: CrystalStreams, options: Sampler) -> tuple[WyckoffSequences, Tensor]:
-        """Wyckoff positions and elements of the crystals of `plan`, and weights (B,), see `drawing.draw_sequences`."""
+    def draft(self, plan: Plan, streams: CrystalStreams, options: Sampler) -> Drawn:
+        """Wyckoff positions and elements of the crystals of `plan`, see `drawing.draw_sequences`."""
         group, orbits = self._whole(plan.space_group), self._whole(plan.orbits)
         return draw_crystals(self.wyckoff, group, orbits, plan.padded.tolist(), streams, options)
 
@@ -145,10 +145,9 @@ class StagedModel:
         drawn = [self.templates] if self.templates is not None else []
         for plan, streams in pool:
             what = self._whole(plan.space_group), self._whole(plan.orbits), int(plan.padded[0]), streams
-            drawn.append(draw_positions(self.wyckoff, *what, Sampler())[0])
+            drawn.append(draw_positions(self.wyckoff, *what, Sampler()).sequences)
         positions = WyckoffSequences.concatenate(drawn)
-        groups = space_group_probability(self.statistics, space_groups)
-        prior = (groups[:, None] * orbit_probability(self.statistics)).log()
+        prior = log_prior(self.statistics, space_groups)
         positions = likeliest_first(self.wyckoff, positions, prior)
         return [
             likeliest(self.wyckoff, with_composition(positions, composition), prior, number)

@@ -10,6 +10,7 @@ weighted by multiplicities, is told to every place: charges balance in that sum,
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -44,14 +45,20 @@ class Logits:
     element: Tensor  # (B, N, 118)
 
 
+@dataclass(frozen=True, eq=False)
+class PositionVectors:
+    """What the network knows of all Wyckoff positions, (1731, width) each, the same at every place."""
+
+    before: Tensor  # of the position before a place
+    here: Tensor  # of that at a place whose element is asked for
+    key: Tensor  # of one that may be taken
+
+
 class Memory:
-    """Keys and values of the places that a network has read, so that the next one is all it has to read.
+    """Keys and values of the places that a network has read, so that the next one is all it has to read."""
 
-    `table` are its `embedded_positions`, the same at every place.
-    """
-
-    def __init__(self, table: Tensor) -> None:
-        self.table = table
+    def __init__(self, vectors: PositionVectors) -> None:
+        self.vectors = vectors
         self.read: dict[int, tuple[Tensor, Tensor]] = {}
 
     def with_more(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
@@ -97,63 +104,66 @@ class WyckoffNetwork(nn.Module):
 
     def forward(self, crystals: WyckoffSequences) -> Logits:
         """Logits of every place given what stands before it; places beyond a crystal's count mean nothing."""
-        table, mask = self.embedded_positions(), crystals.mask
-        common = self._before_positions(crystals, table)
-        x = torch.cat([common + self.which_half.weight[0], self._before_elements(crystals, table, common)], dim=1)
+        vectors, mask, places = self.position_vectors(), crystals.mask, slice(None)
+        common = self._before_positions(crystals, places, vectors)
+        elements = self._before_elements(crystals, places, vectors, common)
+        x = torch.cat([common + self.which_half.weight[0], elements], dim=1)
         x, x_of_elements = self._attended(x, torch.cat([mask, mask], dim=1)).chunk(2, dim=1)
-        places = slice(None)
         return Logits(
-            self._position_logits(crystals, places, x, table),
+            self._position_logits(crystals, places, x, vectors),
             self._element_logits(crystals, places, x_of_elements),
         )
 
     def positions(self, crystals: WyckoffSequences) -> Tensor:
         """The logits of positions of `forward` alone, which elements have no part in: half the work."""
-        table = self.embedded_positions()
-        x = self._attended(self._before_positions(crystals, table) + self.which_half.weight[0], crystals.mask)
-        return self._position_logits(crystals, slice(None), x, table)
+        vectors, places = self.position_vectors(), slice(None)
+        x = self._before_positions(crystals, places, vectors) + self.which_half.weight[0]
+        return self._position_logits(crystals, places, self._attended(x, crystals.mask), vectors)
 
     def begin(self) -> Memory:
         """What `next_position` and `next_element` remember of some crystals, all positions before all elements."""
-        return Memory(self.embedded_positions())
+        return Memory(self.position_vectors())
 
     def next_position(self, crystals: WyckoffSequences, place: int, memory: Memory) -> Tensor:
         """(B, R) the logits of positions of `forward` at `place` alone; asked of one place after the other."""
-        table, here = memory.table, slice(place, place + 1)
-        x = self._before_positions(crystals, table)[:, here] + self.which_half.weight[0]
+        vectors, here = memory.vectors, slice(place, place + 1)
+        x = self._before_positions(crystals, here, vectors) + self.which_half.weight[0]
         x = self._attended_next(x, crystals.mask[:, :place], memory)
-        return self._position_logits(crystals, here, x, table)[:, 0]
+        return self._position_logits(crystals, here, x, vectors)[:, 0]
 
     def next_element(self, crystals: WyckoffSequences, place: int, memory: Memory) -> Tensor:
         """(B, 118) the same of elements; `memory` has been shown all positions."""
-        table, here, mask = memory.table, slice(place, place + 1), crystals.mask
-        x = self._before_elements(crystals, table, self._before_positions(crystals, table))[:, here]
+        vectors, here, mask = memory.vectors, slice(place, place + 1), crystals.mask
+        x = self._before_elements(crystals, here, vectors, self._before_positions(crystals, here, vectors))
         x = self._attended_next(x, torch.cat([mask, mask[:, :place]], dim=1), memory)
         return self._element_logits(crystals, here, x)[:, 0]
 
-    def _before_elements(self, crystals: WyckoffSequences, table: Tensor, common: Tensor) -> Tensor:
-        """(B, N, width) what `_before_positions` says, all multiplicities, and the elements before each place."""
-        wyckoff, element = crystals.wyckoff, crystals.element
+    def _before_elements(
+        self, crystals: WyckoffSequences, places: slice, vectors: PositionVectors, common: Tensor
+    ) -> Tensor:
+        """(B, n, width) what `_before_positions` says, all multiplicities, and the elements before each place."""
+        wyckoff, (start, stop, _) = crystals.wyckoff, places.indices(crystals.wyckoff.shape[1])
         multiplicity = symmetry_tables(wyckoff.device).multiplicity[wyckoff] * crystals.mask
         share = multiplicity / multiplicity.sum(dim=1, keepdim=True)
         assigned = share.cumsum(dim=1) - share  # of the atoms, to orbits before this one
         sizes = torch.stack([multiplicity.clamp_min(1).log(), share.clamp_min(1e-6).log(), assigned], dim=-1)
-        units = self.units(reduced_multiplicity(crystals).clamp_max(MOST_UNITS))
-        of_element = common + self.here(table)[wyckoff] + units + pad(units[:, :-1], (0, 0, 1, 0)) + self.share(sizes)
-        elements = self.element()
-        composition = (share[:, :-1, None] * elements[element[:, :-1]]).cumsum(dim=1)
-        before = elements[element[:, :-1]] + self.composition(composition)
-        return of_element + pad(before, (0, 0, 1, 0)) + self.which_half.weight[1]
+        reduced = reduced_multiplicity(crystals).clamp_max(MOST_UNITS)
+        of_element = common + vectors.here[wyckoff[:, places]] + self.units(reduced[:, places])
+        of_element = of_element + one_later(self.units, reduced, places) + self.share(sizes[:, places])
+        given, first = self.element()[crystals.element[:, : stop - 1]], max(start - 1, 0)
+        composition = (share[:, : stop - 1, None] * given).cumsum(dim=1)
+        before = given[:, first:] + self.composition(composition[:, first:])
+        return of_element + pad(before, (0, 0, int(not start), 0)) + self.which_half.weight[1]
 
-    def _before_positions(self, crystals: WyckoffSequences, table: Tensor) -> Tensor:
-        """(B, N, width) the crystal's group and size, the place, and the position before it."""
+    def _before_positions(self, crystals: WyckoffSequences, places: slice, vectors: PositionVectors) -> Tensor:
+        """(B, n, width) the crystal's group and size, the place, and the position before it."""
         wyckoff, count, group = crystals.wyckoff, crystals.count, crystals.space_group - 1
-        place = torch.arange(wyckoff.shape[1], device=wyckoff.device)
+        place = torch.arange(wyckoff.shape[1], device=wyckoff.device)[places]
         left = (count[:, None] - place).clamp(0, LONGEST)
         code = self.group_code(symmetry_tables(wyckoff.device).codes[group])
         context = self.group(group) + code + self.count(count.clamp_max(LONGEST))
         common = context[:, None] + self.place(place.clamp_max(LONGEST)) + self.count(left)
-        return common + pad(self.before(table)[wyckoff[:, :-1]], (0, 0, 1, 0))
+        return common + one_later(vectors.before.__getitem__, wyckoff, places)
 
     def _attended(self, x: Tensor, mask: Tensor) -> Tensor:
         """(B, S, width) after all blocks, in which a place sees itself and what exists (`mask`, (B, S)) before it."""
@@ -171,10 +181,12 @@ class WyckoffNetwork(nn.Module):
             x = block(x, visible, memory, layer)
         return self.norm(x)
 
-    def _position_logits(self, crystals: WyckoffSequences, places: slice, x: Tensor, table: Tensor) -> Tensor:
+    def _position_logits(
+        self, crystals: WyckoffSequences, places: slice, x: Tensor, vectors: PositionVectors
+    ) -> Tensor:
         """(B, N, R) of the candidates at `places`, illegal ones at -inf."""
         rows, exist = rows_of_group(crystals.space_group)
-        scores = torch.einsum("bnd,brd->bnr", x, self.key(table)[rows]) / math.sqrt(x.shape[2])
+        scores = torch.einsum("bnd,brd->bnr", x, vectors.key[rows]) / math.sqrt(x.shape[2])
         legal = legal_positions(rows, exist, shifted(crystals.wyckoff, -1)[:, places])
         return scores.float().masked_fill(~legal, -torch.inf)
 
@@ -184,12 +196,19 @@ class WyckoffNetwork(nn.Module):
         legal = legal_elements(crystals.wyckoff, crystals.element, self.seen)
         return (self.element_head(x) + alike).float().masked_fill(~legal[:, places], -torch.inf)
 
-    def embedded_positions(self) -> Tensor:
-        """(1731, width) vectors of all Wyckoff positions."""
+    def position_vectors(self) -> PositionVectors:
+        """Vectors of all Wyckoff positions."""
         tables = symmetry_tables(self.own.weight.device)
         axes = self.axis(tables.site_symmetry).flatten(1)
         multiplicity, freedom = tables.multiplicity[:, None].log() / 2, tables.degrees_of_freedom[:, None]
-        return self.own.weight + self.kind(torch.cat([axes, multiplicity, freedom.to(axes.dtype)], dim=1))
+        table = self.own.weight + self.kind(torch.cat([axes, multiplicity, freedom.to(axes.dtype)], dim=1))
+        return PositionVectors(self.before(table), self.here(table), self.key(table))
+
+
+def one_later(vectors: Callable[[Tensor], Tensor], values: Tensor, places: slice) -> Tensor:
+    """(B, n, width) `vectors` of what `values` (B, N) are one place before each of `places`; 0 at the first place."""
+    start, stop, _ = places.indices(values.shape[1])
+    return pad(vectors(values[:, max(start - 1, 0) : stop - 1]), (0, 0, int(not start), 0))
 
 
 class Block(nn.Module):

@@ -17,7 +17,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from symmcd.batch import CrystalRows
-from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.crystallography.drafts import Drafts
+from symmcd.crystallography.flat_orbits import FlatOrbits
 from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.diffusion.data_statistics import ELEMENTS
 from symmcd.diffusion.staged.symmetry_tables import symmetry_tables
@@ -50,7 +51,7 @@ class WyckoffSequences(CrystalRows):
         return self.wyckoff - first[:, None]
 
     @classmethod
-    def from_units(cls, units: AsymmetricUnits) -> WyckoffSequences:
+    def from_units(cls, units: FlatOrbits) -> WyckoffSequences:
         """Sequences of flat units, on the CPU.
 
         Raises:
@@ -64,7 +65,7 @@ class WyckoffSequences(CrystalRows):
         full = np.flatnonzero(twice & (wyckoff_table().degrees_of_freedom[wyckoff[1:]] == 0))
         if len(full):
             raise InputError(
-                f"crystal {units.label[crystal[full[0]]]}: two orbits on position "
+                f"crystal {units.name(crystal[full[0]])}: two orbits on position "
                 f"{wyckoff_table().letter[wyckoff[full[0]]]}, which is a single point; leave the crystal out"
             )
         count = np.diff(units.start)
@@ -80,6 +81,25 @@ class WyckoffSequences(CrystalRows):
             torch.as_tensor(count, dtype=torch.int64),
             padded(units.wyckoff),
             padded(units.element),
+        )
+
+    def drafts(self, number: Tensor, log_probability: Tensor, seed: int) -> Drafts:
+        """These crystals as flat arrays.
+
+        Args:
+            number: (B,) that names the random numbers of each.
+            log_probability: (B,) natural logarithm.
+            seed: of the random numbers.
+        """
+        count, mask = self.count.cpu().numpy(), self.mask
+        return Drafts(
+            space_group=self.space_group.cpu().numpy(),
+            start=np.concatenate([[0], np.cumsum(count)]),
+            element=self.element[mask].cpu().numpy(),
+            wyckoff=self.wyckoff[mask].cpu().numpy(),
+            number=number.cpu().numpy(),
+            log_probability=log_probability.cpu().numpy().astype(float),
+            seed=seed,
         )
 
     @property
