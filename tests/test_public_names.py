@@ -31,7 +31,9 @@ OF_FILES = {
     "config",
     "set",
     "formula",
-}  # formula: `formula_unit` of Generator.predict
+    "relax_settings",
+    "judge",
+}  # formula: `formula_unit` of Generator.predict; the last two: in `relax` and `judges` of symmcd.evaluate
 
 
 @pytest.mark.parametrize("command", FUNCTIONS)

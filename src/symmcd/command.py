@@ -114,25 +114,29 @@ class Parser(argparse.ArgumentParser):
         text = f"cannot be used: {why}".replace("%", "%%")
         group.add_argument(option, action=_Moved, nargs="?", advice=why, help=text, default=argparse.SUPPRESS)
 
-    def add_settings(self, section: str, *further: str, shown: Sequence[str] = ()) -> None:
+    def add_settings(
+        self, section: str, *further: str, shown: Sequence[str] = (), named: Mapping[str, str] | None = None
+    ) -> None:
         """Options for the settings of a stage, which become the parameter `settings`.
 
         Args:
             section: its section of a config file, from ``--settings``, or ``--config`` and ``--set``.
             further: other sections, as the parameters of their names, from ``--SECTION-settings`` or the same file.
             shown: sections that it only shows; None where they are not given.
+            named: the parameter that a section becomes where another option has its name.
         """
+        parameter = {name: (named or {}).get(name, name) for name in (*further, *shown)}
         group = self.add_argument_group("settings", f"`symmcd settings {section}` lists them")
         group.add_argument("--settings", metavar="JSON", help=f"the section `{section}` as JSON")
         for name in (*further, *shown):
             note = ", to be shown" if name in shown else ""
             group.add_argument(
-                f"--{name}-settings", dest=name, metavar="JSON", help=f"the section `{name}` as JSON{note}"
+                f"--{name}-settings", dest=parameter[name], metavar="JSON", help=f"the section `{name}` as JSON{note}"
             )
         group.add_argument("--config", type=Path, metavar="FILE", help="a config file, as Snakemake reads it")
         group.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="may be repeated")
         self.sections = {"settings": (section, False)}
-        self.sections |= {name: (name, name in shown) for name in (*further, *shown)}
+        self.sections |= {parameter[name]: (name, name in shown) for name in (*further, *shown)}
 
 
 def parser_of(name: str, summary: str, example: str, declare: Callable[[Parser], None]) -> Parser:

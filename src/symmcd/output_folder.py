@@ -14,10 +14,15 @@ RESULTS: dict[str, tuple[str, ...]] = {
     "generate": ("units.npz", "crystals.extxyz", "crystals.csv", "cif", "cif.zip"),
     "evaluate": (
         "per_crystal.csv", "per_crystal.parquet", "summary.csv", "table1.md", "table1.tex", "table2.md", "table2.tex",
+        "table3.md", "table3.tex", "relaxed/relaxed.csv", "relaxed/relaxed.extxyz", "judges/*.csv",
+        "hull/reference.csv", "hull/own/*.csv", "hull.csv", "sun.csv", "sun_per_crystal.csv", "candidates.csv",
+        "candidates.zip",
     ),
     "export": ("generated_crystals.extxyz", "structures.json.gz", "cif", "structures.txt"),
 }  # fmt: skip
-"""What a command writes to the folder that a user names; known fingerprints are kept for its next run."""
+"""What a command writes to the folder that a user names; known fingerprints and energies are kept for its next run.
+
+A name may be a pattern of `Path.glob`."""
 
 
 def check_output_folder(folder: Path, names: Iterable[str], *, overwrite: bool) -> None:
@@ -33,7 +38,7 @@ def check_output_folder(folder: Path, names: Iterable[str], *, overwrite: bool) 
     """
     from symmcd.structures.files import check_only_cifs  # not before it is needed: `symmcd --help` is instant
 
-    held = [name for name in names if os.path.lexists(folder / name)]
+    held = _held(folder, names)
     if held and not overwrite:
         named = ", ".join(held[:3]) + (", …" if len(held) > 3 else "")
         raise InputError(
@@ -57,9 +62,20 @@ def remove_other_results(folder: Path, names: Iterable[str], written: Iterable[P
     """Delete results of an earlier run that the new ones do not replace: they are of other crystals."""
     from symmcd.structures.files import check_only_cifs
 
-    new = {path.name for path in written}
-    for name in names:
+    new = {path.relative_to(folder).as_posix() for path in written}
+    for name in _held(folder, names):
         if name in new:
             continue
         check_only_cifs(folder / name)
         delete(folder / name)
+
+
+def _held(folder: Path, names: Iterable[str]) -> list[str]:
+    """Those of `names` that are there; for a pattern all that fit it."""
+    held: list[str] = []
+    for name in names:
+        if "*" in name:
+            held += sorted(path.relative_to(folder).as_posix() for path in folder.glob(name))
+        elif os.path.lexists(folder / name):
+            held.append(name)
+    return held

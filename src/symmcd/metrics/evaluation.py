@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +36,43 @@ class Options:
 
 
 @dataclass(frozen=True, eq=False)
+class Stability:
+    """What relaxation and hulls say of a set, tables as `symmcd sun`, `hull` and `candidates` write them."""
+
+    sun: pd.DataFrame  # rates of stable, unique, novel crystals: one row a protocol, judge and hull
+    sun_per_crystal: pd.DataFrame  # one row a crystal, judge and hull
+    energies: pd.DataFrame  # the same rows with energies alone, eV/atom
+    candidates: pd.DataFrame  # the stable, unique and novel crystals
+    files: Mapping[str, bytes] = field(repr=False)  # content of all that is to be written, by path
+
+
+@dataclass(frozen=True, eq=False)
 class Evaluation:
     """One row a crystal, and metrics of the set (``metric, protocol, value, low, high, n, note``)."""
 
     table: pd.DataFrame
     rows: Sequence[dict[str, Any]]
+    stability: Stability | None = None  # where crystals were relaxed
+
+    @property
+    def sun(self) -> pd.DataFrame | None:
+        """Rates of stable, unique and novel crystals in per cent; None where no crystals were relaxed."""
+        return None if self.stability is None else self.stability.sun
+
+    @property
+    def sun_per_crystal(self) -> pd.DataFrame | None:
+        """Each crystal with its energies above the hulls, and whether it is stable, unique and novel."""
+        return None if self.stability is None else self.stability.sun_per_crystal
+
+    @property
+    def energies(self) -> pd.DataFrame | None:
+        """Energies of each crystal by each judge over each hull, eV/atom."""
+        return None if self.stability is None else self.stability.energies
+
+    @property
+    def candidates(self) -> pd.DataFrame | None:
+        """The stable, unique and novel crystals, those without doubts first."""
+        return None if self.stability is None else self.stability.candidates
 
     @property
     def summary(self) -> pd.DataFrame:
@@ -48,14 +80,22 @@ class Evaluation:
         return pd.DataFrame(self.rows)
 
     def write(self, folder: Path) -> list[Path]:
-        """Write per_crystal.csv, per_crystal.parquet, summary.csv, and tables 1 and 2; their paths."""
+        """Write per_crystal.csv, per_crystal.parquet, summary.csv, tables 1 and 2; their paths.
+
+        Where crystals were relaxed, also Table 3 and the files behind it.
+        """
         csv, parquet, summary = (folder / name for name in ("per_crystal.csv", "per_crystal.parquet", "summary.csv"))
         with atomic_path(csv) as temporary:
             self.table.to_csv(temporary, index=False, lineterminator="\n")
         with atomic_path(parquet) as temporary:
             self.table.to_parquet(temporary, index=False)
         write_summary(summary, self.rows)
-        return [csv, parquet, summary, *write_tables(folder, self.rows)]
+        written = [csv, parquet, summary, *write_tables(folder, self.rows)]
+        for name, content in self.stability.files.items() if self.stability is not None else ():
+            with atomic_path(folder / name) as temporary:
+                temporary.write_bytes(content)
+            written.append(folder / name)
+        return written
 
 
 def evaluate_set(

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from ase import Atoms
-from pymatgen.core import IStructure, Structure
+from pymatgen.core import Structure
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
 from symmcd.errors import InputError
@@ -23,10 +22,9 @@ from symmcd.metrics.fingerprints import Fingerprints, fingerprint_set, fingerpri
 from symmcd.metrics.reference_set import ReferenceSet
 from symmcd.metrics.set_summary import Predicted
 from symmcd.structures.cell import Cell
-from symmcd.structures.convert import from_object, to_structure
+from symmcd.structures.convert import to_structure
 from symmcd.structures.crystal import StructureError
-from symmcd.structures.files import cif_files, files_of
-from symmcd.structures.read import read_structures
+from symmcd.structures.given_crystals import OwnCrystal
 from symmcd.workers import OF_THE_MACHINE, work
 
 A_PROCESS = 100  # crystals that are worth the start of one more process
@@ -45,86 +43,10 @@ class EvaluationLimits:
     fingerprint_seconds: float = 60.0
 
 
-@dataclass(frozen=True, eq=False)
-class OwnCrystal:
-    """A crystal that came in under a name, or why it cannot be used."""
-
-    name: str
-    crystal: Cell | StructureError
-    formula: str | None = None  # of one that cannot be used, where it is known
-
-
-def entries_of(structures: object) -> list[OwnCrystal]:
-    """Entries of structures, atoms or units, by name if a mapping, or of one of them.
-
-    Raises:
-        InputError: something that is no crystal at all.
-    """
-    return [_entered(name, crystal) for name, crystal in _named(structures)]
-
-
-def _named(structures: object) -> list[tuple[str, object]]:
-    """Name and content of each entry, whatever it may be.
-
-    Raises:
-        InputError: no entries at all.
-    """
-    if isinstance(structures, Mapping):
-        return [(str(name), crystal) for name, crystal in structures.items()]
-    if isinstance(structures, IStructure | Atoms | AsymmetricUnit):  # a structure is a sequence, too: of sites
-        return [("00000", structures)]
-    if isinstance(structures, AsymmetricUnits):
-        return [(str(structures.label[i]), structures[i]) for i in range(len(structures))]
-    if not isinstance(structures, Iterable):
-        raise InputError(f"evaluate({structures!r:.60}): expected crystals or a path, got {type(structures).__name__}")
-    return [(f"{i:05d}", crystal) for i, crystal in enumerate(structures)]
-
-
-def _entered(name: str, crystal: object) -> OwnCrystal:
-    """The crystal, or why it cannot be used.
-
-    Raises:
-        InputError: it is no crystal at all.
-    """
-    try:
-        return OwnCrystal(name, from_object(crystal))
-    except StructureError as error:
-        formula = crystal.composition.reduced_formula if isinstance(crystal, IStructure) and len(crystal) else None
-        return OwnCrystal(name, error, formula)
-    except InputError as error:
-        raise InputError(f"crystal {name}: {error}") from None
-
-
-def read_entries(path: Path) -> list[OwnCrystal]:
-    """Entries of a file or folder; what of it was not read is said."""
-    path = _whole_set(path)
-    entries = [OwnCrystal(name, crystal) for name, crystal in read_structures(path)]
-    _tell_of_others(path)
-    return entries
-
-
-def _whole_set(path: Path) -> Path:
-    """The file with the crystals of a folder without CIFs, such as `symmcd generate` writes of more than 300."""
-    if path.is_dir() and not cif_files(path):
-        for name in ("crystals.extxyz", "cif.zip"):
-            if (path / name).is_file():
-                print(f"no .cif in {path}: {name} in it is read")
-                return path / name
-    return path
-
-
-def _tell_of_others(path: Path) -> None:
-    """Say which files of a folder were not read: only its CIFs are."""
-    others = sorted(p.name for p in files_of(path) if p.suffix.lower() != ".cif") if path.is_dir() else []
-    if others:
-        named = ", ".join(others[:3]) + (", …" if len(others) > 3 else "")
-        print(f"not read: {len(others)} files of {path} that are no .cif ({named}); evaluate them on their own")
-
-
 def evaluate_entries(
     entries: Sequence[OwnCrystal],
-    reference: AsymmetricUnits | None,
-    train: AsymmetricUnits | None,
+    reference: ReferenceSet | None,
+    train: ReferenceSet | None,
     limits: EvaluationLimits,
     options: Options,
     cache: Path | None,
@@ -156,11 +78,10 @@ def evaluate_entries(
         with Progress(len(_usable(table, entries)), 0, "fingerprints") as bar:
             ours = _fingerprints(table, entries, cells, cache, workers, seconds, bar.advance)
         with Progress(len(reference), 0, "fingerprints of the reference") as bar:
-            prints = ours, fingerprints_of_units(reference, cache, workers, seconds, bar.advance)
-        energies = _energies(predict, units, reference) if predict is not None else None
-    known, held_out = (None if units is None else ReferenceSet(units) for units in (train, reference))
-    structures = [] if known is None else _structures(table, entries)
-    return evaluate_set(table, structures, known, held_out, prints, energies, options)
+            prints = ours, fingerprints_of_units(reference.units, cache, workers, seconds, bar.advance)
+        energies = _energies(predict, units, reference.units) if predict is not None else None
+    structures = [] if train is None else _structures(table, entries)
+    return evaluate_set(table, structures, train, reference, prints, energies, options)
 
 
 def _energies(predict: Predict, units: Sequence[AsymmetricUnit | None], reference: AsymmetricUnits) -> Predicted:
@@ -217,6 +138,12 @@ def _usable(table: pd.DataFrame, entries: Sequence[OwnCrystal]) -> list[tuple[in
     lost = table["status"].isin(["bad_cell", *OF_THE_MACHINE]).tolist()
     crystals = ((i, entry.crystal) for i, entry in enumerate(entries) if not lost[i])
     return [(i, crystal) for i, crystal in crystals if not isinstance(crystal, StructureError)]
+
+
+def unusable(table: pd.DataFrame, entries: Sequence[OwnCrystal]) -> dict[int, str]:
+    """Index of each entry that can neither be compared nor relaxed, and why, as the table of the evaluation has it."""
+    usable = {i for i, _ in _usable(table, entries)}
+    return {i: str(status) for i, status in enumerate(table["status"]) if i not in usable}
 
 
 def _structures(table: pd.DataFrame, entries: Sequence[OwnCrystal]) -> list[Structure | None]:

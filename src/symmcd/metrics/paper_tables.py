@@ -147,6 +147,16 @@ def write_tables(folder: Path, rows: Sequence[TableRow]) -> list[Path]:
     return [path for table in set_tables(rows) for path in write_table(folder, table)]
 
 
+def write_stability_table(folder: Path, sun: Sequence[TableRow]) -> list[Path]:
+    """Write table3.md and table3.tex, with the lines of one set of crystals; their paths.
+
+    Args:
+        folder: that they are written to.
+        sun: rows of sun.csv.
+    """
+    return write_table(folder, _table_3([Run("this set", (), sun)]))
+
+
 def _table_1(runs: Sequence[Run]) -> PaperTable:
     lines = _published(1, TABLE_1)
     for run in runs:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from pymatgen.analysis.structure_matcher import StructureMatcher
@@ -159,3 +160,11 @@ def anonymous_formula(counts: np.ndarray) -> tuple[int, ...]:
     """
     present = np.sort(counts[counts > 0])
     return tuple((present // np.gcd.reduce(present)).tolist())
+
+
+@dataclass(frozen=True, eq=False)
+class KnownCrystals:
+    """A reference set under its name."""
+
+    name: str
+    crystals: ReferenceSet

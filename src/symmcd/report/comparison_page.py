@@ -56,8 +56,7 @@ def _read(folder: Path, name: str) -> Run:
     """Tables of a run; of `symmcd evaluate`, summary.csv lies in the folder itself, and there are no others."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; give folders that the chain or `symmcd evaluate` wrote")
-    own = folder / "summary.csv"
-    summary = read_summary(own if own.exists() else folder / "metrics/summary.csv")
+    summary = read_summary(folder)
     sun = folder / "sun.csv"
     table_5 = read_table_5(folder, PREDICTORS)
     return Run(

@@ -220,13 +220,14 @@ def _check_sun(results: Results) -> None:
                 )
 
 
-def read_summary(path: Path) -> Any:
-    """summary.csv, as `load` reads it.
+def read_summary(folder: Path) -> Any:
+    """summary.csv, as `load` reads it; of `symmcd evaluate` it lies in the folder itself.
 
     Raises:
         InputError: as in `load`.
     """
-    return _table(path, *TABLES["metrics/summary.csv"])
+    own = folder / "summary.csv"
+    return _table(own if own.exists() else folder / "metrics/summary.csv", *TABLES["metrics/summary.csv"])
 
 
 def read_table_5(folder: Path, columns: Sequence[str] = ()) -> Any:

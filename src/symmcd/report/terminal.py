@@ -22,7 +22,7 @@ def terminal_summary(results: Path) -> str:
     Raises:
         InputError: metrics/summary.csv or sun.csv is missing; the message names the stage.
     """
-    summary, sun = read_summary(results / "metrics/summary.csv"), read_sun(results / "sun.csv")
+    summary, sun = read_summary(results), read_sun(results / "sun.csv")
     compared = learnt_from(results) != "prototypes"  # published values are of MP-20
     head = ["", "this run", "95 % interval", "n", *(["published", "beside it"] if compared else [])]
     rows = [head]

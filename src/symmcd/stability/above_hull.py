@@ -16,6 +16,7 @@ from symmcd.extensions import HULL_SOURCES, POTENTIALS, check_hull
 from symmcd.stability import corrections
 from symmcd.stability.hull import ConvexHull, HullEntry, MissingReferenceError
 from symmcd.stability.hull_entries import is_formula, read_entries
+from symmcd.stability.outcome import is_unread
 from symmcd.stability.own_entries import Judged, own_entries
 from symmcd.storage import atomic_path
 from symmcd.tables import check_drawn, check_ids, check_numbers, read_rows
@@ -37,8 +38,8 @@ PASSED_ON = (
 
 
 OTHERS = (
-    "give `symmcd reference` other crystals, such as train.npz, val.npz and test.npz of the model's data, or choose "
-    "hull.source = table or matbench-discovery"
+    "give `symmcd reference` (or --train and --reference of `symmcd evaluate`) other crystals, such as train.npz, "
+    "val.npz and test.npz of the model's data, or choose hull.source = table or matbench-discovery"
 )
 
 
@@ -168,6 +169,8 @@ def _above(
     result: dict[str, Any] = {key: row[key] for key in ("id", "status", "formula", "energy_initial", "energy_relaxed")}
     result |= {"judge": judge, "hull": name, "e_above_hull_initial": "", "e_above_hull_relaxed": ""}
     result |= {key: row[key] for key in PASSED_ON if key in row}
+    if not row["formula"]:
+        return result
     entry = own.get(row["id"])
     result["reference_entries"] = hull.entries_in(row["formula"]) - (entry is not None)
     result["own_reference"] = "" if entry is None else f"{entry.origin}:{entry.id}" if entry.id else entry.origin
@@ -186,7 +189,7 @@ def _read_relaxed(path: Path) -> list[dict[str, str]]:
     rows = read_rows(path, NEEDED, "relax")
     check_numbers(path, rows, NEEDED[3:], "relax")
     for number, row in enumerate(rows, 1):
-        if not row["id"] or not row["status"] or not is_formula(row["formula"]):
+        if not row["id"] or not row["status"] or not (is_formula(row["formula"]) or is_unread(row)):
             raise InputError(
                 f"{path}, row {number}: id {row['id']!r}, status {row['status']!r}, formula {row['formula']!r}; run "
                 "`symmcd relax` again"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,10 +19,13 @@ from symmcd.errors import InputError
 from symmcd.metrics.matching import first_matches, matching
 from symmcd.stability.judges import ALL, family
 from symmcd.stability.outcome import SYMPREC
+from symmcd.storage import atomic_path
 from symmcd.structures.convert import from_atoms, to_structure
+from symmcd.structures.frames import frames_by_id
+from symmcd.structures.names import file_stems, tell_of_changes
 from symmcd.structures.symmetry_search import SymmetryError
 from symmcd.structures.units import reduce
-from symmcd.structures.write import cifs, p1_cif
+from symmcd.structures.write import cifs, p1_cif, write_zip
 from symmcd.tables import check_drawn, check_flags, check_numbers, read_rows
 
 COLUMNS = (
@@ -98,6 +102,31 @@ def _with_judges(table: pd.DataFrame, of_first: pd.Series, kind: str, is_sun: st
     }
     columns["sun_by_all"] = table["id"].map(together[is_sun])
     return table.assign(**columns), [*columns, "judges_spread"]
+
+
+def write_candidates(per_crystal: Path, relaxed: list[Path], output: Path, output_cifs: Path) -> list[dict[str, Any]]:
+    """Write candidates.csv and its archive of CIFs; the rows.  See `symmcd.stages.candidates.run`.
+
+    Raises:
+        InputError: a file is missing or damaged, or a crystal of the table is not among the relaxed ones.
+    """
+    frames = frames_by_id(relaxed)
+    chosen, more = read_candidates(per_crystal, frames, relaxed)
+    names = chosen["id"].tolist()
+    stems = dict(zip(names, file_stems(names), strict=True))
+    tell_of_changes(names, list(stems.values()), str(output_cifs))
+    files, detail = candidate_cifs(names, frames, stems)
+    rows = [
+        candidate_row(row, frames[row["id"]], more) | {"file": files[row["id"]][0], "detail": detail.get(row["id"], "")}
+        for row in chosen.to_dict("records")
+    ]
+    write_zip(output_cifs, [files[name] for name in names])
+    with atomic_path(output) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        place = COLUMNS.index("e_above_hull") + 1
+        writer = csv.DictWriter(file, (*COLUMNS[:place], *more, *COLUMNS[place:]), lineterminator="\n", restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+    return rows
 
 
 def _is_number(text: str) -> bool:

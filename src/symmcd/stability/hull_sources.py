@@ -79,26 +79,40 @@ def from_potential(
     cache: Path | None = None,
     systems: Collection[frozenset[int]] | None = None,
 ) -> HullEntries:
-    """Energies of a potential: of each crystal of `paths` as it is, and of each element.
+    """`from_units` of files of asymmetric units (npz), which the entries name as their origin.
+
+    Raises:
+        InputError: a file that cannot be read, or is no cache.
+    """
+    return from_units(name, [(path.stem, _read(path)) for path in paths], device, cache, systems)
+
+
+def from_units(
+    name: str,
+    sets: Sequence[tuple[str, AsymmetricUnits]],
+    device: str,
+    cache: Path | None = None,
+    systems: Collection[frozenset[int]] | None = None,
+) -> HullEntries:
+    """Energies of a potential: of each crystal of some sets as it is, and of each element.
 
     They are corrected (MP2020) where the potential's can be: oxides computed with U and metals without are else on two
     scales.
 
     Args:
         name: of the potential.
-        paths: asymmetric units, npz.
+        sets: known crystals, each set with its name.
         device: auto, cuda or cpu.
         cache: SQLite file of energies already known, see `symmcd.stability.reference_energies`; None for none.
-        systems: in play, see `symmcd.stability.in_play`; None for all crystals of `paths`.
+        systems: in play, see `symmcd.stability.in_play`; None for all crystals.
 
     Raises:
-        InputError: a file that cannot be read, or is no cache.
+        InputError: a file that is no cache.
     """
-    files = [_read(path) for path in paths]
     if systems is not None:
-        files = [units.take(np.flatnonzero(within(units, systems))) for units in files]
-    units = AsymmetricUnits.concatenate(files)
-    origins = [path.stem for path, of_file in zip(paths, files, strict=True) for _ in range(len(of_file))]
+        sets = [(origin, units.take(np.flatnonzero(within(units, systems)))) for origin, units in sets]
+    units = AsymmetricUnits.concatenate([of_set for _, of_set in sets])
+    origins = [origin for origin, of_set in sets for _ in range(len(of_set))]
     entries = list(hull_entries.elemental_energies(name).values())
     failed = []
     found = reference_energies(name, units, device, cache)

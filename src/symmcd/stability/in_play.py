@@ -17,6 +17,7 @@ from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.crystallography.composition import HEAVIEST
 from symmcd.errors import InputError
 from symmcd.stability.hull_entries import is_formula
+from symmcd.stability.outcome import is_unread
 from symmcd.structures.files import shown
 from symmcd.tables import read_rows
 
@@ -24,7 +25,8 @@ from symmcd.tables import read_rows
 def read_systems(paths: Iterable[Path]) -> set[frozenset[int]]:
     """Chemical systems, each a set of atomic numbers, of all crystals in tables of `symmcd relax`.
 
-    A crystal without an energy is in play too: its row in hull.csv has the hull at its composition.
+    A crystal without an energy is in play too: its row in hull.csv has the hull at its composition.  One that could not
+    be read has none.
 
     Args:
         paths: csv, with a column ``formula``.
@@ -35,7 +37,8 @@ def read_systems(paths: Iterable[Path]) -> set[frozenset[int]]:
     formulas: dict[str, tuple[Path, int]] = {}  # where each stands first
     for path in paths:
         for number, row in enumerate(read_rows(path, ("formula",), "relax"), 1):
-            formulas.setdefault(row["formula"], (path, number))
+            if not is_unread(row):
+                formulas.setdefault(row["formula"], (path, number))
     for formula, (path, number) in formulas.items():
         if not is_formula(formula):
             raise InputError(f"{path}, row {number}: {shown(formula)!r} is not a formula; run `symmcd relax` again")

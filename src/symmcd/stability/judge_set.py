@@ -10,13 +10,14 @@ from typing import Any
 
 from symmcd.errors import InputError
 from symmcd.extensions import POTENTIALS
+from symmcd.journal import Journal, Progress
 from symmcd.potentials.potential import Point, Potential, Request, UnusableCrystalError
 from symmcd.stability.above_hull import PASSED_ON
 from symmcd.stability.corrections import COLUMNS as CORRECTIONS
 from symmcd.stability.corrections import correction
 from symmcd.stability.geometry import shortest_distance
 from symmcd.stability.hull_entries import is_formula
-from symmcd.stability.outcome import Limits, Relaxation, nonsense
+from symmcd.stability.outcome import Limits, Relaxation, is_unread, nonsense
 from symmcd.stability.relax_set import relaxed_crystals
 from symmcd.stability.single_points import computed
 from symmcd.storage import atomic_path
@@ -44,7 +45,7 @@ def read_relaxed_rows(tables: Sequence[Path], potential: str) -> list[dict[str, 
         own = read_rows(path, NEEDED, "relax")
         check_numbers(path, own, ("energy_relaxed",), "relax")
         for number, row in enumerate(own, 1):
-            if not row["id"] or not row["status"] or not is_formula(row["formula"]):
+            if not row["id"] or not row["status"] or not (is_formula(row["formula"]) or is_unread(row)):
                 raise InputError(
                     f"{path}, row {number}: id {row['id']!r}, status {row['status']!r}, formula {row['formula']!r}; "
                     "run `symmcd relax` again"
@@ -103,6 +104,37 @@ def judged(
         if relax and result.energy_relaxed is not None:
             made |= {name: getattr(result, name) for name in OF_RELAXATION}
         yield made
+
+
+def judge_rest(
+    rows: Sequence[Mapping[str, str]],
+    given: CrystalFile,
+    potential: str,
+    relax: Limits | None,
+    device: str,
+    journal: Journal,
+) -> list[dict[str, Any]]:
+    """`judged` of the crystals that the journal lacks, each into the journal as soon as it is finished.
+
+    Args:
+        rows: as in `judged`, and what follows.
+        given: the relaxed structures.
+        potential: name in the registry.
+        relax: limits, or None for the crystals as they are.
+        device: cpu or cuda.
+        journal: of this work.
+
+    Returns:
+        What is known of all of `rows`, sorted by id.
+    """  # fmt: skip
+    finished = {result["id"] for result in journal.done}
+    left = [row for row in rows if row["id"] not in finished]
+    done = judged(left, given, potential=potential, relax=relax, device=device)
+    with Progress(len(rows), len(rows) - len(left), f"crystals judged by {potential}") as progress:
+        for result in done:
+            journal.append(result)
+            progress.advance(1, f"{result['formula']} {result['status']}")
+    return sorted(journal.done, key=lambda result: str(result["id"]))
 
 
 def _row(row: Mapping[str, str], status: str, result: Relaxation | None = None) -> dict[str, Any]:

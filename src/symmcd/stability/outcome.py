@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,6 +103,12 @@ def stop_if_all_fail_alike(ends: Sequence[str | Exception | None]) -> None:
     computed = any(not isinstance(error, Exception) for error in ends)
     if not computed and len(errors) > 1 and len({(type(error), str(error)) for error in errors}) == 1:
         raise errors[0]
+
+
+def is_unread(row: Mapping[str, str]) -> bool:
+    """Whether a row of a table is of a crystal that could not be read: no formula, and the reason as its status."""
+    reason = row.get("status", "").startswith("failed:")
+    return reason and not row.get("formula", "?") and not row.get("energy_relaxed")
 
 
 def ran_away(lattice: np.ndarray, atoms: int, first: np.ndarray | None = None) -> bool:

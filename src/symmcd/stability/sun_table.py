@@ -16,6 +16,7 @@ from symmcd.extensions import POTENTIALS
 from symmcd.stability.doubts import doubts
 from symmcd.stability.hull_entries import is_formula
 from symmcd.stability.judges import ALL, with_all_judges, with_doubts_of_all
+from symmcd.stability.outcome import is_unread
 from symmcd.structures.crystal_file import CrystalFile
 from symmcd.tables import check_drawn, check_flags, check_ids, check_numbers, read_rows, without_nan
 
@@ -32,9 +33,9 @@ def crystals_of_hull(
     given: CrystalFile,
     relaxed: Sequence[Path],
     frames: Mapping[str, Atoms],
-    scores: Sequence[Path],
+    valid: Mapping[str, bool] | None,
 ) -> pd.DataFrame:
-    """One row a crystal, judge and hull: hull.csv with ``formula``, ``elements``, ``doubts``, of `scores` ``valid``.
+    """One row a crystal, judge and hull: hull.csv with ``formula``, ``elements``, ``doubts`` and, if known, ``valid``.
 
     Where there are several judges, also ``judges_spread`` and the rows of `symmcd.stability.judges.with_all_judges`.
 
@@ -44,7 +45,7 @@ def crystals_of_hull(
         given: crystals as they were generated.
         relaxed: where `frames` are from.
         frames: relaxed crystals by their id.
-        scores: tables of `symmcd score`; empty where validity is not known.
+        valid: of each crystal by its id, as `read_valid` has it; None where it is not known.
 
     Raises:
         InputError: a table is missing or damaged, or one lacks a crystal that another has.
@@ -56,9 +57,7 @@ def crystals_of_hull(
     table["elements"] = [len(generated[name]) for name in table["id"]]
     if "formula" not in table:
         table["formula"] = [generated[name].reduced_formula for name in table["id"]]
-    if scores:
-        valid = _read_valid(scores)
-        check_ids(scores[0] if len(scores) == 1 else scores[0].parent, list(valid), generated, crystals, "score")
+    if valid is not None:
         table["valid"] = table["id"].map(valid)
     table = with_all_judges(table)
     table["doubts"] = _doubts(table, hull)
@@ -78,7 +77,7 @@ def _read_hull(path: Path) -> pd.DataFrame:
     check_numbers(path, rows, NUMBERS, "hull")
     for number, row in enumerate(rows, 1):
         named = row["id"] and row["hull"] and row.get("judge", "chgnet")
-        if not named or not is_formula(row.get("formula", "H")):
+        if not named or not (is_formula(row.get("formula", "H")) or is_unread(row)):
             raise InputError(
                 f"{path}, row {number}: id {row['id']!r}, hull {row['hull']!r}, formula {row.get('formula')!r}; run "
                 "`symmcd hull` again"
@@ -88,6 +87,8 @@ def _read_hull(path: Path) -> pd.DataFrame:
     table = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=["", "nan"])
     if "draw" in table and not table["draw"].astype(str).str.fullmatch(r"[1-9]\d*").all():
         raise InputError(f"{path}: the column draw has {table['draw'].unique().tolist()}; run `symmcd relax` again")
+    if "formula" in table:
+        table["formula"] = table["formula"].fillna("")  # of a crystal that could not be read
     if "judge" not in table:  # of an earlier version, in which there was one
         table["judge"] = [name if name in POTENTIALS else "chgnet" for name in table["hull"]]
     key = ["id", "judge", "hull"]
@@ -101,11 +102,16 @@ def _read_hull(path: Path) -> pd.DataFrame:
     return table.sort_values("id", kind="stable", ignore_index=True)
 
 
-def _read_valid(paths: Sequence[Path]) -> dict[str, bool]:
+def read_valid(paths: Sequence[Path], ids: Sequence[str], crystals: Path) -> dict[str, bool]:
     """Whether each crystal of the tables is valid; one that could not be scored is not, as in the metrics.
 
+    Args:
+        paths: tables of `symmcd score`, one at least.
+        ids: of all crystals that were generated.
+        crystals: where these are from.
+
     Raises:
-        InputError: an unreadable table, one without the columns, or a crystal that is there twice.
+        InputError: an unreadable table, one without the columns, a crystal that is there twice, or other crystals.
     """
     valid: dict[str, bool] = {}
     for path in paths:
@@ -115,6 +121,7 @@ def _read_valid(paths: Sequence[Path]) -> dict[str, bool]:
             if row["id"] in valid:
                 raise InputError(f"{path}, row {number}: crystal {row['id']} is there twice; give each shard once")
             valid[row["id"]] = row["valid"] == "True"
+    check_ids(paths[0] if len(paths) == 1 else paths[0].parent, list(valid), ids, crystals, "score")
     return valid
 
 
@@ -137,6 +144,9 @@ def _doubts(table: pd.DataFrame, path: Path) -> list[str]:
         table.get("judges_spread", unknown).astype(float),
         strict=True,
     ):
+        if not values[0]:  # could not be read
+            doubtful.append("")
+            continue
         try:
             doubtful.append(";".join(doubts(*values)))
         except (ValueError, IndexError) as error:
@@ -163,7 +173,7 @@ def _same_run(
         )
     for name, formula in zip(table["id"], table["formula"], strict=True):
         generated_formula = generated[name].reduced_formula
-        if generated_formula != Composition(formula).reduced_formula:
+        if generated_formula != Composition(formula or {}).reduced_formula:
             raise InputError(
                 f"{hull}: crystal {name} is {formula}, and {generated_formula} in {crystals}; the files are of "
                 "different runs"

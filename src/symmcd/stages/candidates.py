@@ -42,31 +42,10 @@ def run(per_crystal: Path, relaxed: list[Path], output: Path, output_cifs: Path)
     Raises:
         InputError: a file is missing or damaged, or a crystal of the table is not among the relaxed ones.
     """
-    import csv
+    from symmcd.stability.candidates import write_candidates
 
-    from symmcd.stability.candidates import COLUMNS, candidate_cifs, candidate_row, read_candidates
-    from symmcd.storage import atomic_path
-    from symmcd.structures.frames import frames_by_id
-    from symmcd.structures.names import file_stems, tell_of_changes
-    from symmcd.structures.write import write_zip
-
-    frames = frames_by_id(relaxed)
-    chosen, more = read_candidates(per_crystal, frames, relaxed)
-    names = chosen["id"].tolist()
-    stems = dict(zip(names, file_stems(names), strict=True))
-    tell_of_changes(names, list(stems.values()), str(output_cifs))
-    files, detail = candidate_cifs(names, frames, stems)
-    rows = [
-        candidate_row(row, frames[row["id"]], more) | {"file": files[row["id"]][0], "detail": detail.get(row["id"], "")}
-        for row in chosen.to_dict("records")
-    ]
-    write_zip(output_cifs, [files[name] for name in names])
-    with atomic_path(output) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        place = COLUMNS.index("e_above_hull") + 1
-        columns = (*COLUMNS[:place], *more, *COLUMNS[place:])
-        writer = csv.DictWriter(file, columns, lineterminator="\n", restval="")
-        writer.writeheader()
-        writer.writerows(rows)
+    rows = write_candidates(per_crystal, relaxed, output, output_cifs)
+    in_p1 = sum(bool(row["detail"]) for row in rows)
     undoubted = sum(not row["doubts"] for row in rows)
     print(f"wrote {output} ({len(rows)} crystals, {undoubted} of them without doubts)")
-    print(f"wrote {output_cifs} ({len(rows)} CIFs{f', {len(detail)} of them in P1' if detail else ''})")
+    print(f"wrote {output_cifs} ({len(rows)} CIFs{f', {in_p1} of them in P1' if in_p1 else ''})")

@@ -1,17 +1,20 @@
-"""Stage ``evaluate``: anybody's crystals → every metric of Tables 1 and 2, one row each and a summary."""
+"""Stage ``evaluate``: anybody's crystals → every metric of Tables 1 and 2, and if they are relaxed Table 3."""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-from collections.abc import Iterable, Mapping
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from symmcd.command import Parser
 from symmcd.errors import InputError
 from symmcd.output_folder import RESULTS
-from symmcd.settings import ScoreSettings
+from symmcd.settings import JudgeSettings, RelaxSettings, ScoreSettings, SunSettings, read_section
+from symmcd.threads import let_threads_sleep
 from symmcd.workers import cores
 
 if TYPE_CHECKING:
@@ -20,8 +23,15 @@ if TYPE_CHECKING:
 
     from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
     from symmcd.metrics.evaluation import Evaluation
+    from symmcd.metrics.reference_set import KnownCrystals
+    from symmcd.stability.own_evaluation import OwnEvaluation
+    from symmcd.stability.set_stability import StabilityOptions
 
-EXAMPLE = "my_cifs/ --output scored/ --reference results/asymmetric_units/test.npz"
+EXAMPLE = (
+    "my_cifs/ --output scored/ --reference results/asymmetric_units/test.npz\n"
+    "    --train results/asymmetric_units/train.npz --relax"
+)
+UNFINISHED = "unfinished"  # folder in the output from which a killed relaxation goes on
 
 
 def arguments(parser: Parser) -> None:
@@ -39,7 +49,17 @@ def arguments(parser: Parser) -> None:
     parser.add_seed()
     parser.add_workers()
     parser.add_overwrite(RESULTS["evaluate"])
-    parser.add_settings("score")
+    group = parser.add_argument_group("stability", "Table 3: stable, unique and novel crystals")
+    text = "relax the crystals (relax.number of them, drawn at random) and hold them against hulls; needs --train"
+    group.add_argument("--relax", action="store_true", help=text)
+    text = "a further potential that judges the relaxed crystals; may be repeated"
+    group.add_argument("--judge", dest="judges", action="append", default=[], metavar="NAME", help=text)
+    text = "csv with formula, formation_energy_per_atom: one more hull (default: each judge's own alone)"
+    group.add_argument("--hull", type=Path, metavar="FILE", help=text)
+    text = "JSON of elemental reference entries, for --hull"
+    group.add_argument("--elemental-references", type=Path, metavar="FILE", help=text)
+    parser.add_device()
+    parser.add_settings("score", "relax", "judge", "sun", named={"relax": "relax_settings"})
 
 
 def evaluate(
@@ -51,40 +71,86 @@ def evaluate(
     workers: int = 0,
     cache: Path | None = None,
     predictor: Path | None = None,
+    *,
+    relax: bool | Mapping[str, Any] | RelaxSettings = False,
+    judges: Sequence[str] | JudgeSettings = (),
+    hull: Path | str | None = None,
+    elemental_references: Path | str | None = None,
+    sun: SunSettings | None = None,
+    device: str = "auto",
 ) -> Evaluation:
     """Score crystals in any cell, ordered or not; what cannot be scored is a row with a status and counts as invalid.
 
+    Nothing is written but the file `cache` and, beside it, energies of known crystals.
+
     Args:
         structures: pymatgen structures, ASE's atoms or asymmetric units, by name if a mapping, or one of them; or the
-            path of a file or folder that `read_structures` reads.  Oxidation states, spins and isotopes are left out.
-            A crystal of more than `MOST_ATOMS` atoms is ``too_large``; one that takes more than
+            path of a file or folder that `read_structures` reads, or of a units.npz.  Oxidation states, spins and
+            isotopes are left out.  A crystal of more than `MOST_ATOMS` atoms is ``too_large``; one that takes more than
             `settings.crystal_seconds`, ends its process or finds no memory is ``timed_out``, ``crashed`` or
             ``out_of_memory``.
         reference: set that distributions and coverage are measured against, for example the test set; or its file.
         train: set that templates and novelty are measured against, both left out where it is not given, and that
             composition fingerprints are scaled on (`reference` where not given).
         settings: tolerances and limits.
-        seed: of the random sample of the distribution metrics.
+        seed: of the random sample of the distribution metrics, and of the crystals that are relaxed.
         workers: processes, as far as the crystals are worth them; 0 = one a core.
         cache: file that keeps fingerprints for the next time; the 9,000 of a reference take a minute or two.  Predicted
-            energies are kept beside it.
+            energies, and energies that hulls are made of, are kept beside it.
         predictor: of formation energies, by `symmcd predictor`; with a reference, for d_E.
+        relax: relax the crystals and count which are stable, unique and novel; True, or settings of the section
+            `relax`, such as ``{"method": "symmetry", "steps": 100}``.  Of more than `relax.number` crystals so many are
+            drawn at random.  Crystals that cannot be relaxed are drawn like others and stay in the denominators.
+        judges: further potentials whose energies say which crystals are stable, by name, or the section `judge`.  Each
+            has a hull of its own, of its energies of `train` and `reference`.
+        hull: csv with formula and formation_energy_per_atom, one more hull, with `elemental_references`.
+        elemental_references: JSON of elemental reference entries.
+        sun: thresholds.
+        device: of the potentials: auto, cuda or cpu.
 
     Raises:
-        InputError: no structures, something that is no crystal at all, or a set that cannot be read.
+        InputError: no structures, something that is no crystal at all, a set that cannot be read, or relaxation without
+            training crystals or without what a judge needs.
+    """
+    stability = _stability(relax, judges, (hull, elemental_references), sun, train, seed, workers, device)
+    sets = reference, train
+    plan = _plan(structures, sets, settings or ScoreSettings(), seed, workers or cores(), cache, predictor, stability)
+    with tempfile.TemporaryDirectory(prefix="symmcd-") as folder:
+        return plan.relaxed(plan.scored(), Path(folder))
+
+
+def _plan(
+    structures: object,
+    sets: tuple[AsymmetricUnits | Path | str | None, AsymmetricUnits | Path | str | None],
+    settings: ScoreSettings,
+    seed: int,
+    workers: int,
+    cache: Path | None,
+    predictor: Path | None,
+    stability: StabilityOptions | None,
+) -> OwnEvaluation:
+    """Read what is given; `sets` are the reference set and the training set.
+
+    Raises:
+        InputError: as `evaluate`.
     """
     from symmcd.metrics.evaluation import Options
-    from symmcd.metrics.own_crystals import EvaluationLimits, entries_of, evaluate_entries, read_entries
+    from symmcd.metrics.own_crystals import EvaluationLimits
+    from symmcd.stability.own_evaluation import OwnEvaluation
+    from symmcd.structures.given_crystals import entries_of, read_entries
     from symmcd.structures.units import existing
 
-    reference, train, settings = _units_of(reference), _units_of(train), settings or ScoreSettings()
-    entries = read_entries(existing(structures)) if isinstance(structures, str | PathLike) else entries_of(structures)
+    reference, train = (_known(given, name) for given, name in zip(sets, ("reference", "train"), strict=True))
+    if isinstance(structures, str | PathLike):
+        entries = read_entries(existing(structures), exact=stability is not None)
+    else:
+        entries = entries_of(structures)
     limits = EvaluationLimits(
         settings.symprec, settings.smact_seconds, settings.crystal_seconds, settings.fingerprint_seconds
     )
     options = Options(
         settings.distribution_sample, settings.prototype_sample, settings.structure_cutoff,
-        settings.composition_cutoff, seed, workers or cores(),
+        settings.composition_cutoff, seed, workers,
     )  # fmt: skip
     predict = None
     if predictor is not None and reference is None:
@@ -94,18 +160,83 @@ def evaluate(
 
         folder = None if cache is None else Path(cache).parent
         predict = functools.partial(predicted_energies, Path(predictor), folder=folder)
-    return evaluate_entries(entries, reference, train, limits, options, cache, predict)
+    return OwnEvaluation(entries, reference, train, limits, options, cache, predict, stability)
 
 
-def _units_of(given: AsymmetricUnits | Path | str | None) -> AsymmetricUnits | None:
-    """Crystals of a set, or of its file.
+def _known(given: AsymmetricUnits | Path | str | None, name: str) -> KnownCrystals | None:
+    """A set, called by the name of its file where it is from one.
 
     Raises:
         InputError: a file that cannot be read.
     """
+    from symmcd.metrics.reference_set import KnownCrystals, ReferenceSet
     from symmcd.storage import read_units
 
-    return read_units(Path(given)) if isinstance(given, str | PathLike) else given
+    if given is None:
+        return None
+    if isinstance(given, str | PathLike):
+        return KnownCrystals(Path(given).stem, ReferenceSet(read_units(Path(given))))
+    return KnownCrystals(name, ReferenceSet(given))
+
+
+def _stability(
+    relax: bool | Mapping[str, Any] | RelaxSettings,
+    judges: Sequence[str] | JudgeSettings,
+    table: tuple[Path | str | None, Path | str | None],
+    sun: SunSettings | None,
+    train: object,
+    seed: int,
+    workers: int,
+    device: str,
+) -> StabilityOptions | None:
+    """How crystals are relaxed and judged, all of it looked at; None where they are not.
+
+    Args:
+        relax: as in `evaluate`, and what follows.
+        judges: by name, or settings.
+        table: of the further hull, and the elemental references beside it.
+        sun: thresholds.
+        train: None where there is no training set.
+        seed: of the draw.
+        workers: processes.
+        device: auto, cuda or cpu.
+
+    Raises:
+        InputError: what does not go together, or is not there.
+    """
+    if isinstance(judges, str):
+        raise InputError(f"judges = {judges!r}: a list of names, such as [{judges!r}]")
+    judge = judges if isinstance(judges, JudgeSettings) else JudgeSettings(potentials=tuple(judges))
+    if relax is False:
+        for option, value in (("judges (--judge)", judge.potentials), ("a hull (--hull)", table[0] or table[1])):
+            if value:
+                raise InputError(f"{option} without relaxed crystals; give --relax (relax=True) too, or leave it out")
+        return None
+    if train is None:
+        raise InputError(
+            "stable and novel crystals are told beside known ones; give the training crystals too (--train TRAIN.npz, "
+            "or train=…), or leave out --relax"
+        )
+    if (table[0] is None) != (table[1] is None):
+        raise InputError("--hull and --elemental-references go together: formation energies, and what they count from")
+
+    let_threads_sleep()  # before anything that loads torch
+    from symmcd.stability.outcome import Limits
+    from symmcd.stability.relax_run import Method
+    from symmcd.stability.set_stability import StabilityOptions
+    from symmcd.stability.sun_run import Counting
+
+    how = relax if isinstance(relax, RelaxSettings) else read_section("relax", {} if relax is True else relax)
+    sun = sun or SunSettings()
+    limits = Limits(how.steps, how.fmax, how.max_atoms, how.seconds, how.release_steps)
+    options = StabilityOptions(
+        Method(how.potential, how.method, limits, how.batch_size), how.number, how.draws, seed,
+        judge.potentials, dataclasses.replace(limits, release_steps=0) if judge.relax else None,
+        None if table[0] is None or table[1] is None else (Path(table[0]), Path(table[1])),
+        Counting(sun.thresholds, sun.min_elements, workers or cores()), device,
+    )  # fmt: skip
+    options.check()
+    return options
 
 
 def run(
@@ -118,26 +249,76 @@ def run(
     workers: int = 0,
     predictor: Path | None = None,
     seed: int = 0,
+    *,
+    relax: bool = False,
+    judges: Sequence[str] = (),
+    hull: Path | None = None,
+    elemental_references: Path | None = None,
+    device: str = "auto",
+    relax_settings: RelaxSettings | None = None,
+    judge: JudgeSettings | None = None,
+    sun: SunSettings | None = None,
 ) -> None:
     """Evaluate a file or folder of crystals; write per_crystal.csv, summary.csv and the paper's tables into `output`.
 
+    With `relax` also what a results folder has of stability: relaxed/, judges/, hull/, hull.csv, sun.csv,
+    sun_per_crystal.csv, candidates.csv and candidates.zip, and Table 3.  All is written at the end; a run that was
+    killed goes on from the folder ``unfinished`` in `output`.
+
     Args:
-        structures: whatever `read_structures` reads, or a folder that `symmcd generate` wrote.
+        structures: whatever `read_structures` reads, a folder that `symmcd generate` wrote, or a units.npz.
         output: folder.
         reference: asymmetric units to compare with.
         settings: tolerances and limits.
         train: asymmetric units of the training set.
-        cache: file of fingerprints; beside the output where not given.
+        cache: file of fingerprints; beside the output where not given.  Energies of known crystals lie beside it.
         workers: processes; 0 = one a core.
         predictor: of formation energies.
-        seed: of the random sample of the distribution metrics.
+        seed: of the random samples.
+        relax: relax and judge the crystals.
+        judges: further judges, beside those of the section `judge`.
+        hull: table of formation energies, one more hull.
+        elemental_references: what they count from.
+        device: auto, cuda or cpu.
+        relax_settings: section `relax`.
+        judge: section `judge`.
+        sun: section `sun`.
 
     Raises:
-        InputError: nothing to evaluate, or a reference that cannot be read.
+        InputError: nothing to evaluate, a reference that cannot be read, a folder that holds a whole run, or as
+            `evaluate`.
     """
+    from symmcd.output_folder import remove_other_results
+    from symmcd.writing import delete
+
+    if (output / "asymmetric_units").is_dir():
+        raise InputError(f"{output}: holds a run of the chain, whose tables would be replaced; choose another folder")
+    section = judge or JudgeSettings()
+    of_section = [name for name in section.potentials if name not in judges] if relax else []
+    stability = _stability(
+        (relax_settings or RelaxSettings()) if relax else False,
+        dataclasses.replace(section, potentials=(*judges, *of_section)), (hull, elemental_references), sun, train,
+        seed, workers, device,
+    )  # fmt: skip
     cache = cache or output / "fingerprints.sqlite"
-    result = evaluate(structures, reference, train, settings, seed, workers, cache, predictor)
+    plan = _plan(structures, (reference, train), settings, seed, workers or cores(), cache, predictor, stability)
+    result = plan.scored()
     print(result.summary.drop(columns="note").to_string(index=False, float_format=lambda v: f"{v:.4g}", na_rep=""))
-    for file in result.write(output):
+    if plan.stability is not None:
+        result = plan.relaxed(result, output / UNFINISHED)
+        print(_rates(result))
+    written = result.write(output)
+    for file in written:
         print(f"wrote {file}")
+    remove_other_results(output, RESULTS["evaluate"], written)
+    if plan.stability is not None:
+        delete(output / UNFINISHED)
     print(f"{len(result.table)} crystals, {len(result.rows)} metrics")
+
+
+def _rates(result: Evaluation) -> str:
+    """Rates of stable, unique and novel crystals as text."""
+    assert result.sun is not None
+    columns = ["judge", "hull", "threshold", "n", "initially_stable", "relaxed_stable", "sun", "sun_low", "sun_high"]
+    rates: str = result.sun[columns].to_string(index=False, float_format=lambda v: f"{v:.4g}", na_rep="")
+    return rates

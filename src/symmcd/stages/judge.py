@@ -66,8 +66,8 @@ def run(
             that cannot be read or are of different runs.
     """
     from symmcd.device import choose_device, hold_gpu
-    from symmcd.journal import Journal, Progress
-    from symmcd.stability.judge_set import judged, read_relaxed_rows, write_judged
+    from symmcd.journal import Journal
+    from symmcd.stability.judge_set import judge_rest, read_relaxed_rows, write_judged
     from symmcd.stability.outcome import Limits
     from symmcd.structures.crystal_file import crystals_of
     from symmcd.structures.frames import frames_by_id
@@ -85,14 +85,7 @@ def run(
     }
     hold_gpu(device)
     journal = Journal(output, work)
-    finished = {result["id"] for result in journal.done}
-    left = [row for row in rows if row["id"] not in finished]
-    done = judged(left, given, potential=potential, relax=limits, device=choose_device(device).type)
-    with Progress(len(rows), len(finished), "crystals") as progress:
-        for result in done:
-            journal.append(result)
-            progress.advance(1, f"{result['formula']} {result['status']}")
-    results = sorted(journal.done, key=lambda result: result["id"])
+    results = judge_rest(rows, given, potential, limits, choose_device(device).type, journal)
     write_judged(output, results, potential)
     journal.remove()
     statuses = ", ".join(f"{name} {count}" for name, count in Counter(r["status"] for r in results).most_common())

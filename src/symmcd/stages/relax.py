@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from symmcd.command import Parser
 from symmcd.errors import InputError
-from symmcd.extensions import POTENTIALS
 from symmcd.settings import RelaxSettings, read_section
 from symmcd.threads import let_threads_sleep
 
@@ -119,23 +118,21 @@ def run(
             written.
     """
     from symmcd.device import choose_device, hold_gpu
-    from symmcd.journal import Journal, Progress
-    from symmcd.stability.corrections import COLUMNS, corrections
-    from symmcd.stability.relax_set import as_json, draw, relaxed_crystals, write_structures, write_table
+    from symmcd.journal import Journal
+    from symmcd.stability.relax_run import Method, relax_rest, write_relaxed
+    from symmcd.stability.relax_set import draw
     from symmcd.structures.crystal_file import read_crystal_file
 
     given = read_crystal_file(crystals)
     draw_of = draw(len(given.ids), settings.number, settings.draws, seed)
-    chosen = sorted(draw_of)[shard::shards]
-    several = settings.draws > 1
+    method = Method(settings.potential, settings.method, _limits(settings), settings.batch_size)
     how = dataclasses.asdict(settings)
-    if not several:
+    if settings.draws == 1:
         del how["draws"]  # journals from before there were several go on
-    entry = POTENTIALS[settings.potential]
     if settings.potential == "chgnet":
         del how["potential"]  # as do those from before there were others
     else:
-        how["potential"] = [settings.potential, entry.version]
+        how["potential"] = method.identity()
     work = {
         "crystals": hashlib.sha256(crystals.read_bytes()).hexdigest(),
         "settings": how,
@@ -144,28 +141,9 @@ def run(
     }
     hold_gpu(device)
     journal = Journal(output, work)
-    finished = {result["id"] for result in journal.done}
-    left = [index for index in chosen if given.ids[index] not in finished]
-    done = relaxed_crystals(
-        given, left, potential=settings.potential, method=settings.method, limits=_limits(settings),
-        batch_size=settings.batch_size, device=choose_device(device).type,
-    )  # fmt: skip
-    with Progress(len(chosen), len(finished), "crystals") as progress:
-        for index, result in done:
-            about: dict[str, Any] = {"id": given.ids[index], "space_group": given.space_group[index]}
-            if entry.correctable:
-                about |= corrections(given.cell(index), result)
-            journal.append({**about, **as_json(result)})
-            progress.advance(1, f"{result.formula} {result.status}")
-    results = sorted(journal.done, key=lambda result: result["id"])
-    if several:
-        number = {given.ids[index]: draw_of[index] for index in chosen}
-        results = [{**result, "draw": number[result["id"]]} for result in results]
-    results = [{**result, "drawn": len(draw_of), "potential": settings.potential} for result in results]
-    more = ["drawn"] + ["draw"] * several + ["potential"] * (settings.potential != "chgnet")
-    more += [*COLUMNS] * entry.correctable
-    write_table(output, results, more)
-    write_structures(output_crystals, results)
+    relax_rest(given, sorted(draw_of)[shard::shards], method, choose_device(device).type, journal)
+    number = {given.ids[index]: which for index, which in draw_of.items()}
+    results = write_relaxed(output, output_crystals, journal.done, settings.potential, number)
     journal.remove()
     statuses = ", ".join(f"{status} {count}" for status, count in Counter(r["status"] for r in results).most_common())
     print(f"wrote {output} ({len(results)} crystals: {statuses})")

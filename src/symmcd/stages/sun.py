@@ -67,28 +67,21 @@ def run(
     Raises:
         InputError: a table or file is missing or damaged, or one lacks a crystal that another has.
     """
-    from symmcd.journal import Progress
     from symmcd.metrics.reference_set import ReferenceSet
-    from symmcd.stability.sun import judged, stable_ones
-    from symmcd.stability.sun_comparison import compared
-    from symmcd.stability.sun_table import crystals_of_hull
-    from symmcd.storage import atomic_path, read_units
-    from symmcd.structures.convert import from_atoms, to_structure
+    from symmcd.stability.sun_run import Counting, count, write_counts
+    from symmcd.stability.sun_table import crystals_of_hull, read_valid
+    from symmcd.storage import read_units
     from symmcd.structures.crystal_file import read_crystal_file
     from symmcd.structures.frames import frames_by_id
     from symmcd.workers import cores
 
-    frames = frames_by_id(relaxed)
-    table = crystals_of_hull(hull, crystals, read_crystal_file(crystals), relaxed, frames, scores)
-    candidates = stable_ones(table, max(settings.thresholds), settings.min_elements)
-    structures = {name: to_structure(from_atoms(frames[name])) for name in candidates}
-    with Progress(len(candidates), 0, "crystals") as progress:
-        training, *others = (ReferenceSet(read_units(path)) for path in (train, *known))
-        found = compared(structures, training, others, workers or cores(), progress.advance)
-    table, rates = judged(table, found, settings.thresholds, settings.min_elements, with_known=bool(known))
-    for path, content in ((output_per_crystal, table), (output, rates)):
-        with atomic_path(path) as temporary:
-            content.to_csv(temporary, index=False, lineterminator="\n")
+    frames, given = frames_by_id(relaxed), read_crystal_file(crystals)
+    valid = read_valid(scores, given.ids, crystals) if scores else None
+    table = crystals_of_hull(hull, crystals, given, relaxed, frames, valid)
+    how = Counting(settings.thresholds, settings.min_elements, workers or cores())
+    training, *others = (ReferenceSet(read_units(path)) for path in (train, *known))
+    table, rates = count(table, frames, training, others, how)
+    write_counts(output, output_per_crystal, table, rates)
     print(f"wrote {output_per_crystal} ({table['id'].nunique()} crystals)")
     protocols = int((rates["draw"] == "all").sum()) if "draw" in rates else len(rates)
     of_draws = f", each also of {table['draw'].nunique()} draws" if "draw" in table else ""

@@ -41,23 +41,28 @@ def write_extxyz(path: Path, crystals: Crystals, units: AsymmetricUnits) -> None
 
     Ids are the units' labels where a line can hold them; how many are not is said (`extxyz_ids`).
     """
-    letter = wyckoff_table().letter[units.wyckoff[crystals.orbit]]
-    name = SYMBOLS[crystals.element]
     labels = [str(label) for label in units.label]
     ids = extxyz_ids(labels)
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
-        for i in range(len(crystals)):
-            atoms = slice(crystals.start[i], crystals.start[i + 1])
-            cartesian = crystals.position[atoms] @ crystals.lattice[i]
-            cell = " ".join(f"{v:.10g}" for v in crystals.lattice[i].ravel())
-            file.write(
-                f'{len(cartesian)}\nLattice="{cell}" Properties=species:S:1:pos:R:3:wyckoff:S:1:orbit:I:1 '
-                f'id={extxyz_value(ids[i])} space_group={units.space_group[i]} pbc="T T T"\n'
-            )
-            orbit = crystals.orbit[atoms] - units.start[i]
-            rows = zip(name[atoms].tolist(), cartesian.tolist(), letter[atoms].tolist(), orbit.tolist(), strict=True)
-            file.writelines(f"{e} {x:.10f} {y:.10f} {z:.10f} {w} {o}\n" for e, (x, y, z), w, o in rows)
+        file.writelines(extxyz_frames(crystals, units, ids))
     tell_of_changes(labels, ids, str(path))
+
+
+def extxyz_frames(crystals: Crystals, units: AsymmetricUnits, ids: Sequence[str]) -> Iterator[str]:
+    """Text of each frame of `write_extxyz`."""
+    letter = wyckoff_table().letter[units.wyckoff[crystals.orbit]]
+    name = SYMBOLS[crystals.element]
+    for i in range(len(crystals)):
+        atoms = slice(crystals.start[i], crystals.start[i + 1])
+        cartesian = crystals.position[atoms] @ crystals.lattice[i]
+        cell = " ".join(f"{v:.10g}" for v in crystals.lattice[i].ravel())
+        head = (
+            f'{len(cartesian)}\nLattice="{cell}" Properties=species:S:1:pos:R:3:wyckoff:S:1:orbit:I:1 '
+            f'id={extxyz_value(ids[i])} space_group={units.space_group[i]} pbc="T T T"\n'
+        )
+        orbit = crystals.orbit[atoms] - units.start[i]
+        rows = zip(name[atoms].tolist(), cartesian.tolist(), letter[atoms].tolist(), orbit.tolist(), strict=True)
+        yield head + "".join(f"{e} {x:.10f} {y:.10f} {z:.10f} {w} {o}\n" for e, (x, y, z), w, o in rows)
 
 
 def read_extxyz(path: Path) -> list[Atoms]:
