@@ -183,7 +183,16 @@ class TrainingSettings(Settings):
     checkpoint_minutes: Minutes = 2.0  # between two states that a killed training goes on from
     tensorboard: bool = False  # curves for TensorBoard beside losses.csv; needs the package
     weights: str = ""  # no training: `mp20`, the shipped ones, or the denoiser.safetensors of another run
+    init: str = ""  # weights to start from instead of random ones, named as `weights`; the same kind and widths
     max_minutes: Minutes = 0  # end the schedule after so long, if not all epochs are done by then; 0 = never
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.weights and self.init:
+            raise InputError(
+                f"training.weights = {self.weights} are taken as they are, and training.init = {self.init} are to be "
+                "trained on; leave one of them empty"
+            )
 
 
 @dataclass(frozen=True)

@@ -282,7 +282,8 @@ def test_results_of_another_source_are_not_overwritten(workflow):
 
 
 @pytest.mark.parametrize("setting", ["data: {source: MINE}", "hull: {source: table, path: MINE}",
-                                     "training: {weights: MINE}", "predictor: {cdvae: MINE}"])  # fmt: skip
+                                     "training: {weights: MINE}", "training: {init: MINE}",
+                                     "predictor: {cdvae: MINE}"])  # fmt: skip
 def test_a_word_in_braces_in_a_path_is_said(workflow, setting):
     """Snakemake cannot be told that it is no wildcard."""
     mine = workflow.folder / "my {split} crystals" / "a.csv"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import hashlib
 import json
 import os
 import re
@@ -26,6 +27,7 @@ from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.diffusion import model_training, training
 from symmcd.diffusion.checkpoint import weights_path
 from symmcd.diffusion.generator import Generator
+from symmcd.diffusion.joint_kind import JointSettings
 from symmcd.diffusion.staged.kind import StagedSettings
 from symmcd.diffusion.staged.objectives import WyckoffObjective
 from symmcd.errors import InputError
@@ -286,6 +288,73 @@ def test_weights_that_are_given_are_not_trained(data, trained, tmp_path, capsys)
             dataclasses.replace(TRAINING, weights=str(tmp_path / "cut.safetensors")),
         )
     assert not (tmp_path / "b" / "denoiser.safetensors").exists()
+
+
+def network_of(folder, part: str) -> dict[str, np.ndarray]:
+    found = load_file(folder / "denoiser.safetensors")
+    return {name: value for name, value in found.items() if name.startswith(f"weights/{part}.")}
+
+
+def test_a_training_may_start_from_given_weights(data, trained, tmp_path, capsys):
+    """Where nothing is learnt the weights stay, but for what says which elements the new training set has."""
+    given = str(trained / "denoiser.safetensors")
+    still = dataclasses.replace(TRAINING, learning_rate=1e-12, epochs=1, wyckoff_epochs=1, calibration_rounds=0)
+    units = random_units(40, seed=4)
+    units.element[units.element == 57] = 58
+    write_units(tmp_path / "train.npz", units)
+    files = tmp_path / "train.npz", tmp_path / "train.npz"
+    train.run(*files, tmp_path / "a", SMALL_STAGED, dataclasses.replace(still, init=given), seed=9, device="cpu")
+    train.run(*files, tmp_path / "b", SMALL_STAGED, still, seed=9, device="cpu")
+    for part in ("wyckoff", "geometry"):
+        theirs, taken, other = (network_of(folder, part) for folder in (trained, tmp_path / "a", tmp_path / "b"))
+        assert theirs.keys() == taken.keys()
+        for name, value in theirs.items():
+            if name.endswith(".seen"):
+                assert (taken[name] != value).nonzero()[0].tolist() == [56, 57]
+            else:
+                np.testing.assert_allclose(taken[name], value, atol=1e-6, err_msg=name)
+        assert any(
+            np.abs(other[name] - value).max() > 0.01 for name, value in theirs.items() if value.dtype.kind == "f"
+        )
+    metadata = Generator.load(tmp_path / "a" / "denoiser.safetensors", "cpu").checkpoint.metadata
+    assert metadata["training"]["init"] == given
+    assert metadata["init_sha256"] == hashlib.sha256((trained / "denoiser.safetensors").read_bytes()).hexdigest()
+    capsys.readouterr()
+    for name in ("denoiser.safetensors", "wyckoff/weights.safetensors"):
+        (tmp_path / "a" / name).unlink()
+    same = tmp_path / "same.safetensors"  # under another name: what is trained already stays
+    shutil.copyfile(given, same)
+    train.run(*files, tmp_path / "a", SMALL_STAGED, dataclasses.replace(still, init=str(same)), seed=9, device="cpu")
+    assert capsys.readouterr().out.count("M parameters") == 1
+    train.run(*files, tmp_path / "a", SMALL_STAGED, dataclasses.replace(still, init=""), seed=9, device="cpu")
+    assert capsys.readouterr().out.count("M parameters") == 2, "random weights are another training"
+
+
+def test_words_for_weights_that_a_training_cannot_start_from(data, trained, tmp_path):
+    files = data / "train.npz", data / "val.npz"
+    starting = dataclasses.replace(TRAINING, init=str(trained / "denoiser.safetensors"))
+    for settings, words in (
+        (dataclasses.replace(SMALL_STAGED, width=16), "for geometry .*: model.width is 32 there and 16 here"),
+        (dataclasses.replace(SMALL_STAGED, wyckoff_layers=1), "for wyckoff .*: model.wyckoff_layers is 2 there and 1"),
+        (JointSettings(width=16, layers=1, steps=20), "weights of a 'staged' model, and this one is of kind 'joint'"),
+    ):
+        with pytest.raises(InputError, match=words):
+            train.run(*files, tmp_path / "a", settings, starting, device="cpu")
+    assert not list((tmp_path / "a").glob("*/*.safetensors")), "said before anything is trained"
+    with pytest.raises(InputError, match="no weights named 'mp21'"):
+        train.run(*files, tmp_path / "a", SMALL_STAGED, dataclasses.replace(TRAINING, init="mp21"), device="cpu")
+    with pytest.raises(InputError, match="leave one of them empty"):
+        dataclasses.replace(starting, weights="mp20")
+
+
+def test_a_joint_model_starts_from_given_weights_too(data, tmp_path):
+    files, model = (data / "train.npz", data / "val.npz"), JointSettings(width=16, layers=1, frequencies=2, steps=20)
+    settings = dataclasses.replace(TRAINING, learning_rate=1e-12, epochs=1)
+    train.run(*files, tmp_path / "a", model, dataclasses.replace(settings, learning_rate=1e-2), device="cpu")
+    init = str(tmp_path / "a" / "denoiser.safetensors")
+    train.run(*files, tmp_path / "b", model, dataclasses.replace(settings, init=init), seed=7, device="cpu")
+    for name, value in load_file(init).items():
+        np.testing.assert_allclose(load_file(tmp_path / "b/denoiser.safetensors")[name], value, atol=1e-5, err_msg=name)
 
 
 def test_temperature_belongs_to_staged_models(trained):

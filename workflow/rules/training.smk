@@ -10,6 +10,7 @@ rule train_part:
     input:
         train="<results>/asymmetric_units/train.npz",
         val="<results>/asymmetric_units/val.npz",
+        init=files_at(CONFIG["training"].init),
     output:
         weights="<results>/training/seed{seed}/{part}/weights.safetensors",
         losses="<results>/training/seed{seed}/{part}/losses.csv",

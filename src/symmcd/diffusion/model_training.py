@@ -20,8 +20,9 @@ from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.diffusion.abilities import weights_path
 from symmcd.diffusion.checkpoint import data_sha256, read_checkpoint, read_part, write_checkpoint, write_part
 from symmcd.diffusion.distributed import Process
+from symmcd.diffusion.initial_weights import InitialWeights
 from symmcd.diffusion.loss_table import loss_columns, write_losses
-from symmcd.diffusion.model import Task
+from symmcd.diffusion.model import PartObjective, Task
 from symmcd.diffusion.optimisation import Optimisation
 from symmcd.diffusion.random_streams import mixed_seed
 from symmcd.diffusion.training import STATE, minimise
@@ -33,7 +34,8 @@ from symmcd.settings import ModelSettings, TrainingSettings, path_of, read_secti
 from symmcd.storage import atomic_path
 from symmcd.tables import check_numbers, read_rows
 
-NO_MATTER = ("checkpoint_minutes", "tensorboard", "crystals_at_once", "weights")  # training settings, to the weights
+# training settings, to the weights; what stands in the file `init` is hashed by itself
+NO_MATTER = ("checkpoint_minutes", "tensorboard", "crystals_at_once", "weights", "init")
 Trained = tuple[dict[str, Tensor], dict[str, Any]]  # weights of a part, and how long they took
 
 
@@ -47,12 +49,20 @@ class ModelTraining:
     process: Process
     hashes: Mapping[str, str]  # of the data
     automatic: bool = False  # nobody has named the device
+    initial: InitialWeights | None = None  # what is trained on; None: random weights
 
     @classmethod
     def of(cls, task: Task, seed: int, output_dir: Path, process: Process, *, automatic: bool) -> ModelTraining:
-        """With the hashes of its data."""
+        """With the hashes of its data.
+
+        Raises:
+            InputError: no such weights as `training.init` names, or those of another kind of model.
+        """
         hashes = {"data_sha256": data_sha256(task.train), "validation_sha256": data_sha256(task.validation)}
-        return cls(task, seed, output_dir, process, hashes, automatic)
+        initial = InitialWeights.read(task.training.init, task.model) if task.training.init else None
+        if initial is not None:
+            hashes["init_sha256"] = initial.sha256
+        return cls(task, seed, output_dir, process, hashes, automatic, initial)
 
     @property
     def kind(self) -> ModelKind:
@@ -63,10 +73,13 @@ class ModelTraining:
         """Train what is not trained yet, and put the whole together as ``denoiser.safetensors``.
 
         Raises:
-            InputError: a network that a CPU would train for more than a day, a damaged file, or another process that
-                trains it.
+            InputError: a network that a CPU would train for more than a day, initial weights that do not fit, a damaged
+                file, or another process that trains it.
             SymmcdError: the loss became infinite or NaN; the batch is saved and named.
         """
+        if self.initial is not None:
+            for part in self.kind.parts:  # all before the first is trained
+                self._objective(part.name)
         trained = {part.name: self.train(part.name) for part in self.kind.parts}
         if not self.process.writes:
             return
@@ -97,10 +110,7 @@ class ModelTraining:
             refuse_days(task.model, task.training, task.train)
         if path.exists() and self.process.writes:
             set_aside(path)
-        names = [part.name for part in self.kind.parts]
-        first = (names.index(name),) if len(names) > 1 else ()  # parts start from weights of their own
-        torch.manual_seed(mixed_seed(self.seed, *first))
-        objective = self.kind.load().objective(name, task)
+        objective = self._objective(name)
         epochs = getattr(task.training, self.kind.part(name).epochs)
         optimisation = Optimisation.of(task.training, epochs)
         weights, done = minimise(objective, path.parent, optimisation, self.seed, digest, self.process)
@@ -111,6 +121,16 @@ class ModelTraining:
             (path.parent / STATE).unlink(missing_ok=True)
             print(f"wrote {path}")
         return weights, done
+
+    def _objective(self, name: str) -> PartObjective:
+        """What the training of the part `name` minimises, with the network that it starts from."""
+        names = [part.name for part in self.kind.parts]
+        first = (names.index(name),) if len(names) > 1 else ()  # parts start from weights of their own
+        torch.manual_seed(mixed_seed(self.seed, *first))
+        objective = self.kind.load().objective(name, self.task)
+        if self.initial is not None:
+            self.initial.give(name, objective.network, self.task.model)
+        return objective
 
     def _provenance(self) -> dict[str, Any]:
         """What the checkpoint says of its making."""
