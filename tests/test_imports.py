@@ -64,6 +64,7 @@ TABLE: dict[str, tuple[set[str], set[str] | None]] = {
         },
         None,
     ),
+    "stability_model": ({"stability_model", "stability", "crystallography"}, {"numpy"}),
     "formation_energy": (
         # the training loop is that of diffusion/; settings: those that a predictor keeps of its training
         {"formation_energy", "journal", "settings", "diffusion", "metrics", "crystallography", "storage", "npz"},

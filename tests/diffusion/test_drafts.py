@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.crystallography.drafts import Drafts
+from symmcd.crystallography.lattice import free_coefficients
 from symmcd.diffusion.checkpoint import write_checkpoint
 from symmcd.diffusion.data_statistics import DataStatistics
 from symmcd.diffusion.denoiser import Denoiser
@@ -16,6 +18,8 @@ from symmcd.diffusion.prior import log_prior
 from symmcd.diffusion.staged.likelihood import log_probabilities
 from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
 from symmcd.errors import InputError
+from symmcd.stability.hull import ConvexHull, HullEntry
+from symmcd.stability_model.features import FEATURES, features
 from tests.diffusion.crystals import SMALL, random_units
 
 QUICK = {"steps": 2, "proposals": 2}
@@ -143,6 +147,16 @@ def test_words_for_models_and_requests_that_have_no_drafts(staged, tmp_path):
         staged.draft(2, elements=["Xx"])
     with pytest.raises(InputError, match="reverse steps"):
         staged.with_geometries(staged.draft(2), steps=2000)
+
+
+def test_drafts_have_the_features_of_their_crystals(staged):
+    drafts = staged.draft(20, seed=1)
+    units = AsymmetricUnits.from_units(staged.with_geometries(drafts, steps=1, proposals=1))
+    hull = ConvexHull([HullEntry(symbol, 0.0, "elemental_reference", "test") for symbol in ("O", "Na", "Ti", "Fe")])
+    found = features(drafts, drafts.log_probability, hull)
+    np.testing.assert_array_equal(found, features(units, drafts.log_probability, hull))
+    free = free_coefficients()[drafts.space_group - 1].sum(axis=1)
+    assert found[:, FEATURES.index("free_lattice")].tolist() == free.tolist()
 
 
 def test_drafts_live_on_no_device(staged):

@@ -71,9 +71,9 @@ class ConvexHull:
                 (element,) = fraction
                 self._elemental[element] = min(entry.energy_per_atom, self._elemental.get(element, np.inf))
         # Lowest formation energy of each composition, by the set of its elements; those above 0 are not on the hull.
-        self._phases: dict[frozenset[str], dict[Key, tuple[float, str]]] = {}
+        self._phases: dict[frozenset[str], dict[Key, tuple[float, str, dict[str, float]]]] = {}
         for element in self._elemental:
-            self._phases[frozenset([element])] = {((element, 1.0),): (0.0, element)}
+            self._phases[frozenset([element])] = {((element, 1.0),): (0.0, element, {element: 1.0})}
         for entry, fraction in zip(entries, fractions, strict=True):
             if entry.kind == "elemental_reference" or not self._elemental.keys() >= fraction.keys():
                 continue
@@ -83,7 +83,7 @@ class ConvexHull:
             phases = self._phases.setdefault(frozenset(fraction), {})
             key = _key(fraction)
             if key not in phases or energy < phases[key][0]:
-                phases[key] = (energy, entry.formula)
+                phases[key] = energy, entry.formula, fraction
         self._points: dict[Key, HullPoint] = {}  # those asked for so far
 
     def at(self, composition: str | Mapping[str, float] | Mapping[int, float]) -> HullPoint:
@@ -116,14 +116,14 @@ class ConvexHull:
     def _solved(self, fraction: Mapping[str, float]) -> HullPoint:
         elements = sorted(fraction)
         place = {element: row for row, element in enumerate(elements)}
-        phases = [phase for subset in _subsets(elements) for phase in self._phases.get(subset, {}).items()]
+        phases = [phase for subset in _subsets(elements) for phase in self._phases.get(subset, {}).values()]
         composition = np.zeros((len(elements), len(phases)))
-        for column, (key, _) in enumerate(phases):
-            for element, share in key:
+        for column, (_, _, shares) in enumerate(phases):
+            for element, share in shares.items():
                 composition[place[element], column] = share
-        energies = np.array([energy for _, (energy, _) in phases])
+        energies = np.array([energy for energy, _, _ in phases])
         weights, energy = lowest_mixture(composition, energies, np.array([fraction[e] for e in elements]))
-        parts = [(round(w, 6), _reduced(phases[i][1][1])) for i, w in enumerate(weights.tolist()) if w > 1e-6]
+        parts = [(round(w, 6), _reduced(phases[i][1])) for i, w in enumerate(weights.tolist()) if w > 1e-6]
         names = [f"{w:.3f} {formula}" for w, formula in sorted(parts, reverse=True)]
         return HullPoint(energy + self._baseline(fraction), energy, " + ".join(names))
 

@@ -1,0 +1,70 @@
+"""Formation energies of MP-20's 45,229 materials, which come with the package, and convex hulls of them."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import gzip
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import resources
+
+from symmcd.errors import InputError
+from symmcd.stability.hull import ConvexHull, HullEntry
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Material:
+    """A material of the Materials Project."""
+
+    id: str
+    formula: str  # reduced
+    space_group: int | None  # None where the table does not say
+    formation_energy_per_atom: float  # eV/atom
+    split: str  # of MP-20: train, val or test
+
+
+@functools.cache
+def materials() -> tuple[Material, ...]:
+    """All materials of the table, which `tools/make_materials.py` makes."""
+    packed = (resources.files("symmcd.stability_model") / "mp20.csv.gz").read_bytes()
+    rows = csv.DictReader(gzip.decompress(packed).decode("ascii").splitlines())
+    return tuple(
+        Material(
+            row["material_id"], row["formula"], int(row["space_group"]) if row["space_group"] else None,
+            float(row["formation_energy_per_atom"]), row["split"],
+        )
+        for row in rows
+    )  # fmt: skip
+
+
+def hull_entries(splits: Iterable[str] = ("train",)) -> list[HullEntry]:
+    """Entries of a hull on the scale of formation energies, on which the elements of the whole table lie at 0.
+
+    Args:
+        splits: of MP-20, whose materials are taken.  What is to be found again among the validation and test materials
+            may be compared with training materials only: over a hull that has it, a material competes with itself.
+
+    Raises:
+        InputError: no such split, or none.
+    """
+    wanted = tuple(splits)
+    if not wanted or not set(wanted) <= set(SPLITS):
+        raise InputError(f"splits {list(wanted)}: expected some of {', '.join(SPLITS)}")
+    symbols = sorted({symbol for material in materials() for symbol in re.findall("[A-Z][a-z]?", material.formula)})
+    origin = f"MP-20 {'+'.join(wanted)}"
+    entries = [HullEntry(symbol, 0.0, "elemental_reference", origin) for symbol in symbols]
+    return entries + [
+        HullEntry(m.formula, m.formation_energy_per_atom, "formation_energy", origin, m.id)
+        for m in materials()
+        if m.split in wanted
+    ]
+
+
+@functools.cache
+def hull(splits: tuple[str, ...] = ("train",)) -> ConvexHull:
+    """The convex hull of `hull_entries`, made once; it takes some seconds."""
+    return ConvexHull(hull_entries(splits))
