@@ -1,40 +1,51 @@
-"""What the stability protocol says of crystals whose answer is known.
+"""What the stability protocol says of crystals whose answer is known, by each judge.
 
-    python bench/stability_controls.py --units results-cpu/asymmetric_units --number 200 --output controls \
+    python bench/stability_controls.py --units results-cpu/asymmetric_units --number 300 --output controls \
         --hull hull/mp_formation_energies.csv.gz --elemental-references hull/mp_elemental_reference_entries.json.gz \
-        [--chgnet-hull reference.csv]
+        --judges sevennet-0
 
-With `--chgnet-hull`, the output of `symmcd reference {train,val,test}.npz --output reference.csv` (hull.source:
-chgnet), rates over that hull are printed too.
-Real crystals of the test set go through relax, hull and sun as generated ones do (settings of config/cpu.yaml); so do
-the same crystals with every element replaced by a random one, drawn as frequent as elements are on orbits of the test
-set.  Then CHGNet's energies of the real ones, as they are and relaxed, are compared with the known formation energies
-and distances to the hull.  Tables are printed; intervals are Wilson's for shares, bootstrap for errors.
+Crystals of the test set go through relax, judge, hull and sun as generated ones do (settings of config/cpu.yaml); so do
+
+elements   the same crystals with every element replaced by a random one, drawn as frequent as elements are on orbits
+           of the test set
+geometry   the same with every free coordinate drawn at random, in the cell, group, positions and elements that they
+           had; of 20 draws the one whose nearest atoms are farthest apart.  Crystals without a free coordinate are
+           left out
+
+Each judge is held against the hull of the table and against its own, of the systems in play.  Then the judges' energies
+of the real crystals, as relaxed, are compared with the known distances to the hull and with each other.  Tables are
+printed; intervals are Wilson's for shares, bootstrap for errors and correlations.  A rerun takes finished files.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import dataclasses
 import itertools
 import platform
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
-from pymatgen.core import Composition
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
-from symmcd.settings import HullSettings, RelaxSettings, SunSettings
-from symmcd.stability.hull_entries import read_entries
-from symmcd.stages import hull, reference, relax, sun
+from symmcd.crystallography.orbit import replicate_flat
+from symmcd.crystallography.wyckoff import wrap, wyckoff_table
+from symmcd.metrics.intervals import wilson
+from symmcd.settings import HullSettings, JudgeSettings, RelaxSettings, SunSettings
+from symmcd.stability.geometry import shortest_distance
+from symmcd.stability.judges import ALL, families
+from symmcd.stages import hull, judge, reference, relax, sun
 from symmcd.storage import read_units, write_units
+from symmcd.structures.convert import crystals_to_structures
 
 SEED = 0
+GEOMETRIES = 20
+PACKAGES = ("torch", "chgnet", "sevenn", "pymatgen", "numpy")
 
 
 def replaced(units: AsymmetricUnits, pool: np.ndarray, rng: np.random.Generator) -> AsymmetricUnits:
@@ -50,112 +61,143 @@ def replaced(units: AsymmetricUnits, pool: np.ndarray, rng: np.random.Generator)
     return dataclasses.replace(units, element=element)
 
 
-def through(units: AsymmetricUnits, train: Path, folder: Path, hull_file: Path, steps: int) -> dict[str, float]:
-    """Run the stages; rows of sun.csv by threshold, flattened."""
+def shaken(units: AsymmetricUnits, rng: np.random.Generator) -> AsymmetricUnits:
+    """Crystals that have free coordinates, with these drawn at random; see the module."""
+    table = wyckoff_table()
+    free = table.degrees_of_freedom[units.wyckoff] > 0
+    best = units.take([i for i in range(len(units)) if free[units.start[i] : units.start[i + 1]].any()])
+    generator, distance = table.generator[best.wyckoff], np.zeros(len(best))
+    for _ in range(GEOMETRIES):
+        drawn = (generator[:, :, :3] @ rng.random((len(generator), 3, 1)))[..., 0] + generator[:, :, 3]
+        other = dataclasses.replace(best, position=wrap(drawn))
+        apart = np.array([shortest_distance(s) for s in crystals_to_structures(replicate_flat(other))])
+        position = np.where((apart > distance)[best.crystal][:, None], other.position, best.position)
+        best, distance = dataclasses.replace(best, position=position), np.maximum(apart, distance)
+    return best
+
+
+def through(units: AsymmetricUnits, folder: Path, options: argparse.Namespace) -> pd.DataFrame:
+    """Run the stages; sun_per_crystal.csv."""
+    folder.mkdir(parents=True, exist_ok=True)
     write_units(folder / "units.npz", units)
-    began = time.process_time()
-    files = folder / "relaxed.csv", folder / "relaxed.extxyz"
-    settings = RelaxSettings(number=len(units), steps=steps, max_atoms=60)
-    relax.run(folder / "units.npz", *files, 0, 1, settings, SEED, "cpu")
-    seconds = time.process_time() - began
-    hull.run([files[0]], [hull_file], folder / "hull.csv")
+    table, frames = folder / "relaxed.csv", folder / "relaxed.extxyz"
+    seconds = {}
+    if not table.exists():
+        began = time.process_time()
+        settings = RelaxSettings(number=len(units), steps=options.steps, max_atoms=60)
+        relax.run(folder / "units.npz", table, frames, 0, 1, settings, SEED, "cpu")
+        seconds["relax"] = time.process_time() - began
+    reference.run([], folder / "table.csv", HullSettings("table", str(options.hull), str(options.elemental)), "cpu")
+    tables, hulls = [table], [folder / "table.csv"]
+    splits = [options.units / f"{split}.npz" for split in ("train", "val", "test")]
+    for name in ("chgnet", *options.judges):
+        began = time.process_time()
+        if name != "chgnet":
+            tables.append(folder / f"{name}.csv")
+            if not tables[-1].exists():
+                judge.run([table], [frames], name, tables[-1], 0, 1, JudgeSettings(), RelaxSettings(), "cpu")
+        hulls.append(folder / f"hull_{name}.csv")
+        if not hulls[-1].exists():
+            reference.run(
+                splits, hulls[-1], HullSettings(source=name), "cpu", in_play=[table],
+                cache=options.output / "energies.sqlite",
+            )  # fmt: skip
+        seconds[name] = time.process_time() - began
+    print(f"{folder.name}: {len(units)} crystals; CPU seconds", {name: round(value) for name, value in seconds.items()})
+    hull.run(tables, hulls, folder / "hull.csv")
     sun.run(
-        folder / "hull.csv", folder / "units.npz", [files[1]], train, folder / "sun.csv",
+        folder / "hull.csv", folder / "units.npz", [frames], options.units / "train.npz", folder / "sun.csv",
         folder / "sun_per_crystal.csv", SunSettings(),
     )  # fmt: skip
-    found = {"CPU seconds of relaxation": seconds}
-    for row in rows(folder / "sun.csv"):
-        for name in ("initially_stable", "relaxed_stable", "sun"):
-            for part in ("", "_low", "_high"):
-                found[f"{name}{part} {row['hull'].split()[0]} {float(row['threshold']):g}"] = float(row[name + part])
-    return found
+    return pd.read_csv(folder / "sun_per_crystal.csv", dtype={"id": str}, keep_default_na=False, na_values=["", "nan"])
 
 
-def rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+def share(flags: np.ndarray) -> str:
+    """Per cent of True, with its interval."""
+    low, high = wilson(int(flags.sum()), len(flags))
+    return f"{100 * flags.mean():.1f} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
-def error(found: Sequence[float], known: Sequence[float]) -> str:
-    """Mean absolute error and mean error in meV/atom with 95 % intervals."""
-    difference = 1000 * (np.asarray(found) - np.asarray(known))
+def with_interval(statistic: Callable[[np.ndarray], float], number: int, form: str) -> str:
+    """A number of crystals by their indices, with the interval of 2,000 samples of them."""
     rng = np.random.default_rng(SEED)
-    again = difference[rng.integers(0, len(difference), (2000, len(difference)))]
-    parts = []
-    for statistic in (np.abs(difference).mean(), np.abs(again).mean(axis=1)), (difference.mean(), again.mean(axis=1)):
-        low, high = np.percentile(statistic[1], [2.5, 97.5])
-        parts.append(f"{statistic[0]:.1f} [{low:.1f}, {high:.1f}]")
-    return f"{parts[0]} | {parts[1]} | {np.median(np.abs(difference)):.1f} | {len(difference)}"
+    low, high = np.percentile([statistic(rng.integers(0, number, number)) for _ in range(2000)], [2.5, 97.5])
+    return f"{statistic(np.arange(number)):{form}} [{low:{form}}, {high:{form}}]"
 
 
-def bias(units: AsymmetricUnits, folder: Path, hull_file: Path) -> None:
-    """CHGNet's formation energies and distances to the hull beside the known ones, and who is called stable."""
-    entries = next(entries for name, entries in read_entries(hull_file).items() if name.startswith("table"))
-    elemental = {e.formula: e.energy_per_atom for e in entries if e.kind == "elemental_reference"}
-    table = {row["id"]: row for row in rows(folder / "hull.csv") if row["hull"].startswith("table")}
-    known = [
-        (table[label], units.properties["formation_energy_per_atom"][i], units.properties["e_above_hull"][i])
-        for i, label in enumerate(units.label)
-    ]
-    known = [k for k in known if np.isfinite(k[2]) and k[0]["e_above_hull_initial"] and k[0]["e_above_hull_relaxed"]]
-    print("| CHGNet against known, meV/atom | MAE | mean | median | n |\n|---|---|---|---|---|")
-    for when in ("initial", "relaxed"):
-        formation = []
-        for row, _, _ in known:
-            fraction = Composition(row["formula"]).fractional_composition.get_el_amt_dict()
-            baseline = sum(x * elemental[element] for element, x in fraction.items())
-            formation.append(float(row[f"energy_{when}"]) - baseline)
-        print(f"| formation energy, {when} | {error(formation, [k[1] for k in known])} |")
-        above = [float(row[f"e_above_hull_{when}"]) for row, _, _ in known]
-        print(f"| distance to the hull, {when} | {error(above, [k[2] for k in known])} |")
-    truly, called = (np.array([k[2] for k in known]) <= 0), (np.array(above) <= 0)
-    print(f"\nOn the hull by the table: {truly.sum()} of {len(known)}; CHGNet, relaxed, puts {(truly & called).sum()}")
-    print(f"of them at or below 0, and {(~truly & called).sum()} of the {(~truly).sum()} others.")
+def rates_table(sets: dict[str, pd.DataFrame]) -> None:
+    print("\n| crystals | judge | hull | stable ≤ 0, % | S.U.N. ≤ 0, % | stable ≤ 0.1, % | S.U.N. ≤ 0.1, % | n |")
+    print("|---" * 8 + "|")
+    for name, table in sets.items():
+        for (who, over), rows in table.groupby(["judge", "hull"], sort=False):
+            flags = [rows[f"{what}_at_{t}"].to_numpy(bool) for t in ("0", "0.1") for what in ("relaxed_stable", "sun")]
+            print(f"| {name} | {who} | {over} | {' | '.join(map(share, flags))} | {len(rows)} |")
 
 
-def main() -> None:
+def agreement_table(sets: dict[str, pd.DataFrame]) -> None:
+    """Which crystals both of two judges call stable."""
+    print("\n| crystals | hulls | judges | eV/atom | both, % | first only, % | second only, % | neither, % | n |")
+    print("|---" * 9 + "|")
+    for name, table in sets.items():
+        for over, of_judge in families(table[table["judge"] != ALL]):
+            for one, other in itertools.combinations(of_judge, 2):
+                a, b = (of_judge[who].set_index("id")["e_above_hull_relaxed"] for who in (one, other))
+                b = b.loc[a.index]
+                known = (a.notna() & b.notna()).to_numpy()
+                for threshold in (0, 0.1):
+                    first, second = ((x <= threshold).to_numpy()[known] for x in (a, b))
+                    cells = first & second, first & ~second, ~first & second, ~first & ~second
+                    print(
+                        f"| {name} | {over} | {one}, {other} | {threshold} | {' | '.join(map(share, cells))} |", end=""
+                    )
+                    print(f" {known.sum()} |")
+
+
+def errors_table(real: AsymmetricUnits, table: pd.DataFrame) -> None:
+    """Distances to the hull by each judge beside the known ones, and whether judges err together."""
+    known = pd.Series(real.properties["e_above_hull"], index=real.label.astype(str))
+    print("\n| judge | hull | MAE, meV/atom | mean error | of those on the hull at or below 0 | of the others | n |")
+    print("|---" * 7 + "|")
+    errors: dict[tuple[str, str], pd.Series] = {}
+    for (who, over), rows in table[table["judge"] != ALL].groupby(["judge", "hull"], sort=False):
+        found = rows.set_index("id")["e_above_hull_relaxed"]
+        error = (1000 * (found - known.loc[found.index])).dropna()
+        errors[who, over] = error
+        values = error.to_numpy()
+        mean = with_interval(lambda i, v=values: np.abs(v[i]).mean(), len(values), ".1f")
+        bias = with_interval(lambda i, v=values: v[i].mean(), len(values), "+.1f")
+        on, called = (known.loc[error.index] <= 0).to_numpy(), (found.loc[error.index] <= 0).to_numpy()
+        below = f"{(on & called).sum()} of {on.sum()} | {(~on & called).sum()} of {(~on).sum()}"
+        print(f"| {who} | {over} | {mean} | {bias} | {below} | {len(values)} |")
+    print("\n| errors of | over | correlation | n |\n|---|---|---|---|")
+    for (one, over), (other, theirs) in itertools.combinations(errors, 2):
+        if one != other and (over == theirs or (over == one and theirs == other)):
+            both = errors[one, over].index.intersection(errors[other, theirs].index)
+            x, y = (errors[key].loc[both].to_numpy() for key in ((one, over), (other, theirs)))
+            text = with_interval(lambda i, x=x, y=y: np.corrcoef(x[i], y[i])[0, 1], len(both), ".2f")
+            print(f"| {one}, {other} | {over if over == theirs else 'their own hulls'} | {text} | {len(both)} |")
+
+
+def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--units", type=Path, required=True, help="folder with train.npz and test.npz")
-    parser.add_argument("--number", type=int, default=200)
+    parser.add_argument("--units", type=Path, required=True, help="folder with train.npz, val.npz and test.npz")
+    parser.add_argument("--number", type=int, default=300)
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--hull", type=Path, required=True)
-    parser.add_argument("--elemental-references", type=Path, required=True)
-    parser.add_argument(
-        "--chgnet-hull", type=Path, help="output of `symmcd reference`, for its rates beside the others"
-    )
+    parser.add_argument("--elemental-references", type=Path, required=True, dest="elemental")
+    parser.add_argument("--judges", nargs="*", default=[], help="beside chgnet")
     parser.add_argument("--output", type=Path, required=True)
-    arguments = parser.parse_args()
+    options = parser.parse_args(words)
     rng = np.random.default_rng(SEED)
-    test = read_units(arguments.units / "test.npz")
-    chosen = np.sort(rng.choice(len(test), min(arguments.number, len(test)), replace=False))
-    real = test.take(chosen)
-    hull_file = arguments.output / "reference.csv"
-    settings = HullSettings("table", str(arguments.hull), str(arguments.elemental_references))
-    reference.run([], hull_file, settings, "cpu")
-    hulls = ["table"]
-    if arguments.chgnet_hull:  # one table may hold several hulls
-        hulls.append("chgnet")
-        header, *lines = arguments.chgnet_hull.read_text(encoding="utf-8").splitlines(keepends=True)
-        own = hull_file.read_text(encoding="utf-8")
-        if not own.startswith(header):
-            parser.error(f"{arguments.chgnet_hull} is not of this version: its columns are {header.strip()}")
-        hull_file.write_text(own + "".join(lines), encoding="utf-8")
-    print(f"torch {torch.__version__}, {platform.machine()}, {torch.get_num_threads()} threads")
-    sets = {"real": real, "elements replaced": replaced(real, test.element, rng)}
-    found = {}
-    for name, units in sets.items():
-        folder = arguments.output / name.replace(" ", "_")
-        found[name] = through(units, arguments.units / "train.npz", folder, hull_file, arguments.steps)
-        print(name, dict(Counter(row["status"] for row in rows(folder / "relaxed.csv"))))
-    print("| % | hull | threshold, eV/atom | initially stable | relaxed stable | S.U.N. | n |\n" + 7 * "|---" + "|")
-    for of_hull, (name, values), threshold in itertools.product(hulls, found.items(), ("0", "0.1")):
-        cells = []
-        for metric in ("initially_stable", "relaxed_stable", "sun"):
-            value, low, high = (values[f"{metric}{part} {of_hull} {threshold}"] for part in ("", "_low", "_high"))
-            cells.append(f"{value:.1f} [{low:.1f}, {high:.1f}]")
-        print(f"| {name} | {of_hull} | {threshold} | {' | '.join(cells)} | {len(sets[name])} |")
-    print()
-    bias(real, arguments.output / "real", hull_file)
+    test = read_units(options.units / "test.npz")
+    real = test.take(np.sort(rng.choice(len(test), min(options.number, len(test)), replace=False)))
+    sets = {"real": real, "elements": replaced(real, test.element, rng), "geometry": shaken(real, rng)}
+    tables = {name: through(units, options.output / name, options) for name, units in sets.items()}
+    rates_table(tables)
+    agreement_table(tables)
+    errors_table(real, tables["real"])
+    versions = ", ".join(f"{package} {metadata.version(package)}" for package in PACKAGES)
+    print(f"\n{platform.machine()}, {torch.get_num_threads()} threads, Python {platform.python_version()}, {versions}")
 
 
 if __name__ == "__main__":

@@ -74,6 +74,9 @@ def test_families_are_those_that_every_judge_has() -> None:
     of_table = whole[(whole["judge"] == ALL) & (whole["hull"] == TABLE)]
     assert of_table["e_above_hull_relaxed"].tolist() == [4, 5]
     assert of_table["e_above_hull_initial"].tolist() == [5, 6]
+    two.loc[two["judge"] == "sevennet-0", "own_reference"] = ["train:mp-1"] * 4
+    whole = with_all_judges(two)
+    assert (whole.loc[whole["judge"] == ALL, "own_reference"] == "train:mp-1").all()
     assert of_table["reference_entries"].tolist() == [len("chgnet")] * 2
 
 

@@ -95,4 +95,9 @@ def _statuses(of_judge: dict[str, pd.DataFrame], relaxed: pd.DataFrame) -> pd.Se
 def _of_all(column: str, of_judge: dict[str, pd.DataFrame], ids: pd.Index) -> pd.Series:
     """The fewest entries that a hull of the family has beside a crystal; the first entry that is the crystal itself."""
     values = pd.DataFrame({judge: rows.set_index("id")[column] for judge, rows in of_judge.items()}).loc[ids]
-    return values.min(axis=1) if column == "reference_entries" else values.bfill(axis=1).iloc[:, 0]
+    if column == "reference_entries":
+        return values.min(axis=1)
+    first = values.iloc[:, 0]
+    for judge in values:
+        first = first.where(first.notna(), values[judge])
+    return first
