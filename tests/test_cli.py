@@ -33,6 +33,7 @@ ARGUMENTS = {
     "fingerprint": "units.npz --output out.npz",
     "summarise": "a.csv b.csv --units u --train t --reference r --fingerprints f --reference-fingerprints g --output o",
     "relax": "units.npz --output out.csv --output-crystals out.extxyz",
+    "judge": "a.csv b.csv --relaxed a.extxyz b.extxyz --potential sevennet-0 --output out.csv",
     "reference": "a.npz b.npz --output out.csv",
     "hull": "a.csv b.csv --reference reference.csv --output hull.csv",
     "sun": "hull.csv --crystals units.npz --relaxed a.extxyz b.extxyz --train train.npz --output sun.csv"
@@ -145,10 +146,16 @@ def test_stages_get_what_was_said(calls):
     said("hull a.csv b.csv --reference reference.csv --output hull.csv")
     (_, values) = calls.pop()
     assert values["relaxed"] == [Path("a.csv"), Path("b.csv")]
-    assert values["reference"] == Path("reference.csv")
+    assert values["reference"] == [Path("reference.csv")]
     said("sun h --crystals c --relaxed r --train t --known a b --known c --output o --output-per-crystal p")
     (_, values) = calls.pop()
     assert values["known"] == [Path("a"), Path("b"), Path("c")]
+    said("evaluate c --output o --train t --relax --judge a --judge b --set relax.steps=7 --set sun.thresholds=[0.05]")
+    (_, values) = calls.pop()
+    assert (values["relax"], values["judges"], values["relax_settings"].steps) == (True, ["a", "b"], 7)
+    assert (values["sun"].thresholds, values["judge"].potentials) == ((0.05,), ())
+    said("evaluate c --output o")
+    assert not calls.pop()[1]["relax"]
     said("report results --output o --no-table-5")
     (_, values) = calls.pop()
     assert values["relax"] is None

@@ -18,8 +18,8 @@ from tests.potentials.toy import ENTRY, Morse
 from tests.stages.test_judge import Softer
 
 import symmcd
-from symmcd import InputError, cli, reduce
-from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd import InputError, cli, reduce, replicate
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.extensions import POTENTIALS
 from symmcd.metrics import own_crystals
@@ -27,7 +27,7 @@ from symmcd.settings import HullSettings, JudgeSettings, RelaxSettings, ScoreSet
 from symmcd.stability import own_evaluation
 from symmcd.stages import candidates, compare, evaluate, hull, judge, reference, relax, show, sun
 from symmcd.storage import write_units
-from symmcd.structures.given_crystals import read_entries
+from symmcd.structures.given_crystals import OwnCrystals, entries_of, read_entries
 from symmcd.structures.write import write_crystals
 
 NAMES = ("NaCl", "CsCl", "TiO2 rutile", "SrTiO3", "Cu3Au")
@@ -357,3 +357,13 @@ def test_nothing_but_what_cannot_be_read_is_a_table_as_well(files: dict[str, Pat
     result = symmcd.evaluate([half], train=files["train"], settings=SCORE, workers=1, device="cpu", relax=True)
     assert result.sun[["n", "n_with_energy", "sun"]].to_numpy().tolist() == [[1, 0, 0]] * 2
     assert len(result.candidates) == 0
+
+
+def test_symmetry_is_searched_for_only_where_no_asymmetric_unit_is_known() -> None:
+    """CsCl as tetragonal, which it is as well: its own group is kept; of its atoms alone the cubic one is found."""
+    positions = np.array([[0, 0, 0], [0.5, 0.5, 0.5]])
+    unit = AsymmetricUnit(123, 4.12 * np.eye(3), np.array([55, 17]), ("a", "d"), positions)
+    given = OwnCrystals(entries_of({"exact": unit, "found": replicate(unit)}), {})
+    assert given.space_group == [123, None]
+    assert [given.symmetric(index, 0.1).space_group for index in range(2)] == [123, 221]
+    assert given.symmetric(0, 0.1) is unit

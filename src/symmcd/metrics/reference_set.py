@@ -11,6 +11,8 @@ import functools
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
 
 import numpy as np
 from pymatgen.analysis.structure_matcher import StructureMatcher
@@ -24,6 +26,7 @@ from symmcd.crystallography.orbit import replicate_flat
 from symmcd.metrics.continuous_distance import distances_of_structure, distances_of_units
 from symmcd.metrics.magpie import Scale, composition_fingerprints
 from symmcd.metrics.matching import composition_key, reduced
+from symmcd.storage import read_units
 from symmcd.structures.cell import Cell, cells_of
 from symmcd.structures.convert import to_structure
 
@@ -168,3 +171,14 @@ class KnownCrystals:
 
     name: str
     crystals: ReferenceSet
+
+
+def known_crystals(given: AsymmetricUnits | Path | str | None, name: str) -> KnownCrystals | None:
+    """A set, called by the name of its file where it is from one; None where nothing is given.
+
+    Raises:
+        InputError: a file that cannot be read.
+    """
+    if isinstance(given, str | PathLike):
+        return KnownCrystals(Path(given).stem, ReferenceSet(read_units(Path(given))))
+    return None if given is None else KnownCrystals(name, ReferenceSet(given))

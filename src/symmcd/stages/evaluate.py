@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
     from symmcd.metrics.evaluation import Evaluation
-    from symmcd.metrics.reference_set import KnownCrystals
     from symmcd.stability.own_evaluation import OwnEvaluation
     from symmcd.stability.set_stability import StabilityOptions
 
@@ -136,11 +135,12 @@ def _plan(
     """
     from symmcd.metrics.evaluation import Options
     from symmcd.metrics.own_crystals import EvaluationLimits
+    from symmcd.metrics.reference_set import known_crystals
     from symmcd.stability.own_evaluation import OwnEvaluation
     from symmcd.structures.given_crystals import entries_of, read_entries
     from symmcd.structures.units import existing
 
-    reference, train = (_known(given, name) for given, name in zip(sets, ("reference", "train"), strict=True))
+    reference, train = map(known_crystals, sets, ("reference", "train"))
     if isinstance(structures, str | PathLike):
         entries = read_entries(existing(structures), exact=stability is not None)
     else:
@@ -161,22 +161,6 @@ def _plan(
         folder = None if cache is None else Path(cache).parent
         predict = functools.partial(predicted_energies, Path(predictor), folder=folder)
     return OwnEvaluation(entries, reference, train, limits, options, cache, predict, stability)
-
-
-def _known(given: AsymmetricUnits | Path | str | None, name: str) -> KnownCrystals | None:
-    """A set, called by the name of its file where it is from one.
-
-    Raises:
-        InputError: a file that cannot be read.
-    """
-    from symmcd.metrics.reference_set import KnownCrystals, ReferenceSet
-    from symmcd.storage import read_units
-
-    if given is None:
-        return None
-    if isinstance(given, str | PathLike):
-        return KnownCrystals(Path(given).stem, ReferenceSet(read_units(Path(given))))
-    return KnownCrystals(name, ReferenceSet(given))
 
 
 def _stability(
@@ -268,21 +252,16 @@ def run(
     Args:
         structures: whatever `read_structures` reads, a folder that `symmcd generate` wrote, or a units.npz.
         output: folder.
-        reference: asymmetric units to compare with.
-        settings: tolerances and limits.
-        train: asymmetric units of the training set.
+        reference, train, predictor: files of what the crystals are compared with, as in `evaluate`.
+        settings: section `score`.
         cache: file of fingerprints; beside the output where not given.  Energies of known crystals lie beside it.
         workers: processes; 0 = one a core.
-        predictor: of formation energies.
         seed: of the random samples.
-        relax: relax and judge the crystals.
+        relax: relax and judge the crystals, by `relax_settings`, the section `relax`.
         judges: further judges, beside those of the section `judge`.
-        hull: table of formation energies, one more hull.
-        elemental_references: what they count from.
+        hull, elemental_references: files of one more hull.
         device: auto, cuda or cpu.
-        relax_settings: section `relax`.
-        judge: section `judge`.
-        sun: section `sun`.
+        relax_settings, judge, sun: sections of these names.
 
     Raises:
         InputError: nothing to evaluate, a reference that cannot be read, a folder that holds a whole run, or as
