@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
+from tests.potentials.toy import Morse
 
 from symmcd.potentials.chgnet.model import load_chgnet
 from symmcd.potentials.chgnet.potential import ChgnetPotential
@@ -156,7 +157,7 @@ def test_an_error_common_to_the_first_crystals_is_raised():
         raise UnusableCrystalError("isolated_atoms") if kind == "C" else OSError("no")
 
     def run(number):
-        return relax_each([rutile()] * number, None, "its_own", fails, Limits())
+        return relax_each([rutile()] * number, Morse(), "its_own", fails, Limits())
 
     for number in (4, 2):
         given_out = []
@@ -179,7 +180,7 @@ def test_runaway_cell_is_stopped(potential, monkeypatch):
         }  # fmt: skip
 
     monkeypatch.setattr(CHGNetCalculator, "calculate", torn)
-    monkeypatch.setattr("symmcd.potentials.chgnet.struct_optimizer.check_request", lambda _: None)
+    monkeypatch.setattr("symmcd.potentials.chgnet.struct_optimizer.check_request", lambda *_: None)
     monkeypatch.setattr("symmcd.stability.outcome.VOLUME_PER_ATOM", (1.0, 20.0))
     result = relax(rutile(), potential)
     assert result.status == "exploded"
@@ -209,9 +210,10 @@ def test_primitive_cell_keeps_geometry():
 
 
 @pytest.mark.parametrize(("energy", "gap", "there"), [(-4.0, 0.5, True), (-4.0, 0.1, False), (-17.0, 0.5, False)])
-def test_one_rule_says_whether_an_energy_means_something(energy, gap, there):
-    """Atoms far enough apart and a possible energy, at the start as at the end."""
-    state = State(crystal(4, ["Na", "Cl"], [[0, 0, 0], [gap, 0, 0]]), energy)
+@pytest.mark.parametrize("zero", [0.0, -40.0])
+def test_one_rule_says_whether_an_energy_means_something(energy, gap, there, zero):
+    """Atoms far enough apart and a possible energy, at the start as at the end, wherever energies count from."""
+    state = State(crystal(4, ["Na", "Cl"], [[0, 0, 0], [gap, 0, 0]]), energy + zero, zero)
     start = with_start(Relaxation("converged", "NaCl", 2), state)
     end = with_end(Relaxation("converged", "NaCl", 2), state, state)
     assert [start.energy_initial is not None, end.energy_relaxed is not None] == [there, there]

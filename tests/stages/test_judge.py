@@ -92,6 +92,30 @@ def test_energies_are_those_of_the_relaxed_structures(relaxed: tuple[Path, Path]
         assert found[name]["rms_displacement"] == first[name]["rms_displacement"]
 
 
+class Lower(Morse):
+    """The same on a scale whose zero lies 40 eV an atom lower, as energies of another functional have it."""
+
+    zeros = dict.fromkeys(Morse.elements, -40.0)
+
+    def evaluate(self, requests, *, forces=True):
+        points = super().evaluate(requests, forces=forces)
+        return [dataclasses.replace(point, energy=point.energy - 40) for point in points]
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_energies_may_count_from_another_zero(relaxed: tuple[Path, Path], tmp_path: Path, *, again: bool) -> None:
+    POTENTIALS.add("lower", dataclasses.replace(ENTRY, loader=lambda _: Lower()))
+    try:
+        arguments = ("lower", tmp_path / "j.csv", 0, 1, JudgeSettings(relax=again), RelaxSettings(steps=50), "cpu")
+        judge.run([relaxed[0]], [relaxed[1]], *arguments)
+    finally:
+        POTENTIALS.remove("lower")
+    first = rows(relaxed[0])
+    for name, row in rows(tmp_path / "j.csv").items():
+        assert row["status"] in ("converged", "step_limit")
+        assert float(row["energy_given"]) + 40 == pytest.approx(float(first[name]["energy_relaxed"]), abs=1e-5)
+
+
 def test_a_crystal_that_the_judge_cannot_take_is_a_status_and_stops_no_other(
     relaxed: tuple[Path, Path], tmp_path: Path
 ) -> None:

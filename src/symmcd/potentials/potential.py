@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -76,6 +77,9 @@ class Potential(ABC):
     noise: float = 2e-6  # eV/atom, rounding of its energies; that of single precision
     batch_size: int = 16  # crystals that relax at once, as best for its device
     batch_cost: float = math.inf  # largest cost of one call, a bound of its memory
+    # eV of an atom alone, by atomic number, where its energies count from another zero than the Materials Project's
+    # PBE(+U); taken off where an energy is looked at for sense (`symmcd.stability.outcome`)
+    zeros: Mapping[int, float] = MappingProxyType({})
 
     @abstractmethod
     def evaluate(self, requests: Sequence[Request], *, forces: bool = True) -> Sequence[Point | UnusableCrystalError]:
@@ -93,6 +97,10 @@ class Potential(ABC):
             UnusableCrystalError: it cannot be computed.
         """
         return len(request.element)
+
+    def zero(self, element: np.ndarray) -> float:
+        """Mean of `zeros` over atoms (n,) of these atomic numbers, eV/atom."""
+        return sum(self.zeros.get(z, 0.0) for z in element.tolist()) / len(element)
 
 
 def answers(

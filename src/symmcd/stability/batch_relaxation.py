@@ -188,7 +188,7 @@ def _ready(
     if relaxation.atoms > limits.max_atoms:
         return dataclasses.replace(result, status="too_large")
     check_elements(relaxation.element, potential.elements)
-    entry = Relaxing(index, relaxation, result)
+    entry = Relaxing(index, relaxation, result, potential.zero(relaxation.element))
     # refuses what has no neighbour list; at the very start, as a first step may have rounded it
     start = dataclasses.replace(entry.request, lattice=relaxation.lattice, position=relaxation.position)
     potential.cost(start)

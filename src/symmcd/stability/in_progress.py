@@ -35,10 +35,17 @@ class InProgress(Protocol):
 
 
 class Relaxing:
-    """A crystal in the batch."""
+    """A crystal in the batch.
 
-    def __init__(self, index: int, relaxation: InProgress, result: Relaxation) -> None:
-        self.index, self.relaxation, self.result = index, relaxation, result
+    Args:
+        index: its number.
+        relaxation: that is told energies.
+        result: what is known of it so far.
+        zero: eV/atom, of the potential; see `Potential.zero`.
+    """
+
+    def __init__(self, index: int, relaxation: InProgress, result: Relaxation, zero: float = 0.0) -> None:
+        self.index, self.relaxation, self.result, self.zero = index, relaxation, result, zero
         self.seconds = 0.0  # its share of the time so far
         self.calls = 0
         self.steps_before = 0  # of symmetry's release
@@ -56,7 +63,7 @@ class Relaxing:
     def state(self) -> State:
         relaxation = self.relaxation
         structure = Structure(relaxation.lattice, relaxation.element.tolist(), relaxation.position)
-        return State(structure, relaxation.energy)
+        return State(structure, relaxation.energy, self.zero)
 
     def release(self, limits: Limits) -> None:
         """Go on without symmetry, from positions kicked a little: at an exact saddle nothing pulls them off."""

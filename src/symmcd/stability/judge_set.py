@@ -154,17 +154,17 @@ def _single_points(given: CrystalFile, chosen: Sequence[int], potential: Potenti
         cells = [given.cell(index) for index in part]
         requests = [Request(cell.lattice, cell.position, cell.element) for cell in cells]
         for index, cell, point in zip(part, cells, computed(potential, requests, forces=False), strict=True):
-            yield index, _outcome(cell, point)
+            yield index, _outcome(cell, point, potential.zero(cell.element))
 
 
-def _outcome(cell: Cell, point: Point | Exception) -> Relaxation:
+def _outcome(cell: Cell, point: Point | Exception, zero: float) -> Relaxation:
     structure = to_structure(cell)
     about = Relaxation("ok", structure.composition.reduced_formula, len(structure))
     if isinstance(point, UnusableCrystalError):
         return dataclasses.replace(about, status=f"failed:{point}")
     if isinstance(point, Exception):
         return dataclasses.replace(about, status=f"failed:{type(point).__name__}", detail=str(point).replace("\n", " "))
-    if why := nonsense(point.energy, shortest_distance(structure)):
+    if why := nonsense(point.energy - zero, shortest_distance(structure)):
         return dataclasses.replace(about, status=why)
     return dataclasses.replace(about, energy_initial=point.energy, energy_relaxed=point.energy)
 

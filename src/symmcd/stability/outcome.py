@@ -15,10 +15,11 @@ from symmcd.stability.geometry import shortest_distance, space_group_number
 from symmcd.structures.crystal import StructureError
 
 # Beyond these a relaxation has run away.  Caesium, the roomiest element, has 115 Å3 an atom and hydrogen under pressure
-# 2; plutonium lies lowest at -14.3 eV/atom, and its compounds hardly lower.
+# 2; plutonium lies lowest at -14.3 eV/atom in PBE, and its compounds hardly lower.
 VOLUME_PER_ATOM = (1.0, 500.0)  # Å3
 LONGEST_CELL_LENGTH = 200.0  # Å
-ENERGY_PER_ATOM = (-16.0, 10.0)  # eV; outside, a start has no energy, and an end has exploded
+# eV above the zero of the potential; outside, a start has no energy, and an end has exploded
+ENERGY_PER_ATOM = (-16.0, 10.0)
 OVERLAP = 0.5  # Å, the paper's bound of structural validity
 SYMPREC = 0.1  # Å, for the space groups before and after
 
@@ -86,6 +87,7 @@ class State:
 
     structure: Structure
     energy: float  # eV/atom
+    zero: float = 0.0  # eV/atom, that energies of this composition count from; of the potential
 
 
 def unusable(structure: IStructure, error: StructureError, method: str = "") -> Relaxation:
@@ -134,7 +136,7 @@ def with_start(result: Relaxation, first: State | None) -> Relaxation:
     distance = shortest_distance(first.structure)
     return dataclasses.replace(
         result,
-        energy_initial=None if nonsense(first.energy, distance) else first.energy,
+        energy_initial=None if nonsense(first.energy - first.zero, distance) else first.energy,
         space_group_initial=space_group_number(first.structure, SYMPREC),
         min_distance_initial=distance,
     )
@@ -146,7 +148,7 @@ def with_end(result: Relaxation, first: State | None, last: State | None) -> Rel
         return result
     distance = shortest_distance(last.structure)
     away = ran_away(last.structure.lattice.matrix, len(last.structure))
-    if why := "exploded" if away else nonsense(last.energy, distance):
+    if why := "exploded" if away else nonsense(last.energy - last.zero, distance):
         return dataclasses.replace(result, status=why, min_distance_relaxed=distance)
     return dataclasses.replace(
         result,
@@ -160,7 +162,12 @@ def with_end(result: Relaxation, first: State | None, last: State | None) -> Rel
 
 
 def nonsense(energy: float, distance: float) -> str:
-    """Why an energy (eV/atom), of atoms that come as near as `distance` Å, means nothing; empty where it does."""
+    """Why an energy means nothing; empty where it does.
+
+    Args:
+        energy: eV/atom above the zero of the potential (`Potential.zero`).
+        distance: Å, as near as atoms come.
+    """
     if not ENERGY_PER_ATOM[0] < energy < ENERGY_PER_ATOM[1]:
         return "exploded"
     return "overlapping" if distance < OVERLAP else ""

@@ -35,8 +35,8 @@ class _StoppedError(Exception):
 class _Watch:
     """Remembers the first and the last computed point, and stops what takes too long or has run away."""
 
-    def __init__(self, deadline: float) -> None:
-        self.deadline = deadline
+    def __init__(self, deadline: float, zero: float) -> None:
+        self.deadline, self.zero = deadline, zero
         self.first: State | None = None
         self.last: State | None = None
         self.steps = 0  # points computed after the first
@@ -53,7 +53,7 @@ class _Watch:
     def after(self, request: Request, point: Point) -> None:
         """Remember a point."""
         structure = Structure(request.lattice, request.element.tolist(), request.position)
-        self.last = State(structure, point.energy)
+        self.last = State(structure, point.energy, self.zero)
         if self.first is None:
             self.first = self.last
         else:
@@ -112,7 +112,7 @@ def _relaxed(
     if len(primitive) > limits.max_atoms:
         return dataclasses.replace(result, status="too_large"), None
     element = np.array([site.specie.Z for site in primitive])
-    watch, unforeseen = _Watch(started + limits.seconds), None
+    watch, unforeseen = _Watch(started + limits.seconds, potential.zero(element)), None
     largest: float | None = None
     start = Request(primitive.lattice.matrix, primitive.frac_coords, element)
     try:
