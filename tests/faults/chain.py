@@ -107,6 +107,8 @@ def stages() -> Iterator[Stage]:
     yield Stage("generate", (*words, "--number", "3", "--overwrite"))
     words = ("evaluate", CRYSTALS, "--output", f"{RESULTS}/scored", "--reference", val, "--train", train)
     yield Stage("evaluate", (*words, *TWO, "--overwrite"))
+    words = ("evaluate", UNITS, "--output", f"{RESULTS}/judged", "--reference", val, "--train", train, "--relax")
+    yield Stage("evaluate --relax", (*words, *TWO, *CPU, *CONFIG, "--set", "relax.batch_size=1", "--overwrite"))
     for form in ("mattergen", "xtalmet"):  # genbench takes 2,500 crystals
         words = ("export", UNITS, "--output", f"{RESULTS}/export_{form}", "--format", form, "--overwrite")
         yield Stage(f"export {form}", words)
