@@ -125,6 +125,15 @@ def test_log_probabilities_are_those_of_predict(shipped):
     assert log_probability == [pytest.approx(drafts.log_probability[row], abs=1e-3)]
 
 
+def test_constrained_drafts_do_not_depend_on_how_many_are_proposed_at_once(staged, monkeypatch):
+    asked = {"elements": [8, 26, 57], "max_atoms": 40}
+    together = staged.draft(30, seed=2, **asked)
+    monkeypatch.setattr("symmcd.diffusion.drafting.AT_ONCE", 7)
+    apart = staged.draft(30, seed=2, **asked)
+    assert described(apart) == described(together)
+    np.testing.assert_allclose(apart.log_probability, together.log_probability, atol=1e-4)
+
+
 def test_drafts_of_another_seed_are_not_put_together(staged):
     with pytest.raises(InputError, match=r"seeds \[0, 1\]"):
         Drafts.concatenate([staged.draft(2, seed=0), staged.draft(2, seed=1)])

@@ -24,6 +24,7 @@ from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
 from symmcd.errors import InputError
 
 PROPOSED, ATTEMPTS = 32, 64  # proposals of positions and elements that a crystal of given elements is kept from
+AT_ONCE = 2048  # crystals whose proposals are in memory together, 25 MB
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,15 +80,18 @@ class Drafting:
         missing = torch.arange(len(names), device=names.device)
         found, order = [], []
         for attempt in range(ATTEMPTS):
-            first = (names[missing] * ATTEMPTS + attempt) * PROPOSED  # the same for a crystal however many there are
-            proposed = (first[:, None] + torch.arange(PROPOSED, device=names.device)).flatten()
-            proposals = self._proposed(proposed, sampler, seed, space_groups)
-            log_weight = proposals.log_weight.view(-1, PROPOSED)
-            kept = resampled(log_weight, CrystalStreams(seed, first).uniform(StagedDraw.KEPT))
-            rows = (kept >= 0).nonzero()[:, 0]
-            found.append(proposals.select(rows * PROPOSED + kept[rows]))
-            order.append(missing[rows])
-            missing = missing[kept < 0]
+            left = []
+            for part in missing.split(AT_ONCE):
+                first = (names[part] * ATTEMPTS + attempt) * PROPOSED  # the same for a crystal however many there are
+                proposed = (first[:, None] + torch.arange(PROPOSED, device=names.device)).flatten()
+                proposals = self._proposed(proposed, sampler, seed, space_groups)
+                log_weight = proposals.log_weight.view(-1, PROPOSED)
+                kept = resampled(log_weight, CrystalStreams(seed, first).uniform(StagedDraw.KEPT))
+                rows = (kept >= 0).nonzero()[:, 0]
+                found.append(proposals.select(rows * PROPOSED + kept[rows]))
+                order.append(part[rows])
+                left.append(part[kept < 0])
+            missing = torch.cat(left)
             if not len(missing):
                 return Drawn.concatenate(found).select(torch.cat(order).argsort())
         raise InputError(
