@@ -9,6 +9,10 @@ import pandas as pd
 from safetensors.numpy import save_file
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
+from symmcd.stability.doubts import DISAGREE
+from symmcd.stability.judges import with_all_judges, with_doubts_of_all
+from symmcd.stability.sun import judged, stable_ones
+from symmcd.stability.sun_comparison import Comparison
 from symmcd.storage import write_units
 
 HEXAGONAL = [[3.6, 0, 0], [-1.8, 1.8 * 3**0.5, 0], [0, 0, 5.03]]
@@ -145,3 +149,60 @@ def write_tables(folder, units, rng):
     found = found.sort_values(["doubts", "e_above_hull"])
     columns = ["id", "formula", "space_group", "space_group_relaxed", "e_above_hull", "hull", "doubts"]
     found[columns].to_csv(folder / "candidates.csv", index=False)
+
+
+JUDGES = ("chgnet", "sevennet-0")
+DFT = "table mp.csv"
+
+
+def make_judged_results(folder, number=60, draws=3, judges=JUDGES):
+    """A results folder in which several potentials judge, each over its own hull and over one of DFT energies.
+
+    Energies are invented; what all judges say, and the rates, are made of them by the code of the stage.  The second
+    judge has no energy of the third crystal.
+    """
+    make_results(folder, number)
+    rng = np.random.default_rng(8)
+    first = pd.read_csv(folder / "hull.csv", dtype={"id": str}, keep_default_na=False, na_values=[""])
+    first = first.assign(status="converged", elements=2).drop(columns="hull")
+    first["e_above_hull_relaxed"] = 0.5 * first["e_above_hull_relaxed"] - 0.05
+    if draws:
+        first["draw"] = np.arange(number) % draws + 1
+    parts = []
+    for place, judge in enumerate(judges):
+        error = place * rng.normal(0.01, 0.06, number)
+        for hull, shift in ((DFT, 0.03), (judge, 0.0)):
+            energies = first["e_above_hull_relaxed"] + shift + error
+            part = first.assign(judge=judge, hull=hull, e_above_hull_relaxed=energies)
+            if place:
+                part = part.assign(e_above_hull_initial=np.nan)
+                part.loc[2, ["e_above_hull_relaxed", "status"]] = np.nan, "failed:KeyError"
+            parts.append(part)
+    hull = pd.concat(parts).sort_values("id", kind="stable", ignore_index=True)
+    columns = ["id", "judge", "hull", "status", "formula", "e_above_hull_initial", "e_above_hull_relaxed"]
+    hull[[*columns, *(["draw"] if draws else [])]].to_csv(folder / "hull.csv", index=False)
+    table = with_all_judges(hull)
+    spread = table["judges_spread"] if "judges_spread" in table else np.zeros(len(table))
+    table["doubts"] = np.where(spread > DISAGREE, "judges_disagree", "")
+    table = with_doubts_of_all(table)
+    names = stable_ones(table, 0.1, 2)
+    known_as = {name: "mp-1" if int(name) % 4 == 1 else None for name in names}
+    comparison = Comparison(known_as, {}, {}, dict.fromkeys)
+    per_crystal, rates = judged(table, comparison, (0.0, 0.1), 2, with_known=False)
+    per_crystal.to_csv(folder / "sun_per_crystal.csv", index=False)
+    rates.to_csv(folder / "sun.csv", index=False)
+    _write_candidates(folder, per_crystal, judges)
+
+
+def _write_candidates(folder, per_crystal, judges):
+    of = {key: part.set_index("id") for key, part in per_crystal.groupby(["judge", "hull"])}
+    found = of[judges[0], DFT]
+    found = found[found["sun_at_0.1"]].assign(hull=DFT, space_group=225, space_group_relaxed=225)
+    found = found.assign(e_above_hull=found["e_above_hull_relaxed"])
+    columns = ["formula", "space_group", "space_group_relaxed", "e_above_hull", "hull", "doubts"]
+    if len(judges) > 1:
+        for judge in judges:
+            found[f"e_above_hull_{judge}"] = of[judge, DFT]["e_above_hull_relaxed"]
+        found["sun_by_all"] = of["all", DFT]["sun_at_0.1"]
+        columns += [*(f"e_above_hull_{judge}" for judge in judges), "judges_spread", "sun_by_all"]
+    found.sort_values(["doubts", "e_above_hull"])[columns].reset_index().to_csv(folder / "candidates.csv", index=False)

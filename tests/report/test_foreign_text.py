@@ -19,7 +19,7 @@ from symmcd.report.viewer import in_script
 from symmcd.settings import ReportSettings
 from symmcd.stages import compare, report
 from symmcd.storage import read_arrays, write_arrays
-from tests.report.conftest import make_results
+from tests.report.conftest import make_judged_results, make_results
 
 HOSTILE = (
     "<img src=x onerror=alert()>",
@@ -30,6 +30,7 @@ HOSTILE = (
     "</title><svg onload=alert()>&amp;",
     "${alert()} {{ lead }} <style>*{display:none}</style>",
 )
+JUDGE = "</td>$\\nope{$<svg onload=alert()>\"'"
 PLAIN = tuple(f"plain{letter}" for letter in "abcdefg")
 
 
@@ -96,6 +97,34 @@ def pages(tmp_path_factory):
         }
         found[f"{kind} names"] = names
     patch.undo()
+    return found
+
+
+@pytest.mark.parametrize("page", ["report/index.html", "side.html"])
+def test_the_name_of_a_judge_is_text(judged_pages, page):
+    hostile, plain = (Structure(text[page]) for text in judged_pages)
+    assert hostile.tags == plain.tags
+    assert not any(value.startswith(("x", "javascript")) for value in hostile.values)
+    assert JUDGE in "".join(hostile.texts)
+
+
+@pytest.fixture(scope="module")
+def judged_pages(tmp_path_factory):
+    """Report and comparison of a run with a second judge of a hostile name, and of one with a plain name."""
+    found = []
+    for name in (JUDGE, "plain"):
+        folder = tmp_path_factory.mktemp("judged") / "results"
+        make_judged_results(folder, number=12)
+        for table in ("hull.csv", "sun.csv", "sun_per_crystal.csv", "candidates.csv"):
+            content = pd.read_csv(folder / table, dtype=str, keep_default_na=False)
+            content = content.replace("sevennet-0", name)
+            content.columns = [column.replace("sevennet-0", name) for column in content]
+            content.to_csv(folder / table, index=False)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(style, "save", lambda figure, _, name: style.svg_text(figure, name))
+            report.run(folder, folder / "report", ReportSettings(drawn_crystals=1, viewer_crystals=0), seed=0)
+        compare.run([folder], folder / "side.html")
+        found.append({page: (folder / page).read_text(encoding="utf-8") for page in ("report/index.html", "side.html")})
     return found
 
 

@@ -19,7 +19,8 @@ from symmcd.errors import InputError
 from symmcd.metrics.intervals import wilson
 from symmcd.settings import SunSettings
 from symmcd.stability.doubts import doubts
-from symmcd.stability.sun import RATES, judge, rates, stable
+from symmcd.stability.rate_names import RATES
+from symmcd.stability.sun import judge, rates, stable
 from symmcd.stages import sun
 from symmcd.storage import write_units
 from symmcd.structures.write import write_extxyz

@@ -150,7 +150,9 @@ def test_numbers_are_those_of_the_chain(
     }
     assert not (out / "unfinished").exists()
     for table in ("table3.md", "table3.tex"):
-        assert "this set, 0.1 eV/atom" in (out / table).read_text(encoding="utf-8")
+        text = (out / table).read_text(encoding="utf-8")
+        assert "this set, 0.1 eV/atom" in text
+        assert ("all judges over their own hulls" in text) == bool(judges)
 
 
 def test_crystals_that_cannot_be_read_stay_in_the_denominators(

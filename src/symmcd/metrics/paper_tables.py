@@ -14,6 +14,7 @@ from symmcd.metrics.typeset_tables import Line, PaperTable, TableCell, write_tab
 
 TableRow = Mapping[str, Any]
 Key = Callable[["Column"], tuple[str, str]]  # metric and protocol that a column shows
+Naming = Callable[[TableRow], str]  # what a row of sun.csv is measured over, in words
 
 
 @dataclass(frozen=True)
@@ -65,14 +66,19 @@ class Run:
     predictors: Sequence[TableRow] = ()  # predictor/table5.csv; empty where the run has none
 
 
-def paper_tables(runs: Sequence[Run], *, floors: bool = False) -> list[PaperTable]:
+def _hull_of(row: TableRow) -> str:
+    return str(row["hull"])
+
+
+def paper_tables(runs: Sequence[Run], *, floors: bool = False, naming: Naming = _hull_of) -> list[PaperTable]:
     """Tables 1 to 3: the published systems first, then each run by the paper's protocol and strictly.
 
     Args:
         runs: in the order of the lines.
         floors: below each run in Table 2, what as many crystals of the reference set score themselves.
+        naming: words on what a row of `Run.sun` is measured over; its hull, where there is a single judge.
     """
-    return [_table_1(runs), _table_2(runs, floors=floors), _table_3(runs)]
+    return [_table_1(runs), _table_2(runs, floors=floors), _table_3(runs, naming)]
 
 
 def predictor_table(runs: Sequence[Run]) -> PaperTable:
@@ -147,14 +153,15 @@ def write_tables(folder: Path, rows: Sequence[TableRow]) -> list[Path]:
     return [path for table in set_tables(rows) for path in write_table(folder, table)]
 
 
-def write_stability_table(folder: Path, sun: Sequence[TableRow]) -> list[Path]:
+def write_stability_table(folder: Path, sun: Sequence[TableRow], naming: Naming = _hull_of) -> list[Path]:
     """Write table3.md and table3.tex, with the lines of one set of crystals; their paths.
 
     Args:
         folder: that they are written to.
         sun: rows of sun.csv.
+        naming: as of `paper_tables`.
     """
-    return write_table(folder, _table_3([Run("this set", (), sun)]))
+    return write_table(folder, _table_3([Run("this set", (), sun)], naming))
 
 
 def _table_1(runs: Sequence[Run]) -> PaperTable:
@@ -224,7 +231,7 @@ def _note_of_set(by_metric: Mapping[tuple[str, str], TableRow]) -> str:
     return note
 
 
-def _table_3(runs: Sequence[Run]) -> PaperTable:
+def _table_3(runs: Sequence[Run], naming: Naming) -> PaperTable:
     lines = _published(3, TABLE_3)
     notes = [
         f"Published: of {JUDGED:,} crystals each, at most 0 eV/atom above the hull of the Materials Project (CHGNet)."
@@ -232,16 +239,23 @@ def _table_3(runs: Sequence[Run]) -> PaperTable:
     for run in runs:
         if not run.sun:
             notes.append(f"{run.name}: no sun.csv, run `symmcd sun`.")
-        others = dict.fromkeys(row["hull"] for row in run.sun if row["hull"] != HULL)
-        notes += [f"{run.name}, {hull}: another hull than the published, not to be compared." for hull in others]
+        first = next((row.get("judge") for row in run.sun), None)
+        others: dict[str, dict[str, None]] = {}
         for row in run.sun:
-            name = f"{run.name}, {row['threshold']:g} eV/atom, {row['hull']}{draw_of(row)}, n = {int(row['n']):,}"
+            if row["hull"] != HULL or row.get("judge") != first:
+                others.setdefault("hull" if row["hull"] != HULL else "judge", {})[naming(row)] = None
+        notes += [
+            f"{run.name}, {'; '.join(over)}: another {what} than the published, not to be compared."
+            for what, over in others.items()
+        ]
+        for row in run.sun:
+            name = f"{run.name}, {row['threshold']:g} eV/atom, {naming(row)}{draw_of(row)}, n = {int(row['n']):,}"
             cells = [_cell(c, row[c.metric], row[f"{c.metric}_low"], row[f"{c.metric}_high"]) for c in TABLE_3]
-            if row.get("draw") == "all":
-                cells = [
-                    TableCell(cell.text, f"{cell.interval}; sd {row[f'{column.metric}_sd']:.{column.digits}f}")
-                    for cell, column in zip(cells, TABLE_3, strict=True)
-                ]
+            spreads = [spread_of(row, column.metric, column.digits) for column in TABLE_3]
+            cells = [
+                TableCell(cell.text, f"{cell.interval}; sd {spread}") if spread else cell
+                for cell, spread in zip(cells, spreads, strict=True)
+            ]
             lines.append(Line(name, cells))
     if any(row.get("draw") == "all" for run in runs for row in run.sun):
         notes.append("Several draws: mean of the draws, 95 % interval of all their crystals; sd between draws.")
@@ -253,6 +267,12 @@ def draw_of(row: TableRow) -> str:
     if "draw" not in row:
         return ""
     return f", all {int(row['draws'])} draws" if row["draw"] == "all" else f", draw {row['draw']}"
+
+
+def spread_of(row: TableRow, rate: str, digits: int = 1) -> str:
+    """Standard deviation of a rate between draws, in points of per cent; empty where it is not known."""
+    spread = row.get(f"{rate}_sd", math.nan) if row.get("draw") == "all" else math.nan
+    return f"{spread:.{digits}f}" if math.isfinite(spread) else ""
 
 
 def _head(columns: Sequence[Column]) -> list[str]:

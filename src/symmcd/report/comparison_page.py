@@ -19,6 +19,8 @@ from symmcd.report.load import read_summary, read_sun, read_table_5
 from symmcd.report.page import Section, Table, Text, write_page
 from symmcd.report.side_by_side import paper_section
 from symmcd.report.values import label_html, shown
+from symmcd.stability.judge_words import judge_name, listed, naming, side_by_side
+from symmcd.stability.judges import ALL
 from symmcd.storage import atomic_path
 
 PREDICTORS = ("variant", "mae", "low", "high", "n", "train_crystals", "note")  # columns of predictor/table5.csv
@@ -41,7 +43,8 @@ def write_comparison(output: Path, folders: Sequence[Path], names: Sequence[str]
     if len(labels) != len(folders) or len(set(labels)) != len(labels):
         raise InputError(f"{len(folders)} folders named {', '.join(labels)}: give one name each with --names")
     runs = [_read(folder, name) for folder, name in zip(folders, labels, strict=True)]
-    tables = [*paper_tables(runs), predictor_table(runs)]
+    over = naming(row["judge"] for of in runs for row in of.sun)
+    tables = [*paper_tables(runs, naming=over), predictor_table(runs)]
     sections = [_about(folders, runs), paper_section(tables), _all_metrics(runs)]
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     lead = "Every number of each run beside those of the systems in Levy et al. (ICLR 2025), in the paper's columns."
@@ -62,7 +65,7 @@ def _read(folder: Path, name: str) -> Run:
     return Run(
         name,
         summary.to_dict("records"),
-        read_sun(sun).to_dict("records") if sun.exists() else [],
+        side_by_side(read_sun(sun)).to_dict("records") if sun.exists() else [],
         [] if table_5 is None else table_5.to_dict("records"),
     )
 
@@ -72,7 +75,9 @@ def _about(folders: Sequence[Path], runs: Sequence[Run]) -> Section:
     for folder, of in zip(folders, runs, strict=True):
         size = next((int(row["n"]) for row in of.summary if row["metric"] == "structural_validity"), 0)
         data = _source(folder / "raw/source.json")
-        judged = f", {int(of.sun[0]['n']):,} judged for stability" if of.sun else ", stability not judged"
+        judges = [judge_name(judge) for judge in dict.fromkeys(row["judge"] for row in of.sun) if judge != ALL]
+        by = f" by {listed(judges)}" if len(judges) > 1 else ""
+        judged = f", {int(of.sun[0]['n']):,} judged for stability{by}" if of.sun else ", stability not judged"
         facts.append((of.name, f"{size:,} crystals{judged}{data} ({folder.resolve()})"))
     paragraph = (
         "Numbers can be compared where sizes, data, protocol and hull are the same: counts of templates grow with the"

@@ -14,12 +14,14 @@ from symmcd.metrics.paper_tables import draw_of
 from symmcd.metrics.published import CRYSTALS, HULL, JUDGED, PUBLICATION, TRAINING_CRYSTALS, of_symmcd
 from symmcd.report import content_figures, run_figures
 from symmcd.report.explain import described, known
+from symmcd.report.judges_section import of_all
 from symmcd.report.load import SUN_RATES, Results
 from symmcd.report.page import Section, Table, Text, place
 from symmcd.report.run_figures import Rate
 from symmcd.report.sections import metric_sentence, sizes
 from symmcd.report.values import label_html, sentence, shown
 from symmcd.report.verdicts import main_row, of_rate, published, verdict
+from symmcd.stability.judge_words import judge_name, over, several
 
 VALIDITY = (
     ("structural_validity", "paper"),
@@ -53,10 +55,14 @@ def glance(results: Results) -> Section:
         how = f"protocol {row['protocol']}"
         beside = published(name), verdict(name, row["low"], row["high"], results.floor(name))
         rows.append(_glance_row(name, row, ("value", "low", "high"), how, beside))
-    row = main_protocol(results)
+    row, of_judges = main_protocol(results), several(results.sun)
     for name in SUN_RATES:
         columns = (name, f"{name}_low", f"{name}_high")
-        rows.append(_glance_row(name, row, columns, describe(row), of_rate(name, row)))
+        rows.append(_glance_row(name, row, columns, describe(row, of_judges=of_judges), of_rate(name, row)))
+    together = of_all(results.sun, row)
+    if together is not None:
+        how = describe(together, of_judges=True)
+        rows.append(_glance_row("sun", together, ("sun", "sun_low", "sun_high"), how, ("", "")))
     table = Table(
         caption=Markup(
             "This run with 95 % intervals, beside the value <span class='published'>published for SymmCD</span>"
@@ -91,9 +97,10 @@ def main_protocol(results: Results) -> Any:
     return main_row(results.sun)
 
 
-def describe(row: Any) -> str:
-    """Protocol, hull and threshold of a row of sun.csv in words."""
-    return f"protocol {row['protocol']}, hull {row['hull']}, threshold {row['threshold']:g} eV/atom{draw_of(row)}"
+def describe(row: Any, *, of_judges: bool) -> str:
+    """Protocol, hull and threshold of a row of sun.csv in words, and the judge where there are several."""
+    hull = over(row["judge"], row["hull"]) if of_judges else f"hull {row['hull']}"
+    return f"protocol {row['protocol']}, {hull}, threshold {row['threshold']:g} eV/atom{draw_of(row)}"
 
 
 def comparability(results: Results) -> Text:
@@ -107,6 +114,8 @@ def comparability(results: Results) -> Text:
         f"training crystals here are {len(results.train):,} of “{results.source['source']}”,"
         f" there {TRAINING_CRYSTALS:,} of MP-20",
     ]
+    if several(results.sun):
+        points.append(f"the published rates are by CHGNet alone, those beside them here by {judge_name(row['judge'])}")
     return Markup(
         "<b>Read the two columns side by side with care:</b> {}. Counts of templates grow with the number of crystals."
     ).format("; ".join(points))

@@ -11,14 +11,17 @@ from typing import Any
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.errors import InputError
-from symmcd.extensions import MODELS, POTENTIALS, ModelKind
+from symmcd.extensions import MODELS, ModelKind
+from symmcd.report.consistency import check_crystals
 from symmcd.report.stage_times import Stage, stages
+from symmcd.stability.judge_words import judge_name
+from symmcd.stability.judges import judges_of
+from symmcd.stability.rate_names import MORE_RATES, RATES
 from symmcd.storage import read_units
-from symmcd.tables import check_ids, check_numbers, read_rows, without_nan
+from symmcd.tables import check_numbers, read_rows, without_nan
 
 SUN_RATES = ("initially_stable", "relaxed_stable", "sun")  # compared with the published ones
-ALL_RATES = ("initially_stable", "relaxed_stable", "stable_unique", "stable_novel", "sun")
-OPTIONAL_RATES = ("sun_valid", "sun_undoubted", "sun_elsewhere_new", "symmetry_kept")  # where the stage was told enough
+OPTIONAL_RATES = (*MORE_RATES, "symmetry_kept")  # where the stage was told enough
 
 # file -> stage that writes it, columns that the report needs
 TABLES: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -32,7 +35,7 @@ TABLES: dict[str, tuple[str, tuple[str, ...]]] = {
     "hull.csv": ("hull", ("id", "hull", "e_above_hull_initial", "e_above_hull_relaxed")),
     "sun.csv": (
         "sun",
-        ("protocol", "hull", "threshold", "n", *(f"{r}{end}" for r in ALL_RATES for end in ("", "_low", "_high"))),
+        ("protocol", "hull", "threshold", "n", *(f"{r}{end}" for r in RATES for end in ("", "_low", "_high"))),
     ),
     "sun_per_crystal.csv": ("sun", ("id", "hull", "formula", "e_above_hull_initial", "e_above_hull_relaxed")),
     "candidates.csv": (
@@ -84,19 +87,12 @@ class Results:
     @property
     def potential(self) -> str:
         """The potential of the relaxations, as it is written; relaxed.csv names those that are not CHGNet."""
-        return self._potential[0]
+        return judge_name(_potential(self.relaxed))
 
     @property
-    def potential_sentence(self) -> str:
-        """What that potential is."""
-        return self._potential[1]
-
-    @property
-    def _potential(self) -> tuple[str, str]:
-        name = str(self.relaxed["potential"].iloc[0]) if "potential" in self.relaxed else "chgnet"
-        if name not in POTENTIALS:  # of a package that is not installed here
-            return name, f"the potential {name}"
-        return POTENTIALS[name].label or name, POTENTIALS[name].sentence
+    def judges(self) -> list[str]:
+        """Names of the potentials that judged the crystals, that which relaxed them first."""
+        return list(dict.fromkeys(self.hull["judge"]))
 
     def metric(self, name: str, protocol: str | None = None) -> Any:
         """The row of summary.csv of a metric; of the first protocol unless one is named.
@@ -146,13 +142,13 @@ def load(folder: Path, seed: int) -> Results:
         per_crystal=_table(folder / "metrics/per_crystal.csv", *TABLES["metrics/per_crystal.csv"]),
         summary=_table(folder / "metrics/summary.csv", *TABLES["metrics/summary.csv"]),
         relaxed=_table(folder / "relaxed/relaxed.csv", *TABLES["relaxed/relaxed.csv"]),
-        hull=_table(folder / "hull.csv", *TABLES["hull.csv"]),
+        hull=_judged(folder / "hull.csv"),
         sun=read_sun(folder / "sun.csv"),
-        sun_per_crystal=_table(folder / "sun_per_crystal.csv", *TABLES["sun_per_crystal.csv"]),
+        sun_per_crystal=_judged(folder / "sun_per_crystal.csv"),
         candidates=_table(folder / "candidates.csv", *TABLES["candidates.csv"]),
         stages=stages(folder / "benchmarks", folder / "logs"),
     )
-    _check_crystals(results)
+    check_crystals(results)
     return results
 
 
@@ -168,56 +164,6 @@ def _losses(path: Path) -> Any:
             if name.startswith(f"{part}_") and (pair := other + name.removeprefix(part)) not in table:
                 raise InputError(f"{path}: has the column {name} and lacks {pair}; run `symmcd train` again")
     return table
-
-
-def _check_crystals(results: Results) -> None:
-    """Refuse tables of which one lacks a crystal that another has.
-
-    Raises:
-        InputError: naming the table and the first such crystal.
-    """
-    folder = results.folder
-    generated, relaxed = results.generated.label.tolist(), results.relaxed["id"].tolist()
-    per_crystal = folder / "metrics/per_crystal.csv"
-    check_ids(per_crystal, results.per_crystal["id"].tolist(), generated, folder / "crystals/units.npz", "summarise")
-    known = set(generated)
-    if foreign := [name for name in relaxed if name not in known]:
-        raise InputError(
-            f"{folder / 'relaxed/relaxed.csv'}: crystal {foreign[0]} is not in crystals/units.npz; the files are of "
-            "different runs"
-        )
-    _check_sun(results)
-    for name, table, stage in (
-        ("hull.csv", results.hull, "hull"),
-        ("sun_per_crystal.csv", results.sun_per_crystal, "sun"),
-    ):
-        for _, part in table.groupby("hull", sort=False):
-            check_ids(folder / name, part["id"].tolist(), relaxed, folder / "relaxed/relaxed.csv", stage)
-    judged = set(zip(results.hull["hull"], results.hull["id"], strict=True))
-    for hull, name in zip(results.candidates["hull"], results.candidates["id"], strict=True):
-        if (hull, name) not in judged:
-            raise InputError(
-                f"{folder / 'candidates.csv'}: crystal {name} over the hull {hull!r} is not in hull.csv; run "
-                "`symmcd candidates` again"
-            )
-
-
-def _check_sun(results: Results) -> None:
-    """Refuse a sun.csv without a row of each hull and each threshold that sun_per_crystal.csv tells of.
-
-    Raises:
-        InputError: naming the first that is missing.
-    """
-    thresholds = [float(name.removeprefix("sun_at_")) for name in results.sun_per_crystal if name.startswith("sun_at_")]
-    rows = results.sun if "draw" not in results.sun else results.sun[results.sun["draw"] == "all"]
-    there = set(zip(rows["hull"].astype(str), rows["threshold"].astype(float).round(6), strict=True))
-    for hull in dict.fromkeys(results.sun_per_crystal["hull"].astype(str)):
-        for threshold in thresholds:
-            if (hull, round(threshold, 6)) not in there:
-                raise InputError(
-                    f"{results.folder / 'sun.csv'}: lacks the row of hull {hull!r} at {threshold:g} eV/atom, which "
-                    "sun_per_crystal.csv has; run `symmcd sun` again"
-                )
 
 
 def read_summary(folder: Path) -> Any:
@@ -241,16 +187,40 @@ def read_table_5(folder: Path, columns: Sequence[str] = ()) -> Any:
 
 
 def read_sun(path: Path) -> Any:
-    """sun.csv, as `load` reads it.
+    """sun.csv of a results folder, as `load` reads it.
 
     Raises:
         InputError: as in `load`.
     """
-    table = _table(path, *TABLES["sun.csv"])
+    table = _judged(path)
     for rate in (name for name in OPTIONAL_RATES if name in table):
         if lost := [name for name in (f"{rate}_low", f"{rate}_high") if name not in table]:
             raise InputError(f"{path}: has the column {rate} and lacks {lost[0]}; run `symmcd sun` again")
     return table
+
+
+def _judged(path: Path) -> Any:
+    """A table with a judge and a hull in each row; one of an earlier version has the judge that there was.
+
+    Raises:
+        InputError: as in `load`, or a row that names none.
+    """
+    stage, columns = TABLES[path.name]
+    table = _table(path, stage, columns)
+    if "judge" not in table:
+        relaxed = path.with_name("relaxed") / "relaxed.csv"
+        potential = _potential(_table(relaxed, "relax", ("id",))) if relaxed.is_file() else "chgnet"
+        table["judge"] = judges_of(table["hull"], potential)
+    for name in ("judge", "hull"):
+        if table[name].isna().any():
+            row = int(table[name].isna().argmax()) + 1
+            raise InputError(f"{path}, row {row}: no {name}; run `symmcd {stage}` again")
+    return table
+
+
+def _potential(relaxed: Any) -> str:
+    """Name of the potential that relaxed the crystals; relaxed.csv names those that are not CHGNet."""
+    return str(relaxed["potential"].iloc[0]) if "potential" in relaxed else "chgnet"
 
 
 def _there(path: Path, stage: str) -> Path:
@@ -263,12 +233,14 @@ def _table(path: Path, stage: str, columns: Sequence[str]) -> Any:
     import pandas as pd
 
     rows = read_rows(_there(path, stage), columns, stage)
-    check_numbers(path, [without_nan(row) for row in rows], [c for c in columns if c not in NO_NUMBERS], stage)
+    of_judges = [name for name in (rows[0] if rows else ()) if name.startswith(("e_above_hull_", "judges_spread"))]
+    numbers = [name for name in columns if name not in NO_NUMBERS] + of_judges
+    check_numbers(path, [without_nan(row) for row in rows], numbers, stage)
     try:
         # NaN is a formula, sodium nitride: only empty fields and Python's own "nan" are missing values
         table = pd.read_csv(
             path,
-            dtype={"id": str, "formula": str, "draw": str},
+            dtype=dict.fromkeys(("id", "formula", "draw", "judge", "hull"), str),
             keep_default_na=False,
             na_values=["", "nan"],
         )

@@ -55,6 +55,7 @@ class Section:
     facts: Sequence[tuple[Text, Text]] = ()
     points: Sequence[Text] = ()
     drawings: Sequence[Drawing] = ()
+    first: Sequence[Table] = ()  # above the figures
     figures: Sequence[PlacedFigure] = ()
     tables: Sequence[Table] = ()
     notes: Sequence[Text] = field(default=())

@@ -10,6 +10,7 @@ from typing import Any
 from symmcd import __version__
 from symmcd.metrics.paper_tables import Run, paper_tables
 from symmcd.report import judgement, run_section, sections, stability_section
+from symmcd.stability.judge_words import naming, side_by_side
 from symmcd.report.load import Results
 from symmcd.report.page import write_page
 from symmcd.report.side_by_side import paper_section, predictor_table
@@ -41,12 +42,14 @@ def write_pages(
         Number of crystals of each page.
     """
     figures = output_dir / "figures"
-    ours = Run("this run", run.summary.to_dict("records"), run.sun.to_dict("records"))
+    rates = side_by_side(run.sun).to_dict("records")
+    ours = Run("this run", run.summary.to_dict("records"), rates)
+    tables = paper_tables([ours], floors=True, naming=naming(run.sun["judge"]))
     drawn, turned = run_section.choose(run, choice.drawn, choice.turned, choice.seed)
     contents = [
         run_section.run(run, relaxation),
         judgement.glance(run),
-        paper_section(paper_tables([ours], floors=True), [] if predictors is None else [predictor_table(predictors)]),
+        paper_section(tables, [] if predictors is None else [predictor_table(predictors)]),
         run_section.crystals(run, figures, drawn, choice.seed, in_viewer=len(turned)),
         sections.symmetry(run, figures),
         sections.template_section(run, figures),

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from symmcd.report.style import (
+    BAND,
     GENERATED,
     HIGHLIGHT,
     INK,
     MUTED,
     PANEL,
+    PAPER,
     PAPER_MARK,
     REFERENCE,
     WIDE,
@@ -21,6 +23,8 @@ from symmcd.report.style import (
     new_figure,
     plain_log_ticks,
 )
+
+MANY = 1500  # points of a figure; more are drawn as an image within it
 
 
 @dataclass(frozen=True)
@@ -126,6 +130,8 @@ def hull_distances(initial: np.ndarray, relaxed: np.ndarray, thresholds: Sequenc
     with figure_style():
         figure, axes = new_figure(PANEL)
         for values, name, kind in ((there[0], "as generated", "before"), (there[1], "relaxed", "after")):
+            if kind == "before" and not len(values) and len(there[1]):
+                continue  # a judge that saw the relaxed crystals alone
             share = 100 * np.histogram(values, edges)[0] / total
             beyond = 100 * np.sum((values < edges[0]) | (values > edges[-1])) / total
             text = (
@@ -145,4 +151,49 @@ def hull_distances(initial: np.ndarray, relaxed: np.ndarray, thresholds: Sequenc
         axes.set_ylim(bottom=0)
         axes.grid(axis="y")
         figure.legend(loc="outside upper center", ncols=2)
+    return figure
+
+
+def judges_compared(
+    energies: np.ndarray,
+    names: tuple[str, str],
+    shares: Mapping[float, tuple[float, float, float, float]],
+    near: float,
+) -> Any:
+    """Energy above the hull by one judge against that by another, eV/atom, a point a crystal.
+
+    Args:
+        energies: (2, n) eV/atom.
+        names: of the judges.
+        shares: threshold → per cent of crystals that are stable by both, only by the first, only by the second, by
+            neither.
+        near: eV/atom that energies in the shaded band differ by at most.
+    """
+    low = min([-0.25, *(float(np.quantile(values, 0.01)) for values in energies if len(values))])
+    high = max([0.5, *(float(np.quantile(values, 0.9)) for values in energies if len(values))])
+    low, high = max(low, -1.0), min(high, 1.5)
+    off = 100 * ((energies < low) | (energies > high)).any(axis=0).mean() if energies.size else 0.0
+    corners = ((0.02, 0.02, "left", "bottom"), (0.02, 0.98, "left", "top"),
+               (0.98, 0.02, "right", "bottom"), (0.98, 0.98, "right", "top"))  # fmt: skip
+    words = ("stable by both", f"stable only by {names[0]}", f"stable only by {names[1]}", "stable by neither")
+    with figure_style():
+        figure, axes = new_figure((PANEL[0], 4.9))
+        axes.fill_between([low, high], [low - near, high - near], [low + near, high + near], color=BAND, linewidth=0)
+        many = energies.shape[1] > MANY
+        axes.plot(*energies, "o", color=GENERATED, markersize=2.2 if many else 2.8, markeredgewidth=0,
+                  alpha=0.35 if many else 0.6, rasterized=many)  # fmt: skip
+        for threshold in shares:
+            for line in (axes.axvline, axes.axhline):
+                line(threshold, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
+        for (x, y, across, along), word, place in zip(corners, words, range(4), strict=True):
+            counted = [f"≤ {threshold:g}: {parts[place]:.1f} %" for threshold, parts in shares.items() if energies.size]
+            axes.text(x, y, "\n".join([word, *counted]), transform=axes.transAxes, ha=across, va=along, fontsize=7.5,
+                      color=INK, parse_math=False,
+                      bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.8, "pad": 2})  # fmt: skip
+        axes.set_xlabel(f"by {names[0]}, eV/atom", parse_math=False)
+        axes.set_ylabel(f"by {names[1]}, eV/atom", parse_math=False)
+        axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
+        if off >= 0.5:
+            axes.set_title(f"{off:.0f} % of crystals lie off an axis", color=MUTED)
+        axes.grid()
     return figure

@@ -18,8 +18,10 @@ from symmcd.report.page import Section, Table, Text, place_drawing
 from symmcd.report.sections import untrained
 from symmcd.report.typesetting import formula_html, symbol_html
 from symmcd.report.viewer import write_viewer
+from symmcd.stability.judge_words import judge_name, judge_sentence, kinds_of, listed, several
+from symmcd.stability.judges import OWN
 
-PACKAGES = ("symmcd", "torch", "chgnet", "pymatgen", "spglib", "smact", "numpy", "snakemake")
+PACKAGES = ("symmcd", "torch", "chgnet", "sevenn", "pymatgen", "spglib", "smact", "numpy", "snakemake")
 LARGEST_DRAWN = 200  # atoms; more are a heap of spheres
 
 
@@ -43,6 +45,7 @@ def run(results: Results, relaxation: str = "") -> Section:
             f"{len(results.generated):,} crystals, of which {len(results.relaxed):,} relaxed with {results.potential}",
         ),
         *([("Relaxation", relaxation)] if relaxation else []),
+        *([("Judges", listed([judge_name(judge) for judge in results.judges]))] if several(results.hull) else []),
         ("Model", f"{training['parameters']:,} parameters ({model})"),
         ("Training", trained(results)),
         ("Seed", str(results.seed)),
@@ -201,9 +204,10 @@ too, and that is not in the intervals.
 
 def limits(results: Results) -> Section:
     """What the numbers do not say."""
-    hulls = ", ".join(f"“{name}”" for name in dict.fromkeys(results.hull["hull"]))
+    names = kinds_of(results.hull) if several(results.hull) else results.hull["hull"]
+    hulls = ", ".join("that each judge has of its own" if name == OWN else f"“{name}”" for name in dict.fromkeys(names))
+    sentences = listed([judge_sentence(judge) for judge in results.judges])
     points = [
-        " ".join(point.split())
-        for point in LIMITS.format(hulls=hulls, potential=results.potential_sentence).strip().split("\n\n")
+        " ".join(point.split()) for point in LIMITS.format(hulls=hulls, potential=sentences).strip().split("\n\n")
     ]
     return Section("limits", "Limits", points=points)

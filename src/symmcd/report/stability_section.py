@@ -9,24 +9,26 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from symmcd.metrics.paper_tables import draw_of
+from symmcd.metrics.paper_tables import draw_of, spread_of
 from symmcd.metrics.published import PUBLICATION
-from symmcd.report import run_figures
+from symmcd.report import judges_section, run_figures
 from symmcd.report.explain import described
 from symmcd.report.judgement import describe, main_protocol, rate
-from symmcd.report.load import ALL_RATES, OPTIONAL_RATES, SUN_RATES, Results
+from symmcd.report.load import OPTIONAL_RATES, SUN_RATES, Results
 from symmcd.report.page import PlacedFigure, Section, Table, Text, place
 from symmcd.report.typesetting import formula_html, symbol_html
 from symmcd.report.values import shown
 from symmcd.stability.doubts import WORDS
+from symmcd.stability.judge_words import hull_name, judge_name, several
+from symmcd.stability.rate_names import RATES
 
 
 def stability(results: Results, folder: Path) -> Section:
     """Distance to the hull, S.U.N., what became of the relaxations."""
-    row = main_protocol(results)
+    row, of_judges = main_protocol(results), several(results.sun)
     figures = [
-        _hull_figure(table, str(hull), results, folder, "hull_distance" if i == 0 else f"hull_distance_{i + 1}")
-        for i, (hull, table) in enumerate(results.hull.groupby("hull", sort=False))
+        _hull_figure(table, results, folder, "hull_distance" if i == 0 else f"hull_distance_{i + 1}")
+        for i, (_, table) in enumerate(results.hull.groupby(["judge", "hull"], sort=False))
     ]
     rates = [rate(name, row, (name, f"{name}_low", f"{name}_high")) for name in SUN_RATES]
     rate_figure = place(
@@ -34,46 +36,63 @@ def stability(results: Results, folder: Path) -> Section:
         folder,
         "sun",
         Markup("<b>Stable, unique, novel</b> with 95 % intervals ({}; n = {:,}). Diamonds: {}.").format(
-            describe(row), int(row["n"]), PUBLICATION
+            describe(row, of_judges=of_judges), int(row["n"]), PUBLICATION
         ),
         "Rates of stable and of stable, unique and novel crystals with 95 % intervals",
     )
     tables = (_sun_table(results), _status_table(results), *_candidates(results))
-    return Section("stability", "Stability", figures=(*figures, rate_figure), tables=tables)
+    if not of_judges:
+        return Section("stability", "Stability", figures=(*figures, rate_figure), tables=tables)
+    return Section(
+        "stability",
+        "Stability",
+        paragraphs=(judges_section.meaning(results),),
+        first=(judges_section.rates_table(results), judges_section.agreement_table(results)),
+        figures=(*judges_section.figures(results, folder), rate_figure, *figures),
+        tables=tables,
+    )
 
 
-def _hull_figure(table: Any, hull: str, results: Results, folder: Path, name: str) -> PlacedFigure:
+def _hull_figure(table: Any, results: Results, folder: Path, name: str) -> PlacedFigure:
+    judge, hull = table["judge"].iloc[0], table["hull"].iloc[0]
+    title = Markup("Energy above the hull “{}”").format(hull)
+    if len(results.judges) > 1 and hull_name(judge, hull) != hull:
+        title = Markup("Energy above its own hull")
     initial, relaxed = (table[f"e_above_hull_{when}"].to_numpy(float) for when in ("initial", "relaxed"))
     thresholds = sorted(set(results.sun["threshold"].astype(float)))
-    counted: list[object] = []
-    for values in (initial, relaxed):
+    counted = []
+    for words, values in (("as generated", initial), ("relaxed", relaxed)):
         there = values[np.isfinite(values)]
-        counted += [f"{np.median(there):.3f}" if len(there) else "–", len(there)]
+        if len(there) or not np.isfinite(relaxed).any():  # further judges saw the relaxed crystals alone
+            median = f"{np.median(there):.3f}" if len(there) else "–"
+            counted.append(f"{words} (median {median}, n = {len(there):,})")
     return place(
         run_figures.hull_distances(initial, relaxed, thresholds, len(table)),
         folder,
         name,
-        Markup(
-            "<b>Energy above the hull “{}”</b> by {}, eV/atom, as generated (median {}, n = {:,}) and relaxed"
-            " (median {}, n = {:,}), of {:,} crystals drawn; dashed: thresholds of stability."
-        ).format(hull, results.potential, *counted, len(table)),
+        Markup("<b>{}</b> by {}, eV/atom, {}, of {:,} crystals drawn; dashed: thresholds of stability.").format(
+            title, judge_name(judge), " and ".join(counted), len(table)
+        ),
         "Histograms of energy above the hull before and after relaxation",
     )
 
 
 def _sun_table(results: Results) -> Table:
     rows: list[Sequence[Text]] = []
-    names = [*ALL_RATES, *(name for name in OPTIONAL_RATES if name in results.sun)]
+    of_judges = several(results.sun)
+    names = [*RATES, *(name for name in OPTIONAL_RATES if name in results.sun)]
     for _, row in results.sun.iterrows():
         cells = [
             Markup("{}<small>{}{}</small>").format(
                 *shown(row[name], row[f"{name}_low"], row[f"{name}_high"], "%"),
-                f"; sd {row[f'{name}_sd']:.1f}" if row.get("draw") == "all" else "",
+                f"; sd {spread}" if (spread := spread_of(row, name)) else "",
             )
             for name in names
         ]
+        over = [judge_name(row["judge"]), hull_name(row["judge"], row["hull"])] if of_judges else [row["hull"]]
         protocol = f"{row['protocol']}{draw_of(row)}"
-        rows.append((protocol, row["hull"], f"{row['threshold']:g}", f"{int(row['n']):,}", *cells))
+        rows.append((protocol, *over, f"{row['threshold']:g}", f"{int(row['n']):,}", *cells))
+    head = ("protocol", *(["judge"] if of_judges else []), "hull", "eV/atom", "n")
     return Table(
         caption=Markup(
             "<b>Every protocol</b> of sun.csv, per cent of n with 95 % intervals; stable means at most so many eV/atom"
@@ -84,10 +103,11 @@ def _sun_table(results: Results) -> Table:
             if "draw" in results.sun
             else ""
         ),
-        head=("protocol", "hull", "eV/atom", "n", *(described(name).label for name in names)),
+        head=(*head, *(described(name).label for name in names)),
         rows=rows,
-        numbers=frozenset(range(2, 4 + len(names))),
+        numbers=frozenset(range(head.index("eV/atom"), len(head) + len(names))),
         kind="stack",
+        folded=f"Every protocol, judge and hull of sun.csv ({len(rows)} rows)" if of_judges else "",
     )
 
 
@@ -108,24 +128,29 @@ def _candidates(results: Results, rows: int = 8) -> list[Table]:
     candidates = results.candidates
     if not len(candidates):
         return []
-    initial = results.hull.set_index(["hull", "id"])["e_above_hull_initial"]
+    of_first = results.hull[results.hull["judge"] == results.judges[0]]
+    initial = of_first.set_index(["hull", "id"])["e_above_hull_initial"]
     threshold = float(results.sun["threshold"].max())
+    energies = judges_section.candidate_columns(results)
+    of_judges = "sun_by_all" in candidates
 
     def symbol(number: float) -> Text:
         return Markup("{} ({})").format(symbol_html(int(number)), int(number)) if np.isfinite(number) else "–"
 
     caption = Markup(
         "<b>The S.U.N. crystals lowest in energy</b>, {} of {} within {:g} eV/atom of the hull “{}”, by {}; those"
-        " with a doubt ({:,}: {}) come last. All are in candidates.csv, their relaxed structures as CIFs in"
+        " with a doubt ({:,}: {}) come last.{} All are in candidates.csv, their relaxed structures as CIFs in"
         " candidates.zip; as generated they are in crystals/, named by id."
     ).format(
         min(rows, len(candidates)), len(candidates), threshold, candidates["hull"].iloc[0], results.potential,
         int(candidates["doubts"].notna().sum()), ", ".join(WORDS.values()),
+        " The judge that calls a crystal least stable decides its place." if of_judges else "",
     )  # fmt: skip
+    head = ("id", "formula", "space group", "after relaxation", "eV/atom, generated", *energies.values())
     return [
         Table(
             caption=caption,
-            head=("id", "formula", "space group", "after relaxation", "eV/atom, generated", "eV/atom, relaxed"),
+            head=(*head, *(["S.U.N. by all"] if of_judges else [])),
             rows=[
                 (
                     row["id"],
@@ -133,11 +158,12 @@ def _candidates(results: Results, rows: int = 8) -> list[Table]:
                     symbol(row["space_group"]),
                     symbol(row["space_group_relaxed"]),
                     f"{initial[row['hull'], row['id']]:.3f}",
-                    f"{row['e_above_hull']:.3f}",
+                    *(f"{row[name]:.3f}" if np.isfinite(row[name]) else "–" for name in energies),
+                    *(["yes" if str(row["sun_by_all"]) == "True" else "no"] if of_judges else []),
                 )
                 for _, row in candidates.head(rows).iterrows()
             ],
-            numbers=frozenset({4, 5}),
+            numbers=frozenset(range(4, 5 + len(energies))),
             kind="stack",
         )
     ]

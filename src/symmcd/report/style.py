@@ -94,7 +94,10 @@ def svg_text(figure: Any, name: str) -> str:
 
     buffer = io.StringIO()
     with mpl.rc_context(RC | {"svg.hashsalt": name}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+        # dpi: of what is drawn as an image within it
+        figure.savefig(
+            buffer, format="svg", dpi=DPI, metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
+        )
     return buffer.getvalue()
 
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from symmcd.metrics.paper_tables import draw_of
+from symmcd.metrics.paper_tables import draw_of, spread_of
 from symmcd.metrics.published import CRYSTALS, HULL
 from symmcd.report.explain import described
 from symmcd.report.load import OPTIONAL_RATES, SUN_RATES, floor_of, read_summary, read_sun
 from symmcd.report.values import shown
 from symmcd.report.verdicts import OTHER, main_row, of_rate, published, verdict
+from symmcd.stability.judge_words import judge_name, kinds_of, several
+from symmcd.stability.judges import ALL, OWN, family
 
 DETAILS = ("agreement_", "resolvable_")  # metrics for the report only
 
@@ -38,16 +42,10 @@ def terminal_summary(results: Path) -> str:
         beside = beside if compared else []
         rows.append([label, *shown(row["value"], row["low"], row["high"], metric.unit), f"{int(row['n']):,}", *beside])
     main = main_row(sun)
-    for place, row in sun.iterrows():
+    for block in blocks(sun):
         rows.append([""] * len(head))
-        rows.append([f"hull {row['hull']}, {row['threshold']:g} eV/atom [{row['protocol']}]{draw_of(row)}"])
-        for name in (*SUN_RATES, *(name for name in OPTIONAL_RATES if name in sun)):
-            low, high = row[f"{name}_low"], row[f"{name}_high"]
-            beside = list(of_rate(name, row)) if place == main.name else ["", ""]
-            beside = beside if compared else []
-            spread = f" (sd of draws {row[f'{name}_sd']:.1f})" if row.get("draw") == "all" else ""
-            label = f"  {described(name).label}{spread}"
-            rows.append([label, *shown(row[name], low, high, "%"), f"{int(row['n']):,}", *beside])
+        rows.append([_heading(block, of_judges=several(sun))])
+        rows += _rates(block, sun, main, compared=compared)
     rows.append([""] * len(head))
     if not compared:
         rows.append(["embedded prototypes: nothing published to compare with; more metrics and figures in the report"])
@@ -59,6 +57,49 @@ def terminal_summary(results: Path) -> str:
     if main["threshold"] == 0 and main["hull"] != HULL:
         rows.append([f"{OTHER}: published rates are over that of {HULL}, and not judged beside these"])
     return columns(rows)
+
+
+def blocks(sun: Any) -> list[Any]:
+    """Rows of sun.csv that stand in one block: those of all judges over hulls of one kind, at one threshold.
+
+    Of several judges, single draws are shown of the first, and of all together.
+    """
+    first = sun["judge"].iloc[0]
+    if several(sun) and "draw" in sun:
+        sun = sun[(sun["draw"] == "all") | sun["judge"].isin([first, ALL])]
+    keys = list(zip(kinds_of(sun), sun["threshold"], sun["draw"] if "draw" in sun else [""] * len(sun), strict=True))
+    return [sun[[key == own for own in keys]] for key in dict.fromkeys(keys)]
+
+
+def _heading(block: Any, *, of_judges: bool) -> str:
+    row = block.iloc[0]
+    hull = "own hulls" if of_judges and family(row["judge"], row["hull"]) == OWN else f"hull {row['hull']}"
+    return f"{hull}, {row['threshold']:g} eV/atom [{row['protocol']}]{draw_of(row)}"
+
+
+def _rates(block: Any, sun: Any, main: Any, *, compared: bool) -> Iterator[list[str]]:
+    """Lines of a block, the judges of a rate one below the other."""
+    judges = several(sun)
+    for name in (*SUN_RATES, *(name for name in OPTIONAL_RATES if name in sun)):
+        for place, row in block.iterrows():
+            if judges and not _is_shown(name, row, first=sun["judge"].iloc[0]):
+                continue
+            beside = list(of_rate(name, row)) if place == main.name else ["", ""]
+            spread = spread_of(row, name)
+            label = f"  {described(name).label}" + (f" (sd of draws {spread})" if spread else "")
+            label += f", {judge_name(row['judge'])}" if judges else ""
+            values = shown(row[name], row[f"{name}_low"], row[f"{name}_high"], "%")
+            yield [label, *values, f"{int(row['n']):,}", *(beside if compared else [])]
+
+
+def _is_shown(name: str, row: Any, first: str) -> bool:
+    """Whether a rate has a line where there are several judges: of a judge that it is known of, few of a single draw.
+
+    Those of `OPTIONAL_RATES` have one of the first judge and of all together.
+    """
+    if row.get("draw", "all") != "all":
+        return name in ("relaxed_stable", "sun")
+    return math.isfinite(row[name]) and (name in SUN_RATES or row["judge"] in (first, ALL))
 
 
 def learnt_from(results: Path) -> str:

@@ -44,8 +44,9 @@ def verdict(name: str, low: float, high: float, floor: float = math.nan) -> str:
 def main_row(sun: Any) -> Any:
     """The row of sun.csv that the published rates are compared with: threshold 0, the published hull if it is there.
 
-    Where no row has threshold 0, the first one.
+    It is one of the first judge's, which relaxed the crystals.  Where no row has threshold 0, the first one.
     """
+    sun = sun[sun["judge"] == sun["judge"].iloc[0]]
     rows = sun[sun["threshold"] == 0]
     theirs = rows[rows["hull"] == HULL]
     return next(part.iloc[0] for part in (theirs, rows, sun) if len(part))

@@ -6,11 +6,12 @@ hulls: `OWN`, each judge over the hull of its own energies; or one table of DFT 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pandas as pd
 
+from symmcd.extensions import POTENTIALS
 from symmcd.stability.doubts import WORDS
 
 ALL = "all"  # the judge of rows that say what all judges say together
@@ -22,6 +23,16 @@ OF_ONE_JUDGE = ("energy_initial", "energy_relaxed", "hull_energy", "decompositio
 def family(judge: str, hull: str) -> str:
     """The family that a hull of a judge belongs to."""
     return OWN if hull == judge else hull
+
+
+def judges_of(hulls: Iterable[str], potential: str = "chgnet") -> list[str]:
+    """Judge of each row of a table of an earlier version: that has no such column, as there was a single judge.
+
+    Args:
+        hulls: their names; a hull of a potential's energies has its name.
+        potential: that relaxed the crystals, which judged over all other hulls.
+    """
+    return [name if name in POTENTIALS else potential for name in hulls]
 
 
 def families(table: pd.DataFrame) -> Iterator[tuple[str, dict[str, pd.DataFrame]]]:

@@ -28,6 +28,7 @@ from symmcd.stability.hull_entries import write_entries
 from symmcd.stability.hull_sources import from_table, from_units
 from symmcd.stability.in_play import read_systems
 from symmcd.stability.judge_set import judge_rest, read_relaxed_rows, write_judged
+from symmcd.stability.judge_words import naming, side_by_side
 from symmcd.stability.outcome import Limits
 from symmcd.stability.relax_run import Method, not_relaxed, relax_rest, write_relaxed
 from symmcd.stability.relax_set import draw
@@ -129,7 +130,7 @@ def stability_of(
         write_counts(sun, per_crystal, *count(table, frames, training, others, options.counting))
         write_candidates(per_crystal, [crystals], candidates, cifs)
         rates = _read(sun)
-        table_3 = write_stability_table(folder, rates.to_dict("records"))
+        table_3 = write_stability_table(folder, side_by_side(rates).to_dict("records"), naming(rates["judge"]))
     written = [*tables, crystals, *hulls, hull, sun, per_crystal, candidates, cifs, *table_3]
     files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in written}
     return Stability(rates, _read(per_crystal), _read(hull), _read(candidates), files)

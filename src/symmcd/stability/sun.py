@@ -9,10 +9,9 @@ import numpy as np
 import pandas as pd
 
 from symmcd.metrics.intervals import wilson
+from symmcd.stability.rate_names import MORE_RATES, RATES
 from symmcd.stability.sun_comparison import Comparison
 
-MORE_RATES = ("sun_elsewhere_new", "sun_valid", "sun_undoubted")  # where the stage knows enough
-RATES = ("initially_stable", "relaxed_stable", "stable_unique", "stable_novel", "sun")
 FIRST_COLUMNS = ("id", "judge", "hull", "status", "formula", "elements", "e_above_hull_initial", "e_above_hull_relaxed")
 
 

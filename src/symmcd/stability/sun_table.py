@@ -12,10 +12,9 @@ from pymatgen.core import Composition
 
 from symmcd.crystallography.composition import SYMBOLS
 from symmcd.errors import InputError
-from symmcd.extensions import POTENTIALS
 from symmcd.stability.doubts import doubts
 from symmcd.stability.hull_entries import is_formula
-from symmcd.stability.judges import ALL, with_all_judges, with_doubts_of_all
+from symmcd.stability.judges import ALL, judges_of, with_all_judges, with_doubts_of_all
 from symmcd.stability.outcome import is_unread
 from symmcd.structures.crystal_file import CrystalFile
 from symmcd.tables import check_drawn, check_flags, check_ids, check_numbers, read_rows, without_nan
@@ -90,7 +89,7 @@ def _read_hull(path: Path) -> pd.DataFrame:
     if "formula" in table:
         table["formula"] = table["formula"].fillna("")  # of a crystal that could not be read
     if "judge" not in table:  # of an earlier version, in which there was one
-        table["judge"] = [name if name in POTENTIALS else "chgnet" for name in table["hull"]]
+        table["judge"] = judges_of(table["hull"])
     key = ["id", "judge", "hull"]
     if ALL in set(table["judge"]):
         raise InputError(f"{path}: a judge {ALL!r}, which is no potential; run `symmcd hull` again")
