@@ -337,5 +337,6 @@ def test_settings_list_what_packages_offer(capsys, monkeypatch):
     monkeypatch.setattr(POTENTIALS, "_offered", {"emt": [EntryPoint("emt", "no_such_module:X", "symmcd.potentials")]})
     assert cli.main(["settings", "relax", "hull"]) == 0
     text = capsys.readouterr().out
-    assert 'potential: "chgnet"  # one of: chgnet, sevennet-0, sevennet-l3i5, emt' in text
-    assert 'source: "chgnet"  # one of: table, matbench-discovery, chgnet, sevennet-0, sevennet-l3i5, emt' in text
+    names = "chgnet, chgnet-r2scan, sevennet-0, sevennet-l3i5, emt"
+    assert f'potential: "chgnet"  # one of: {names}' in text
+    assert f'source: "chgnet"  # one of: table, matbench-discovery, {names}' in text

@@ -1,6 +1,7 @@
 """Make a potential's table of elemental energies: its energy of each element in its own crystal.
 
-The tables are src/symmcd/potentials/chgnet/elemental_energies.csv and sevennet/elemental_energies_{0,l3i5}.csv.
+The tables are src/symmcd/potentials/chgnet/elemental_energies{,_r2scan}.csv and
+sevennet/elemental_energies_{0,l3i5}.csv.
 
 The crystal structure of each element at low temperature (text books; polymorphs of a few meV do not matter here) is
 taken from the AFLOW prototypes that pymatgen ships, scaled to the element's molar volume and relaxed: by the
@@ -75,6 +76,8 @@ def main() -> None:
     for (label, name), symbols in GROUND_STATES.items():
         prototype = find_prototype(label, name)
         for symbol in symbols.split():
+            if Element(symbol).Z not in entry.elements:
+                continue
             result = relaxed(start_crystal(prototype, symbol), entry, potential)
             if result.status != "converged" or result.structure is None or result.energy_relaxed is None:
                 sys.exit(f"{symbol} as {name}: {result}")

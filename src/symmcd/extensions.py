@@ -256,6 +256,7 @@ POTENTIALS = Registry(
     PotentialEntry,
     {
         "chgnet": "symmcd.potentials.chgnet.entry:ENTRY",
+        "chgnet-r2scan": "symmcd.potentials.chgnet.entry:R2SCAN",
         "sevennet-0": "symmcd.potentials.sevennet.entry:SEVENNET_0",
         "sevennet-l3i5": "symmcd.potentials.sevennet.entry:SEVENNET_L3I5",
     },

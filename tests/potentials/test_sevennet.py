@@ -74,20 +74,6 @@ def test_energies_of_asymmetric_units_are_those_of_whole_crystals(potential):
     assert [energy.value for energy in found] == pytest.approx([point.energy for point in whole], abs=1e-5)
 
 
-def test_weights_of_another_version_are_refused(tmp_path, monkeypatch):
-    pytest.importorskip("sevenn", reason="of the extra `judge`")
-    from symmcd.potentials.sevennet import potential, weights
-
-    monkeypatch.setattr(weights, "FOLDER", str(tmp_path))
-    path = tmp_path / weights.SEVENNET_0.file
-    with pytest.raises(InputError, match="SevenNet-0: cannot read its weights"):
-        potential.load_0("cpu")
-    path.parent.mkdir()
-    path.write_bytes(b"of another version")
-    with pytest.raises(InputError, match="weights damaged or of another version"):
-        potential.load_0("cpu")
-
-
 def test_another_rock_salt_is_refused():
     pytest.importorskip("sevenn", reason="of the extra `judge`")
     from symmcd.potentials.sevennet.potential import check_rock_salt

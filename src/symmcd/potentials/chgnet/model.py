@@ -1,4 +1,4 @@
-"""CHGNet 0.3.0's weights as its package ships them, and what it gives nonsense for."""
+"""CHGNet's networks with the weights that its package ships, and what they give nonsense for."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import contextlib
 import io
 import os
 import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pymatgen.core import Structure
 
-from symmcd.potentials.chgnet.entry import ELEMENTS, VERSION
+from symmcd.potentials.chgnet.entry import ELEMENTS
 from symmcd.potentials.chgnet.network import ANGLE_CUTOFF, ATOM_CUTOFF
+from symmcd.potentials.chgnet.weights import CHGNET, ChgnetWeights
 from symmcd.potentials.neighbour_list import check_cell
 from symmcd.potentials.potential import Request, UnusableCrystalError, check_elements, check_geometry
 
@@ -22,13 +22,15 @@ from symmcd.potentials.potential import Request, UnusableCrystalError, check_ele
 MAX_ANGLES = 30_000
 
 
-def load_chgnet(device: str) -> Any:
-    """CHGNet with the weights that its package ships.
+def load_chgnet(device: str, weights: ChgnetWeights = CHGNET) -> Any:
+    """CHGNet with weights that its package ships.
 
     The file is read without unpickling objects (`weights_only`), unlike ``CHGNet.load``, and nothing is downloaded.
     CHGNet announces itself on standard output; that, and only that, is dropped.
+
+    Raises:
+        InputError: the weights are missing, damaged or of another version.
     """
-    import chgnet
     import scipy.linalg  # noqa: F401
     import threadpoolctl
     import torch
@@ -43,15 +45,14 @@ def load_chgnet(device: str) -> Any:
         threadpoolctl.threadpool_limits(1, user_api="blas")
     # Every process would start its log with this remark of torch on a line of CHGNet's, which is right as it is.
     warnings.filterwarnings("ignore", "Converting a tensor with requires_grad=True to a scalar", UserWarning)
-    weights = Path(chgnet.__file__).parent / "pretrained" / VERSION / f"chgnet_{VERSION}_e29f68s314m37.pth.tar"
-    state = torch.load(weights, map_location="cpu", weights_only=True)["model"]
+    state = weights.read()["model"]
     with contextlib.redirect_stdout(io.StringIO()):
-        model = CHGNet.from_dict(state, mlp_out_bias=False, version=VERSION)
+        model = CHGNet.from_dict(state, mlp_out_bias=False)
     model.graph_converter.set_isolated_atom_response("error")
     return model.to(device).eval()
 
 
-def check_request(request: Request) -> None:
+def check_request(request: Request, elements: frozenset[int] = ELEMENTS) -> None:
     """Refuse what CHGNet gives nonsense for, or would fill the memory with.
 
     Overlapping atoms pass: their energy is high and relaxation may part them.
@@ -61,7 +62,7 @@ def check_request(request: Request) -> None:
             neighbour within 6 Å, or so many neighbours that the graph would not fit.
     """
     check_geometry(request)
-    check_elements(request.element, ELEMENTS)
+    check_elements(request.element, elements)
     check_cell(request.lattice, request.position, ATOM_CUTOFF)
     structure = Structure(request.lattice, request.element.tolist(), request.position)
     centre, _, _, distance = structure.get_neighbor_list(ATOM_CUTOFF, numerical_tol=1e-8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,20 +11,59 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 
-from symmcd.potentials.chgnet.entry import ELEMENTS
+from symmcd.errors import InputError
 from symmcd.potentials.chgnet.model import MAX_ANGLES, load_chgnet
 from symmcd.potentials.chgnet.network import ANGLE_CUTOFF, ATOM_CUTOFF, BatchedGraph, Network
 from symmcd.potentials.chgnet.quotient import quotient_topology
 from symmcd.potentials.chgnet.topology import NeighbourList, Topology, plain_topology
+from symmcd.potentials.chgnet.weights import CHGNET, CHGNET_R2SCAN, ChgnetWeights
 from symmcd.potentials.potential import Point, Potential, Request, UnusableCrystalError, check_elements
 
 BATCH_SIZE = {"cpu": 16, "cuda": 512}  # crystals in progress
 BATCH_COST = {"cpu": 10_000, "cuda": 1_000_000}  # edges and angles in one call; measured in bench/relax.md
+ROCK_SALT_ERROR = 1e-4  # eV/atom; rounding on any device is below 1e-5
 
 
 def load(device: str) -> Potential:
-    """CHGNet 0.3.0 on a device, ``cpu`` or ``cuda``."""
-    return ChgnetPotential(load_chgnet(device))
+    """CHGNet 0.3.0 on a device, ``cpu`` or ``cuda``.
+
+    Raises:
+        InputError: its weights are damaged or of another version, or its package computes otherwise.
+    """
+    return _load(CHGNET, device)
+
+
+def load_r2scan(device: str) -> Potential:
+    """CHGNet's r2SCAN network on a device, ``cpu`` or ``cuda``.
+
+    Raises:
+        InputError: its weights are damaged or of another version, or its package computes otherwise.
+    """
+    return _load(CHGNET_R2SCAN, device)
+
+
+def _load(weights: ChgnetWeights, device: str) -> Potential:
+    potential = ChgnetPotential(load_chgnet(device, weights), weights)
+    check_rock_salt(potential, weights)
+    return potential
+
+
+def check_rock_salt(potential: Potential, weights: ChgnetWeights) -> None:
+    """Refuse a network with the right weights and another energy of rock salt: chgnet's layers are not what they were.
+
+    Raises:
+        InputError: the energy is off by more than 0.1 meV/atom.
+    """
+    lattice = 5.69 / 2 * np.array([[0.0, 1, 1], [1, 0, 1], [1, 1, 0]])
+    (point,) = potential.evaluate(
+        [Request(lattice, np.array([[0.0, 0, 0], [0.5, 0.5, 0.5]]), np.array([11, 17]))], forces=False
+    )
+    energy = point.energy if isinstance(point, Point) else np.nan
+    if not abs(energy - weights.rock_salt) < ROCK_SALT_ERROR:
+        raise InputError(
+            f"{weights.name}: rock salt has the energy {energy:.5f} eV/atom, expected {weights.rock_salt:.5f}: its "
+            f"package computes otherwise; {weights.reinstall()}"
+        )
 
 
 class ChgnetPotential(Potential):
@@ -31,12 +71,16 @@ class ChgnetPotential(Potential):
 
     Args:
         model: what `model.load_chgnet` returned; its weights are no longer differentiable afterwards.
+        weights: that it was loaded with.
     """
 
-    elements = ELEMENTS
-
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, weights: ChgnetWeights = CHGNET) -> None:
+        self.elements = weights.elements
         self.network = Network(model)
+        if weights.own_zero:  # added in double precision: at -90 eV/atom that of single precision is 8e-6
+            reference = self.network.reference
+            self.zeros = {number: float(reference[number - 1]) for number in self.elements}
+            self.network.reference = torch.zeros_like(reference)
         self.batch_size = BATCH_SIZE[self.network.device.type]
         self.batch_cost = BATCH_COST[self.network.device.type]
         self._lists: WeakKeyDictionary[object, NeighbourList] = WeakKeyDictionary()
@@ -51,6 +95,11 @@ class ChgnetPotential(Potential):
             if request.owner is not None:
                 self._lists[request.owner] = kept
         return kept
+
+    def _from_zero(self, request: Request, point: Point | UnusableCrystalError) -> Point | UnusableCrystalError:
+        if not (self.zeros and isinstance(point, Point)):
+            return point
+        return dataclasses.replace(point, energy=point.energy + self.zero(request.element))
 
     def cost(self, request: Request) -> int:
         """Edges and angles at the last geometry that was computed, else at this one.
@@ -76,8 +125,8 @@ class ChgnetPotential(Potential):
                 tasks.append((index, request, topology))
         if tasks:
             points = _evaluate(self.network, [task[1] for task in tasks], [task[2] for task in tasks], forces=forces)
-            for (index, _, _), point in zip(tasks, points, strict=True):
-                results[index] = point
+            for (index, request, _), point in zip(tasks, points, strict=True):
+                results[index] = self._from_zero(request, point)
         return [result for result in results if result is not None]
 
 

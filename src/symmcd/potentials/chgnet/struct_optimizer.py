@@ -19,10 +19,11 @@ from symmcd.potentials.potential import Point, Request, UnusableCrystalError, Wa
 class _WatchedCalculator(CHGNetCalculator):
     """CHGNet's calculator, which looks at each crystal before it is computed and at each result after."""
 
-    def __init__(self, model: Any, watcher: Watcher) -> None:
+    def __init__(self, potential: ChgnetPotential, watcher: Watcher) -> None:
+        model = potential.network.model
         with contextlib.redirect_stdout(io.StringIO()):  # it prints the device
             super().__init__(model, use_device=str(next(model.parameters()).device), on_isolated_atoms="error")
-        self.watcher = watcher
+        self.elements, self.watcher = potential.elements, watcher
 
     def calculate(
         self, atoms: Any = None, properties: Any = None, system_changes: Any = None, task: Any = "efsm"
@@ -30,7 +31,7 @@ class _WatchedCalculator(CHGNetCalculator):
         """One energy call, unless the watcher or the check of the crystal raises."""
         request = Request(atoms.cell.array, atoms.get_scaled_positions(wrap=False), atoms.numbers)
         self.watcher.before(request)
-        check_request(request)
+        check_request(request, self.elements)
         super().calculate(atoms, properties, system_changes, task)
         if not all(np.isfinite(self.results[name]).all() for name in ("energy", "forces", "stress")):
             raise UnusableCrystalError("nan_forces")
@@ -44,7 +45,7 @@ def optimise(potential: ChgnetPotential, start: Request, steps: int, fmax: float
         UnusableCrystalError: CHGNet cannot take it, or gives no numbers.
         Exception: whatever the watcher, ASE or CHGNet raise.
     """
-    calculator = _WatchedCalculator(potential.network.model, watcher)
+    calculator = _WatchedCalculator(potential, watcher)
     optimizers: list[FIRE] = []  # StructOptimizer keeps its own to itself, and with it the forces on atoms and cell
 
     def fire(atoms: Any, **options: Any) -> FIRE:

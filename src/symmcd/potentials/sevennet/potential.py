@@ -13,7 +13,8 @@ from symmcd.errors import InputError
 from symmcd.potentials.neighbour_list import check_cell, half_list
 from symmcd.potentials.potential import Point, Potential, Request, UnusableCrystalError, calls, check_elements
 from symmcd.potentials.sevennet.entry import ELEMENTS
-from symmcd.potentials.sevennet.weights import SEVENNET_0, SEVENNET_L3I5, Weights, network
+from symmcd.potentials.sevennet.weights import SEVENNET_0, SEVENNET_L3I5, network
+from symmcd.potentials.weights import Weights
 
 CUTOFF = 5.0  # Å, of both networks
 LONELY = 6.0  # Å; an atom without a neighbour so near is in no crystal (caesium's are 5.3 Å apart)
