@@ -317,11 +317,14 @@ def test_a_folder_is_shown_and_compared(
     said = capsys.readouterr().out
     assert "hull morse, 0.1 eV/atom" in said
     assert "structurally valid" in said
+    assert "stability was not judged" not in said
     compare.run([out], tmp_path / "side.html")
     assert "| out, 0.1 eV/atom, morse, n = 5 |" in (tmp_path / "side.md").read_text(encoding="utf-8")
 
 
-def test_no_table_of_an_earlier_run_is_left(files: dict[str, Path], tmp_path: Path) -> None:
+def test_no_table_of_an_earlier_run_is_left(
+    files: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = evaluated(files, tmp_path / "out", settings(), ["softer"])
     words = ["evaluate", str(files["crystals"]), "--output", str(out), "--set", "score.prototype_sample=0"]
     assert cli.main(words) == 2
@@ -330,6 +333,10 @@ def test_no_table_of_an_earlier_run_is_left(files: dict[str, Path], tmp_path: Pa
     assert {name for name in left if "." in name and not name.endswith(".sqlite")} == {
         "per_crystal.csv", "per_crystal.parquet", "summary.csv", "table1.md", "table1.tex", "table2.md", "table2.tex",
     }  # fmt: skip
+    capsys.readouterr()
+    show.run(out)
+    assert "stability was not judged: `symmcd evaluate --relax` does it" in (said := capsys.readouterr().out)
+    assert "hull morse" not in said
     (out / "asymmetric_units").mkdir()
     with pytest.raises(InputError, match="holds a run of the chain"):
         evaluated(files, out, settings())

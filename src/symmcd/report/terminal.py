@@ -23,10 +23,13 @@ DETAILS = ("agreement_", "resolvable_")  # metrics for the report only
 def terminal_summary(results: Path) -> str:
     """Metrics and stability of a results folder, with n, 95 % intervals and the published values, in columns.
 
+    Of a folder of `symmcd evaluate`, whose summary.csv lies in the folder itself, stability only where it was judged.
+
     Raises:
         InputError: metrics/summary.csv or sun.csv is missing; the message names the stage.
     """
-    summary, sun = read_summary(results), read_sun(results / "sun.csv")
+    unjudged = (results / "summary.csv").exists() and not (results / "sun.csv").exists()
+    summary, sun = read_summary(results), None if unjudged else read_sun(results / "sun.csv")
     compared = learnt_from(results) != "prototypes"  # published values are of MP-20
     head = ["", "this run", "95 % interval", "n", *(["published", "beside it"] if compared else [])]
     rows = [head]
@@ -41,12 +44,14 @@ def terminal_summary(results: Path) -> str:
             beside = [published(row["metric"]), verdict(row["metric"], row["low"], row["high"], floor)]
         beside = beside if compared else []
         rows.append([label, *shown(row["value"], row["low"], row["high"], metric.unit), f"{int(row['n']):,}", *beside])
-    main = main_row(sun)
-    for block in blocks(sun):
+    main = None if sun is None else main_row(sun)
+    for block in [] if sun is None else blocks(sun):
         rows.append([""] * len(head))
         rows.append([_heading(block, of_judges=several(sun))])
         rows += _rates(block, sun, main, compared=compared)
     rows.append([""] * len(head))
+    if sun is None:
+        rows.append(["stability was not judged: `symmcd evaluate --relax` does it"])
     if not compared:
         rows.append(["embedded prototypes: nothing published to compare with; more metrics and figures in the report"])
         return columns(rows)
@@ -54,7 +59,7 @@ def terminal_summary(results: Path) -> str:
     rows.append(
         ["beside it: whether the 95 % interval leaves the published value out, which comes without an interval"]
     )
-    if main["threshold"] == 0 and main["hull"] != HULL:
+    if main is not None and main["threshold"] == 0 and main["hull"] != HULL:
         rows.append([f"{OTHER}: published rates are over that of {HULL}, and not judged beside these"])
     return columns(rows)
 

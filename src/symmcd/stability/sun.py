@@ -118,7 +118,8 @@ def rates(
         row |= dict.fromkeys(("initially_stable", "initially_stable_low", "initially_stable_high"), np.nan)
     for name in ("rms_displacement", "volume_change"):
         if name in part:
-            row[f"{name}_median"] = round(float(part[name].astype(float).abs().median()), 5)
+            values = part[name].astype(float).abs().dropna()
+            row[f"{name}_median"] = round(float(values.median()), 5) if len(values) else np.nan
     return row
 
 

@@ -11,7 +11,7 @@ EXAMPLE = "results"
 
 def arguments(parser: command.Parser) -> None:
     """What the command line takes."""
-    parser.add_argument("results", type=Path, help="folder that the chain wrote")
+    parser.add_argument("results", type=Path, help="folder that the chain or `symmcd evaluate` wrote")
 
 
 def run(results: Path) -> None:
