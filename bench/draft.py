@@ -1,4 +1,4 @@
-"""CPU seconds of drafts, positions and elements before a geometry, by the shipped weights.
+"""CPU seconds of drafts, positions and elements before a geometry, by the shipped weights, and of their features.
 
 python bench/draft.py --number 20000
 """
@@ -14,6 +14,8 @@ from typing import Any
 import torch
 
 from symmcd import load_pretrained
+from symmcd.stability_model.features import features
+from symmcd.stability_model.materials import hull
 
 
 def timed(what: str, number: int, work: Callable[[], Any]) -> Any:
@@ -38,6 +40,8 @@ def main() -> None:
     drafts = timed("drawn", arguments.number, lambda: generator.draft(arguments.number))
     formulas = timed("formulas and atoms", arguments.number, lambda: (drafts.formula, drafts.atoms))[0]
     arrangements = timed("arrangements", arguments.number, lambda: drafts.arrangement)
+    known = hull()
+    timed("features", arguments.number, lambda: features(drafts, drafts.log_probability, known))
     print(f"\n{len(set(arrangements))} different arrangements, {len(set(formulas))} different formulas")
 
 

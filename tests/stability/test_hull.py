@@ -106,6 +106,13 @@ def test_equal_shares_are_in_one_order_whatever_the_rounding():
     assert hull.at("NaLiCl2").decomposition == "0.500 NaCl + 0.500 LiCl"
 
 
+def test_formulas_of_a_decomposition_are_reduced():
+    hull = ConvexHull([entry("Na2", 0.0), entry("Cl2", 0.0), entry("Na4Cl4", -2.0), entry("Na1.5Cl0.5", -1.5)])
+    assert hull.at("NaCl").decomposition == "1.000 NaCl"
+    assert hull.at("Na3Cl").decomposition == "1.000 Na1.5Cl0.5"
+    assert hull.at("Na").decomposition == "1.000 Na"
+
+
 def test_missing_terminal_is_named_even_where_a_compound_is_there():
     hull = ConvexHull([entry("Na", -1.0), entry("NaPo", -2.0)])
     with pytest.raises(MissingReferenceError, match=r"^Po$"):
