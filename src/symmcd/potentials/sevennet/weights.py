@@ -33,11 +33,11 @@ def network(weights: Weights) -> torch.nn.Module:
     Raises:
         InputError: the file is missing, damaged or of another version.
     """
+    checkpoint = weights.read(_numpy_arrays())  # first: it says which package is missing
     from sevenn.checkpoint import _config_cp_routine
     from sevenn.model_build import build_E3_equivariant_model
     from sevenn.scripts.backward_compatibility import patch_state_dict_if_old
 
-    checkpoint = weights.read(_numpy_arrays())
     config = _config_cp_routine(checkpoint["config"])
     model = build_E3_equivariant_model(config)
     model.load_state_dict(patch_state_dict_if_old(checkpoint["model_state_dict"], config, model), strict=True)
