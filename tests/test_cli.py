@@ -39,6 +39,7 @@ ARGUMENTS = {
     "sun": "hull.csv --crystals units.npz --relaxed a.extxyz b.extxyz --train train.npz --output sun.csv"
     " --output-per-crystal per_crystal.csv",
     "candidates": "per_crystal.csv --relaxed a.extxyz b.extxyz --output candidates.csv --output-cifs candidates.zip",
+    "surrogate": "units.npz --hull hull.csv --output stability.safetensors",
     "predictor": "train.npz val.npz test.npz --output out",
     "report": "results --output out",
     "show": "results",

@@ -33,6 +33,8 @@ TABLE: dict[str, tuple[set[str], set[str] | None]] = {
             "storage",
             "npz",
             "settings",
+            "stability",  # these two only in stable.py, and for type checkers: they load pymatgen
+            "stability_model",
             "extensions",
             "threads",
             "tables",
@@ -64,7 +66,10 @@ TABLE: dict[str, tuple[set[str], set[str] | None]] = {
         },
         None,
     ),
-    "stability_model": ({"stability_model", "stability", "crystallography"}, {"numpy"}),
+    "stability_model": (
+        {"stability_model", "stability", "metrics", "crystallography", "storage", "tables"},
+        {"numpy"},
+    ),
     "formation_energy": (
         # the training loop is that of diffusion/; settings: those that a predictor keeps of its training
         {"formation_energy", "journal", "settings", "diffusion", "metrics", "crystallography", "storage", "npz"},
@@ -93,6 +98,7 @@ TABLE: dict[str, tuple[set[str], set[str] | None]] = {
             "potentials",
             "report",
             "formation_energy",
+            "stability_model",
             "workers",
         },
         None,
@@ -127,6 +133,7 @@ EXCEPTIONS = {
     ("crystallography/assignment.py", "scipy"),
     ("structures/crystal.py", "scipy"),
     ("diffusion/pyxtal_model.py", "pyxtal"),
+    ("stability_model/fitting.py", "lightgbm"),
 }
 
 

@@ -58,6 +58,7 @@ GROUPS = (
             "hull": "energy above the convex hull of each crystal",
             "sun": "count stable, unique and novel crystals",
             "candidates": "stable, unique, novel crystals as a table and CIFs of the relaxed structures",
+            "surrogate": "fit a model of the energy above the hull, to choose crystals before they have a geometry",
             "predictor": "train DimeNet++ for formation energies: Table 5, and the predictor of d_E",
             "report": "tables and figures as one page",
         },

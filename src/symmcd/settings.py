@@ -44,6 +44,7 @@ Number = Annotated[int, Bound(0, 10**9)]  # as a count, but there may be none, o
 Jobs = Annotated[int, Bound(1, 100_000)]
 Attempts = Annotated[int, Bound(1, 100)]
 Few = Annotated[int, Bound(0, 1000)]
+Oversample = Annotated[int, Bound(1, 1000)]  # drafts for each crystal that is made
 Width = Annotated[int, Bound(1, 100_000)]  # of a layer
 Layers = Annotated[int, Bound(1, 1000)]
 Features = Annotated[int, Bound(2, 10_000)]

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
 from symmcd.crystallography.drafts import Drafts
+from symmcd.crystallography.flat_orbits import FlatOrbits
 from symmcd.diffusion.batches import Batch, OnBatch, OnProgress, Watch
 from symmcd.diffusion.data_statistics import DataStatistics
 from symmcd.diffusion.draws import StagedDraw
@@ -42,10 +43,28 @@ class Drafting:
         """
         names = self._whole(numbers)
         drawn = (self._chosen if sampler.chooses else self._proposed)(names, sampler, seed, space_groups)
+        log_probability = drawn.log_probability + self._prior(drawn.sequences, space_groups)
+        return drawn.sequences.drafts(names, log_probability, seed)
+
+    def log_probability(self, crystals: FlatOrbits) -> np.ndarray:
+        """(B,) natural logarithms, of any crystals; see `Generator.log_probability`.
+
+        Raises:
+            InputError: two orbits on a position that has room for one.
+        """
+        if not len(crystals):
+            return np.zeros(0)
+        sequences = WyckoffSequences.from_units(crystals).to(self._device)
+        groups = np.unique(crystals.space_group).tolist()
+        prior = self._prior(sequences, groups, int(np.diff(crystals.start).max()))
+        return (self.model.log_probability(sequences) + prior).cpu().numpy().astype(float)
+
+    def _prior(self, sequences: WyckoffSequences, space_groups: Sequence[int], most: int = 0) -> Tensor:
+        """(B,) logarithm of p(G) p(M | G) of the model, whatever was asked for; -inf beyond its numbers of orbits."""
         seen = (self.statistics.space_group_count.nonzero()[:, 0] + 1).tolist()
-        prior = log_prior(self.statistics, sorted({*seen, *space_groups}))  # p(G) of the model, whatever is asked for
-        group, count = drawn.sequences.space_group, drawn.sequences.count
-        return drawn.sequences.drafts(names, drawn.log_probability + prior[group - 1, count], seed)
+        prior = log_prior(self.statistics, sorted({*seen, *space_groups}))
+        prior = torch.nn.functional.pad(prior, (0, max(0, most + 1 - prior.shape[1])), value=-torch.inf)
+        return prior[sequences.space_group - 1, sequences.count]
 
     def with_geometries(
         self, drafts: Drafts, options: Sampler, on_batch: OnBatch, on_progress: OnProgress, *, by_size: bool = True

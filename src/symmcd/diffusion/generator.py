@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
 from symmcd.crystallography.composition import formula_unit_of
 from symmcd.crystallography.drafts import Drafts
+from symmcd.crystallography.flat_orbits import FlatOrbits
 from symmcd.crystallography.space_group import number_of
 from symmcd.device import choose_device
 from symmcd.diffusion.abilities import NEEDED, Abilities
@@ -31,6 +32,11 @@ from symmcd.diffusion.staged.drawing import AT_ONCE
 from symmcd.errors import InputError
 from symmcd.extensions import MODELS
 from symmcd.settings import Precision
+
+if TYPE_CHECKING:  # they load pymatgen
+    from symmcd.stability.hull import ConvexHull
+    from symmcd.stability_model.choosing import Choice
+    from symmcd.stability_model.model import StabilityModel
 
 POOL = 2000  # sets of Wyckoff positions drawn beside those of the training set, for a composition to fit
 
@@ -86,6 +92,9 @@ class Generator:
         batch_size: int = 256,
         on_batch: OnBatch = ignored,
         on_progress: OnProgress = ignored,
+        stable: int = 1,
+        stability_model: StabilityModel | Path | str | None = None,
+        hull: ConvexHull | Path | str | None = None,
         **constraints: Any,
     ) -> list[AsymmetricUnit]:
         """New crystals, decoded: every orbit lies exactly on a Wyckoff position of its group.
@@ -105,6 +114,8 @@ class Generator:
             on_batch: called with the crystals of each batch as soon as they are finished, those with few orbits first;
                 where an interrupt ends the rest, they are what there is.
             on_progress: called with the number of crystals done, the work done, and the whole work.
+            stable, stability_model, hull: more than 1: so many drafts a crystal, of which those are completed that the
+                model finds most stable, as `draft_stable` says.  More of them are then not the same first ones.
             constraints: by their names in `symmcd.extensions.CONSTRAINTS`, as ``elements=["Li", 26, "O"]``,
                 ``exclude``, ``chemical_system="Li-Fe-O"`` and ``max_atoms=8``; `symmcd generate --help` lists all.
                 Crystals follow the model's distribution given these, as far as `drafting.PROPOSED` proposals of each
@@ -114,7 +125,14 @@ class Generator:
             InputError: a number below 1, no such constraint, space group or element, what the model cannot do (see
                 `sample`), or no crystal found that fulfils the constraints.
         """
-        check_whole(number=number)
+        check_whole(number=number, stable=stable)
+        if stable > 1:
+            what = {"seed": seed, "temperature": temperature, "hull": hull, **constraints}
+            chosen, _ = self.draft_stable(number, stable, stability_model, space_group, **what)
+            return self.with_geometries(
+                chosen, steps=steps, corrector=corrector, proposals=proposals, batch_size=batch_size,
+                on_batch=on_batch, on_progress=on_progress,
+            )  # fmt: skip
         asked = read_constraints({"space_group": space_group, **constraints})
         sampler = Sampler(
             steps=steps,
@@ -290,6 +308,58 @@ class Generator:
         drafting = self._drafting
         self.abilities.check(sampler)
         return drafting.draft(numbers, sampler, seed, groups)
+
+    def draft_stable(
+        self,
+        number: int,
+        stable: int,
+        stability_model: StabilityModel | Path | str | None,
+        space_group: int | str | None = None,
+        *,
+        seed: int = 0,
+        temperature: float = 1.0,
+        hull: ConvexHull | Path | str | None = None,
+        **constraints: Any,
+    ) -> tuple[Drafts, Choice]:
+        """Positions and elements of which a model says that they will be stable, and how they were chosen.
+
+        Of the first ``stable * number`` drafts of `draft`.  `symmcd.stability_model.choosing` says exactly how, and
+        which distribution results; with ``stable=1`` they are those of `draft`.
+
+        Args:
+            number: how many.
+            stable: drafts for each.
+            stability_model: of `symmcd surrogate`, or its file.
+            space_group, seed, temperature, constraints: as in `generate`; elements that are asked for may be
+                radioactive.
+            hull: of what is known, or a reference.csv of `symmcd reference`; None: all materials of MP-20.
+
+        Raises:
+            InputError: as `draft`, no stability model or hull, or too few drafts that may be chosen.
+        """
+        from symmcd.diffusion.stable import stable_drafts  # loads pymatgen
+
+        check_whole(number=number, stable=stable)
+        asked = read_constraints({"space_group": space_group, **constraints})
+
+        def draw(numbers: np.ndarray) -> Drafts:
+            return self.draft(numbers, space_group, seed=seed, temperature=temperature, **constraints)
+
+        return stable_drafts(draw, number, stable, stability_model, hull, asked)
+
+    @torch.inference_mode()
+    def log_probability(self, crystals: FlatOrbits) -> np.ndarray:
+        """(B,) natural logarithm of the model's p(space group, orbits, positions, elements), of any crystals.
+
+        Of drafts it is their own ``log_probability``, up to rounding.
+
+        Args:
+            crystals: drafts, or asymmetric units, whose geometries are not looked at.
+
+        Raises:
+            InputError: two orbits on a position that has room for one, or a model that is not of kind ``staged``.
+        """
+        return self._drafting.log_probability(crystals)
 
     @torch.inference_mode()
     def with_geometries(

@@ -123,6 +123,9 @@ class ComposingModel(Model, Protocol):
         `log_probability` that of positions and elements given the space group and the number of orbits.
         """
 
+    def log_probability(self, sequences: WyckoffSequences) -> Tensor:
+        """(B,) natural logarithms of the positions and elements of crystals, as `draft` has them."""
+
     def geometries(
         self,
         sequences: WyckoffSequences,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import ArgumentError
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,12 +12,13 @@ from symmcd import command
 from symmcd.errors import InputError
 from symmcd.extensions import CONSTRAINTS
 from symmcd.request import GenerationRequest, add_how, add_what
-from symmcd.settings import Temperature
+from symmcd.settings import Oversample, Temperature
 
 if TYPE_CHECKING:
     from symmcd.diffusion.batches import Batch
     from symmcd.diffusion.progress import StepProgress
 
+OFTEN = 20  # drafts a crystal
 EXAMPLE = "--space-group Pnma --number 100 --output crystals/"
 
 
@@ -26,6 +28,7 @@ def arguments(parser: command.Parser) -> None:
     text = "above 1: more new templates, fewer valid crystals (default: 1)"
     parser.add_argument("--temperature", type=command.number(Temperature), default=1.0, metavar="T", help=text)
     add_how(parser)
+    _add_choice(parser)
     parser.add_moved("--formula", "crystals of a composition are made by `symmcd predict FORMULA`")
     parser.add_moved("--atoms", "it goes with `symmcd predict FORMULA`")
     text = "crystals are as frequent as without them, if they fulfil all"
@@ -47,6 +50,19 @@ def arguments(parser: command.Parser) -> None:
             ) from None
 
 
+def _add_choice(parser: command.Parser) -> None:
+    """``--stable``, and what goes with it."""
+    text = "by a model of the energy above the hull, before there is a geometry"
+    group = parser.add_argument_group("choosing stable crystals", text)
+    text = f"draw N for each crystal, and make those that will be most stable (N if not said: {OFTEN})"
+    group.add_argument(
+        "--stable", type=command.number(Oversample), nargs="?", const=OFTEN, default=1, metavar="N", help=text
+    )
+    group.add_argument("--stability-model", type=Path, metavar="FILE", help="of `symmcd surrogate`")
+    text = "what is known, reference.csv of `symmcd reference` (default: MP-20's materials)"
+    group.add_argument("--hull", type=Path, metavar="FILE", help=text)
+
+
 def run(
     output: Path,
     number: int,
@@ -58,16 +74,20 @@ def run(
     proposals: int | None = None,
     temperature: float = 1.0,
     constraints: Mapping[str, Any] | None = None,
+    stable: int = 1,
+    stability_model: Path | None = None,
+    hull: Path | None = None,
 ) -> None:
     """Generate crystals; write units.npz, crystals.extxyz, crystals.csv, one CIF a crystal to the folder `output`.
 
     `constraints` are values by names of `symmcd.extensions.CONSTRAINTS`; see `Generator.generate` for the rest.
     After an interrupt (Ctrl-C) the crystals that are finished are written, with the numbers that they have in the whole
-    set.
+    set.  With `stable` above 1 they are chosen of so many times `number` drafts, and named by their place among the
+    chosen.
 
     Raises:
         InputError: no weights, a number below 1, constraints that mean nothing or cannot be fulfilled, what the model
-            cannot do, or an `output` that cannot be written.
+            cannot do, an `output` that cannot be written, or crystals to choose and nothing to choose them by.
         KeyboardInterrupt: after what is finished has been written.
     """
     from symmcd.diffusion.constraints.constraint import read_constraints, space_groups_of
@@ -76,14 +96,30 @@ def run(
     given, request = constraints or {}, GenerationRequest(output, number, checkpoint, device)
     asked = read_constraints(given, options=True)
     space_groups_of(asked)
+    if stable == 1 and (stability_model or hull):
+        raise InputError("--stability-model and --hull go with --stable; add it, or leave them out")
+    if stable > 1 and stability_model is None:
+        raise InputError(
+            "--stable needs --stability-model FILE, as none comes with this version; `symmcd surrogate` fits one"
+        )
     abilities = request.abilities()
     abilities.check(Sampler(steps=steps, proposals=proposals, temperature=temperature, constraints=asked))
+    model = None
+    if stability_model is not None:
+        from symmcd.stability_model.model import StabilityModel
+
+        model = StabilityModel.read(stability_model)
     generator, at_once = request.generator()
 
     def make(finished: list[Batch], progress: StepProgress) -> None:
-        generator.generate(
-            number, seed=seed, steps=steps, proposals=proposals, temperature=temperature, batch_size=at_once,
-            on_batch=finished.append, on_progress=lambda done, work: progress.update(done, work=work), **given,
-        )  # fmt: skip
+        how: dict[str, Any] = {"steps": steps, "proposals": proposals, "batch_size": at_once}
+        how |= {"on_batch": finished.append, "on_progress": lambda done, work: progress.update(done, work=work)}
+        what: dict[str, Any] = {"seed": seed, "temperature": temperature, **given}
+        if stable == 1:
+            generator.generate(number, **how, **what)
+            return
+        drafts, choice = generator.draft_stable(number, stable, model, hull=hull, **what)
+        print(choice.sentence(), file=sys.stderr)
+        generator.with_geometries(drafts, **how)
 
     request.fulfil(make)

@@ -35,6 +35,7 @@ from symmcd.diffusion.staged.geometry_network import GeometryNetwork
 from symmcd.diffusion.staged.geometry_process import GeometryProcess
 from symmcd.diffusion.staged.kind import StagedSettings
 from symmcd.diffusion.staged.lattice_scale import LatticeScale
+from symmcd.diffusion.staged.likelihood import log_probabilities
 from symmcd.diffusion.staged.objectives import GeometryObjective, WyckoffObjective
 from symmcd.diffusion.staged.proposals import likeliest_geometry
 from symmcd.diffusion.staged.wyckoff_network import WyckoffNetwork
@@ -100,6 +101,10 @@ class StagedModel:
         """Wyckoff positions and elements of the crystals of `plan`, see `drawing.draw_sequences`."""
         group, orbits = self._whole(plan.space_group), self._whole(plan.orbits)
         return draw_crystals(self.wyckoff, group, orbits, plan.padded.tolist(), streams, options)
+
+    def log_probability(self, sequences: WyckoffSequences) -> Tensor:
+        """(B,) natural logarithms, of positions and elements given group and number of orbits."""
+        return log_probabilities(self.wyckoff, sequences).sum(dim=(1, 2))
 
     def geometries(
         self,

@@ -1,0 +1,58 @@
+"""Drafts that a stability model chooses, of several for each crystal that is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from symmcd.crystallography.drafts import Drafts
+from symmcd.diffusion.constraints.chemical_system import ChemicalSystem
+from symmcd.diffusion.constraints.constraint import Constraint
+from symmcd.diffusion.constraints.elements import Elements
+from symmcd.errors import InputError
+from symmcd.stability.hull import ConvexHull
+from symmcd.stability_model.choosing import Choice, choose
+from symmcd.stability_model.known_hull import known_hull
+from symmcd.stability_model.model import StabilityModel
+
+BLOCK = 4096  # drafts drawn at once, to bound the memory
+
+
+def stable_drafts(
+    draw: Callable[[np.ndarray], Drafts],
+    number: int,
+    stable: int,
+    model: StabilityModel | Path | str | None,
+    hull: ConvexHull | Path | str | None,
+    asked: Sequence[Constraint],
+) -> tuple[Drafts, Choice]:
+    """`number` of the first ``stable * number`` drafts, and how they were chosen (`stability_model.choosing`).
+
+    Args:
+        draw: the drafts of some numbers.
+        number: wanted.
+        stable: drafts for each.
+        model: that predicts energies, or its file.
+        hull: of what is known, or its file; None: all materials of MP-20.
+        asked: constraints, whose elements may be radioactive.
+
+    Raises:
+        InputError: no model, a file that cannot be used, or too few drafts that may be chosen.
+    """
+    if model is None:
+        raise InputError(
+            "choosing stable crystals needs a stability model, and none comes with this version: fit one with "
+            "`symmcd surrogate` and give it as --stability-model FILE, in Python stability_model=FILE"
+        )
+    fitted = model if isinstance(model, StabilityModel) else StabilityModel.read(model)
+    known = hull if isinstance(hull, ConvexHull) else known_hull(hull).hull
+    elements = {
+        z for constraint in asked if isinstance(constraint, Elements | ChemicalSystem) for z in constraint.numbers
+    }
+    numbers = np.arange(stable * number)
+    blocks = [numbers[first : first + BLOCK] for first in range(0, len(numbers), BLOCK)]
+    drafts = Drafts.concatenate([draw(block) for block in blocks])
+    choice = choose(drafts, number, fitted, known, asked=elements)
+    return drafts.take(choice.index), choice

@@ -1,0 +1,176 @@
+"""Choosing drafts by their predicted energy above the hull, without changing what a set is made of.
+
+Which distribution results.  Let p be the model's distribution of drafts, G the guards (`GUARDS`), s(x) the stratum of a
+draft (`strata`), and f = n / C the share that is kept: n wanted of the C drafts that pass the guards, so that f is
+about 1 / N over the share of drafts that pass.  A chosen draft is then distributed as
+
+    p'(x)  ∝  p(x) [x passes G] [x is among the best f of its stratum],
+
+up to rounding: each stratum keeps the share that it has among the drafts that pass, and within a stratum no draft
+becomes more than 1 / f times as frequent as it was.  "Best" is by score: the predicted energy, at least -0.1 eV/atom,
+plus 0.05 eV/atom for each better draft of the same composition in the stratum.  Of equal scores the lower number is
+better.  Drafts in whose chemical system the hull has fewer than 12 entries are strata of their own, in which all
+scores are equal: there the model abstains, and they stay as frequent and as they were.
+What is measured over a set that was chosen so is no property of the generator alone: say N beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+
+from symmcd.crystallography import content
+from symmcd.crystallography.drafts import Drafts
+from symmcd.errors import InputError
+from symmcd.stability.doubts import RADIOACTIVE
+from symmcd.stability.hull import ConvexHull
+from symmcd.stability_model.chemistry import chemistry, has_lanthanides
+from symmcd.stability_model.features import FEATURES, features
+from symmcd.stability_model.model import StabilityModel
+
+REWARDED = -0.1  # eV/atom; nothing gains by a prediction below it, where potentials have holes
+FEWEST_ENTRIES = 12  # of the hull in a chemical system; with fewer its energy there means little
+REPEATED = 0.05  # eV/atom, for each better draft of the same composition in the stratum
+SMACT_SECONDS = 10.0  # a composition
+GUARDS = {  # why a draft is left out
+    "one_element": "fewer than two elements",
+    "radioactive": "a radioactive element",
+    "composition": "no valid composition by SMACT",
+    "known": "an arrangement that is to be left out",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """Drafts that were chosen, and why others were not."""
+
+    index: np.ndarray  # (n,) of the chosen among the drafts, ascending
+    energy: np.ndarray  # (n,) predicted eV/atom above the hull; nan where the model abstains
+    left_out: dict[str, int]  # drafts by the first of `GUARDS` that they fail
+    abstained: int  # drafts that pass the guards, of systems with too few entries
+    drawn: int
+
+    def sentence(self) -> str:
+        """What was done, for people."""
+        reasons = "".join(f", {count} with {GUARDS[name]}" for name, count in self.left_out.items())
+        passed = self.drawn - sum(self.left_out.values())
+        return (
+            f"chose {len(self.index)} of {self.drawn} drafts (left out: {self.drawn - passed}{reasons}; not judged, as "
+            f"the hull has fewer than {FEWEST_ENTRIES} entries in their systems: {self.abstained})"
+        )
+
+
+def choose(
+    drafts: Drafts,
+    number: int,
+    model: StabilityModel,
+    hull: ConvexHull,
+    *,
+    asked: Collection[int] = (),
+    known: Collection[str] = (),
+) -> Choice:
+    """`number` of `drafts`, as the text of this module says.
+
+    Args:
+        drafts: at least `number`; of exactly as many all are taken, whatever they are.
+        number: how many are wanted.
+        model: that predicts energies.
+        hull: of what is known, on which they depend.
+        asked: atomic numbers that were asked for, radioactive or not.
+        known: arrangements (`Drafts.arrangement`) to leave out, such as those of the training set.
+
+    Raises:
+        InputError: fewer drafts, or fewer that pass the guards.
+    """
+    if not 1 <= number <= len(drafts):
+        raise InputError(f"{number} crystals of {len(drafts)} drafts: draw at least as many drafts as crystals")
+    if number == len(drafts):
+        every = np.arange(number)
+        return Choice(every, np.full(number, np.nan), {}, 0, number)
+    fails = guards(drafts, asked, known)
+    left_out = {name: int((fails == code).sum()) for code, name in enumerate(GUARDS, 1) if (fails == code).any()}
+    passed = np.flatnonzero(fails == 0)
+    if len(passed) < number:
+        reasons = ", ".join(f"{count} with {GUARDS[name]}" for name, count in left_out.items())
+        raise InputError(
+            f"{number} crystals are wanted, and {len(passed)} of {len(drafts)} drafts may be chosen ({reasons}); "
+            "draw more drafts a crystal, or do not choose (--stable=1)"
+        )
+    rest = drafts.take(passed)
+    values = features(rest, rest.log_probability, hull)
+    energy = model.predict(values).energy
+    sparse = values[:, FEATURES.index("hull_entries")] < FEWEST_ENTRIES
+    rows = best(energy, strata(rest, sparse), sparse, rest.formula, rest.number, number)
+    energy = np.where(sparse, np.nan, energy)
+    return Choice(passed[rows], energy[rows], left_out, int(sparse.sum()), len(drafts))
+
+
+def guards(drafts: Drafts, asked: Collection[int] = (), known: Collection[str] = ()) -> np.ndarray:
+    """(B,) 0 for a draft that may be chosen, else 1 + the index of the first of `GUARDS` that it fails.
+
+    A composition is valid as in the tables: by SMACT's rules of the CDVAE era (`metrics.validity`).
+    """
+    from symmcd.metrics.validity import composition_verdict
+
+    counts = content.amounts(drafts)
+    unwanted = sorted(RADIOACTIVE - set(asked))
+    left_out = set(known)
+    found = [
+        (counts > 0).sum(axis=1) < 2,
+        (counts[:, unwanted] > 0).any(axis=1),
+        np.array([composition_verdict(formula, SMACT_SECONDS) != "valid" for formula in drafts.formula], bool),
+        np.array([name in left_out for name in drafts.arrangement] if left_out else [False] * len(drafts), bool),
+    ]
+    fails = np.stack([np.zeros(len(drafts), bool), *found])
+    return np.where(fails.any(axis=0), fails.argmax(axis=0), 0)
+
+
+def strata(drafts: Drafts, sparse: np.ndarray) -> np.ndarray:
+    """(B,) stratum of each draft: number of orbits, class of chemistry, lanthanides or none, and `sparse` (B,)."""
+    counts = content.amounts(drafts)
+    keys = np.stack([drafts.orbits, chemistry(counts), has_lanthanides(counts), sparse], axis=1)
+    return np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
+
+
+def best(
+    energy: np.ndarray,
+    stratum: np.ndarray,
+    sparse: np.ndarray,
+    formula: list[str],
+    names: np.ndarray,
+    number: int,
+) -> np.ndarray:
+    """(number,) indices of the chosen of C drafts, ascending by name.
+
+    Args:
+        energy: (C,) predicted, eV/atom.
+        stratum: (C,).
+        sparse: (C,) where all scores are equal.
+        formula: (C,) of each draft.
+        names: (C,) numbers of the drafts, which tell equal scores apart.
+        number: how many, at most C.
+    """
+    score = np.where(sparse, 0.0, np.maximum(energy, REWARDED))
+    kinds = np.unique(formula, return_inverse=True)[1].reshape(-1)
+    order = np.lexsort((names, score, kinds, stratum))
+    same = (np.diff(stratum[order], prepend=-1) == 0) & (np.diff(kinds[order], prepend=-1) == 0)
+    first = np.maximum.accumulate(np.where(same, 0, np.arange(len(order))))
+    earlier = np.empty(len(order), int)  # better drafts of the same composition in the stratum
+    earlier[order] = np.arange(len(order)) - first
+    score = score + np.where(sparse, 0.0, REPEATED * earlier)
+    order = np.lexsort((names, score, stratum))
+    size = np.bincount(stratum)
+    place = np.arange(len(order)) - np.repeat(np.cumsum(size) - size, size)
+    taken = order[place < quotas(size, number)[stratum[order]]]
+    return taken[np.argsort(names[taken])]
+
+
+def quotas(size: np.ndarray, number: int) -> np.ndarray:
+    """(S,) of `number` to each stratum, in proportion to `size` (S,), by largest remainders; no more than its size."""
+    exact = number * size / size.sum()
+    whole = np.floor(exact + 1e-9).astype(int)
+    largest = np.lexsort((-size, whole - exact))
+    whole[largest[: number - whole.sum()]] += 1
+    return whole

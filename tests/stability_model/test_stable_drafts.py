@@ -1,0 +1,147 @@
+"""Crystals chosen by a stability model: from drafts to geometries, in Python and from the command line."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+from tests.stability_model.labelled import constant_model, split_model
+
+from symmcd import cli
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.diffusion.pretrained import load_pretrained
+from symmcd.errors import InputError
+from symmcd.stability.hull import ConvexHull
+from symmcd.stability_model import fitting, materials
+from symmcd.stability_model.choosing import choose, guards
+from symmcd.stability_model.labels import read_energies
+from symmcd.stability_model.model import StabilityModel
+from symmcd.stages import surrogate
+from symmcd.storage import read_units, write_units
+
+QUICK = {"steps": 1, "proposals": 1}
+LIKELY = split_model("log_probability", -20.0, 0.3, 0.0)  # what the generator finds likely is stable
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return load_pretrained("mp20", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def hull() -> ConvexHull:
+    return materials.hull(("val",))
+
+
+def bits(units):
+    return [(u.space_group, u.letter, u.element.tobytes(), u.position.tobytes(), u.lattice.tobytes()) for u in units]
+
+
+def test_one_draft_a_crystal_is_no_choice(shipped, hull):
+    assert bits(shipped.generate(6, **QUICK, stable=1)) == bits(shipped.generate(6, **QUICK))
+    drafts, choice = shipped.draft_stable(30, 1, LIKELY, hull=hull)
+    assert drafts.number.tolist() == list(range(30))
+    assert not choice.left_out
+
+
+@pytest.mark.parametrize("constraints", [{}, {"space_group": 225}, {"elements": "Li,Fe,O", "max_atoms": 12}])
+def test_chosen_drafts_are_completed_by_their_own_numbers(shipped, hull, constraints):
+    number, stable = (8, 6) if "elements" not in constraints else (2, 8)
+    drafts, choice = shipped.draft_stable(number, stable, LIKELY, hull=hull, seed=5, **constraints)
+    every = shipped.draft(number * stable, seed=5, **constraints)
+    assert drafts.number.tolist() == every.number[choice.index].tolist()
+    assert drafts.formula == every.take(choice.index).formula
+    assert (guards(drafts) == 0).all()
+    units = shipped.generate(
+        number, seed=5, stable=stable, stability_model=LIKELY, hull=hull, batch_size=number, **QUICK, **constraints
+    )
+    assert [unit.formula for unit in units] == drafts.formula
+    alone = shipped.with_geometries(every.take(choice.index[-1:]), **QUICK)[0]
+    np.testing.assert_allclose(alone.position, units[-1].position, atol=1e-4)
+
+
+def test_radioactive_elements_are_left_out_unless_asked_for(shipped, hull):
+    asked, _ = shipped.draft_stable(3, 8, constant_model(), hull=hull, chemical_system="Tc-O")
+    assert all("Tc" in formula for formula in asked.formula)
+    with pytest.raises(InputError, match="20 with a radioactive element"):
+        choose(shipped.draft(20, chemical_system="Tc-O"), 10, constant_model(), hull)
+
+
+def test_log_probabilities_of_any_crystals(shipped):
+    """Of drafts their own; of the same crystals as units in another order of orbits, the same."""
+    drafts = shipped.draft(40, seed=2)
+    np.testing.assert_allclose(shipped.log_probability(drafts), drafts.log_probability, atol=1e-4)
+    units = AsymmetricUnits.from_units(shipped.with_geometries(drafts, **QUICK))
+    order = np.lexsort((np.random.default_rng(0).random(len(units.element)), units.crystal))
+    units.wyckoff[:], units.element[:] = units.wyckoff[order], units.element[order]
+    np.testing.assert_allclose(shipped.log_probability(units), drafts.log_probability, atol=1e-4)
+    assert shipped.log_probability(drafts.take([])).shape == (0,)
+
+
+def test_without_a_model_it_is_refused(shipped, hull, tmp_path, capsys):
+    with pytest.raises(InputError, match="symmcd surrogate"):
+        shipped.generate(2, stable=2, hull=hull)
+    assert cli.main(["generate", "--output", str(tmp_path / "out"), "--stable"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert cli.main(["generate", "--output", str(tmp_path / "out"), "--hull", "a.csv"]) == 2
+    assert "go with --stable" in capsys.readouterr().err
+
+
+@pytest.fixture
+def run_folder(shipped, tmp_path):
+    """units.npz and hull.csv of 80 crystals, whose energy hangs on their log-probability; two judges, two statuses."""
+    units = AsymmetricUnits.from_units(shipped.generate(80, **QUICK), [f"{n:05d}" for n in range(80)])
+    write_units(tmp_path / "units.npz", units)
+    energy = 0.4 + 0.01 * shipped.log_probability(units)
+    formulas = [unit.formula for unit in units]
+    with (tmp_path / "hull.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["id", "judge", "hull", "status", "formula", "e_above_hull_relaxed"])
+        for judge, shift in (("chgnet", 0.0), ("sevennet-0", 5.0)):
+            for row, (value, formula) in enumerate(zip(energy, formulas, strict=True)):
+                status = {3: "failed:exploded", 4: "no_reference:Xe"}.get(row, "converged")
+                text = f"{value + shift:.6f}" if status == "converged" else ""
+                table.writerow([f"{row:05d}", judge, "own", status, formula, text])
+    return tmp_path
+
+
+def test_a_model_is_fitted_to_a_results_folder_and_chooses(run_folder, monkeypatch, capsys):
+    pytest.importorskip("lightgbm")
+    monkeypatch.setattr(fitting, "ROUNDS", 30)
+    monkeypatch.setattr(surrogate, "SIZES", (30, 1000))
+    path = run_folder / "stability.safetensors"
+    words = ["surrogate", str(run_folder / "units.npz"), "--hull", str(run_folder / "hull.csv"), "--splits", "val"]
+    assert cli.main([*words, "--output", str(path)]) == 0
+    said = capsys.readouterr().out
+    card = StabilityModel.read(path).card
+    assert {name: card[name] for name in ("judge", "hull", "labels", "left_out")} == {
+        "judge": "chgnet", "hull": "own", "labels": 79, "left_out": 1,
+    }  # fmt: skip
+    assert card["held_out"]["without_energy"] == 1
+    assert card["held_out"]["spearman"] > 0.3
+    assert [row["fitted_to"] for row in card["learning_curve"]] == [30]
+    assert f"Spearman {card['held_out']['spearman']:.3f}" in said
+    assert path.stat().st_size < 10**6
+    out = run_folder / "out"
+    words = ["generate", "--output", str(out), "--number", "4", "--stable=5", "--stability-model", str(path)]
+    assert cli.main([*words, "--steps", "1", "--proposals", "1", "--seed", "7"]) == 0
+    assert "chose 4 of 20 drafts" in capsys.readouterr().err
+    assert len(read_units(out / "units.npz")) == 4
+
+
+def test_energies_of_another_run_are_refused(run_folder):
+    units, path = read_units(run_folder / "units.npz"), run_folder / "hull.csv"
+    found = read_energies(path, units)
+    assert (len(found.row), found.left_out, found.judge) == (79, 1, "chgnet")
+    assert np.isnan(found.energy[3])
+    assert np.nanmax(found.energy) < 1, "of the first judge"
+    with pytest.raises(InputError, match="not in the crystals"):
+        read_energies(path, units.take(np.arange(70)))
+    other = units.take(np.arange(80))
+    other.element[:] = 8
+    with pytest.raises(InputError, match="different runs"):
+        read_energies(path, other)
+    path.write_text(path.read_text() + path.read_text().splitlines()[1] + "\n")
+    with pytest.raises(InputError, match="there twice"):
+        read_energies(path, units)
