@@ -25,4 +25,4 @@ def has_lanthanides(counts: np.ndarray) -> np.ndarray:
 
 
 def _contains(counts: np.ndarray, symbols: str) -> np.ndarray:
-    return (counts[:, [NUMBERS[symbol] for symbol in symbols.split()]] > 0).any(axis=1)
+    return np.any(counts[:, [NUMBERS[symbol] for symbol in symbols.split()]] > 0, axis=1)

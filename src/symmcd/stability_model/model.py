@@ -81,8 +81,7 @@ class StabilityModel:
             raise InputError(f"{path}: not a stability model (format {text.get('format')!r}, expected {FORMAT!r})")
         card = _card_of(path, text.get("symmcd", ""))
         if card.get("features") != list(FEATURES) or card.get("features_version") != FEATURES_VERSION:
-            theirs = card.get("features")
-            new = sorted(set(theirs) ^ set(FEATURES)) if _are_texts(theirs) else []
+            new = sorted(_texts(card.get("features")) ^ set(FEATURES))
             which = f"; not in both: {', '.join(new)[:200]}" if new else ""
             raise InputError(
                 f"{path}: fitted by another version of symmcd (commit {card.get('commit')}) to other features"
@@ -113,5 +112,5 @@ def _card_of(path: Path | str, text: str) -> dict[str, Any]:
     return card
 
 
-def _are_texts(values: Any) -> bool:
-    return isinstance(values, list) and all(isinstance(value, str) for value in values)
+def _texts(values: Any) -> set[str]:
+    return {value for value in values if isinstance(value, str)} if isinstance(values, list) else set()
