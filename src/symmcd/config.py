@@ -73,7 +73,7 @@ def check_together(config: Config) -> None:
     if config["relax"].potential in config["judge"].potentials:
         raise InputError(
             f"judge.potentials has {config['relax'].potential}, which relaxes the crystals and judges them anyway; "
-            "leave it out"
+            "leave it out: judge={potentials: []}, or name others"
         )
     if config["training"].weights:
         return  # these come with a model of their own

@@ -272,7 +272,7 @@ class HullSettings(Settings):
     source: Annotated[str, Named(POTENTIALS, HULL_SOURCES)] = "chgnet"  # a potential: the data's crystals under it
     path: str = ""  # table: csv with formula, formation_energy_per_atom; matbench-discovery: its json, if it is here
     elemental_references: str = ""  # table: json of elemental reference entries
-    cache: str = ""  # file with a potential's energies of known crystals; empty: energies.sqlite beside the hull
+    cache: str = ""  # file with a potential's energies of known crystals; empty: hull/energies.sqlite of the results
     url: str = ""  # matbench-discovery without `path`: another address of its file than figshare's
 
 

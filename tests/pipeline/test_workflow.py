@@ -28,6 +28,7 @@ RERUNS = {
     "score: {symprec: 0.05}": {"score", "summarise", "sun", "candidates", "report"},
     "relax: {fmax: 0.05}": {"relax"} | AFTER_RELAX,
     "judge: {potentials: [sevennet-0]}": {"judge", "own_reference", "hull", "sun", "candidates", "report"},
+    "hull: {cache: known.sqlite}": set(),
     "hull: {source: table}": {"reference", "hull", "sun", "candidates", "report"},
     "sun: {min_elements: 1}": {"sun", "candidates", "report"},
     "predictor: {epochs: 7}": {"summarise", "report"} | PREDICTOR,
@@ -194,9 +195,12 @@ def test_a_judge_whose_package_is_missing_stops_a_run_at_once(workflow, monkeypa
     done = workflow.run("--cores", "2", config=config)
     assert done.returncode != 0
     assert "'sevenn' is not installed; run `pip install 'symmcd[judge]'`, or choose another potential" in done.stderr
+    assert "judge={potentials: []}" in done.stderr
     assert "Traceback" not in done.stderr
     assert workflow.calls() == []
     assert workflow.run("-n", config=config).returncode == 0, "a dry run may be of another machine"
+    raw = workflow.run("--cores", "2", "results/raw/source.json", config=config)
+    assert raw.returncode == 0, "which needs no potential"
 
 
 def test_paper_scale_on_a_cpu_by_hand(workflow):

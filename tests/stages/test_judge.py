@@ -126,6 +126,22 @@ def test_a_crystal_that_the_judge_cannot_take_is_a_status_and_stops_no_other(
         assert found[name]["detail"] == "titanium again"
 
 
+def test_a_judge_that_fails_alike_with_every_crystal_stops(relaxed: tuple[Path, Path], tmp_path: Path) -> None:
+    class Broken(Morse):
+        def evaluate(self, requests, *, forces=True):
+            raise RuntimeError(f"no such kernel, {forces} {len(requests) > 0}")
+
+    POTENTIALS.add("broken", dataclasses.replace(ENTRY, loader=lambda _: Broken()))
+    try:
+        with pytest.raises(RuntimeError, match="no such kernel"):
+            judge.run(
+                [relaxed[0]], [relaxed[1]], "broken", tmp_path / "j.csv", 0, 1, JudgeSettings(), RelaxSettings(), "cpu"
+            )
+    finally:
+        POTENTIALS.remove("broken")
+    assert not (tmp_path / "j.csv").exists()
+
+
 def test_crystals_without_a_relaxed_structure_keep_their_status(relaxed: tuple[Path, Path], tmp_path: Path) -> None:
     table = pd.read_csv(relaxed[0], dtype=str, keep_default_na=False)
     table.loc[1, ["status", "energy_relaxed"]] = "exploded", ""
@@ -172,7 +188,7 @@ def judged(relaxed: tuple[Path, Path], tmp_path: Path) -> Path:
     run(relaxed, tmp_path / "j.csv")
     known = [Structure(Lattice.cubic(5), [name], [[0, 0, 0]]) for name in ELEMENTS]
     units = [reduce(structure) for structure in (*known, prototype("CsCl"))]
-    write_units(tmp_path / "train.npz", AsymmetricUnits.from_units(units, [*ELEMENTS, "mp-22865"]))
+    write_units(tmp_path / "train.npz", AsymmetricUnits.from_units(units, [*ELEMENTS, "00001"]))
     for name in ("morse", "softer"):
         reference.run([tmp_path / "train.npz"], tmp_path / f"{name}.csv", HullSettings(source=name), "cpu")
     hulls = [tmp_path / "morse.csv", tmp_path / "softer.csv"]
@@ -189,9 +205,25 @@ def test_each_judge_is_held_against_its_own_hull(judged: Path) -> None:
     assert by_judge["softer"].loc[["00002", "00003"]].isna().all()
 
 
+def test_the_order_of_tables_does_not_make_a_judge_the_first(judged: Path, relaxed: tuple[Path, Path]) -> None:
+    folder = judged.parent
+    hulls = [folder / "morse.csv", folder / "softer.csv"]
+    hull.run([folder / "j.csv", relaxed[0]], hulls, folder / "other.csv")
+    assert (folder / "other.csv").read_bytes() == judged.read_bytes()
+
+
+def test_every_judge_knows_which_crystals_are_entries_of_the_hull(judged: Path) -> None:
+    """A further judge has no energy of the crystal as it was generated, which is that of the entry."""
+    table = pd.read_csv(judged, dtype={"id": str})
+    own = table[table["id"] == "00001"]
+    assert own["own_reference"].tolist() == ["train:00001"] * 2
+    assert own["reference_entries"].tolist() == [0, 0]
+    assert table.loc[table["id"] != "00001", "own_reference"].isna().all()
+
+
 def test_a_judge_that_lacks_a_crystal_or_a_hull_is_refused(judged: Path, relaxed: tuple[Path, Path]) -> None:
     folder = judged.parent
-    with pytest.raises(InputError, match=r"hull\.source = morse with relax\.potential = softer"):
+    with pytest.raises(InputError, match=r"the judge softer has no hull .*hull\.source=softer"):
         hull.run([relaxed[0], folder / "j.csv"], [folder / "morse.csv"], folder / "o.csv")
     with pytest.raises(InputError, match=r"the hull 'morse' is in .* already"):
         hull.run([relaxed[0]], [folder / "morse.csv"] * 2, folder / "o.csv")
@@ -224,9 +256,12 @@ def test_what_all_judges_say_reaches_the_candidates(judged: Path, relaxed: tuple
     }  # fmt: skip
     assert rates["initially_stable"].isna().to_list() == [False, False, True, True, True, True]
     assert rates["n_with_energy"].to_list() == [4, 4, 2, 2, 2, 2]
+    assert pd.read_csv(folder / "per_crystal.csv")["initially_stable_at_0"].isna().sum() == 8, "of softer and of all"
     candidates.run(folder / "per_crystal.csv", [relaxed[1]], folder / "c.csv", folder / "c.zip")
     found = rows(folder / "c.csv")
-    assert list(found) == ["00001", "00002", "00000"], "without doubts, then by the least favourable judge"
+    assert list(found) == ["00001", "00000", "00002"], "by the least favourable judge, unknown last"
+    assert "judges_disagree" in found["00002"]["doubts"].split(";"), "the other has no energy of it"
+    assert float(found["00001"]["energy_per_atom"]) == pytest.approx(table["energy_relaxed"][1], abs=1e-6)
     assert "judges_disagree" in found["00000"]["doubts"].split(";")
     assert "judges_disagree" not in found["00001"]["doubts"]
     assert found["00000"]["e_above_hull_morse"] == found["00000"]["e_above_hull"] == "-0.02"

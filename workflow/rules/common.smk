@@ -1,5 +1,6 @@
 # What all rules use: the checked configuration, its sections as parameters, shards.
 import dataclasses
+import shlex
 import sys
 from pathlib import Path
 
@@ -85,7 +86,13 @@ def settings_of_judges(wildcards):
 
 def settings_of_own_hull(wildcards):
     """Of the hull of a judge's own energies."""
-    return config_file.as_json(HullSettings(source=wildcards.judge, cache=CONFIG["hull"].cache))
+    return config_file.as_json(HullSettings(source=wildcards.judge), ("source",))
+
+
+def energies_known(wildcards, resources):
+    """Where energies of reference crystals are kept from run to run; another place reruns nothing, as with `device`."""
+    path = path_of(CONFIG["hull"].cache) if CONFIG["hull"].cache else Path(RUN.results, "hull/energies.sqlite")
+    return f"--cache {shlex.quote(str(path))}"
 
 
 def judgements():
@@ -170,9 +177,14 @@ def stop_without_potential():
     """
     if workflow.touch or not workflow.local_exec or workflow.deployment_settings.deployment_method:
         return
-    for name in {CONFIG["relax"].potential, *CONFIG["judge"].potentials, CONFIG["hull"].source}:
+    asking = {"relax", "judge", "reference", "own_reference"}
+    if not any(job.rule.name in asking for job in workflow.dag.needrun_jobs()):
+        return
+    judges = CONFIG["judge"].potentials
+    for name in dict.fromkeys((CONFIG["relax"].potential, CONFIG["hull"].source, *judges)):
         if name in POTENTIALS:
             try:
                 POTENTIALS[name].check_installed()
             except SymmcdError as error:
-                raise WorkflowError(str(error)) from None
+                advice = "; or have no further judge: --config 'judge={potentials: []}'" if name in judges else ""
+                raise WorkflowError(f"{error}{advice}") from None

@@ -12,7 +12,7 @@ rule relax:
     benchmark:
         "<benchmarks>/relax/shard{shard}.tsv"
     conda:
-        "../envs/evaluation.yaml"
+        "../envs/judge.yaml"
     resources:
         gpu=GPUS,
     params:
@@ -84,16 +84,17 @@ rule reference:
     benchmark:
         "<benchmarks>/reference/reference.tsv"
     conda:
-        "../envs/evaluation.yaml"
+        "../envs/judge.yaml"
     resources:
         gpu=GPUS,
     params:
         device=device,
-        settings=settings("hull"),
+        settings=settings("hull", "source", "path", "elemental_references", "url"),
         in_play=lambda wildcards, input: f"--in-play {input.relaxed}" if input.relaxed else "",
+        cache=energies_known if CONFIG["hull"].source in POTENTIALS else "",
     shell:
-        # energies.sqlite beside the output is no output: it outlives a rerun
-        "symmcd reference {input.units} {params.in_play} --output {output} --device {params.device}"
+        # energies.sqlite is no output: it outlives a rerun, and both rules add to it
+        "symmcd reference {input.units} {params.in_play} {params.cache} --output {output} --device {params.device}"
         " --settings {params.settings:q} 2>&1 | keep {log}"
 
 
@@ -114,8 +115,9 @@ rule own_reference:
     params:
         device=device,
         settings=settings_of_own_hull,
+        cache=energies_known,
     shell:
-        "symmcd reference {input.units} --in-play {input.relaxed} --output {output} --device {params.device}"
+        "symmcd reference {input.units} --in-play {input.relaxed} {params.cache} --output {output} --device {params.device}"
         " --settings {params.settings:q} 2>&1 | keep {log}"
 
 

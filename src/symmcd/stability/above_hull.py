@@ -62,6 +62,7 @@ def above_hulls(relaxed: Sequence[Path], references: Sequence[Path]) -> list[dic
     for judge in rows_of:
         _check_scales(judge, list(hulls), list(rows_of))
     results = []
+    found: dict[str, tuple[str, str]] = {}  # crystal -> origin and id of the reference crystal that it is
     for judge, rows in rows_of.items():
         judged = [Judged(row["id"], row["formula"], _energies(row)) for row in rows]
         for name, (reference, hull, entries) in hulls.items():
@@ -80,8 +81,21 @@ def above_hulls(relaxed: Sequence[Path], references: Sequence[Path]) -> list[dic
                     f"themselves, the first {next(iter(own.entry))}: see the column own_reference",
                     file=sys.stderr,
                 )
-            results += [_above(row, judge, name, hull, own.entry) for row in rows]
+            found |= {crystal: (entry.origin, entry.id) for crystal, entry in own.entry.items() if entry.id}
+            of_all = _all_own(own.entry, found, entries)
+            results += [_above(row, judge, name, hull, of_all) for row in rows]
     return results
+
+
+def _all_own(
+    own: Mapping[str, HullEntry], found: Mapping[str, tuple[str, str]], entries: Sequence[HullEntry]
+) -> dict[str, HullEntry]:
+    """Entries of a hull that are crystals to be judged: `own`, and those `found` by another judge or in another hull.
+
+    A further judge knows energies of relaxed crystals only, by which an entry that was not relaxed cannot be told.
+    """
+    by_name = {(entry.origin, entry.id): entry for entry in entries if entry.id} if found else {}
+    return {name: by_name[key] for name, key in found.items() if key in by_name} | dict(own)
 
 
 def _by_judge(tables: Sequence[Path]) -> dict[str, list[dict[str, str]]]:
@@ -92,8 +106,9 @@ def _by_judge(tables: Sequence[Path]) -> dict[str, list[dict[str, str]]]:
     """
     where = ", ".join(map(str, tables))
     rows_of: dict[str, list[dict[str, str]]] = {}
-    for path in tables:
-        for row in _read_relaxed(path):
+    # whatever the order of the arguments; the column is of `symmcd judge`
+    for own in sorted(map(_read_relaxed, tables), key=lambda rows: any("energy_given" in row for row in rows)):
+        for row in own:
             rows_of.setdefault(row.get("potential") or "chgnet", []).append(row)
     first = next(iter(rows_of), "")
     for judge, rows in rows_of.items():
@@ -153,8 +168,13 @@ def _check_scales(judge: str, hulls: Sequence[str], judges: Sequence[str]) -> No
     """
     if any(_same_scale(judge, hull) for hull in hulls):
         foreign = [hull for hull in hulls if not any(_same_scale(other, hull) for other in judges)]
-    else:
+    elif judge == judges[0]:
         foreign = [hull for hull in hulls if not _same_scale(judge, hull)]
+    else:
+        raise InputError(
+            f"the judge {judge} has no hull on its scale among {', '.join(map(repr, hulls))}; run `symmcd reference "
+            f"--set hull.source={judge}` and add its file to --reference"
+        )
     for hull in foreign:
         check_hull(judge, _source(hull))
 

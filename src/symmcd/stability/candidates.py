@@ -17,7 +17,8 @@ from symmcd.crystallography.composition import reduced_formula
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.errors import InputError
 from symmcd.metrics.matching import first_matches, matching
-from symmcd.stability.judges import ALL, family
+from symmcd.stability.doubts import WORDS
+from symmcd.stability.judges import ALL, OWN, family
 from symmcd.stability.outcome import SYMPREC
 from symmcd.storage import atomic_path
 from symmcd.structures.convert import from_atoms, to_structure
@@ -33,6 +34,7 @@ COLUMNS = (
     "hull", "rms_displacement", "volume_change", "valid", "known_elsewhere", "doubts", "file", "detail",
 )  # fmt: skip
 NEEDED = ("id", "judge", "hull", "formula", "e_above_hull_relaxed")
+DISAGREE_WORD = "judges_disagree"
 OF_JUDGE = "e_above_hull_"  # and the judge's name
 PASSED_ON = (
     "formula", "decomposition", "hull", "rms_displacement", "volume_change", "valid", "known_elsewhere", "doubts",
@@ -74,7 +76,7 @@ def read_candidates(path: Path, frames: Mapping[str, Atoms], relaxed: list[Path]
     table, more = _with_judges(table, of_first, family(judge, hull), is_sun)
     chosen = table[of_first & (table[is_sun] == "True")]
     worst = chosen[["e_above_hull_relaxed", *(name for name in more if name.startswith(OF_JUDGE))]]
-    energy = worst.apply(pd.to_numeric, errors="coerce").max(axis=1)
+    energy = worst.apply(pd.to_numeric, errors="coerce").max(axis=1, skipna=False)  # nan is last
     unknown = pd.to_numeric(chosen["e_above_hull_relaxed"], errors="coerce").isna()
     if unknown.any():
         name = chosen["id"][unknown].iloc[0]
@@ -84,24 +86,6 @@ def read_candidates(path: Path, frames: Mapping[str, Atoms], relaxed: list[Path]
         where = ", ".join(map(str, relaxed))
         raise InputError(f"{path}: crystal {missing[0]} is not in {where}; the files are of different runs")
     return (_without_duplicates(chosen, frames) if "draw" in chosen else chosen), more
-
-
-def _with_judges(table: pd.DataFrame, of_first: pd.Series, kind: str, is_sun: str) -> tuple[pd.DataFrame, list[str]]:
-    """`table` with what the judges say of each crystal over hulls of a family, and the names of these columns.
-
-    A column each in the rows `of_first`; none where there is a single judge.
-    """
-    same = [family(*pair) == kind for pair in zip(table["judge"], table["hull"], strict=True)]
-    of_judge = {judge: rows.set_index("id") for judge, rows in table[same].groupby("judge", sort=False)}
-    if ALL not in of_judge:
-        return table, []
-    together = of_judge.pop(ALL)
-    columns = {
-        f"{OF_JUDGE}{judge}": table["id"].map(rows["e_above_hull_relaxed"]).where(of_first, "")
-        for judge, rows in of_judge.items()
-    }
-    columns["sun_by_all"] = table["id"].map(together[is_sun])
-    return table.assign(**columns), [*columns, "judges_spread"]
 
 
 def write_candidates(per_crystal: Path, relaxed: list[Path], output: Path, output_cifs: Path) -> list[dict[str, Any]]:
@@ -127,6 +111,33 @@ def write_candidates(per_crystal: Path, relaxed: list[Path], output: Path, outpu
         writer.writeheader()
         writer.writerows(rows)
     return rows
+
+
+def _with_judges(table: pd.DataFrame, of_first: pd.Series, kind: str, is_sun: str) -> tuple[pd.DataFrame, list[str]]:
+    """`table` with what the judges say of each crystal over hulls of a family, and the names of these columns.
+
+    A column each in the rows `of_first`; none where there is a single judge.  Where not all judges have been held
+    against hulls of this family, each is taken over its own hull.
+    """
+    families = pd.Series([family(*pair) for pair in zip(table["judge"], table["hull"], strict=True)], table.index)
+    of_all = families[table["judge"] == ALL]
+    if not len(of_all):
+        return table, []
+    kind = kind if kind in set(of_all) else OWN
+    of_judge = {judge: rows.set_index("id") for judge, rows in table[families == kind].groupby("judge", sort=False)}
+    together = of_judge.pop(ALL)
+    columns = {
+        f"{OF_JUDGE}{judge}": table["id"].map(rows["e_above_hull_relaxed"]).where(of_first, "")
+        for judge, rows in of_judge.items()
+    }
+    columns["judges_spread"] = table["id"].map(together["judges_spread"])
+    columns["sun_by_all"] = table["id"].map(together[is_sun])
+    apart = table["id"].map(together["doubts"].str.split(";").map(lambda words: DISAGREE_WORD in words))
+    doubts = [
+        ";".join(word for word in WORDS if word in said.split(";") or (far and word == DISAGREE_WORD))
+        for said, far in zip(table["doubts"], apart, strict=True)
+    ]
+    return table.assign(**columns, doubts=np.where(of_first, doubts, table["doubts"])), [*columns]
 
 
 def _is_number(text: str) -> bool:
@@ -169,13 +180,14 @@ def candidate_cifs(
 def candidate_row(row: dict[str, str], frame: Atoms, more: Sequence[str] = ()) -> dict[str, Any]:
     """What both files say of a crystal; `more` names further columns of `row`."""
     about = {key: row[key] for key in (*PASSED_ON, *more)}
+    own = frame.info.get("energy_per_atom")
     return about | {
         "id": row["id"],
         "space_group": frame.info.get("space_group", ""),
         "space_group_relaxed": frame.info.get("space_group_relaxed") or "",
         "atoms": len(frame),
         "e_above_hull": row["e_above_hull_relaxed"],
-        "energy_per_atom": f"{frame.info['energy_per_atom']:.6f}" if "energy_per_atom" in frame.info else "",
+        "energy_per_atom": row.get("energy_relaxed") or (f"{own:.6f}" if own is not None else ""),
     }
 
 

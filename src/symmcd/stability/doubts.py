@@ -14,7 +14,7 @@ WORDS = {  # each doubt in a few words, for people
     "no_known_compound": "no known compound that it could decompose into",
     "few_references": "fewer other entries of the hull in its chemical system than it has elements",
     "own_reference": "an entry of the hull itself",
-    "judges_disagree": f"judges differ by more than {DISAGREE:g} eV/atom",
+    "judges_disagree": f"judges differ by more than {DISAGREE:g} eV/atom, or one has no energy of it",
     "moved": f"moved by more than {MOVED:g} Å in relaxation",
     "radioactive": "a radioactive element",
 }
@@ -36,7 +36,7 @@ def doubts(
     ``no_known_compound``   of two or more elements, and the hull at its composition consists of elements alone
     ``few_references``      the hull has fewer entries in its chemical system, others than it, than it has elements
     ``own_reference``       it is an entry of the hull itself, which it can hardly lie above
-    ``judges_disagree``     energies above the hull by two judges differ by more than 0.05 eV/atom
+    ``judges_disagree``     energies above the hull by two judges differ by more than 0.05 eV/atom, or a judge has none
     ``moved``               r.m.s. displacement in relaxation above 0.5 Å: no longer the crystal that was generated
     ``radioactive``         has an element without a stable isotope
     ======================  ==========================================================================================
@@ -48,7 +48,8 @@ def doubts(
         rms_displacement: Å.
         reference_entries: compounds that the hull has in the chemical system of the crystal, itself not among them.
         own_reference: id of the entry that is the crystal itself; empty if there is none.
-        judges_spread: largest less smallest of the judges' energies above hulls of one kind, eV/atom.
+        judges_spread: largest less smallest of the judges' energies above hulls of one family, eV/atom; infinite where
+            one of them has none.
     """
     from pymatgen.core import Composition  # takes long to load, and who reads only the words needs none
 

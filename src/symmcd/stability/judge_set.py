@@ -17,7 +17,7 @@ from symmcd.stability.corrections import COLUMNS as CORRECTIONS
 from symmcd.stability.corrections import correction
 from symmcd.stability.geometry import shortest_distance
 from symmcd.stability.hull_entries import is_formula
-from symmcd.stability.outcome import Limits, Relaxation, is_unread, nonsense
+from symmcd.stability.outcome import Limits, Relaxation, is_unread, nonsense, stop_if_all_fail_alike
 from symmcd.stability.relax_set import relaxed_crystals
 from symmcd.stability.single_points import computed
 from symmcd.storage import atomic_path
@@ -28,8 +28,6 @@ from symmcd.tables import check_drawn, check_numbers, read_rows
 
 NEEDED = ("id", "status", "formula", "energy_relaxed")
 COLUMNS = ("id", "status", "formula", "energy_initial", "energy_given", "energy_relaxed")
-OF_RELAXATION = ("space_group_relaxed", "rms_displacement", "volume_change")
-AT_ONCE = 64  # crystals between two writes
 
 
 def read_relaxed_rows(tables: Sequence[Path], potential: str) -> list[dict[str, str]]:
@@ -102,7 +100,7 @@ def judged(
         if entry.correctable and result.energy_relaxed is not None:
             made["correction_relaxed"] = correction(result.structure or to_structure(given.cell(place)))
         if relax and result.energy_relaxed is not None:
-            made |= {name: getattr(result, name) for name in OF_RELAXATION}
+            made["space_group_relaxed"] = result.space_group_relaxed  # displacements stay those of the first relaxation
         yield made
 
 
@@ -148,12 +146,19 @@ def _row(row: Mapping[str, str], status: str, result: Relaxation | None = None) 
 
 
 def _single_points(given: CrystalFile, chosen: Sequence[int], potential: Potential) -> Iterator[tuple[int, Relaxation]]:
-    """Index and outcome of each of the crystals as it is: status ``ok`` and its energy, or why it has none."""
-    for start in range(0, len(chosen), AT_ONCE):
-        part = chosen[start : start + AT_ONCE]
+    """Index and outcome of each of the crystals as it is: status ``ok`` and its energy, or why it has none.
+
+    Raises:
+        Exception: an unforeseen error that is the same for all crystals of the first call, if there are several.
+    """
+    for start in range(0, len(chosen), potential.batch_size):
+        part = chosen[start : start + potential.batch_size]
         cells = [given.cell(index) for index in part]
         requests = [Request(cell.lattice, cell.position, cell.element) for cell in cells]
-        for index, cell, point in zip(part, cells, computed(potential, requests, forces=False), strict=True):
+        points = computed(potential, requests, forces=False)
+        if start == 0:
+            stop_if_all_fail_alike(points)
+        for index, cell, point in zip(part, cells, points, strict=True):
             yield index, _outcome(cell, point, potential.zero(cell.element))
 
 

@@ -17,7 +17,7 @@ from symmcd.stability.doubts import WORDS
 ALL = "all"  # the judge of rows that say what all judges say together
 OWN = "own"  # the hull there: each judge's own
 ENERGIES = ("e_above_hull_initial", "e_above_hull_relaxed")
-OF_ONE_JUDGE = ("energy_initial", "energy_relaxed", "hull_energy", "decomposition", "status")
+OF_ONE_JUDGE = ("energy_initial", "energy_relaxed", "hull_energy", "decomposition")
 
 
 def family(judge: str, hull: str) -> str:
@@ -48,8 +48,9 @@ def with_all_judges(table: pd.DataFrame) -> pd.DataFrame:
     """`table` with the column ``judges_spread``, and below it rows of the judge `ALL` for each family of hulls.
 
     ``judges_spread`` is the largest less the smallest of the judges' relaxed energies above the hulls of one family,
-    eV/atom; nan where one has none.  In rows of `ALL` an energy above the hull is that of the judge which calls the
-    crystal least stable, so that it is stable there if it is by all; nan where one judge has none.
+    eV/atom; infinite where only some have one, nan where none has.  In rows of `ALL` an energy above the hull is that
+    of the judge which calls the crystal least stable, so that it is stable there if it is by all; nan where one judge
+    has none.
 
     Args:
         table: one row a crystal, judge and hull; `symmcd.stability.doubts` are not in it yet.
@@ -68,11 +69,12 @@ def with_all_judges(table: pd.DataFrame) -> pd.DataFrame:
             for column in ENERGIES
         }
         relaxed = energies["e_above_hull_relaxed"].loc[first.index]
-        spread = relaxed.max(axis=1, skipna=False) - relaxed.min(axis=1, skipna=False)
+        spread = relaxed.max(axis=1) - relaxed.min(axis=1)
+        spread[relaxed.isna().any(axis=1) & relaxed.notna().any(axis=1)] = np.inf
         for rows in of_judge.values():
             table.loc[rows.index, "judges_spread"] = spread.loc[rows["id"]].to_numpy()
         worst = {column: values.loc[first.index].max(axis=1, skipna=False) for column, values in energies.items()}
-        blank = {column: np.nan for column in OF_ONE_JUDGE if column in first and column != "status"}
+        blank = {column: np.nan for column in OF_ONE_JUDGE if column in first}
         about = first.assign(**worst, **blank, judge=ALL, hull=name, judges_spread=spread)
         about["status"] = _statuses(of_judge, relaxed)
         for column in ("reference_entries", "own_reference"):
@@ -83,10 +85,14 @@ def with_all_judges(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_doubts_of_all(table: pd.DataFrame) -> pd.DataFrame:
-    """`table` with every doubt that a judge of the family has in the rows of `ALL`, in the order of `WORDS`."""
+    """`table` with every doubt that a judge of the family has in the rows of `ALL`, in the order of `WORDS`.
+
+    A spread that is infinite has made its doubt, and is nan then.
+    """
     of_all = table["judge"] == ALL
     if not of_all.any():
         return table
+    table = table.assign(judges_spread=table["judges_spread"].replace(np.inf, np.nan))
     said: dict[tuple[str, str], set[str]] = {}
     names = [family(judge, hull) for judge, hull in zip(table["judge"], table["hull"], strict=True)]
     for key, words in zip(zip(names, table["id"], strict=True), table["doubts"], strict=True):

@@ -95,7 +95,7 @@ def unusable(structure: IStructure, error: StructureError, method: str = "") -> 
     return Relaxation(f"failed:{error.reason}", structure.composition.reduced_formula, len(structure), method=method)
 
 
-def stop_if_all_fail_alike(ends: Sequence[str | Exception | None]) -> None:
+def stop_if_all_fail_alike(ends: Sequence[object]) -> None:
     """Raise the error that several crystals have in common if no crystal was computed.
 
     Args:

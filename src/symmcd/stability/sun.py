@@ -89,7 +89,6 @@ def rates(
 ) -> dict[str, Any]:
     """Row of sun.csv: percentages of all crystals of `part`, failed relaxations included, with 95 % intervals.
 
-    The shares of initially stable crystals are nan where only relaxed crystals were judged.
     Where `part` has what relaxation did: how many have the same space group before and after, and medians of the r.m.s.
     displacement (Å) and of the amount of the relative change of volume.
 
@@ -114,8 +113,6 @@ def rates(
     for name, count in counts.items():
         low, high = interval(count, total)
         row |= {k: round(100 * v, 3) for k, v in ((name, count / total), (f"{name}_low", low), (f"{name}_high", high))}
-    if part["e_above_hull_initial"].isna().all() and row["n_with_energy"]:
-        row |= dict.fromkeys(("initially_stable", "initially_stable_low", "initially_stable_high"), np.nan)
     for name in ("rms_displacement", "volume_change"):
         if name in part:
             values = part[name].astype(float).abs().dropna()
@@ -152,6 +149,8 @@ def judged(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Table of crystals with the flags of each threshold, and the table of rates: a row a protocol, judge, hull, draw.
 
+    Whether a crystal was stable as it was generated is blank for all judges but the first, which see relaxed ones only.
+
     Args:
         table: of `sun_table.crystals_of_hull`, with ``compared``.
         comparison: of the crystals with each other and with the sets.
@@ -163,6 +162,7 @@ def judged(
     known_as = comparison.known_as
     table["novel"] = [known_as[name] is None if name in known_as else np.nan for name in table["id"]]
     rows: list[dict[str, Any]] = []
+    of_further = table["judge"] != table["judge"].iloc[0]  # judges of relaxed crystals only
     for threshold in thresholds:
         parts = []
         for _, part in table.groupby(["judge", "hull"], sort=False):
@@ -178,8 +178,15 @@ def judged(
             else:
                 rows.append(whole)
             parts += flags
-        table = table.join(pd.concat(parts).add_suffix(f"_at_{threshold:g}"))
+        together = pd.concat(parts).add_suffix(f"_at_{threshold:g}")
+        as_generated = f"initially_stable_at_{threshold:g}"
+        if of_further.any():
+            together[as_generated] = together[as_generated].astype(object).mask(of_further, np.nan)
+        table = table.join(together)
     order = list(dict.fromkeys(zip(table["judge"], table["hull"], strict=True)))
+    for row in rows:
+        if row["judge"] != order[0][0]:
+            row |= {name: np.nan for name in row if name.startswith("initially_stable")}
     # stable: thresholds in the order of the settings, then the draws in theirs, after what is of all draws
     rows.sort(key=lambda row: (row.get("draw", "all") != "all", order.index((row["judge"], row["hull"]))))
     table = table[[*FIRST_COLUMNS, *(name for name in table.columns if name not in FIRST_COLUMNS)]]
