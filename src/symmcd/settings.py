@@ -209,6 +209,16 @@ class SamplingSettings(Settings):
     temperature: Temperature = 1.0  # of Wyckoff positions and elements (`staged` only): above 1, more new templates
     precision: Precision = "auto"  # of matrix products, as in training
     space_groups: tuple[SpaceGroup, ...] = ()  # numbers or symbols, as Pnma; empty = as in the training set
+    oversample: Oversample = 1  # drafts a crystal, of which the most stable are completed (docs/stability-model.md)
+    stability_model: str = ""  # that chooses them: file of `symmcd surrogate`
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.oversample > 1) != bool(self.stability_model):
+            raise InputError(
+                f"sampling.oversample = {self.oversample}, sampling.stability_model = {shown(self.stability_model)}: "
+                "more than 1 draft a crystal and the file of a model that chooses among them go together"
+            )
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,12 @@ import pytest
 from tests.stability_model.labelled import constant_model, split_model
 
 from symmcd import cli
+from symmcd.crystallography import content
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.diffusion.pretrained import load_pretrained
+from symmcd.diffusion.shard_sampling import sample_shard, settings_hash
 from symmcd.errors import InputError
+from symmcd.settings import SamplingSettings
 from symmcd.stability.hull import ConvexHull
 from symmcd.stability_model import fitting, materials
 from symmcd.stability_model.choosing import choose, guards
@@ -86,6 +89,33 @@ def test_without_a_model_it_is_refused(shipped, hull, tmp_path, capsys):
     assert capsys.readouterr().err.count("\n") == 1
     assert cli.main(["generate", "--output", str(tmp_path / "out"), "--hull", "a.csv"]) == 2
     assert "go with --stable" in capsys.readouterr().err
+
+
+def test_a_sampled_set_is_chosen_whatever_the_shards(shipped, tmp_path):
+    """`sampling.oversample`: the crystals of `generate`, in one shard and in two."""
+    path = tmp_path / "stability.safetensors"
+    LIKELY.write(path)
+    how = SamplingSettings(number=5, steps=1, proposals=1, oversample=6, stability_model=str(path))
+    for shard, shards in ((0, 1), (0, 2), (1, 2)):
+        sample_shard(shipped, tmp_path / f"{shard}_{shards}.npz", shard, shards, how, f"{shard}{shards}", 3)
+    whole, first, second = (read_units(tmp_path / name) for name in ("0_1.npz", "0_2.npz", "1_2.npz"))
+    assert whole.label.tolist() == [f"{number:05d}" for number in range(5)]
+    parts = AsymmetricUnits.concatenate([first, second])
+    parts = parts.take(np.argsort(parts.label))
+    assert content.arrangements(parts) == content.arrangements(whole)
+    np.testing.assert_allclose(parts.position, whole.position, atol=1e-4)
+    drafts, _ = shipped.draft_stable(5, 6, path, seed=3)
+    assert content.arrangements(whole) == drafts.arrangement
+
+
+def test_oversampling_and_a_model_go_together(tmp_path):
+    with pytest.raises(InputError, match="go together"):
+        SamplingSettings(oversample=4)
+    with pytest.raises(InputError, match="go together"):
+        SamplingSettings(stability_model="a.safetensors")
+    missing = SamplingSettings(oversample=4, stability_model=str(tmp_path / "none.safetensors"))
+    with pytest.raises(InputError, match="no such file"):
+        settings_hash(tmp_path, missing, 0, 1, 0)
 
 
 @pytest.fixture

@@ -304,10 +304,14 @@ class Generator:
         numbers = numbers_of(number)
         asked = read_constraints({"space_group": space_group, **constraints})
         sampler = Sampler(temperature=temperature, constraints=asked)
-        groups = space_groups_of(asked)
+        return self.drafts(numbers, sampler, seed, space_groups_of(asked))
+
+    @torch.inference_mode()
+    def drafts(self, number: np.ndarray, sampler: Sampler, seed: int, space_groups: Sequence[int] = ()) -> Drafts:
+        """The drafts `number` (B,), ascending, as `sampler` asks for them; see `draft`."""
         drafting = self._drafting
         self.abilities.check(sampler)
-        return drafting.draft(numbers, sampler, seed, groups)
+        return drafting.draft(number, sampler, seed, space_groups)
 
     def draft_stable(
         self,

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits, labels_of
+from symmcd.crystallography.drafts import Drafts
 from symmcd.diffusion.generator import Generator
+from symmcd.diffusion.model import OnStep
+from symmcd.diffusion.planning import batches_by_size, padded_to
 from symmcd.diffusion.progress import StepProgress
 from symmcd.diffusion.sampler import Sampler
 from symmcd.errors import InputError
-from symmcd.settings import SamplingSettings
+from symmcd.settings import SamplingSettings, path_of
 from symmcd.storage import read_units, write_units
 from symmcd.writing import delete
 
@@ -34,8 +40,12 @@ def sample_shard(
         prefix: names what the crystals depend on (`settings_hash`); batches of another one are not used.
         seed: of the random numbers.
 
+    With `settings.oversample` above 1 every shard draws all drafts and chooses among them, so that shards do not change
+    what is chosen, and completes its own.
+
     Raises:
-        InputError: more steps than it was trained with, an illegal space group, or a shard without crystals.
+        InputError: more steps than it was trained with, an illegal space group, a shard without crystals, or a
+            stability model that cannot be used.
     """
     sampler = Sampler(
         steps=settings.steps,
@@ -49,24 +59,25 @@ def sample_shard(
     if not len(numbers):
         raise InputError(f"shard {shard} of {shards} has none of the {settings.number} crystals; take fewer shards")
     partial = output.with_name(f"{output.name}.partial")
+    steps = generator.steps(sampler)
+    batches = (_chosen if settings.oversample > 1 else _planned)(generator, numbers, sampler, settings, seed)
     progress = StepProgress(f"sampling shard {shard}/{shards}, crystal", len(numbers))
-    steps, plans = generator.steps(sampler), list(generator.plan(numbers, sampler, seed, settings.space_groups))
-    paths = [partial / f"{prefix}-{index}.npz" for index in range(len(plans))]
-    labels = [labels_of(plan.number, settings.number - 1) for plan in plans]
+    paths = [partial / f"{prefix}-{index}.npz" for index in range(len(batches))]
+    labels = [labels_of(batch.number, settings.number - 1) for batch in batches]
     kept = [_finished(path, names) for path, names in zip(paths, labels, strict=True)]
     work = [
-        0.0 if part is not None else float((plan.orbits**2).sum()) for part, plan in zip(kept, plans, strict=True)
+        0.0 if part is not None else float((batch.orbits**2).sum()) for part, batch in zip(kept, batches, strict=True)
     ]  # pairs
     parts, done, spent = [], 0, 0.0
-    for plan, path, names, part, pairs in zip(plans, paths, labels, kept, work, strict=True):
+    for batch, path, names, part, pairs in zip(batches, paths, labels, kept, work, strict=True):
         if part is None:
 
             def on_step(
-                step: int, size: int = len(plan.number), d: int = done, s: float = spent, p: float = pairs
+                step: int, size: int = len(batch.number), d: int = done, s: float = spent, p: float = pairs
             ) -> None:
                 progress.update(d + size * step // steps, work=(s + p * step / steps, sum(work)))
 
-            made = generator.sample(plan, sampler, seed, on_step)
+            made = batch.make(on_step)
             part = dataclasses.replace(made, label=np.array(names, dtype=np.str_))  # noqa: PLW2901
             write_units(path, part)
         parts.append(part)
@@ -78,6 +89,57 @@ def sample_shard(
     return done
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Batch:
+    """Crystals to be made together."""
+
+    number: np.ndarray  # (B,) over all shards
+    orbits: np.ndarray  # (B,)
+    make: Callable[[OnStep], AsymmetricUnits]  # in this order
+
+
+def _planned(
+    generator: Generator, numbers: np.ndarray, sampler: Sampler, settings: SamplingSettings, seed: int
+) -> list[_Batch]:
+    """The crystals `numbers` (B,) as the model draws them."""
+    plans = generator.plan(numbers, sampler, seed, settings.space_groups)
+    return [
+        _Batch(plan.number, plan.orbits, functools.partial(generator.sample, plan, sampler, seed)) for plan in plans
+    ]
+
+
+def _chosen(
+    generator: Generator, numbers: np.ndarray, sampler: Sampler, settings: SamplingSettings, seed: int
+) -> list[_Batch]:
+    """The crystals `numbers` (B,) of those that a stability model chooses, whichever others are made here.
+
+    Raises:
+        InputError: a stability model that cannot be used, or a generator that draws no positions beforehand.
+    """
+    from symmcd.diffusion.stable import stable_drafts
+
+    def draw(names: np.ndarray) -> Drafts:
+        return generator.drafts(names, sampler, seed, settings.space_groups)
+
+    model = path_of(settings.stability_model)
+    chosen, choice = stable_drafts(draw, settings.number, settings.oversample, model, None, ())
+    print(choice.sentence(), file=sys.stderr)
+    own = chosen.take(numbers)
+
+    def batch(rows: np.ndarray) -> _Batch:
+        return _Batch(numbers[rows], own.orbits[rows], lambda on_step: made(own.take(rows), on_step))
+
+    def made(drafts: Drafts, on_step: OnStep) -> AsymmetricUnits:
+        units = generator.with_geometries(
+            drafts, steps=sampler.steps, corrector=sampler.corrector, proposals=sampler.proposals,
+            batch_size=len(drafts),
+        )  # fmt: skip
+        on_step(generator.steps(sampler))
+        return AsymmetricUnits.from_units(units)
+
+    return [batch(rows) for rows in batches_by_size(padded_to(own.orbits), sampler.batch_size)]
+
+
 def _finished(path: Path, labels: list[str]) -> AsymmetricUnits | None:
     """The crystals of a batch that an earlier run finished; None where there are none, or another version's."""
     part = read_units(path) if path.exists() else None
@@ -85,6 +147,14 @@ def _finished(path: Path, labels: list[str]) -> AsymmetricUnits | None:
 
 
 def settings_hash(denoiser: Path, settings: SamplingSettings, shard: int, shards: int, seed: int) -> str:
-    """Short hash of everything that the samples of a shard depend on."""
+    """Short hash of everything that the samples of a shard depend on.
+
+    Raises:
+        InputError: no file of the stability model.
+    """
+    chooser = path_of(settings.stability_model)
+    if settings.stability_model and not chooser.is_file():
+        raise InputError(f"{chooser}: no such file (sampling.stability_model); fit one with `symmcd surrogate`")
+    model = chooser.read_bytes() if settings.stability_model else b""
     values = json.dumps([FORMAT, dataclasses.asdict(settings), shard, shards, seed], sort_keys=True)
-    return hashlib.sha256(hashlib.sha256(denoiser.read_bytes()).digest() + values.encode()).hexdigest()[:16]
+    return hashlib.sha256(hashlib.sha256(denoiser.read_bytes() + model).digest() + values.encode()).hexdigest()[:16]

@@ -54,11 +54,10 @@ class Choice:
 
     def sentence(self) -> str:
         """What was done, for people."""
-        reasons = "".join(f", {count} with {GUARDS[name]}" for name, count in self.left_out.items())
-        passed = self.drawn - sum(self.left_out.values())
+        reasons = ", ".join(f"{count} with {GUARDS[name]}" for name, count in self.left_out.items())
         return (
-            f"chose {len(self.index)} of {self.drawn} drafts (left out: {self.drawn - passed}{reasons}; not judged, as "
-            f"the hull has fewer than {FEWEST_ENTRIES} entries in their systems: {self.abstained})"
+            f"chose {len(self.index)} of {self.drawn} drafts; left out: {reasons or 'none'}; not judged, as the hull "
+            f"has fewer than {FEWEST_ENTRIES} entries in their systems: {self.abstained}"
         )
 
 

@@ -1,0 +1,63 @@
+"""What choosing within strata would have gained: relaxed crystals, chosen by models of other compositions.
+
+    python bench/choosing.py UNITS.npz HULL.csv [--one-in 4]
+
+UNITS and HULL are units.npz and hull.csv of a run.  No crystal is made or relaxed for it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from symmcd.crystallography import content
+from symmcd.crystallography.drafts import Drafts
+from symmcd.diffusion.pretrained import load_pretrained
+from symmcd.metrics.intervals import wilson
+from symmcd.stability_model import choosing
+from symmcd.stability_model.features import FEATURES, features
+from symmcd.stability_model.fitting import Labels, held_out
+from symmcd.stability_model.known_hull import known_hull
+from symmcd.stability_model.labels import read_energies
+from symmcd.storage import read_units
+
+parser = argparse.ArgumentParser()
+parser.add_argument("units", type=Path)
+parser.add_argument("hull", type=Path)
+parser.add_argument("--one-in", type=int, nargs="+", default=(4, 10, 20))
+given = parser.parse_args()
+
+units = read_units(given.units)
+energies = read_energies(given.hull, units, given.units)
+units = units.take(energies.row)
+log_probability = load_pretrained("mp20", device="cpu").log_probability(units)
+values = features(units, log_probability, known_hull().hull)
+predicted = held_out(Labels(values, energies.energy, content.formulas(units))).energy
+
+drafts = Drafts(units.space_group, units.start, units.element, units.wyckoff, energies.row, log_probability)
+passed = np.flatnonzero(choosing.guards(drafts) == 0)
+rest, value, said = drafts.take(passed), energies.energy[passed], predicted[passed]
+few = values[passed, FEATURES.index("hull_entries")] < choosing.FEWEST_ENTRIES
+
+
+def line(name: str, energy: np.ndarray, sparse: np.ndarray) -> None:
+    shares = [f"{name:<44} n = {len(energy):>4}, not judged {sparse.mean():.0%}"]
+    for threshold in (0.0, 0.1):
+        count = int((energy <= threshold).sum())  # nan is not stable
+        low, high = wilson(count, len(energy))
+        shares.append(f"<= {threshold:g}: {count / len(energy):.1%} [{low:.1%}, {high:.1%}]")
+    print("; ".join(shares))
+
+
+line("all", energies.energy, np.zeros(len(energies.energy)))
+line("guards only", value, few)
+for often in given.one_in:
+    number = len(passed) // often
+    for name, sparse in (("one in {} of its stratum", few), ("the same, abstaining nowhere", np.zeros_like(few))):
+        rows = choosing.best(said, choosing.strata(rest, sparse), sparse, rest.formula, rest.number, number)
+        line(name.format(often), value[rows], sparse[rows])
+    shuffled = np.random.default_rng(0).permutation(said)
+    rows = choosing.best(shuffled, choosing.strata(rest, few), few, rest.formula, rest.number, number)
+    line("shuffled predictions", value[rows], few[rows])
