@@ -109,7 +109,7 @@ def test_a_constant_prediction_chooses_the_first_of_each_stratum():
 
 
 def test_nothing_is_gained_below_a_tenth():
-    energy, nowhere = np.array([0.0, REWARDED - 0.2, REWARDED - 5.0, REWARDED]), np.zeros(4, bool)
+    energy, nowhere = np.array([0.0, REWARDED, REWARDED - 0.2, REWARDED - 5.0]), np.zeros(4, bool)
     rows = best(energy, np.zeros(4, int), nowhere, list("ABCD"), np.arange(4), 2)
     assert rows.tolist() == [1, 2], "the first of equal ones"
 
@@ -138,6 +138,12 @@ def test_quotas_are_shares(sizes, share):
     assert found.sum() == number
     assert (found <= size).all()
     assert (np.abs(found - number * size / size.sum()) < 1 + 1e-9).all()
+    wanted = number * np.cumsum(size) / size.sum()
+    assert (np.abs(np.cumsum(found) - wanted) <= 0.5 + 1e-9).all(), "nor are neighbours all rounded one way"
+
+
+def test_small_strata_are_not_lost():
+    assert quotas(np.array([100, *[4] * 25]), 20).tolist()[1:].count(1) == 10
 
 
 def compositions(formulas: list[dict[str, int]]) -> np.ndarray:

@@ -6,8 +6,9 @@ about 1 / N over the share of drafts that pass.  A chosen draft is then distribu
 
     p'(x)  ∝  p(x) [x passes G] [x is among the best f of its stratum],
 
-up to rounding: each stratum keeps the share that it has among the drafts that pass, and within a stratum no draft
-becomes more than 1 / f times as frequent as it was.  "Best" is by score: the predicted energy, at least -0.1 eV/atom,
+up to rounding: each stratum keeps the share that it has among the drafts that pass, to less than one crystal, and so
+does each class of chemistry with and without lanthanides; within a stratum no draft becomes more than 1 / f times as
+frequent as it was.  "Best" is by score: the predicted energy, at least -0.1 eV/atom,
 plus 0.05 eV/atom for each better draft of the same composition in the stratum.  Of equal scores the lower number is
 better.  Drafts in whose chemical system the hull has fewer than 12 entries are strata of their own, in which all
 scores are equal: there the model abstains, and they stay as frequent and as they were.
@@ -127,9 +128,12 @@ def guards(drafts: Drafts, asked: Collection[int] = (), known: Collection[str] =
 
 
 def strata(drafts: Drafts, sparse: np.ndarray) -> np.ndarray:
-    """(B,) stratum of each draft: number of orbits, class of chemistry, lanthanides or none, and `sparse` (B,)."""
+    """(B,) stratum of each draft: class of chemistry, lanthanides or none, `sparse` (B,), number of orbits.
+
+    In this order, so that neighbours differ in the number of orbits (`quotas`).
+    """
     counts = content.amounts(drafts)
-    keys = np.stack([drafts.orbits, chemistry(counts), has_lanthanides(counts), sparse], axis=1)
+    keys = np.stack([chemistry(counts), has_lanthanides(counts), sparse, drafts.orbits], axis=1)
     return np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
 
 
@@ -167,9 +171,11 @@ def best(
 
 
 def quotas(size: np.ndarray, number: int) -> np.ndarray:
-    """(S,) of `number` to each stratum, in proportion to `size` (S,), by largest remainders; no more than its size."""
-    exact = number * size / size.sum()
-    whole = np.floor(exact + 1e-9).astype(int)
-    largest = np.lexsort((-size, whole - exact))
-    whole[largest[: number - whole.sum()]] += 1
-    return whole
+    """(S,) of `number` to each stratum, in proportion to `size` (S,); no more than its size.
+
+    Sums over the first strata are rounded, not each stratum, so that what one loses goes to the next: largest
+    remainders would never take one of the many strata below half a crystal, which are of large crystals.
+    """
+    total = int(size.sum())
+    ends = (2 * number * np.cumsum(size) + total) // (2 * total)
+    return np.diff(ends, prepend=0)
