@@ -23,6 +23,8 @@ from symmcd.stability_model.known_hull import known_hull
 from symmcd.stability_model.labels import read_energies
 from symmcd.storage import read_units
 
+SHUFFLES = 50
+
 parser = argparse.ArgumentParser()
 parser.add_argument("units", type=Path)
 parser.add_argument("hull", type=Path)
@@ -58,6 +60,10 @@ for often in given.one_in:
     for name, sparse in (("one in {} of its stratum", few), ("the same, abstaining nowhere", np.zeros_like(few))):
         rows = choosing.best(said, choosing.strata(rest, sparse), sparse, rest.formula, rest.number, number)
         line(name.format(often), value[rows], sparse[rows])
-    shuffled = np.random.default_rng(0).permutation(said)
-    rows = choosing.best(shuffled, choosing.strata(rest, few), few, rest.formula, rest.number, number)
-    line("shuffled predictions", value[rows], few[rows])
+    rng, found = np.random.default_rng(0), []
+    for _ in range(SHUFFLES):  # predictions and numbers, so that it is not always the same drafts that are not judged
+        shuffled, names = rng.permutation(said), rng.permutation(rest.number)
+        rows = choosing.best(shuffled, choosing.strata(rest, few), few, rest.formula, names, number)
+        found.append([(value[rows] <= threshold).mean() for threshold in (0.0, 0.1)])
+    mean, error = np.mean(found, axis=0), 1.96 * np.std(found, axis=0) / np.sqrt(SHUFFLES)
+    print(f"shuffled {SHUFFLES} times: <= 0: {mean[0]:.1%} ± {error[0]:.1%}; <= 0.1: {mean[1]:.1%} ± {error[1]:.1%}")
