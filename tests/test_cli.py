@@ -24,6 +24,7 @@ ARGUMENTS = {
     "evaluate": "cifs --output scored",
     "compare": "runs/a runs/b --output page.html",
     "export": "units.npz --output out --format genbench",
+    "surrogate": "units.npz --hull hull.csv --output stability.safetensors",
     "download": "--output raw",
     "reduce": "raw.csv.gz --output units.npz",
     "train": "train.npz val.npz --output out",
@@ -39,7 +40,6 @@ ARGUMENTS = {
     "sun": "hull.csv --crystals units.npz --relaxed a.extxyz b.extxyz --train train.npz --output sun.csv"
     " --output-per-crystal per_crystal.csv",
     "candidates": "per_crystal.csv --relaxed a.extxyz b.extxyz --output candidates.csv --output-cifs candidates.zip",
-    "surrogate": "units.npz --hull hull.csv --output stability.safetensors",
     "predictor": "train.npz val.npz test.npz --output out",
     "report": "results --output out",
     "show": "results",

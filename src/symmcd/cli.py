@@ -38,6 +38,7 @@ GROUPS = (
             "evaluate": "score crystals of your own",
             "compare": "several runs and the published systems side by side",
             "export": "write generated crystals as other programs want them",
+            "surrogate": "fit a model of the energy above the hull, for `generate --stable`",
         },
     ),
     Group(
@@ -58,7 +59,6 @@ GROUPS = (
             "hull": "energy above the convex hull of each crystal",
             "sun": "count stable, unique and novel crystals",
             "candidates": "stable, unique, novel crystals as a table and CIFs of the relaxed structures",
-            "surrogate": "fit a model of the energy above the hull, to choose crystals before they have a geometry",
             "predictor": "train DimeNet++ for formation energies: Table 5, and the predictor of d_E",
             "report": "tables and figures as one page",
         },
