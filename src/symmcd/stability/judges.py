@@ -69,7 +69,7 @@ def with_all_judges(table: pd.DataFrame) -> pd.DataFrame:
             for column in ENERGIES
         }
         relaxed = energies["e_above_hull_relaxed"].loc[first.index]
-        spread = relaxed.max(axis=1) - relaxed.min(axis=1)
+        spread = (relaxed.max(axis=1) - relaxed.min(axis=1)).round(6)
         spread[relaxed.isna().any(axis=1) & relaxed.notna().any(axis=1)] = np.inf
         for rows in of_judge.values():
             table.loc[rows.index, "judges_spread"] = spread.loc[rows["id"]].to_numpy()
