@@ -2,7 +2,9 @@
 
     python bench/choosing.py UNITS.npz HULL.csv [--one-in 4]
 
-UNITS and HULL are units.npz and hull.csv of a run.  No crystal is made or relaxed for it.
+UNITS and HULL are units.npz and hull.csv of a run.  No crystal is made or relaxed for it.  Models learn from the first
+judge and hull of HULL; what is chosen is counted by them, and by every judge of HULL together (each over its own hull),
+of which the others have never been in the loop.
 """
 
 from __future__ import annotations
@@ -11,11 +13,13 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from symmcd.crystallography import content
 from symmcd.crystallography.drafts import Drafts
 from symmcd.diffusion.pretrained import load_pretrained
 from symmcd.metrics.intervals import wilson
+from symmcd.stability.judges import OWN, families
 from symmcd.stability_model import choosing
 from symmcd.stability_model.features import FEATURES, features
 from symmcd.stability_model.fitting import Labels, held_out
@@ -40,26 +44,41 @@ predicted = held_out(Labels(values, energies.energy, content.formulas(units))).e
 
 drafts = Drafts(units.space_group, units.start, units.element, units.wyckoff, energies.row, log_probability)
 passed = np.flatnonzero(choosing.guards(drafts) == 0)
-rest, value, said = drafts.take(passed), energies.energy[passed], predicted[passed]
+rest, said = drafts.take(passed), predicted[passed]
 few = values[passed, FEATURES.index("hull_entries")] < choosing.FEWEST_ENTRIES
 
+labels = units.label.tolist()
+table = pd.read_csv(given.hull, dtype={"id": str}, keep_default_na=False, na_values=["", "nan"])
+worst = {
+    f"{', '.join(of_judge)}, each over its own": np.max(
+        [rows.set_index("id")["e_above_hull_relaxed"].loc[labels].to_numpy() for rows in of_judge.values()], axis=0
+    )
+    for name, of_judge in families(table)
+    if name == OWN and len(of_judge) > 1
+}
+by = {f"{energies.judge} over {energies.hull}": energies.energy, **worst}
 
-def line(name: str, energy: np.ndarray, sparse: np.ndarray) -> None:
-    shares = [f"{name:<44} n = {len(energy):>4}, not judged {sparse.mean():.0%}"]
-    for threshold in (0.0, 0.1):
-        count = int((energy <= threshold).sum())  # nan is not stable
-        low, high = wilson(count, len(energy))
-        shares.append(f"<= {threshold:g}: {count / len(energy):.1%} [{low:.1%}, {high:.1%}]")
-    print("; ".join(shares))
+
+def line(name: str, rows: np.ndarray, sparse: np.ndarray) -> None:
+    print(f"{name}: n = {len(rows)}, not judged {sparse.mean():.0%}")
+    for judges, energy in by.items():
+        shares = []
+        for threshold in (0.0, 0.1):
+            count = int((energy[rows] <= threshold).sum())  # nan is not stable
+            low, high = wilson(count, len(rows))
+            shares.append(f"<= {threshold:g}: {count / len(rows):.1%} [{low:.1%}, {high:.1%}]")
+        print(f"    {judges}: {'; '.join(shares)}")
 
 
-line("all", energies.energy, np.zeros(len(energies.energy)))
-line("guards only", value, few)
+everything = np.arange(len(units))
+line("all", everything, np.zeros(len(units)))
+line("guards only", passed, few)
+value = energies.energy[passed]
 for often in given.one_in:
     number = len(passed) // often
     for name, sparse in (("one in {} of its stratum", few), ("the same, abstaining nowhere", np.zeros_like(few))):
         rows = choosing.best(said, choosing.strata(rest, sparse), sparse, rest.formula, rest.number, number)
-        line(name.format(often), value[rows], sparse[rows])
+        line(name.format(often), passed[rows], sparse[rows])
     rng, found = np.random.default_rng(0), []
     for _ in range(SHUFFLES):  # predictions and numbers, so that it is not always the same drafts that are not judged
         shuffled, names = rng.permutation(said), rng.permutation(rest.number)
