@@ -217,7 +217,7 @@ class SamplingSettings(Settings):
         if (self.oversample > 1) != bool(self.stability_model):
             raise InputError(
                 f"sampling.oversample = {self.oversample}, sampling.stability_model = {shown(self.stability_model)}: "
-                "more than 1 draft a crystal and the file of a model that chooses among them go together"
+                "more than 1 draft a crystal goes with the file of a model that chooses among them"
             )
 
 

@@ -109,9 +109,9 @@ def test_a_sampled_set_is_chosen_whatever_the_shards(shipped, tmp_path):
 
 
 def test_oversampling_and_a_model_go_together(tmp_path):
-    with pytest.raises(InputError, match="go together"):
+    with pytest.raises(InputError, match="goes with"):
         SamplingSettings(oversample=4)
-    with pytest.raises(InputError, match="go together"):
+    with pytest.raises(InputError, match="goes with"):
         SamplingSettings(stability_model="a.safetensors")
     missing = SamplingSettings(oversample=4, stability_model=str(tmp_path / "none.safetensors"))
     with pytest.raises(InputError, match="no such file"):
