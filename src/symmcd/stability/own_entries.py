@@ -43,7 +43,7 @@ def own_entries(judged: Sequence[Judged], entries: Iterable[HullEntry]) -> Own:
     """
     energies = [entry for entry in entries if entry.kind == "energy"]
     compounds = [entry for entry in energies if len(_elements(entry.formula)) > 1]
-    by_formula: dict[str, list[HullEntry]] = {}
+    by_formula: dict[frozenset[tuple[str, float]], list[HullEntry]] = {}
     for entry in compounds:
         by_formula.setdefault(_reduced(entry.formula), []).append(entry)
     known = [crystal for crystal in judged if crystal.energies and len(_elements(crystal.formula)) > 1]
@@ -69,5 +69,8 @@ def _elements(formula: str) -> frozenset[str]:
     return frozenset(Composition(formula).get_el_amt_dict())
 
 
-def _reduced(formula: str) -> str:
-    return Composition(formula).reduced_formula
+def _reduced(formula: str) -> frozenset[tuple[str, float]]:
+    """Shares of the elements: the same for all multiples of a formula; pymatgen's spelling warns of noble gases."""
+    amounts = Composition(formula).get_el_amt_dict()
+    total = sum(amounts.values())
+    return frozenset((element, round(amount / total, 9)) for element, amount in amounts.items())
