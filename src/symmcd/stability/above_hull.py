@@ -15,9 +15,9 @@ from symmcd.errors import InputError
 from symmcd.extensions import HULL_SOURCES, POTENTIALS, check_hull
 from symmcd.stability import corrections
 from symmcd.stability.hull import ConvexHull, HullEntry, MissingReferenceError
-from symmcd.stability.hull_entries import is_formula, read_entries
-from symmcd.stability.outcome import is_unread
+from symmcd.stability.hull_entries import read_entries
 from symmcd.stability.own_entries import Judged, own_entries
+from symmcd.stability.relaxed_table import potential_of, read_relaxed_table
 from symmcd.storage import atomic_path
 from symmcd.tables import check_drawn, check_ids, check_numbers, read_rows
 
@@ -109,7 +109,7 @@ def _by_judge(tables: Sequence[Path]) -> dict[str, list[dict[str, str]]]:
     # whatever the order of the arguments; the column is of `symmcd judge`
     for own in sorted(map(_read_relaxed, tables), key=lambda rows: any("energy_given" in row for row in rows)):
         for row in own:
-            rows_of.setdefault(row.get("potential") or "chgnet", []).append(row)
+            rows_of.setdefault(potential_of(row), []).append(row)
     first = next(iter(rows_of), "")
     for judge, rows in rows_of.items():
         rows.sort(key=lambda row: row["id"])
@@ -206,14 +206,7 @@ def _above(
 
 
 def _read_relaxed(path: Path) -> list[dict[str, str]]:
-    rows = read_rows(path, NEEDED, "relax")
-    check_numbers(path, rows, NEEDED[3:], "relax")
-    for number, row in enumerate(rows, 1):
-        if not row["id"] or not row["status"] or not (is_formula(row["formula"]) or is_unread(row)):
-            raise InputError(
-                f"{path}, row {number}: id {row['id']!r}, status {row['status']!r}, formula {row['formula']!r}; run "
-                "`symmcd relax` again"
-            )
+    rows = read_relaxed_table(path, NEEDED, NEEDED[3:])
     if not any(_correctable(row) for row in rows):
         return rows
     rows = read_rows(path, (*NEEDED, *corrections.COLUMNS), "relax")
@@ -223,5 +216,5 @@ def _read_relaxed(path: Path) -> list[dict[str, str]]:
 
 def _correctable(row: Mapping[str, str]) -> bool:
     """Whether the row has energies that lack the corrections which every hull has."""
-    name = row.get("potential") or "chgnet"
+    name = potential_of(row)
     return name in POTENTIALS and POTENTIALS[name].correctable

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,15 @@ from symmcd.stability.above_hull import PASSED_ON
 from symmcd.stability.corrections import COLUMNS as CORRECTIONS
 from symmcd.stability.corrections import correction
 from symmcd.stability.geometry import shortest_distance
-from symmcd.stability.hull_entries import is_formula
-from symmcd.stability.outcome import Limits, Relaxation, is_unread, nonsense, stop_if_all_fail_alike
+from symmcd.stability.outcome import Limits, Relaxation, nonsense, stop_if_all_fail_alike
 from symmcd.stability.relax_set import relaxed_crystals
+from symmcd.stability.relaxed_table import potential_of, read_relaxed_table
 from symmcd.stability.single_points import computed
 from symmcd.storage import atomic_path
 from symmcd.structures.cell import Cell
 from symmcd.structures.convert import to_structure
 from symmcd.structures.crystal_file import CrystalFile
-from symmcd.tables import check_drawn, check_numbers, read_rows
+from symmcd.tables import check_drawn
 
 NEEDED = ("id", "status", "formula", "energy_relaxed")
 COLUMNS = ("id", "status", "formula", "energy_initial", "energy_given", "energy_relaxed")
@@ -40,21 +41,24 @@ def read_relaxed_rows(tables: Sequence[Path], potential: str) -> list[dict[str, 
     where = ", ".join(map(str, tables))
     rows = []
     for path in tables:
-        own = read_rows(path, NEEDED, "relax")
-        check_numbers(path, own, ("energy_relaxed",), "relax")
+        own = read_relaxed_table(path, NEEDED, ("energy_relaxed",))
         for number, row in enumerate(own, 1):
-            if not row["id"] or not row["status"] or not (is_formula(row["formula"]) or is_unread(row)):
-                raise InputError(
-                    f"{path}, row {number}: id {row['id']!r}, status {row['status']!r}, formula {row['formula']!r}; "
-                    "run `symmcd relax` again"
-                )
-            if (row.get("potential") or "chgnet") == potential:
+            if potential_of(row) == potential:
                 raise InputError(f"{path}, row {number}: {potential} relaxed these crystals; a judge is another one")
         rows += own
     if len({row["id"] for row in rows}) != len(rows):
         raise InputError(f"{where}: a crystal is there twice; give each shard once")
     check_drawn(where, [row["drawn"] for row in rows if "drawn" in row])
     return sorted(rows, key=lambda row: row["id"])
+
+
+def journal_work(files: Sequence[Path], potential: str, relax: Limits | None) -> dict[str, Any]:
+    """What the judgements of a potential depend on, for their journal: relaxed crystals, weights and limits."""
+    return {
+        "crystals": [hashlib.sha256(path.read_bytes()).hexdigest() for path in files],
+        "potential": [potential, POTENTIALS[potential].version],
+        "relax": None if relax is None else dataclasses.asdict(relax),
+    }
 
 
 def judged(

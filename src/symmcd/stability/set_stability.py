@@ -27,7 +27,7 @@ from symmcd.stability.candidates import write_candidates
 from symmcd.stability.hull_entries import write_entries
 from symmcd.stability.hull_sources import from_table, from_units
 from symmcd.stability.in_play import read_systems
-from symmcd.stability.judge_set import judge_rest, read_relaxed_rows, write_judged
+from symmcd.stability.judge_set import journal_work, judge_rest, read_relaxed_rows, write_judged
 from symmcd.stability.judge_words import naming, side_by_side
 from symmcd.stability.outcome import Limits
 from symmcd.stability.relax_run import Method, not_relaxed, relax_rest, write_relaxed
@@ -166,11 +166,7 @@ def _judge(
 ) -> None:
     """Write what a further potential says of the relaxed crystals: of the first two files, into the third."""
     relaxed, crystals, output = files
-    work = {
-        "crystals": [hashlib.sha256(path.read_bytes()).hexdigest() for path in (relaxed, crystals)],
-        "potential": [judge, POTENTIALS[judge].version],
-        "relax": None if again is None else dataclasses.asdict(again),
-    }
+    work = journal_work((relaxed, crystals), judge, again)
     journal = journals.enter_context(contextlib.closing(Journal(output, work)))
     structures = crystals_of(frames_by_id([crystals]))
     rows = judge_rest(read_relaxed_rows([relaxed], judge), structures, judge, again, device, journal)

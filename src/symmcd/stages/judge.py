@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
 from collections import Counter
 from pathlib import Path
 
@@ -67,7 +65,7 @@ def run(
     """
     from symmcd.device import choose_device, hold_gpu
     from symmcd.journal import Journal
-    from symmcd.stability.judge_set import judge_rest, read_relaxed_rows, write_judged
+    from symmcd.stability.judge_set import journal_work, judge_rest, read_relaxed_rows, write_judged
     from symmcd.stability.outcome import Limits
     from symmcd.structures.crystal_file import crystals_of
     from symmcd.structures.frames import frames_by_id
@@ -77,12 +75,7 @@ def run(
     rows = read_relaxed_rows(tables, potential)[shard::shards]
     given = crystals_of(frames_by_id(relaxed))
     limits = Limits(relax.steps, relax.fmax, relax.max_atoms, relax.seconds) if settings.relax else None
-    work = {
-        "crystals": [hashlib.sha256(path.read_bytes()).hexdigest() for path in (*tables, *relaxed)],
-        "potential": [potential, POTENTIALS[potential].version],
-        "relax": None if limits is None else dataclasses.asdict(limits),
-        "shard": [shard, shards],
-    }
+    work = {**journal_work((*tables, *relaxed), potential, limits), "shard": [shard, shards]}
     hold_gpu(device)
     journal = Journal(output, work)
     results = judge_rest(rows, given, potential, limits, choose_device(device).type, journal)
