@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.crystallography.best_of import BestOf
 from symmcd.crystallography.lattice import constrain
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.crystallography.space_group import operations
@@ -52,6 +53,25 @@ def changed(path: Path, **arrays: np.ndarray) -> Path:
 
 
 refusal = functools.partial(damaged_arrays.refusal, read_units)
+
+
+def test_how_crystals_were_chosen_is_in_the_file_and_else_nothing(tmp_path):
+    """Files of crystals that were not chosen have the arrays, and the bytes, that they always had."""
+    choice = BestOf(20, "ab" * 32, "chgnet", "table mp.csv")
+    write_units(tmp_path / "chosen.npz", dataclasses.replace(UNITS, best_of=choice))
+    assert read_units(tmp_path / "chosen.npz").best_of == choice
+    write_units(tmp_path / "units.npz", UNITS)
+    write_arrays(tmp_path / "always.npz", ARRAYS)
+    assert (tmp_path / "units.npz").read_bytes() == (tmp_path / "always.npz").read_bytes()
+    assert read_units(tmp_path / "units.npz").best_of is None
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"drafts": 0}', "[[[["])
+def test_a_choice_that_says_nothing_names_the_file(tmp_path, text):
+    with pytest.raises(InputError, match=r"u\.npz: .*delete it and rerun"):
+        read_units(changed(tmp_path / "u.npz", best_of=np.array(text)))
+    with pytest.raises(InputError, match=r"u\.npz: best_of is .*expected texts \(\)"):
+        read_units(changed(tmp_path / "u.npz", best_of=np.array([text, text])))
 
 
 def test_what_was_written_is_read_to_the_last_digit(tmp_path):

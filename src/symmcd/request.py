@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from symmcd.output_folder import RESULTS, check_output_folder, remove_other_resu
 from symmcd.settings import Count, Few, Steps
 
 if TYPE_CHECKING:
+    from symmcd.crystallography.best_of import BestOf
     from symmcd.diffusion.abilities import Abilities
     from symmcd.diffusion.batches import Batch
     from symmcd.diffusion.generator import Generator
@@ -92,8 +93,12 @@ class GenerationRequest:
         generator = Generator.load(self.path, self.device)
         return generator, AT_ONCE[generator.device.type]
 
-    def fulfil(self, make: Callable[[list[Batch], StepProgress], None]) -> int:
+    def fulfil(self, make: Callable[[list[Batch], StepProgress], None], best_of: BestOf | None = None) -> int:
         """Write the crystals that `make` appends to a list batch by batch, and say how many there are.
+
+        Args:
+            make: makes them.
+            best_of: how they were chosen, where they were; units.npz says so.
 
         Raises:
             KeyboardInterrupt: in `make`, after what is finished has been written.
@@ -107,13 +112,13 @@ class GenerationRequest:
         except KeyboardInterrupt:
             progress.close()
             if finished:
-                done = self._write(finished)
+                done = self._write(finished, best_of)
                 print(f"interrupted: {done} of {self.number} crystals written", file=sys.stderr)
             raise
         progress.close()
-        return self._write(finished)
+        return self._write(finished, best_of)
 
-    def _write(self, finished: Sequence[Batch]) -> int:
+    def _write(self, finished: Sequence[Batch], best_of: BestOf | None) -> int:
         """Write the crystals of finished batches, in the order of their numbers and named by them; how many."""
         import numpy as np
 
@@ -127,7 +132,7 @@ class GenerationRequest:
         log_probability = [batch.log_probability for batch in finished if batch.log_probability is not None]
         rows = np.argsort(order)
         labels = labels_of(order[rows], max(self.number, len(order)) - 1)
-        units = AsymmetricUnits.from_units([made[row] for row in rows], labels)
+        units = replace(AsymmetricUnits.from_units([made[row] for row in rows], labels), best_of=best_of)
         table = self.output / "crystals.csv"
         paths = [*write_crystals(self.output, replicate_flat(units), units, CIF_FOLDER_LIMIT), table]
         write_table(table, units, np.concatenate(log_probability)[rows].tolist() if log_probability else [])

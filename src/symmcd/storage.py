@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.crystallography.best_of import BestOf
 from symmcd.errors import InputError
 from symmcd.npz import DAMAGED, Expected, fitted, read_npz
 from symmcd.writing import atomic_folder, atomic_path, temporary_name
@@ -76,11 +77,14 @@ UNIT_FIELDS = {
 }
 ATTRIBUTES = {"lattice": "k"}
 """Attribute of `AsymmetricUnits` that is stored under another name: files have always called k `lattice`."""
+BEST_OF = "best_of"  # how the crystals were chosen, a text; not in files of crystals that were not
 
 
 def write_units(path: Path, units: AsymmetricUnits) -> None:
-    """Write asymmetric units; `k` is stored as ``lattice``, and properties as ``property/<name>``."""
+    """Write asymmetric units; `k` is stored as ``lattice``, properties as ``property/<name>``, `best_of` as a text."""
     arrays = {name: getattr(units, ATTRIBUTES.get(name, name)) for name in UNIT_FIELDS}
+    if units.best_of is not None:
+        arrays[BEST_OF] = np.array(units.best_of.text())
     write_arrays(path, arrays | {f"property/{k}": v for k, v in units.properties.items()})
 
 
@@ -99,11 +103,14 @@ def read_units(path: Path) -> AsymmetricUnits:
     expected = UNIT_FIELDS | {
         name: Expected("numbers", ("B",), finite=False) for name in arrays if name.startswith("property/")
     }
+    if BEST_OF in arrays:
+        expected[BEST_OF] = Expected("texts", ())
     fields = fitted(path, arrays, expected, "asymmetric units")
     properties = {k.removeprefix("property/"): v for k, v in fields.items() if k.startswith("property/")}
     try:
+        best_of = BestOf.read(str(fields[BEST_OF])) if BEST_OF in fields else None
         return AsymmetricUnits(
-            **{ATTRIBUTES.get(name, name): fields[name] for name in UNIT_FIELDS}, properties=properties
+            **{ATTRIBUTES.get(name, name): fields[name] for name in UNIT_FIELDS}, properties=properties, best_of=best_of
         ).check()
     except InputError as error:
         raise InputError(f"{path}: {error}; correct it, or delete it and rerun its stage") from None

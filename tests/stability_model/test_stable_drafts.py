@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
+import hashlib
 
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ from tests.stability_model.labelled import constant_model, split_model
 from symmcd import cli
 from symmcd.crystallography import content
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.crystallography.best_of import BestOf
+from symmcd.diffusion import shard_sampling
 from symmcd.diffusion.pretrained import load_pretrained
 from symmcd.diffusion.shard_sampling import sample_shard, settings_hash
 from symmcd.errors import InputError
@@ -24,7 +28,9 @@ from symmcd.stages import surrogate
 from symmcd.storage import read_units, write_units
 
 QUICK = {"steps": 1, "proposals": 1}
-LIKELY = split_model("log_probability", -20.0, 0.3, 0.0)  # what the generator finds likely is stable
+LIKELY = dataclasses.replace(  # what the generator finds likely is stable
+    split_model("log_probability", -20.0, 0.3, 0.0), card={"judge": "springs", "hull": "own"}
+)
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +110,52 @@ def test_a_sampled_set_is_chosen_whatever_the_shards(shipped, tmp_path):
     parts = parts.take(np.argsort(parts.label))
     assert content.arrangements(parts) == content.arrangements(whole)
     np.testing.assert_allclose(parts.position, whole.position, atol=1e-4)
-    drafts, _ = shipped.draft_stable(5, 6, path, seed=3)
+    drafts, choice = shipped.draft_stable(5, 6, path, seed=3)
     assert content.arrangements(whole) == drafts.arrangement
+    known = BestOf(6, hashlib.sha256(path.read_bytes()).hexdigest(), "springs", "own")
+    assert [units.best_of for units in (whole, first, second)] == [known] * 3
+    assert choice.best_of == known
+
+
+def test_samples_that_were_begun_before_say_how_they_were_chosen(shipped, tmp_path, monkeypatch):
+    """Batches that an earlier version kept do not say it; the shard does."""
+    path = tmp_path / "stability.safetensors"
+    LIKELY.write(path)
+    how = SamplingSettings(number=4, steps=1, proposals=1, oversample=5, stability_model=str(path), batch_size=2)
+    monkeypatch.setattr(shard_sampling, "delete", lambda _: None)
+    sample_shard(shipped, tmp_path / "a.npz", 0, 1, how, "a", 3)
+    whole = read_units(tmp_path / "a.npz")
+    batches = list((tmp_path / "a.npz.partial").iterdir())
+    assert len(batches) == 2
+    assert [read_units(batch).best_of for batch in batches] == [None, None]
+    sample_shard(shipped, tmp_path / "a.npz", 0, 1, how, "a", 3)
+    again = read_units(tmp_path / "a.npz")
+    assert again.best_of == whole.best_of
+    assert whole.best_of.drafts == 5
+    np.testing.assert_array_equal(again.position, whole.position)
+
+
+def test_samples_that_were_not_chosen_say_nothing(shipped, tmp_path):
+    sample_shard(shipped, tmp_path / "a.npz", 0, 1, SamplingSettings(number=3, steps=1, proposals=1), "a", 3)
+    assert read_units(tmp_path / "a.npz").best_of is None
+    assert shipped.draft_stable(3, 1, LIKELY)[1].best_of is None
+
+
+def test_a_model_says_what_is_to_be_said_of_its_choices(tmp_path):
+    """Whatever stands on its card, which may be anybody's."""
+    for judge, line in (
+        ("chgnet", "chgnet"),
+        (None, ""),
+        (7, ""),
+        ("a\n b", "a b"),
+        ("\x1b[31m", ""),
+        ("x" * 300, "x" * 200),
+    ):
+        model = dataclasses.replace(LIKELY, card={"judge": judge, "hull": "own"})
+        assert model.best_of(4) == BestOf(4, "", line, "own")
+    model.write(tmp_path / "a.safetensors")
+    read = StabilityModel.read(tmp_path / "a.safetensors")
+    assert read.best_of(4).stability_model == hashlib.sha256((tmp_path / "a.safetensors").read_bytes()).hexdigest()
 
 
 def test_oversampling_and_a_model_go_together(tmp_path):
@@ -157,7 +207,12 @@ def test_a_model_is_fitted_to_a_results_folder_and_chooses(run_folder, monkeypat
     words = ["generate", "--output", str(out), "--number", "4", "--stable=5", "--stability-model", str(path)]
     assert cli.main([*words, "--steps", "1", "--proposals", "1", "--seed", "7"]) == 0
     assert "chose 4 of 20 drafts" in capsys.readouterr().err
-    assert len(read_units(out / "units.npz")) == 4
+    units = read_units(out / "units.npz")
+    assert len(units) == 4
+    assert units.best_of == BestOf(5, hashlib.sha256(path.read_bytes()).hexdigest(), "chgnet", "own")
+    words = ["generate", "--output", str(run_folder / "any"), "--number", "2", "--steps", "1", "--proposals", "1"]
+    assert cli.main(words) == 0
+    assert read_units(run_folder / "any/units.npz").best_of is None
 
 
 def test_energies_of_another_run_are_refused(run_folder):

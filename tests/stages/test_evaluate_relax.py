@@ -20,19 +20,21 @@ from tests.stages.test_judge import Softer
 import symmcd
 from symmcd import InputError, cli, reduce, replicate
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
+from symmcd.crystallography.best_of import BestOf
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.extensions import POTENTIALS
 from symmcd.metrics import own_crystals
 from symmcd.settings import HullSettings, JudgeSettings, RelaxSettings, ScoreSettings, SunSettings
 from symmcd.stability import own_evaluation
 from symmcd.stages import candidates, compare, evaluate, hull, judge, reference, relax, show, sun
-from symmcd.storage import write_units
-from symmcd.structures.given_crystals import OwnCrystals, entries_of, read_entries
+from symmcd.storage import read_units, write_units
+from symmcd.structures.given_crystals import OwnCrystals, best_of, entries_of, read_entries
 from symmcd.structures.write import write_crystals
 
 NAMES = ("NaCl", "CsCl", "TiO2 rutile", "SrTiO3", "Cu3Au")
 ELEMENTS = ("Na", "Cl", "Cs", "Ti", "O", "Sr", "Cu", "Au")
 SCORE = ScoreSettings(prototype_sample=0)
+CHOICE = BestOf(20, "12" * 32, "morse", "morse")
 
 
 class Interrupted(Morse):
@@ -153,6 +155,68 @@ def test_numbers_are_those_of_the_chain(
         text = (out / table).read_text(encoding="utf-8")
         assert "this set, 0.1 eV/atom" in text
         assert ("all judges over their own hulls" in text) == bool(judges)
+
+
+def test_rates_of_chosen_crystals_say_so_and_are_those_of_the_chain(
+    files: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = evaluated(files, tmp_path / "plain", settings(), ["softer"])
+    write_units(files["crystals"], dataclasses.replace(read_units(files["crystals"]), best_of=CHOICE))
+    capsys.readouterr()
+    out = evaluated(files, tmp_path / "out", settings(), ["softer"], reference=True)
+    assert "The best of 20 drafts a crystal by a stability model, labels by morse" in capsys.readouterr().out
+    assert_same_files(out, by_stages(files, tmp_path / "chain", out / "per_crystal.csv", settings(), ["softer"]))
+    before, rates = (pd.read_csv(folder / "sun.csv") for folder in (plain, out))
+    assert list(rates.columns[-4:]) == ["oversample", "stability_model", "labels_judge", "labels_hull"]
+    assert set(rates["oversample"]) == set(pd.read_csv(out / "summary.csv")["oversample"]) == {20}
+    assert not {"oversample", "labels_judge"} & {*before.columns, *pd.read_csv(plain / "summary.csv").columns}
+    shared = [name for name in before if not name.startswith("sun_elsewhere_new")]
+    pd.testing.assert_frame_equal(before[shared], rates[shared])
+    text = (out / "table3.md").read_text(encoding="utf-8")
+    assert "| this set, best of 20, 0.1 eV/atom" in text
+    assert "morse made the labels" in text
+    assert "Go by softer, which made no labels." in text
+    assert "FlowMM" not in text
+    assert "FlowMM" in (plain / "table3.md").read_text(encoding="utf-8")
+    show.run(out)
+    assert "The best of 20 drafts a crystal" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", ["units.npz", ".", "cif", "cif.zip", "crystals.extxyz"])
+def test_files_written_from_chosen_crystals_are_known_as_such(kind: str, tmp_path: Path) -> None:
+    """By the units.npz beside them, if they hold one of its crystals to the last letter."""
+    units = dataclasses.replace(units_of(*map(prototype, NAMES[:3])), best_of=CHOICE)
+    folder = tmp_path / "crystals"
+    write_crystals(folder, replicate_flat(units), units, 0 if kind == "cif.zip" else 300)
+    assert best_of(folder / kind) == best_of(str(folder / kind)) == CHOICE
+    if kind in ("cif", "crystals.extxyz"):
+        alone = tmp_path / "alone" / kind
+        alone.parent.mkdir()
+        (shutil.copytree if kind == "cif" else shutil.copy)(folder / kind, alone)
+        assert best_of(alone) is None, "nothing says it"
+        other = units_of(prototype("ZnO"), prototype("Cu3Au"))
+        write_units(alone.parent / "units.npz", dataclasses.replace(other, best_of=CHOICE))
+        assert best_of(alone) is None, "of other crystals"
+    write_units(folder / "units.npz", dataclasses.replace(units, best_of=None))
+    assert best_of(folder / kind) is None
+
+
+def test_units_say_how_they_were_chosen_and_lists_cannot() -> None:
+    units = dataclasses.replace(units_of(*map(prototype, NAMES[:2])), best_of=CHOICE)
+    rows = symmcd.evaluate(units, settings=SCORE, workers=1).summary
+    assert set(rows["oversample"]) == {20}
+    assert "oversample" not in symmcd.evaluate([units[0]], settings=SCORE, workers=1).summary
+    assert best_of([units[0]]) is best_of({"a": units[0]}) is None
+
+
+def test_rates_say_it_of_the_extxyz_that_was_relaxed_too(files: dict[str, Path], tmp_path: Path) -> None:
+    units = dataclasses.replace(read_units(files["crystals"]), best_of=CHOICE)
+    write_crystals(tmp_path / "made", replicate_flat(units), units, 300)
+    files |= {"crystals": tmp_path / "made/crystals.extxyz"}
+    scores = tmp_path / "scores.csv"
+    scores.write_text("id,valid\n" + "".join(f"{label},True\n" for label in units.label))
+    chain = by_stages(files, tmp_path / "chain", scores, settings(), [])
+    assert set(pd.read_csv(chain / "sun.csv")["oversample"]) == {20}
 
 
 def test_crystals_that_cannot_be_read_stay_in_the_denominators(

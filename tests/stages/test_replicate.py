@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from tests.structures.random_units import random_units
 
+from symmcd.crystallography.best_of import BestOf
 from symmcd.errors import InputError
 from symmcd.settings import ReplicateSettings
 from symmcd.stages import replicate
@@ -67,3 +68,20 @@ def test_what_is_refused(shard: Path, tmp_path: Path) -> None:
             replicate.run([shard, tmp_path / "b.npz"], tmp_path / "crystals", ReplicateSettings())
     with pytest.raises(InputError, match="no shards given: no sampled crystals"):
         replicate.run([], tmp_path / "crystals", ReplicateSettings())
+
+
+def test_shards_say_how_their_crystals_were_chosen(tmp_path: Path) -> None:
+    """The crystals say it too; shards that say different things are of different runs."""
+    choice, paths = BestOf(20, "ab" * 32, "chgnet", "table mp.csv"), [tmp_path / "a.npz", tmp_path / "b.npz"]
+    parts = [
+        dataclasses.replace(random_units(groups), label=np.array(labels), best_of=choice)
+        for groups, labels in (([1, 62], ["00000", "00001"]), ([225, 2], ["00002", "00003"]))
+    ]
+    for path, part in zip(paths, parts, strict=True):
+        write_units(path, part)
+    replicate.run(paths, tmp_path / "crystals", ReplicateSettings())
+    assert read_units(tmp_path / "crystals/units.npz").best_of == choice
+    for other in (None, dataclasses.replace(choice, drafts=4), dataclasses.replace(choice, stability_model="cd" * 32)):
+        write_units(paths[1], dataclasses.replace(parts[1], best_of=other))
+        with pytest.raises(InputError, match=r"a\.npz and .*b\.npz: their crystals were chosen in different ways"):
+            replicate.run(paths, tmp_path / "crystals", ReplicateSettings())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.crystallography.prototypes import PROTOTYPES, prototype
 from symmcd import reduce
 from symmcd.cli import main
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
+from symmcd.crystallography.best_of import BestOf
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.errors import InputError
 from symmcd.metrics import crystal_scores
@@ -87,6 +89,27 @@ def test_the_summary_by_hand(folder: Path) -> None:
     assert rows["templates_canonical_unique", "strict"]["value"] == 6
     assert rows["agreement_exact", "strict"]["value"] == pytest.approx(100 * 5 / 6, abs=1e-3)
     assert {"density_wasserstein", "element_count_wasserstein", "space_group_jsd"} <= {metric for metric, _ in rows}
+
+
+def test_a_summary_of_chosen_crystals_says_so_and_nothing_else_is_other(folder: Path) -> None:
+    shards = run_shards(folder, 1)
+    _, before = run_summary(folder, shards)
+    plain = {name: (folder / f"metrics/{name}").read_bytes() for name in ("summary.csv", "per_crystal.csv")}
+    choice = BestOf(20, "12" * 32, "chgnet", "table mp.csv")
+    write_units(folder / "units.npz", dataclasses.replace(read_units(folder / "units.npz"), best_of=choice))
+    _, rows = run_summary(folder, shards)
+    assert (folder / "metrics/per_crystal.csv").read_bytes() == plain["per_crystal.csv"]
+    more = b",20," + b"12" * 32 + b",chgnet,table mp.csv"
+    head, *lines = (folder / "metrics/summary.csv").read_bytes().splitlines()
+    old_head, *old = plain["summary.csv"].splitlines()
+    assert head == old_head + b",oversample,stability_model,labels_judge,labels_hull"
+    assert lines == [line + more for line in old]
+    assert rows.keys() == before.keys()
+    for number in (1, 2):
+        text = (folder / f"metrics/table{number}.md").read_text(encoding="utf-8")
+        assert "| this set, best of 20" in text
+        assert "labels by CHGNet over the hull “table mp.csv”" in text
+        assert "CDVAE" not in text
 
 
 def test_the_summary_depends_on_nothing_but_its_input(folder: Path) -> None:
@@ -206,6 +229,15 @@ def test_export_for_genbench(folder: Path) -> None:
     assert len({name[:5] for name in names}) == 2500
     with pytest.raises(InputError, match="takes exactly 2500"):
         export.run(folder / "units.npz", folder / "few", "genbench", seed=1)
+
+
+def test_export_of_chosen_crystals_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    export.run(folder / "units.npz", folder / "out", "mattergen", seed=0)
+    assert "drafts" not in capsys.readouterr().out
+    units = dataclasses.replace(read_units(folder / "units.npz"), best_of=BestOf(20, "", "chgnet", "own"))
+    write_units(folder / "units.npz", units)
+    export.run(folder / "units.npz", folder / "out", "mattergen", seed=0)
+    assert "say beside every figure over them: the best of 20 drafts a crystal by" in capsys.readouterr().out
 
 
 def test_export_for_mattergen(folder: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import InitVar, dataclass, field, replace
 
 import numpy as np
 
+from symmcd.crystallography.best_of import BestOf
 from symmcd.crystallography.composition import reduced_formula
 from symmcd.crystallography.consistency import check_apart, settled
 from symmcd.crystallography.flat_orbits import FlatOrbits, joined_starts, orbits_of
@@ -153,6 +154,7 @@ class AsymmetricUnits(FlatOrbits):
     position: np.ndarray  # (A, 3) fractional, in generator form
     label: np.ndarray  # (B,) str
     properties: Mapping[str, np.ndarray] = field(default_factory=dict)  # (B,) each
+    best_of: BestOf | None = None  # how all of them were chosen; None: they were not, or nobody has said so
 
     def __getitem__(self, index: int) -> AsymmetricUnit:
         orbits = slice(self.start[index], self.start[index + 1])
@@ -188,6 +190,7 @@ class AsymmetricUnits(FlatOrbits):
         return AsymmetricUnits(
             self.space_group[indices], self.k[indices], start, self.element[rows], self.wyckoff[rows],
             self.position[rows], self.label[indices], {name: v[indices] for name, v in self.properties.items()},
+            self.best_of,
         )  # fmt: skip
 
     @classmethod
@@ -223,18 +226,35 @@ class AsymmetricUnits(FlatOrbits):
 
     @classmethod
     def concatenate(cls, parts: Sequence[AsymmetricUnits]) -> AsymmetricUnits:
-        """All crystals of `parts`, in order; properties that every part has are kept."""
+        """All crystals of `parts`, in order; properties that every part has are kept.
+
+        Raises:
+            InputError: parts that were chosen in different ways, of which nothing true could be said together.
+        """
         if not parts:
             return cls.empty()
+        best_of = parts[0].best_of
+        if other := next((part for part in parts if part.best_of != best_of), None):
+            raise InputError(
+                "crystals that were chosen in different ways do not make one set: "
+                f"{' and '.join(_how(part.best_of) for part in (parts[0], other))}"
+            )
         shared = set.intersection(*(set(p.properties) for p in parts))
         return cls(
             start=joined_starts([p.start for p in parts]),
             properties={name: np.concatenate([p.properties[name] for p in parts]) for name in sorted(shared)},
+            best_of=best_of,
             **{
                 name: np.concatenate([getattr(p, name) for p in parts])
                 for name in ("space_group", "k", "element", "wyckoff", "position", "label")
             },
         )
+
+
+def _how(best_of: BestOf | None) -> str:
+    if best_of is None:
+        return "one draft a crystal"
+    return f"the best of {best_of.drafts} drafts (stability model {best_of.stability_model[:12] or 'in no file'})"
 
 
 def numbered_labels(number: int) -> list[str]:

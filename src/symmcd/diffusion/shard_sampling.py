@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits, labels_of
+from symmcd.crystallography.best_of import BestOf
 from symmcd.crystallography.drafts import Drafts
 from symmcd.diffusion.generator import Generator
 from symmcd.diffusion.model import OnStep
@@ -80,7 +81,7 @@ def sample_shard(
             made = batch.make(on_step)
             part = dataclasses.replace(made, label=np.array(names, dtype=np.str_))  # noqa: PLW2901
             write_units(path, part)
-        parts.append(part)
+        parts.append(dataclasses.replace(part, best_of=batch.best_of))
         done, spent = done + len(part), spent + pairs
     progress.close()
     units = AsymmetricUnits.concatenate(parts)
@@ -96,6 +97,7 @@ class _Batch:
     number: np.ndarray  # (B,) over all shards
     orbits: np.ndarray  # (B,)
     make: Callable[[OnStep], AsymmetricUnits]  # in this order
+    best_of: BestOf | None = None  # how they were chosen
 
 
 def _planned(
@@ -127,7 +129,7 @@ def _chosen(
     own = chosen.take(numbers)
 
     def batch(rows: np.ndarray) -> _Batch:
-        return _Batch(numbers[rows], own.orbits[rows], lambda on_step: made(own.take(rows), on_step))
+        return _Batch(numbers[rows], own.orbits[rows], lambda on_step: made(own.take(rows), on_step), choice.best_of)
 
     def made(drafts: Drafts, on_step: OnStep) -> AsymmetricUnits:
         units = generator.with_geometries(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -55,4 +56,5 @@ def stable_drafts(
     blocks = [numbers[first : first + BLOCK] for first in range(0, len(numbers), BLOCK)]
     drafts = Drafts.concatenate([draw(block) for block in blocks])
     choice = choose(drafts, number, fitted, known, asked=elements)
+    choice = replace(choice, best_of=fitted.best_of(stable) if stable > 1 else None)
     return drafts.take(choice.index), choice

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from pymatgen.core import Structure
 
+from symmcd.crystallography.best_of import BestOf
 from symmcd.crystallography.normaliser import canonical_template
 from symmcd.journal import Progress
 from symmcd.metrics.coverage import COMPOSITION_CUTOFF, STRUCTURE_CUTOFF, add_coverage, coverage
@@ -106,6 +107,7 @@ def evaluate_set(
     fingerprints: tuple[Fingerprints, Fingerprints] | None,
     predictor: Predicted | None,
     options: Options,
+    best_of: BestOf | None = None,
 ) -> Evaluation:
     """Compare a set of crystals with a training set and a reference set; columns are added to `table`.
 
@@ -117,6 +119,7 @@ def evaluate_set(
         fingerprints: of the crystals, and of the reference; without them there is no coverage.
         predictor: formation energies of both sets; without it there is no d_E.
         options: sample sizes, cutoffs, seed, processes.
+        best_of: how the crystals were chosen, where they were; every row says so.
     """
     if train is not None:
         known = np.isin(table["template"].fillna("").to_numpy(str), train.templates)
@@ -137,5 +140,5 @@ def evaluate_set(
         add_originality(table, own)
     if predictor is not None and predictor.energies is not None:
         table["formation_energy"] = predictor.energies[0]
-    crystals = CrystalSet(table, options.sample, options.seed, train, reference, covered, own, predictor)
+    crystals = CrystalSet(table, options.sample, options.seed, train, reference, covered, own, predictor, best_of)
     return Evaluation(table, summarise_set(crystals))

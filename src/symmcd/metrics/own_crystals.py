@@ -13,6 +13,7 @@ import pandas as pd
 from pymatgen.core import Structure
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
+from symmcd.crystallography.best_of import BestOf
 from symmcd.errors import InputError
 from symmcd.journal import Progress
 from symmcd.metrics.crystal_row import WORK, Question
@@ -51,6 +52,7 @@ def evaluate_entries(
     options: Options,
     cache: Path | None,
     predict: Predict | None,
+    best_of: BestOf | None = None,
 ) -> Evaluation:
     """Score every entry, and compare the set with what is given.
 
@@ -62,6 +64,7 @@ def evaluate_entries(
         options: of the comparison; `options.workers` processes score, as far as the crystals are worth them.
         cache: file of fingerprints.
         predict: for d_E, where there is a reference.
+        best_of: how the crystals were chosen, where they were.
 
     Raises:
         InputError: no entries.
@@ -81,7 +84,7 @@ def evaluate_entries(
             prints = ours, fingerprints_of_units(reference.units, cache, workers, seconds, bar.advance)
         energies = _energies(predict, units, reference.units) if predict is not None else None
     structures = [] if train is None else _structures(table, entries)
-    return evaluate_set(table, structures, train, reference, prints, energies, options)
+    return evaluate_set(table, structures, train, reference, prints, energies, options, best_of)
 
 
 def _energies(predict: Predict, units: Sequence[AsymmetricUnit | None], reference: AsymmetricUnits) -> Predicted:

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from symmcd.crystallography.best_of import BestOf
+from symmcd.metrics import oversampling
 from symmcd.metrics.intervals import FLOOR, resolvable
+from symmcd.metrics.oversampling import best_of_rows
 from symmcd.metrics.published import CRYSTALS, HULL, JUDGED, systems
 from symmcd.metrics.typeset_tables import Line, PaperTable, TableCell, write_table
 
@@ -53,6 +56,7 @@ TABLE_5 = (
     Column("Asymm. Unit", "asymmetric_unit", 4),
     Column("Asymm. Unit, with S", "asymmetric_unit_site_symmetry", 4),
 )
+NO_INTERVALS = "Published figures come without intervals."
 CANONICAL = "Canonical: letters up to the choice of origin and axes (the group's normaliser)."
 
 
@@ -65,6 +69,20 @@ class Run:
     sun: Sequence[TableRow] = ()  # sun.csv; empty where the run has none
     predictors: Sequence[TableRow] = ()  # predictor/table5.csv; empty where the run has none
 
+    @property
+    def best_of(self) -> BestOf | None:
+        """How its crystals were chosen, where they were.
+
+        Raises:
+            InputError: rows that do not say the same.
+        """
+        return best_of_rows([*self.summary, *self.sun], self.name, "summarise")
+
+    @property
+    def label(self) -> str:
+        """What its lines are called after: ``results, best of 20``."""
+        return self.name if self.best_of is None else f"{self.name}, best of {self.best_of.drafts}"
+
 
 def _hull_of(row: TableRow) -> str:
     return str(row["hull"])
@@ -72,6 +90,8 @@ def _hull_of(row: TableRow) -> str:
 
 def paper_tables(runs: Sequence[Run], *, floors: bool = False, naming: Naming = _hull_of) -> list[PaperTable]:
     """Tables 1 to 3: the published systems first, then each run by the paper's protocol and strictly.
+
+    The published systems are left out where a stability model chose the crystals of every run.
 
     Args:
         runs: in the order of the lines.
@@ -114,17 +134,21 @@ def set_tables(rows: Sequence[TableRow]) -> list[PaperTable]:
         rows: of summary.csv.
     """
     by_metric = {(row["metric"], row["protocol"]): row for row in rows}
-    note = f"{CANONICAL} Counts grow with the number of crystals; the paper's are of {CRYSTALS:,}."
+    runs = [Run("this set", rows)]
+    label = runs[0].label
+    note = f"{CANONICAL} Counts grow with the number of crystals"
+    note += f"; the paper's are of {CRYSTALS:,}." if comparable(runs) else "."
     if ("templates_in_train", "paper") not in by_metric:
         note += " – : not computed, for want of training crystals."
-    own = [_line("this set", TABLE_1, rows, _paper), _line("this set, canonical", TABLE_1, rows, _canonical)]
-    one = PaperTable(1, "templates", _head(TABLE_1), [*_published(1, TABLE_1), *own], [note])
+    own = [_line(label, TABLE_1, rows, _paper), _line(f"{label}, canonical", TABLE_1, rows, _canonical)]
+    one = PaperTable(1, "templates", _head(TABLE_1), [*_beside(1, TABLE_1, runs), *own], [note, *_choices(runs)])
     own = [
-        _line("this set, paper's protocol", TABLE_2, rows, _paper),
-        _line("this set, strict", TABLE_2, rows, _strict(rows)),
+        _line(f"{label}, paper's protocol", TABLE_2, rows, _paper),
+        _line(f"{label}, strict", TABLE_2, rows, _strict(rows)),
     ]
     title = "validity, coverage and property distributions"
-    return [one, PaperTable(2, title, _head(TABLE_2), [*_published(2, TABLE_2), *own], [_note_of_set(by_metric)])]
+    notes = [_note_of_set(by_metric, published=comparable(runs)), *_choices(runs)]
+    return [one, PaperTable(2, title, _head(TABLE_2), [*_beside(2, TABLE_2, runs), *own], notes)]
 
 
 def predictors_of_run(rows: Sequence[TableRow]) -> PaperTable:
@@ -165,26 +189,24 @@ def write_stability_table(folder: Path, sun: Sequence[TableRow], naming: Naming 
 
 
 def _table_1(runs: Sequence[Run]) -> PaperTable:
-    lines = _published(1, TABLE_1)
+    lines = _beside(1, TABLE_1, runs)
     for run in runs:
         lines += [
-            _line(run.name, TABLE_1, run.summary, _paper),
-            _line(f"{run.name}, canonical", TABLE_1, run.summary, _canonical),
+            _line(run.label, TABLE_1, run.summary, _paper),
+            _line(f"{run.label}, canonical", TABLE_1, run.summary, _canonical),
         ]
+    published = f"{CRYSTALS:,} in the published lines; " if comparable(runs) else ""
     sizes = _sizes(runs, "templates_unique")
-    notes = (
-        CANONICAL,
-        f"Counts grow with the number of crystals: {CRYSTALS:,} in the published lines; {sizes}.",
-    )
+    notes = (CANONICAL, f"Counts grow with the number of crystals: {published}{sizes}.", *_choices(runs))
     return PaperTable(1, "templates", _head(TABLE_1), lines, notes)
 
 
 def _table_2(runs: Sequence[Run], *, floors: bool) -> PaperTable:
-    lines = _published(2, TABLE_2)
+    lines = _beside(2, TABLE_2, runs)
     for run in runs:
         lines += [
-            _line(f"{run.name}, paper's protocol", TABLE_2, run.summary, _paper),
-            _line(f"{run.name}, strict", TABLE_2, run.summary, _strict(run.summary)),
+            _line(f"{run.label}, paper's protocol", TABLE_2, run.summary, _paper),
+            _line(f"{run.label}, strict", TABLE_2, run.summary, _strict(run.summary)),
         ]
         for protocol, name in (("paper", "paper's protocol"), ("strict", "strict")) if floors else ():
             floor = _line(f"test set itself, {name}", TABLE_2, run.summary, _floor(protocol))
@@ -194,21 +216,20 @@ def _table_2(runs: Sequence[Run], *, floors: bool) -> PaperTable:
         " a column without a strict variant repeats the paper's.",
         "Distances by the paper's protocol are of 1,000 random valid crystals (means of draws where there are twice as"
         f" many), strict ones of all; {_sizes(runs)}.",
-        "Published figures come without intervals.",
+        *([NO_INTERVALS] if comparable(runs) else []),
     ]
     if floors:
-        notes.append(
-            "Test set itself: as many crystals drawn from it, mean and middle 95 %. A published distance below that was"
-            " hardly measured on so few."
-        )
+        hardly = " A published distance below that was hardly measured on so few." if comparable(runs) else ""
+        notes.append(f"Test set itself: as many crystals drawn from it, mean and middle 95 %.{hardly}")
     if not any(row["metric"] == "formation_energy_wasserstein" for run in runs for row in run.summary):
         notes.append("d_E: – where no predictor of formation energies was trained.")
+    notes += _choices(runs)
     return PaperTable(2, "validity, coverage and property distributions", _head(TABLE_2), lines, notes)
 
 
-def _note_of_set(by_metric: Mapping[tuple[str, str], TableRow]) -> str:
+def _note_of_set(by_metric: Mapping[tuple[str, str], TableRow], *, published: bool) -> str:
     """What the numbers of Table 2 cannot tell apart, and why some are missing."""
-    note = "Published figures come without intervals."
+    note = NO_INTERVALS if published else ""
     ours = {column: by_metric.get((column.metric, "paper")) for column in TABLE_2}
     first = ours[TABLE_2[0]]
     size = int(first["n"]) if first else 0
@@ -228,20 +249,19 @@ def _note_of_set(by_metric: Mapping[tuple[str, str], TableRow]) -> str:
         note += f" $d_E$ – : {why}."
     if missing - {"formation_energy_wasserstein"}:
         note += " – : not computed, for want of reference crystals."
-    return note
+    return note.lstrip()
 
 
 def _table_3(runs: Sequence[Run], naming: Naming) -> PaperTable:
-    lines = _published(3, TABLE_3)
-    notes = [
-        f"Published: of {JUDGED:,} crystals each, at most 0 eV/atom above the hull of the Materials Project (CHGNet)."
-    ]
+    lines = _beside(3, TABLE_3, runs)
+    published = f"of {JUDGED:,} crystals each, at most 0 eV/atom above the hull of the Materials Project (CHGNet)"
+    notes = [f"Published: {published}."] if comparable(runs) else []
     for run in runs:
         if not run.sun:
             notes.append(f"{run.name}: no sun.csv, run `symmcd sun`.")
         first = next((row.get("judge") for row in run.sun), None)
         others: dict[str, dict[str, None]] = {}
-        for row in run.sun:
+        for row in run.sun if run.best_of is None else ():
             if row["hull"] != HULL or row.get("judge") != first:
                 others.setdefault("hull" if row["hull"] != HULL else "judge", {})[naming(row)] = None
         notes += [
@@ -249,7 +269,7 @@ def _table_3(runs: Sequence[Run], naming: Naming) -> PaperTable:
             for what, over in others.items()
         ]
         for row in run.sun:
-            name = f"{run.name}, {row['threshold']:g} eV/atom, {naming(row)}{draw_of(row)}, n = {int(row['n']):,}"
+            name = f"{run.label}, {row['threshold']:g} eV/atom, {naming(row)}{draw_of(row)}, n = {int(row['n']):,}"
             cells = [_cell(c, row[c.metric], row[f"{c.metric}_low"], row[f"{c.metric}_high"]) for c in TABLE_3]
             spreads = [spread_of(row, column.metric, column.digits) for column in TABLE_3]
             cells = [
@@ -259,6 +279,12 @@ def _table_3(runs: Sequence[Run], naming: Naming) -> PaperTable:
             lines.append(Line(name, cells))
     if any(row.get("draw") == "all" for run in runs for row in run.sun):
         notes.append("Several draws: mean of the draws, 95 % interval of all their crystals; sd between draws.")
+    notes += _choices(runs)
+    for run in runs:
+        # "all" is what all judges say together
+        judges = list(dict.fromkeys(row["judge"] for row in run.sun if row.get("judge", "all") != "all"))
+        if run.best_of is not None and (of_judges := oversampling.of_judges(run.best_of, judges)):
+            notes.append(f"{run.label}: {of_judges}")
     return PaperTable(3, "stable, unique and novel", _head(TABLE_3), lines, notes)
 
 
@@ -277,6 +303,22 @@ def spread_of(row: TableRow, rate: str, digits: int = 1) -> str:
 
 def _head(columns: Sequence[Column]) -> list[str]:
     return ["Method", *(column.heading for column in columns)]
+
+
+def _beside(number: int, columns: Sequence[Column], runs: Sequence[Run]) -> list[Line]:
+    """The published lines, if there is a run that they may stand beside: published systems choose nothing."""
+    return _published(number, columns) if comparable(runs) else []
+
+
+def comparable(runs: Sequence[Run]) -> bool:
+    """Whether published systems may stand beside one of the runs."""
+    return any(run.best_of is None for run in runs)
+
+
+def _choices(runs: Sequence[Run]) -> list[str]:
+    """What is to be said of runs whose crystals were chosen."""
+    notes = [f"{run.label}: {oversampling.sentence(run.best_of)}" for run in runs if run.best_of is not None]
+    return [*notes, oversampling.NOTHING_PUBLISHED] if notes else []
 
 
 def _published(number: int, columns: Sequence[Column]) -> list[Line]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from symmcd.metrics.intervals import wilson
+from symmcd.metrics.oversampling import COLUMNS as OF_CHOICE
 from symmcd.writing import atomic_path
 
 
@@ -48,8 +49,10 @@ def share(metric: str, protocol: str, flags: Any, note: str, of: str = "all") ->
 
 
 def write_summary(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write rows as csv, six significant digits."""
+    """Write rows as csv, six significant digits; with the columns of `oversampling` where the rows have them."""
+    rows = list(rows)
+    columns = [*COLUMNS, *(name for name in OF_CHOICE if rows and name in rows[0])]
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)

@@ -17,11 +17,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from symmcd.crystallography.best_of import BestOf
 from symmcd.errors import SymmcdError
 from symmcd.extensions import METRICS, Metric
 from symmcd.metrics.coverage import Coverage
 from symmcd.metrics.intervals import FLOOR
 from symmcd.metrics.originality import Originality
+from symmcd.metrics.oversampling import cells
 from symmcd.metrics.reference_set import ReferenceSet
 from symmcd.metrics.rows import Row
 
@@ -50,6 +52,7 @@ class CrystalSet:
     coverage: Coverage | None = None  # of the reference
     originality: Originality | None = None  # beside the training set
     predictor: Predicted | None = None  # of formation energies
+    best_of: BestOf | None = None  # how the crystals were chosen, where they were
 
     def __len__(self) -> int:
         return len(self.table)
@@ -75,12 +78,15 @@ class CrystalSet:
 def summarise_set(crystals: CrystalSet) -> list[dict[str, Any]]:
     """Rows of summary.csv: of every metric of a set in the registry, but of numbers whose needs were not given.
 
+    Rows of crystals that were chosen say how (`oversampling.COLUMNS`).
+
     Raises:
         SymmcdError: an added metric fails, or makes a row that it does not announce.
     """
     metrics = ((name, METRICS[name]) for name in METRICS)
     return [
         {key: None if isinstance(v, float) and math.isnan(v) else v for key, v in dataclasses.asdict(row).items()}
+        | cells(crystals.best_of)
         for name, metric in metrics
         if metric.of == "set" and any(number.needs <= crystals.given for number in metric.quantities.values())
         for row in _rows(name, metric, crystals)

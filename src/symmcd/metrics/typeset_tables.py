@@ -70,7 +70,8 @@ def latex(tables: Sequence[PaperTable], *, headed: bool = True) -> str:
         rows: dict[bool, list[str]] = {True: [], False: []}
         for line in table.lines:
             rows[line.published].append(latex_row([line.name, *map(str, line.cells)]))
-        body = ["\\toprule", latex_row(table.head), "\\midrule", *rows[True], "\\midrule", *rows[False], "\\bottomrule"]
+        published = [*rows[True], "\\midrule"] if rows[True] else []
+        body = ["\\toprule", latex_row(table.head), "\\midrule", *published, *rows[False], "\\bottomrule"]
         heading = [f"% {table.heading}"] if headed else []
         begin = f"\\begin{{tabular}}{{l{'r' * (len(table.head) - 1)}}}"
         notes = [f"% {note}" for note in table.notes]

@@ -12,10 +12,11 @@ from markupsafe import Markup
 
 from symmcd import __version__
 from symmcd.errors import InputError
-from symmcd.metrics.paper_tables import Run, paper_tables, predictor_table
+from symmcd.metrics import oversampling
+from symmcd.metrics.paper_tables import Run, comparable, paper_tables, predictor_table
 from symmcd.metrics.typeset_tables import latex, markdown
 from symmcd.report.explain import known
-from symmcd.report.load import read_summary, read_sun, read_table_5
+from symmcd.report.load import read_best_of, read_summary, read_sun, read_table_5
 from symmcd.report.page import Section, Table, Text, write_page
 from symmcd.report.side_by_side import paper_section
 from symmcd.report.values import label_html, shown
@@ -47,25 +48,51 @@ def write_comparison(output: Path, folders: Sequence[Path], names: Sequence[str]
     tables = [*paper_tables(runs, naming=over), predictor_table(runs)]
     sections = [_about(folders, runs), paper_section(tables), _all_metrics(runs)]
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    lead = "Every number of each run beside those of the systems in Levy et al. (ICLR 2025), in the paper's columns."
+    lead = "Every number of each run, in the columns of Levy et al. (ICLR 2025)."
+    if comparable(runs):
+        lead = (
+            "Every number of each run beside those of the systems in Levy et al. (ICLR 2025), in the paper's columns."
+        )
+    warning = unlike(runs)
+    lead = f"{lead} {warning}".rstrip()
     write_page(output, "Runs side by side", lead, sections, f"Made by symmcd {__version__}, {now}.")
+    before = {".md": f"{warning}\n\n", ".tex": f"% {warning}\n\n"} if warning else {".md": "", ".tex": ""}
     for suffix, text in ((".md", markdown(tables)), (".tex", latex(tables))):
         with atomic_path(output.with_suffix(suffix)) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_text(before[suffix] + text, encoding="utf-8")
     return [output, output.with_suffix(".md"), output.with_suffix(".tex")]
+
+
+def unlike(runs: Sequence[Run]) -> str:
+    """A warning where the crystals of some runs were chosen, or chosen in other ways; empty where none were."""
+    ways = {run.name: run.best_of for run in runs}
+    chosen = [oversampling.chosen(best_of) for best_of in ways.values() if best_of is not None]
+    if not chosen:
+        return ""
+    each = "; ".join(
+        f"{name}: {'one draft a crystal' if best_of is None else oversampling.chosen(best_of)}"
+        for name, best_of in ways.items()
+    )
+    if len(set(ways.values())) == 1:
+        return f"The crystals were chosen ({each}). {oversampling.OF_BOTH}"
+    return (
+        f"The crystals of these runs were chosen in different ways ({each}). A difference between the runs may come"
+        " from the choice alone, not from the generators."
+    )
 
 
 def _read(folder: Path, name: str) -> Run:
     """Tables of a run; of `symmcd evaluate`, summary.csv lies in the folder itself, and there are no others."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; give folders that the chain or `symmcd evaluate` wrote")
-    summary = read_summary(folder)
-    sun = folder / "sun.csv"
+    summary, path = read_summary(folder), folder / "sun.csv"
+    sun = read_sun(path) if path.exists() else None
+    read_best_of(folder, summary, sun)  # what they say is the same
     table_5 = read_table_5(folder, PREDICTORS)
     return Run(
         name,
         summary.to_dict("records"),
-        side_by_side(read_sun(sun)).to_dict("records") if sun.exists() else [],
+        [] if sun is None else side_by_side(sun).to_dict("records"),
         [] if table_5 is None else table_5.to_dict("records"),
     )
 
@@ -77,8 +104,9 @@ def _about(folders: Sequence[Path], runs: Sequence[Run]) -> Section:
         data = _source(folder / "raw/source.json")
         judges = [judge_name(judge) for judge in dict.fromkeys(row["judge"] for row in of.sun) if judge != ALL]
         by = f" by {listed(judges)}" if len(judges) > 1 else ""
+        how = "" if of.best_of is None else f", {oversampling.chosen(of.best_of)}"
         judged = f", {int(of.sun[0]['n']):,} judged for stability{by}" if of.sun else ", stability not judged"
-        facts.append((of.name, f"{size:,} crystals{judged}{data} ({folder.resolve()})"))
+        facts.append((of.name, f"{size:,} crystals{how}{judged}{data} ({folder.resolve()})"))
     paragraph = (
         "Numbers can be compared where sizes, data, protocol and hull are the same: counts of templates grow with the"
         " number of crystals, distances between distributions shrink with it. Two runs differ where their 95 %"
@@ -114,7 +142,7 @@ def _all_metrics(runs: Sequence[Run]) -> Section:
         rows.append((name, protocol, *cells))
     table = Table(
         caption="Every metric of summary.csv, 95 % intervals below the values; – where a run lacks it.",
-        head=("metric", "protocol", *(of.name for of in runs)),
+        head=("metric", "protocol", *(of.label for of in runs)),
         rows=rows,
         numbers=frozenset(range(2, 2 + len(runs))),
         kind="stack",

@@ -10,6 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from symmcd.crystallography.content import number_of_elements
+from symmcd.metrics import oversampling
 from symmcd.metrics.paper_tables import draw_of
 from symmcd.metrics.published import CRYSTALS, HULL, JUDGED, PUBLICATION, TRAINING_CRYSTALS, of_symmcd
 from symmcd.report import content_figures, run_figures
@@ -18,7 +19,7 @@ from symmcd.report.judges_section import of_all
 from symmcd.report.load import SUN_RATES, Results
 from symmcd.report.page import Section, Table, Text, place
 from symmcd.report.run_figures import Rate
-from symmcd.report.sections import metric_sentence, sizes
+from symmcd.report.sections import chosen_remark, metric_sentence, sizes
 from symmcd.report.values import label_html, sentence, shown
 from symmcd.report.verdicts import main_row, of_rate, published, verdict
 from symmcd.stability.judge_words import judge_name, over, several
@@ -47,7 +48,7 @@ GLANCE = (
 
 
 def glance(results: Results) -> Section:
-    """The few numbers that tell the run, each beside the published one."""
+    """The few numbers that tell the run, each beside the published one; alone where crystals were chosen."""
     rows: list[Sequence[Text]] = []
     predicted = "formation_energy_wasserstein"  # only where a predictor was trained
     for name in (*GLANCE, *([predicted] if (results.summary["metric"] == predicted).any() else [])):
@@ -63,6 +64,12 @@ def glance(results: Results) -> Section:
     if together is not None:
         how = describe(together, of_judges=True)
         rows.append(_glance_row("sun", together, ("sun", "sun_low", "sun_high"), how, ("", "")))
+    head = ("", "this run", "95 % interval", "n", Markup("<span class='published'>published</span>"))
+    if results.best_of is not None:
+        caption = Markup("This run with 95 % intervals: {}.").format(oversampling.chosen(results.best_of))
+        alone = [row[:-1] for row in rows]
+        table = Table(caption, head[:-1], alone, numbers=frozenset({1, 2, 3}), kind="glance stack")
+        return Section("glance", "At a glance", paragraphs=(warning(results),), tables=(table,))
     table = Table(
         caption=Markup(
             "This run with 95 % intervals, beside the value <span class='published'>published for SymmCD</span>"
@@ -71,7 +78,7 @@ def glance(results: Results) -> Section:
             " crystals” where as many test crystals score more against the test set, so that nothing can be compared;"
             " “other hull” where stability is measured over another one than the published."
         ).format(CRYSTALS, JUDGED),
-        head=("", "this run", "95 % interval", "n", Markup("<span class='published'>published</span>")),
+        head=head,
         rows=rows,
         numbers=frozenset({1, 2, 3, 4}),
         kind="glance stack",
@@ -103,6 +110,14 @@ def describe(row: Any, *, of_judges: bool) -> str:
     return f"protocol {row['protocol']}, {hull}, threshold {row['threshold']:g} eV/atom{draw_of(row)}"
 
 
+def warning(results: Results) -> Text:
+    """What is to be said of figures over crystals that were chosen."""
+    assert results.best_of is not None
+    said = (oversampling.sentence(results.best_of), oversampling.NOTHING_PUBLISHED)
+    judges = oversampling.of_judges(results.best_of, results.judges)
+    return Markup("<b>These crystals were chosen.</b> {}").format(" ".join([*said, *([judges] if judges else [])]))
+
+
 def comparability(results: Results) -> Text:
     """How far this run may be compared with the published one."""
     row = main_protocol(results)
@@ -124,7 +139,8 @@ def comparability(results: Results) -> Text:
 def validity(results: Results, folder: Path) -> Section:
     """Validity, elements per crystal, and the whole table of metrics."""
     rows = [results.metric(name, protocol) for name, protocol in VALIDITY]
-    rates = [rate(row["metric"], row, ("value", "low", "high")) for row in rows]
+    compared = results.best_of is None
+    rates = [rate(row["metric"], row, ("value", "low", "high"), compared=compared) for row in rows]
     # the published value was measured by the paper's protocol
     rates[1] = dataclasses.replace(rates[1], label=f"{rates[1].label}, strict", paper=None)
     values = [f"{shown.label} {sentence(row)}" for shown, row in zip(rates, rows, strict=True)]
@@ -132,7 +148,7 @@ def validity(results: Results, folder: Path) -> Section:
         run_figures.rates(rates, f"% of {int(rows[0]['n']):,} crystals (recall: of the test crystals)"),
         folder,
         "validity",
-        Markup("<b>Validity and coverage.</b> {}. Diamonds: {}.").format("; ".join(values), PUBLICATION),
+        Markup("<b>Validity and coverage.</b> {}.{}").format("; ".join(values), diamonds(results)),
         "Validity rates with 95 % intervals",
     )
     counts = [number_of_elements(units) for units in (results.generated, results.train)]
@@ -147,7 +163,9 @@ def validity(results: Results, folder: Path) -> Section:
         "Histograms of the number of elements, generated and training",
     )
     table = Table(
-        caption=Markup("<b>Every metric</b> of metrics/summary.csv, with protocol, number of crystals, 95 % interval."),
+        caption=Markup(
+            "<b>Every metric</b> of metrics/summary.csv, with protocol, number of crystals, 95 % interval.{}"
+        ).format(chosen_remark(results)),
         head=("metric", "protocol", "value", "95 % interval", "n", "note"),
         rows=[_summary_row(row) for _, row in results.summary.iterrows()],
         numbers=frozenset({2, 3, 4}),
@@ -156,13 +174,23 @@ def validity(results: Results, folder: Path) -> Section:
     return Section("metrics", "Validity and distributions", figures=(figure, elements), tables=(table,))
 
 
-def rate(name: str, row: Any, columns: tuple[str, str, str]) -> Rate:
+def diamonds(results: Results) -> str:
+    """Whose values the diamonds of a figure of rates are, for its caption; of crystals that were chosen, how.
+
+    Beside these stands nothing published.
+    """
+    if results.best_of is None:
+        return f" Diamonds: {PUBLICATION}."
+    return chosen_remark(results)
+
+
+def rate(name: str, row: Any, columns: tuple[str, str, str], *, compared: bool = True) -> Rate:
     """A percentage, its interval and the published value, from the columns of a table's row.
 
-    None is published of stability at another threshold than 0.
+    None is published of stability at another threshold than 0, and none is shown where it is not to be compared.
     """
     value, low, high = (float(row[column]) for column in columns)
-    paper = of_symmcd(name) if row.get("threshold", 0) == 0 else ""
+    paper = of_symmcd(name) if compared and row.get("threshold", 0) == 0 else ""
     return Rate(described(name).label, value, low, high, float(paper) if paper else None)
 
 

@@ -17,6 +17,7 @@ from symmcd.report import run_figures
 from symmcd.report.consistency import thresholds_of
 from symmcd.report.load import Results
 from symmcd.report.page import PlacedFigure, Table, Text, place
+from symmcd.report.sections import chosen_remark
 from symmcd.report.values import shown
 from symmcd.stability.doubts import DISAGREE
 from symmcd.stability.judge_words import hull_name, judge_name, kinds_of, listed, side_by_side
@@ -99,12 +100,14 @@ def rates_table(results: Results) -> Table:
         first = own[thresholds[0]]
         cells = [_rate_cell(own[threshold], rate) for threshold, rate in shares]
         name: Text = Markup("<b>{}</b>").format(judge_name(judge)) if judge == ALL else judge_name(judge)
+        if results.best_of is not None and judge == results.best_of.judge:
+            name = Markup("{}<small>made the labels, no independent judge</small>").format(name)
         lines.append((name, hull_name(judge, first["hull"]), f"{int(first['n']):,}", *cells))
     caption = Markup(
         "<b>By each judge and by all,</b> per cent of n after relaxation with 95 % intervals{}; ≤ 0.1: at most 0.1"
         " eV/atom above the hull. “All judges”: stable by every one of them. A crystal of which a judge has no energy"
-        " stays in n and is not stable by it."
-    ).format(", standard deviation (sd) between draws" if "draw" in rows else "")
+        " stays in n and is not stable by it.{}"
+    ).format(", standard deviation (sd) between draws" if "draw" in rows else "", chosen_remark(results))
     words = {"relaxed_stable": "stable", "sun": "S.U.N."}
     head = ("judge", "hull", "n", *(f"{words[rate]} ≤ {threshold:g}" for threshold, rate in shares))
     return Table(caption, head, lines, numbers=frozenset(range(2, len(head))), kind="stack")
@@ -130,8 +133,8 @@ def agreement_table(results: Results) -> Table:
         alone = [f"only by {judge_name(judge)}" for judge in found[0].judges]
     caption = Markup(
         "<b>Where two judges agree,</b> per cent of the n crystals that both have an energy of: stable after relaxation"
-        " by both, by one, by neither; and those whose energies above the hull differ by more than {:g} eV/atom."
-    ).format(DISAGREE)
+        " by both, by one, by neither; and those whose energies above the hull differ by more than {:g} eV/atom.{}"
+    ).format(DISAGREE, chosen_remark(results))
     head = ("judges", "hull", "eV/atom", "n", "stable by both", *alone, "by neither", f"differ by > {DISAGREE:g}")
     return Table(caption, head, lines, numbers=frozenset(range(2, len(head))), kind="stack")
 
@@ -139,18 +142,20 @@ def agreement_table(results: Results) -> Table:
 def figures(results: Results, folder: Path) -> list[PlacedFigure]:
     """The first judge's energies against those of each other judge, over hulls of each kind."""
     against = [pair for pair in pairs(results) if pair.judges[0] == results.judges[0]]
-    return [_figure(pair, folder, f"judges_{number}") for number, pair in enumerate(against, 1)]
+    remark = chosen_remark(results)
+    return [_figure(pair, folder, f"judges_{number}", remark) for number, pair in enumerate(against, 1)]
 
 
-def _figure(pair: Pair, folder: Path, name: str) -> PlacedFigure:
+def _figure(pair: Pair, folder: Path, name: str, remark: str) -> PlacedFigure:
     first, second = (judge_name(judge) for judge in pair.judges)
     shares = {threshold: pair.shares(threshold) for threshold in pair.stable}
     caption = Markup(
         "<b>Energy above the hull by {} and by {}</b> ({}), eV/atom, relaxed, of {:,} of {:,} crystals: those of which"
         " both have an energy. Dashed: thresholds of stability, with the share of crystals on each side of both lines"
-        " (a pure element never counts as stable). Shaded: at most {:g} eV/atom apart; {} lie outside."
+        " (a pure element never counts as stable). Shaded: at most {:g} eV/atom apart; {} lie outside.{}"
     ).format(
-        first, second, pair.hull, pair.energies.shape[1], pair.total, DISAGREE, shown(pair.apart, nan, nan, "%")[0]
+        first, second, pair.hull, pair.energies.shape[1], pair.total, DISAGREE, shown(pair.apart, nan, nan, "%")[0],
+        remark,
     )  # fmt: skip
     figure = run_figures.judges_compared(pair.energies, (first, second), shares, DISAGREE)
     return place(figure, folder, name, caption, f"Energies above the hull by {second} against those by {first}")

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.crystallography.best_of import BestOf
 from symmcd.errors import InputError
 from symmcd.extensions import MODELS, ModelKind
+from symmcd.metrics.oversampling import TEXTS, best_of_rows
 from symmcd.report.consistency import check_crystals
 from symmcd.report.stage_times import Stage, stages
 from symmcd.stability.judge_words import judge_name
@@ -85,6 +87,11 @@ class Results:
         return MODELS[self.model] if self.model in MODELS else None  # noqa: SIM401  (a registry has no get)
 
     @property
+    def best_of(self) -> BestOf | None:
+        """How a stability model chose the crystals; None where none did."""
+        return self.generated.best_of
+
+    @property
     def potential(self) -> str:
         """The potential of the relaxations, as it is written; relaxed.csv names those that are not CHGNet."""
         return judge_name(_potential(self.relaxed))
@@ -149,6 +156,11 @@ def load(folder: Path, seed: int) -> Results:
         stages=stages(folder / "benchmarks", folder / "logs"),
     )
     check_crystals(results)
+    if read_best_of(folder, results.summary, results.sun) != results.best_of:
+        raise InputError(
+            f"{folder / 'metrics/summary.csv'}: its column oversample is not what crystals/units.npz says; the files"
+            " are of different runs"
+        )
     return results
 
 
@@ -166,14 +178,37 @@ def _losses(path: Path) -> Any:
     return table
 
 
+def read_best_of(folder: Path, summary: Any, sun: Any = None) -> BestOf | None:
+    """How the crystals of a folder's tables were chosen by a stability model; None where they were not.
+
+    Args:
+        folder: that the tables are from.
+        summary: as `read_summary` reads it.
+        sun: as `read_sun` does; None where there is none.
+
+    Raises:
+        InputError: rows or tables that do not say the same.
+    """
+    best_of = best_of_rows(summary.to_dict("records"), _summary_of(folder), "summarise")
+    if sun is not None and best_of_rows(sun.to_dict("records"), folder / "sun.csv", "sun") != best_of:
+        raise InputError(
+            f"{folder / 'sun.csv'}: its column oversample is not that of summary.csv; the files are of different runs"
+        )
+    return best_of
+
+
 def read_summary(folder: Path) -> Any:
     """summary.csv, as `load` reads it; of `symmcd evaluate` it lies in the folder itself.
 
     Raises:
         InputError: as in `load`.
     """
+    return _table(_summary_of(folder), *TABLES["metrics/summary.csv"])
+
+
+def _summary_of(folder: Path) -> Path:
     own = folder / "summary.csv"
-    return _table(own if own.exists() else folder / "metrics/summary.csv", *TABLES["metrics/summary.csv"])
+    return own if own.exists() else folder / "metrics/summary.csv"
 
 
 def read_table_5(folder: Path, columns: Sequence[str] = ()) -> Any:
@@ -240,7 +275,7 @@ def _table(path: Path, stage: str, columns: Sequence[str]) -> Any:
         # NaN is a formula, sodium nitride: only empty fields and Python's own "nan" are missing values
         table = pd.read_csv(
             path,
-            dtype=dict.fromkeys(("id", "formula", "draw", "judge", "hull"), str),
+            dtype=dict.fromkeys(("id", "formula", "draw", "judge", "hull", *TEXTS), str),
             keep_default_na=False,
             na_values=["", "nan"],
         )

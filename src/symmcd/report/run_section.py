@@ -12,6 +12,7 @@ from markupsafe import Markup
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
 from symmcd.crystallography.space_group import symbol
 from symmcd.errors import InputError
+from symmcd.metrics import oversampling
 from symmcd.report.crystal_drawing import draw_crystal, element_colours, write_gallery
 from symmcd.report.load import Results
 from symmcd.report.page import Section, Table, Text, place_drawing
@@ -44,6 +45,7 @@ def run(results: Results, relaxation: str = "") -> Section:
             "Generated",
             f"{len(results.generated):,} crystals, of which {len(results.relaxed):,} relaxed with {results.potential}",
         ),
+        *([("Chosen", oversampling.sentence(results.best_of))] if results.best_of is not None else []),
         *([("Relaxation", relaxation)] if relaxation else []),
         *([("Judges", listed([judge_name(judge) for judge in results.judges]))] if several(results.hull) else []),
         ("Model", f"{training['parameters']:,} parameters ({model})"),
@@ -210,4 +212,6 @@ def limits(results: Results) -> Section:
     points = [
         " ".join(point.split()) for point in LIMITS.format(hulls=hulls, potential=sentences).strip().split("\n\n")
     ]
+    if results.best_of is not None:
+        points.insert(0, f"The crystals are {oversampling.chosen(results.best_of)}. {oversampling.OF_BOTH}")
     return Section("limits", "Limits", points=points)

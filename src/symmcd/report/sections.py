@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.crystallography.content import densities, templates
+from symmcd.metrics import oversampling
 from symmcd.report import content_figures, run_figures, symmetry_figures
 from symmcd.report.explain import described
 from symmcd.report.load import Results
@@ -26,9 +27,21 @@ def metric_sentence(results: Results, name: str) -> str:
     return sentence(results.metric(name))
 
 
-def sizes(results: Results) -> str:
-    """``n = 1,000 generated, 27,136 training crystals``."""
-    return f"n = {len(results.generated):,} generated, {len(results.train):,} training crystals"
+def sizes(results: Results, generated: int | None = None) -> str:
+    """``n = 1,000 generated, 27,136 training crystals``; of chosen ones ``1,000 generated (best of 20 drafts each)``.
+
+    Args:
+        results: of the run.
+        generated: how many of the crystals are shown, where not all are.
+    """
+    number = len(results.generated) if generated is None else generated
+    how = "" if results.best_of is None else f" (best of {results.best_of.drafts} drafts each)"
+    return f"n = {number:,} generated{how}, {len(results.train):,} training crystals"
+
+
+def chosen_remark(results: Results) -> str:
+    """A sentence for captions: how the crystals were chosen; empty where they were not."""
+    return "" if results.best_of is None else f" The crystals are {oversampling.chosen(results.best_of)}."
 
 
 def symmetry(results: Results, folder: Path) -> Section:
@@ -36,7 +49,7 @@ def symmetry(results: Results, folder: Path) -> Section:
     found = results.per_crystal["space_group_found"].to_numpy(float)
     generated = found[np.isfinite(found) & (found > 0)].astype(int)  # spglib finds none where atoms overlap
     training = results.train.space_group
-    n = f"n = {len(generated):,} generated, {len(training):,} training crystals"
+    n = sizes(results, len(generated))
     groups = place(
         symmetry_figures.space_groups(generated, training),
         folder,
@@ -120,8 +133,8 @@ def _originality(results: Results) -> list[Table]:
     caption = Markup(
         "<b>Unlike each other and unlike the training crystals,</b> per cent with 95 % intervals. Being new is no merit"
         " by itself: a crystal with atoms in wrong places is new too, and most real crystals are substitutions in known"
-        " structures (bench/controls_metrics.md has their numbers). Stability decides what a new crystal is worth."
-    )
+        " structures (bench/controls_metrics.md has their numbers). Stability decides what a new crystal is worth.{}"
+    ).format(chosen_remark(results))
     head = ("", "of all crystals", "of those valid both ways")
     return [Table(caption, head, rows, numbers=frozenset({1, 2}), kind="stack")]
 

@@ -20,6 +20,8 @@ def paper_section(tables: Sequence[PaperTable], more: Sequence[Table] = ()) -> S
         "Columns as in Levy et al., ICLR 2025. <span class='published'>Published lines are in this colour</span>, as"
         " printed there; ours have 95 % intervals below them."
     )
+    if not any(line.published for table in tables for line in table.lines):
+        paragraph = Markup("Columns as in Levy et al., ICLR 2025; 95 % intervals below the values.")
     return Section("paper", "The paper's tables", paragraphs=(paragraph,), tables=[*map(_table, tables), *more])
 
 

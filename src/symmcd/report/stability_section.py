@@ -10,12 +10,12 @@ import numpy as np
 from markupsafe import Markup
 
 from symmcd.metrics.paper_tables import draw_of, spread_of
-from symmcd.metrics.published import PUBLICATION
 from symmcd.report import judges_section, run_figures
 from symmcd.report.explain import described
-from symmcd.report.judgement import describe, main_protocol, rate
+from symmcd.report.judgement import describe, diamonds, main_protocol, rate, warning
 from symmcd.report.load import OPTIONAL_RATES, SUN_RATES, Results
 from symmcd.report.page import PlacedFigure, Section, Table, Text, place
+from symmcd.report.sections import chosen_remark
 from symmcd.report.typesetting import formula_html, symbol_html
 from symmcd.report.values import shown
 from symmcd.stability.doubts import WORDS
@@ -30,23 +30,25 @@ def stability(results: Results, folder: Path) -> Section:
         _hull_figure(table, results, folder, "hull_distance" if i == 0 else f"hull_distance_{i + 1}")
         for i, (_, table) in enumerate(results.hull.groupby(["judge", "hull"], sort=False))
     ]
-    rates = [rate(name, row, (name, f"{name}_low", f"{name}_high")) for name in SUN_RATES]
+    compared = results.best_of is None
+    rates = [rate(name, row, (name, f"{name}_low", f"{name}_high"), compared=compared) for name in SUN_RATES]
     rate_figure = place(
         run_figures.rates(rates, f"% of {int(row['n']):,} crystals"),
         folder,
         "sun",
-        Markup("<b>Stable, unique, novel</b> with 95 % intervals ({}; n = {:,}). Diamonds: {}.").format(
-            describe(row, of_judges=of_judges), int(row["n"]), PUBLICATION
+        Markup("<b>Stable, unique, novel</b> with 95 % intervals ({}; n = {:,}).{}").format(
+            describe(row, of_judges=of_judges), int(row["n"]), diamonds(results)
         ),
         "Rates of stable and of stable, unique and novel crystals with 95 % intervals",
     )
     tables = (_sun_table(results), _status_table(results), *_candidates(results))
+    chosen = () if results.best_of is None else (warning(results),)
     if not of_judges:
-        return Section("stability", "Stability", figures=(*figures, rate_figure), tables=tables)
+        return Section("stability", "Stability", paragraphs=chosen, figures=(*figures, rate_figure), tables=tables)
     return Section(
         "stability",
         "Stability",
-        paragraphs=(judges_section.meaning(results),),
+        paragraphs=(*chosen, judges_section.meaning(results)),
         first=(judges_section.rates_table(results), judges_section.agreement_table(results)),
         figures=(*judges_section.figures(results, folder), rate_figure, *figures),
         tables=tables,
@@ -70,8 +72,8 @@ def _hull_figure(table: Any, results: Results, folder: Path, name: str) -> Place
         run_figures.hull_distances(initial, relaxed, thresholds, len(table)),
         folder,
         name,
-        Markup("<b>{}</b> by {}, eV/atom, {}, of {:,} crystals drawn; dashed: thresholds of stability.").format(
-            title, judge_name(judge), " and ".join(counted), len(table)
+        Markup("<b>{}</b> by {}, eV/atom, {}, of {:,} crystals drawn; dashed: thresholds of stability.{}").format(
+            title, judge_name(judge), " and ".join(counted), len(table), chosen_remark(results)
         ),
         "Histograms of energy above the hull before and after relaxation",
     )
@@ -96,12 +98,13 @@ def _sun_table(results: Results) -> Table:
     return Table(
         caption=Markup(
             "<b>Every protocol</b> of sun.csv, per cent of n with 95 % intervals; stable means at most so many eV/atom"
-            " above the hull. A crystal whose relaxation failed stays in the denominator and counts as unstable.{}"
+            " above the hull. A crystal whose relaxation failed stays in the denominator and counts as unstable.{}{}"
         ).format(
+            chosen_remark(results),
             " Draws are disjoint and each is judged by itself, duplicates too; “all” is their mean, with the interval"
             " of all their crystals and the standard deviation (sd) between draws in points of per cent."
             if "draw" in results.sun
-            else ""
+            else "",
         ),
         head=(*head, *(described(name).label for name in names)),
         rows=rows,

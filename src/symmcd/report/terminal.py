@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import json
 import math
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from symmcd.crystallography.best_of import BestOf
+from symmcd.metrics import oversampling
 from symmcd.metrics.paper_tables import draw_of, spread_of
 from symmcd.metrics.published import CRYSTALS, HULL
 from symmcd.report.explain import described
-from symmcd.report.load import OPTIONAL_RATES, SUN_RATES, floor_of, read_summary, read_sun
+from symmcd.report.load import OPTIONAL_RATES, SUN_RATES, floor_of, read_best_of, read_summary, read_sun
 from symmcd.report.values import shown
 from symmcd.report.verdicts import OTHER, main_row, of_rate, published, verdict
 from symmcd.stability.judge_words import judge_name, kinds_of, several
 from symmcd.stability.judges import ALL, OWN, family
 
+WIDTH = 110  # characters of a line of remarks
 DETAILS = ("agreement_", "resolvable_")  # metrics for the report only
 
 
 def terminal_summary(results: Path) -> str:
     """Metrics and stability of a results folder, with n, 95 % intervals and the published values, in columns.
 
+    Nothing published stands beside crystals that a stability model chose, which is said above the figures.
     Of a folder of `symmcd evaluate`, whose summary.csv lies in the folder itself, stability only where it was judged.
 
     Raises:
@@ -30,9 +35,10 @@ def terminal_summary(results: Path) -> str:
     """
     unjudged = (results / "summary.csv").exists() and not (results / "sun.csv").exists()
     summary, sun = read_summary(results), None if unjudged else read_sun(results / "sun.csv")
-    compared = learnt_from(results) != "prototypes"  # published values are of MP-20
+    best_of, prototypes = read_best_of(results, summary, sun), learnt_from(results) == "prototypes"
+    compared = not prototypes and best_of is None  # published values are of MP-20, and nothing was chosen there
     head = ["", "this run", "95 % interval", "n", *(["published", "beside it"] if compared else [])]
-    rows = [head]
+    rows = [head, *([] if best_of is None else remarks(best_of, sun))]
     for _, row in summary.iterrows():
         if row["metric"].startswith(DETAILS) or math.isnan(row["value"]):
             continue
@@ -52,9 +58,10 @@ def terminal_summary(results: Path) -> str:
     rows.append([""] * len(head))
     if sun is None:
         rows.append(["stability was not judged: `symmcd evaluate --relax` does it"])
-    if not compared:
+    if prototypes:
         rows.append(["embedded prototypes: nothing published to compare with; more metrics and figures in the report"])
-        return columns(rows)
+    if not compared:
+        return columns(rows if rows[-1] != [""] * len(head) else rows[:-1])
     rows.append([f"published: SymmCD on MP-20, {CRYSTALS:,} crystals; size, data and hull may differ from this run's"])
     rows.append(
         ["beside it: whether the 95 % interval leaves the published value out, which comes without an interval"]
@@ -62,6 +69,18 @@ def terminal_summary(results: Path) -> str:
     if main is not None and main["threshold"] == 0 and main["hull"] != HULL:
         rows.append([f"{OTHER}: published rates are over that of {HULL}, and not judged beside these"])
     return columns(rows)
+
+
+def remarks(best_of: BestOf, sun: Any) -> list[list[str]]:
+    """What is to be said above the figures of crystals that a stability model chose, in lines.
+
+    Args:
+        best_of: how they were chosen.
+        sun: as `read_sun` reads it; None where there is none.
+    """
+    judges = [] if sun is None else [judge for judge in dict.fromkeys(sun["judge"]) if judge != ALL]
+    said = (oversampling.sentence(best_of), oversampling.NOTHING_PUBLISHED, oversampling.of_judges(best_of, judges))
+    return [[line] for text in said for line in textwrap.wrap(text, WIDTH)]
 
 
 def blocks(sun: Any) -> list[Any]:

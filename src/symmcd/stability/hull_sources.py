@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -111,7 +111,8 @@ def from_units(
     """
     if systems is not None:
         sets = [(origin, units.take(np.flatnonzero(within(units, systems)))) for origin, units in sets]
-    units = AsymmetricUnits.concatenate([of_set for _, of_set in sets])
+    # a hull takes crystals however they were chosen
+    units = AsymmetricUnits.concatenate([replace(of_set, best_of=None) for _, of_set in sets])
     origins = [origin for origin, of_set in sets for _ in range(len(of_set))]
     entries = list(hull_entries.elemental_energies(name).values())
     failed = []

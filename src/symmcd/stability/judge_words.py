@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from symmcd.extensions import POTENTIALS
+from symmcd.metrics.oversampling import potential_name
 from symmcd.stability.judges import ALL, OWN, family
 
 
@@ -13,7 +14,7 @@ def judge_name(judge: str) -> str:
     """``CHGNet``, ``all judges``; the name in the registry of a potential that is not installed here."""
     if judge == ALL:
         return "all judges"
-    return POTENTIALS[judge].label or judge if judge in POTENTIALS else judge
+    return potential_name(judge)
 
 
 def judge_sentence(judge: str) -> str:

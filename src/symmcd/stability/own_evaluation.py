@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from symmcd.crystallography.best_of import BestOf
 from symmcd.metrics.evaluation import Evaluation, Options
 from symmcd.metrics.own_crystals import EvaluationLimits, Predict, evaluate_entries, unusable
 from symmcd.metrics.reference_set import KnownCrystals
@@ -26,6 +27,7 @@ class OwnEvaluation:
     cache: Path | None  # of fingerprints; energies of known crystals are kept beside it
     predict: Predict | None
     stability: StabilityOptions | None  # None: nothing is relaxed; else there is a training set
+    best_of: BestOf | None = None  # how the crystals were chosen, where they were
 
     def scored(self) -> Evaluation:
         """Tables 1 and 2.
@@ -34,7 +36,9 @@ class OwnEvaluation:
             InputError: no entries.
         """
         reference, train = (None if known is None else known.crystals for known in (self.reference, self.train))
-        return evaluate_entries(self.entries, reference, train, self.limits, self.options, self.cache, self.predict)
+        return evaluate_entries(
+            self.entries, reference, train, self.limits, self.options, self.cache, self.predict, self.best_of
+        )
 
     def relaxed(self, scored: Evaluation, folder: Path) -> Evaluation:
         """What is `scored`, with Table 3 as well, if crystals are to be relaxed.
@@ -48,7 +52,7 @@ class OwnEvaluation:
         """
         if self.stability is None:
             return scored
-        given = OwnCrystals(self.entries, unusable(scored.table, self.entries))
+        given = OwnCrystals(self.entries, unusable(scored.table, self.entries), self.best_of)
         valid = scored.table["valid"] == True  # noqa: E712  (some are missing)
         known = [of for of in (self.train, self.reference) if of is not None]
         cache = None if self.cache is None else Path(self.cache).with_name("energies.sqlite")

@@ -20,6 +20,7 @@ from symmcd.errors import InputError
 from symmcd.extensions import POTENTIALS, check_hull
 from symmcd.journal import Journal
 from symmcd.metrics.evaluation import Stability
+from symmcd.metrics.oversampling import TEXTS
 from symmcd.metrics.paper_tables import write_stability_table
 from symmcd.metrics.reference_set import KnownCrystals
 from symmcd.stability.above_hull import above_hulls, write_above_hulls
@@ -127,7 +128,7 @@ def stability_of(
         frames = frames_by_id([crystals])
         table = crystals_of_hull(hull, GIVEN, given, [crystals], frames, valid)
         training, *others = (of.crystals for of in known)
-        write_counts(sun, per_crystal, *count(table, frames, training, others, options.counting))
+        write_counts(sun, per_crystal, *count(table, frames, training, others, options.counting), given.best_of)
         write_candidates(per_crystal, [crystals], candidates, cifs)
         rates = _read(sun)
         table_3 = write_stability_table(folder, side_by_side(rates).to_dict("records"), naming(rates["judge"]))
@@ -210,5 +211,5 @@ def _digest(given: OwnCrystals, chosen: Sequence[int]) -> str:
 
 def _read(path: Path) -> pd.DataFrame:
     """A table as it was written; ids and formulas are texts, NaN among them (sodium nitride)."""
-    texts = {"id": str, "formula": str, "draw": str}
+    texts = dict.fromkeys(("id", "formula", "draw", *TEXTS), str)
     return pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=["", "nan"])

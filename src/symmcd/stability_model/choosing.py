@@ -23,6 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from symmcd.crystallography import content
+from symmcd.crystallography.best_of import BestOf
 from symmcd.crystallography.drafts import Drafts
 from symmcd.errors import InputError
 from symmcd.stability.doubts import RADIOACTIVE
@@ -52,6 +53,7 @@ class Choice:
     left_out: dict[str, int]  # drafts by the first of `GUARDS` that they fail
     abstained: int  # drafts that pass the guards, of systems with too few entries
     drawn: int
+    best_of: BestOf | None = None  # what is to be said of the crystals; None where nothing was chosen, or not yet known
 
     def sentence(self) -> str:
         """What was done, for people."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from symmcd.crystallography.best_of import LONGEST, BestOf
 from symmcd.crystallography.drafts import Drafts
 from symmcd.errors import InputError
 from symmcd.stability.hull import ConvexHull
@@ -48,6 +50,7 @@ class StabilityModel:
     trees: Trees
     noise: float  # eV/atom, what held-out labels are off beyond the disagreement of the members
     card: Mapping[str, Any]  # labels, hull, potential, commit, held-out figures
+    sha256: str = ""  # of the file that it was read from, in hexadecimal
 
     def predict(self, values: np.ndarray) -> Prediction:
         """Of `features` (B, F): the mean of the members, and their spread and the noise together.
@@ -63,6 +66,10 @@ class StabilityModel:
     def of(self, drafts: Drafts, hull: ConvexHull) -> Prediction:
         """Of drafts, over the hull that the energies are to be above."""
         return self.predict(features(drafts, drafts.log_probability, hull))
+
+    def best_of(self, drafts: int) -> BestOf:
+        """What is to be said of crystals that are the best of so many drafts each, 2 at least, by this model."""
+        return BestOf(drafts, self.sha256, *(_name(self.card.get(key)) for key in ("judge", "hull")))
 
     def write(self, path: Path) -> None:
         """Write it as safetensors, its card as JSON in the metadata."""
@@ -94,7 +101,7 @@ class StabilityModel:
             trees = Trees.of_arrays(arrays, len(FEATURES))
         except InputError as error:
             raise InputError(f"{path}: damaged, {error}; fetch or fit it again") from None
-        return cls(trees, noise, card)
+        return cls(trees, noise, card, hashlib.sha256(Path(path).read_bytes()).hexdigest())
 
 
 def spread(said: np.ndarray) -> np.ndarray:
@@ -110,6 +117,12 @@ def _card_of(path: Path | str, text: str) -> dict[str, Any]:
     if not isinstance(card, dict):
         raise InputError(f"{path}: damaged, its card is no JSON mapping; fetch or fit it again")
     return card
+
+
+def _name(value: Any) -> str:
+    """A name on a card, which anybody may have written, as a line of text; empty of what is no text."""
+    line = " ".join(value.split())[:LONGEST] if isinstance(value, str) else ""
+    return line if line.isprintable() else ""
 
 
 def _texts(values: Any) -> set[str]:

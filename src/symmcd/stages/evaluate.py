@@ -84,8 +84,10 @@ def evaluate(
 
     Args:
         structures: pymatgen structures, ASE's atoms or asymmetric units, by name if a mapping, or one of them; or the
-            path of a file or folder that `read_structures` reads, or of a units.npz.  Oxidation states, spins and
-            isotopes are left out.  A crystal of more than `MOST_ATOMS` atoms is ``too_large``; one that takes more than
+            path of a file or folder that `read_structures` reads, or of a units.npz.  Of crystals that a stability
+            model chose (`symmcd generate --stable`), a units.npz, what was written beside it and `AsymmetricUnits` with
+            `best_of` say so, and so do then all rows; a list cannot.  Oxidation states, spins and isotopes are left
+            out.  A crystal of more than `MOST_ATOMS` atoms is ``too_large``; one that takes more than
             `settings.crystal_seconds`, ends its process or finds no memory is ``timed_out``, ``crashed`` or
             ``out_of_memory``.
         reference: set that distributions and coverage are measured against, for example the test set; or its file.
@@ -137,7 +139,7 @@ def _plan(
     from symmcd.metrics.own_crystals import EvaluationLimits
     from symmcd.metrics.reference_set import known_crystals
     from symmcd.stability.own_evaluation import OwnEvaluation
-    from symmcd.structures.given_crystals import entries_of, read_entries
+    from symmcd.structures.given_crystals import best_of, entries_of, read_entries
     from symmcd.structures.units import existing
 
     reference, train = map(known_crystals, sets, ("reference", "train"))
@@ -160,7 +162,8 @@ def _plan(
 
         folder = None if cache is None else Path(cache).parent
         predict = functools.partial(predicted_energies, Path(predictor), folder=folder)
-    return OwnEvaluation(entries, reference, train, limits, options, cache, predict, stability)
+    how = best_of(structures)
+    return OwnEvaluation(entries, reference, train, limits, options, cache, predict, stability, how)
 
 
 def _stability(
@@ -267,6 +270,7 @@ def run(
         InputError: nothing to evaluate, a reference that cannot be read, a folder that holds a whole run, or as
             `evaluate`.
     """
+    from symmcd.metrics import oversampling
     from symmcd.output_folder import remove_other_results
     from symmcd.writing import delete
 
@@ -282,7 +286,10 @@ def run(
     cache = cache or output / "fingerprints.sqlite"
     plan = _plan(structures, (reference, train), settings, seed, workers or cores(), cache, predictor, stability)
     result = plan.scored()
-    print(result.summary.drop(columns="note").to_string(index=False, float_format=lambda v: f"{v:.4g}", na_rep=""))
+    columns = ["metric", "protocol", "value", "low", "high", "n"]
+    print(result.summary[columns].to_string(index=False, float_format=lambda v: f"{v:.4g}", na_rep=""))
+    if plan.best_of is not None:
+        print(oversampling.sentence(plan.best_of))
     if plan.stability is not None:
         result = plan.relaxed(result, output / UNFINISHED)
         print(_rates(result))

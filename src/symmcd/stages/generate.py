@@ -122,4 +122,4 @@ def run(
         print(choice.sentence(), file=sys.stderr)
         generator.with_geometries(drafts, **how)
 
-    request.fulfil(make)
+    request.fulfil(make, model.best_of(stable) if model is not None else None)

@@ -57,7 +57,14 @@ def gathered(samples: Sequence[Path]) -> AsymmetricUnits:
     from symmcd.crystallography.asymmetric_unit import AsymmetricUnits, labels_of
     from symmcd.storage import read_units
 
-    units = AsymmetricUnits.concatenate([read_units(path) for path in samples])
+    parts = [read_units(path) for path in samples]
+    for path, part in zip(samples, parts, strict=True):
+        if part.best_of != parts[0].best_of:
+            raise InputError(
+                f"{samples[0]} and {path}: their crystals were chosen in different ways (sampling.oversample, "
+                "sampling.stability_model); delete them and sample again"
+            )
+    units = AsymmetricUnits.concatenate(parts)
     names, where = units.label.tolist(), ", ".join(map(str, samples))
     others = [name for name in names if not (name.isascii() and name.isdecimal() and len(name) < 19)]
     if others:

@@ -101,7 +101,8 @@ def run(
         settings.distribution_sample, settings.prototype_sample, settings.structure_cutoff,
         settings.composition_cutoff, seed, workers or cores(),
     )  # fmt: skip
-    result = evaluate_set(table, structures, trained, held_out, prints, energies, options)
+    best_of = generated.best_of
+    result = evaluate_set(table, structures, trained, held_out, prints, energies, options, best_of)
     for path in result.write(output):
         print(f"wrote {path}")
     print(f"{len(result.table)} crystals, {len(result.rows)} metrics")

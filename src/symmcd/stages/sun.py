@@ -62,7 +62,8 @@ def run(
     does ``valid``, and S.U.N. crystals are counted once more that are (``sun_valid``); and always those that nothing
     makes doubtful (``sun_undoubted``; ``doubts`` of a crystal, joined by semicolons, are those of `stability.doubts`).
     `crystals` is units.npz of `symmcd replicate`, or the extxyz file that was relaxed: elements are counted in it, and
-    formulas compared.  Crystals are compared in `workers` processes, 0 = one a core.
+    formulas compared.  Rates of crystals that a stability model chose say so (`metrics.oversampling`).  Crystals are
+    compared in `workers` processes, 0 = one a core.
 
     Raises:
         InputError: a table or file is missing or damaged, or one lacks a crystal that another has.
@@ -81,7 +82,7 @@ def run(
     how = Counting(settings.thresholds, settings.min_elements, workers or cores())
     training, *others = (ReferenceSet(read_units(path)) for path in (train, *known))
     table, rates = count(table, frames, training, others, how)
-    write_counts(output, output_per_crystal, table, rates)
+    write_counts(output, output_per_crystal, table, rates, given.best_of)
     print(f"wrote {output_per_crystal} ({table['id'].nunique()} crystals)")
     protocols = int((rates["draw"] == "all").sum()) if "draw" in rates else len(rates)
     of_draws = f", each also of {table['draw'].nunique()} draws" if "draw" in table else ""

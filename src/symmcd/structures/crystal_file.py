@@ -12,6 +12,7 @@ from ase import Atoms
 from pymatgen.core import IStructure
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
+from symmcd.crystallography.best_of import BestOf
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.errors import InputError
 from symmcd.storage import read_units
@@ -21,6 +22,7 @@ from symmcd.structures.convert import from_atoms, from_object
 from symmcd.structures.frames import read_generated, space_group_of
 from symmcd.structures.names import extxyz_ids
 from symmcd.structures.units import existing, reduce_crystal
+from symmcd.structures.written_units import best_of_file
 
 
 class CrystalFile(Protocol):
@@ -28,6 +30,10 @@ class CrystalFile(Protocol):
 
     ids: list[str]
     space_group: list[int | None]  # that each was made in; None where the file does not say
+
+    @property
+    def best_of(self) -> BestOf | None:
+        """How the crystals were chosen; None: they were not, or it is not known."""
 
     def composition(self, index: int) -> dict[int, int]:
         """Atoms of each element, by atomic number, in the cell that the file has."""
@@ -84,6 +90,7 @@ class _Objects:
             except InputError as error:
                 raise InputError(f"crystal {name}: {error}") from None
         self.space_group = [unit.space_group if isinstance(unit, AsymmetricUnit) else None for unit in self._given]
+        self.best_of = None
 
     def composition(self, index: int) -> dict[int, int]:
         return dict(Counter(self._cells[index].element.tolist()))
@@ -103,6 +110,7 @@ class _Units:
         self._units = units
         self.ids = extxyz_ids(units.label.tolist())
         self.space_group: list[int | None] = list(units.space_group.tolist())
+        self.best_of = units.best_of
 
     def composition(self, index: int) -> dict[int, int]:
         return self._units[index].composition
@@ -118,9 +126,14 @@ class _Frames:
     """Frames of an extxyz file; their symmetry is searched for, as they hold rounded coordinates."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._frames = read_generated(path)
         self.ids = [str(frame.info["id"]) for frame in self._frames]
         self.space_group = [space_group_of(path, frame) for frame in self._frames]
+
+    @property
+    def best_of(self) -> BestOf | None:
+        return best_of_file(self._path)
 
     def composition(self, index: int) -> dict[int, int]:
         return dict(Counter(self._frames[index].numbers.tolist()))

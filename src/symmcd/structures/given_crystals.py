@@ -9,12 +9,14 @@ import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 
 from ase import Atoms
 from pymatgen.core import IStructure
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
+from symmcd.crystallography.best_of import BestOf
 from symmcd.errors import InputError
 from symmcd.storage import read_units
 from symmcd.structures.cell import Cell
@@ -24,7 +26,7 @@ from symmcd.structures.files import cif_files, files_of
 from symmcd.structures.names import extxyz_ids, unique
 from symmcd.structures.read import read_structures
 from symmcd.structures.units import reduce_crystal
-from symmcd.structures.written_units import written_units
+from symmcd.structures.written_units import best_of_file, written_units
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,11 +46,15 @@ class OwnCrystals:
         ids: of all crystals.
         space_group: that each was made in; None where it is not known.
         failure: why a crystal cannot be relaxed, by its index.
+        best_of: how they were chosen, where they were.
     """
 
-    def __init__(self, crystals: Sequence[OwnCrystal], failure: Mapping[int, str]) -> None:
+    def __init__(
+        self, crystals: Sequence[OwnCrystal], failure: Mapping[int, str], best_of: BestOf | None = None
+    ) -> None:
         """Keep `crystals`."""
         self._crystals = crystals
+        self.best_of = best_of
         self.failure = failure
         self.ids = extxyz_ids([crystal.name for crystal in crystals])
         self.space_group = [None if crystal.unit is None else crystal.unit.space_group for crystal in crystals]
@@ -140,7 +146,10 @@ def read_entries(path: Path, *, exact: bool = False) -> list[OwnCrystal]:
         units = read_units(path)
         names = unique([str(label) for label in units.label])
         return entries_of({name: units[i] for i, name in enumerate(names)})
-    path = _whole_set(path)
+    whole = _whole_set(path)
+    if whole != path:
+        print(f"no .cif in {path}: {whole.name} in it is read")
+    path = whole
     entries = [OwnCrystal(name, crystal) for name, crystal in read_structures(path)]
     _tell_of_others(path)
     if exact and (known := written_units(path)):
@@ -149,12 +158,24 @@ def read_entries(path: Path, *, exact: bool = False) -> list[OwnCrystal]:
     return entries
 
 
+def best_of(structures: object) -> BestOf | None:
+    """How the crystals of a file, a folder or a set of units were chosen, as far as that is known; None: they were not.
+
+    Files say it by the units.npz that they were written from (`written_units.best_of_file`).
+
+    Raises:
+        InputError: a units.npz that cannot be read.
+    """
+    if isinstance(structures, AsymmetricUnits):
+        return structures.best_of
+    return best_of_file(_whole_set(Path(structures))) if isinstance(structures, str | PathLike) else None
+
+
 def _whole_set(path: Path) -> Path:
     """The file with the crystals of a folder without CIFs, such as `symmcd generate` writes of more than 300."""
     if path.is_dir() and not cif_files(path):
         for name in ("crystals.extxyz", "cif.zip"):
             if (path / name).is_file():
-                print(f"no .cif in {path}: {name} in it is read")
                 return path / name
     return path
 

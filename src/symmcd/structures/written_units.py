@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
+from symmcd.crystallography.best_of import BestOf
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.storage import read_units
 from symmcd.structures.files import cif_files, open_text, read_cif_file, zipped_cifs
@@ -25,8 +26,7 @@ def written_units(path: Path) -> dict[str, AsymmetricUnit]:
     Raises:
         InputError: a units.npz that cannot be read.
     """
-    places = [folder / "units.npz" for folder in ([path] if path.is_dir() else []) + [path.parent]]
-    source = next((place for place in places if place.is_file()), None)
+    source = _source(path)
     if source is None:
         return {}
     units = read_units(source)
@@ -43,6 +43,28 @@ def written_units(path: Path) -> dict[str, AsymmetricUnit]:
         for name, file, content in _cifs(path)
         if file in made and content == made[file][1].encode("ascii")
     }
+
+
+def best_of_file(path: Path) -> BestOf | None:
+    """How the crystals of a file or folder were chosen; None: they were not, or it is not known.
+
+    A units.npz says it, or the one in the folder or beside the file, if it holds any of the crystals, exactly.
+
+    Args:
+        path: units.npz, or as in `written_units`.
+
+    Raises:
+        InputError: a units.npz that cannot be read.
+    """
+    source = path if path.suffix.lower() == ".npz" else _source(path)
+    best_of = None if source is None else read_units(source).best_of
+    return best_of if best_of is not None and (source == path or written_units(path)) else None
+
+
+def _source(path: Path) -> Path | None:
+    """The units.npz in a folder, or beside a file or folder."""
+    places = [folder / "units.npz" for folder in ([path] if path.is_dir() else []) + [path.parent]]
+    return next((place for place in places if place.is_file()), None)
 
 
 def _cifs(path: Path) -> Iterable[tuple[str, str, bytes | Exception]]:
