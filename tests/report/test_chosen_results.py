@@ -23,7 +23,7 @@ from symmcd.storage import read_units, write_units
 from tests.report.conftest import make_judged_results, make_results
 from tests.stages.test_report import Page
 
-CHOICE = BestOf(20, "1234567" + "e5" * 20, "chgnet", "table mp.csv")
+CHOICE = BestOf(20, "123456789012" + "ab" * 26, "chgnet", "table mp.csv")
 WORDS = "the best of 20 drafts a crystal by a stability model, labels by CHGNet over the hull “table mp.csv”"
 WARNING = "CHGNet made the labels that these crystals were chosen by, so it is no independent judge of them"
 PLAIN = ReportSettings(viewer_crystals=0, drawn_crystals=1)
@@ -62,13 +62,18 @@ def page(folder: Path) -> str:
     return " ".join(" ".join(Page(html).texts).split())
 
 
+def sections(folder: Path) -> dict[str, str]:
+    """Content of each section of the page, by its name."""
+    parts = (folder / "report/index.html").read_text(encoding="utf-8").split("<section ")[1:]
+    return {part.split('"')[1]: part for part in parts}
+
+
 def test_the_page_says_how_the_crystals_were_chosen_and_compares_with_nothing(plain: Path, results: Path) -> None:
     text, before = page(results), page(plain)
     assert "best of" not in before
     assert before.count("Diamonds: Levy et al.") == 2
     assert f"(mp20), {WORDS}, judged for validity" in text
-    sections = (results / "report/index.html").read_text(encoding="utf-8").split("<section ")[1:]
-    where = {re.search(r'id="(\w+)"', section)[1]: section for section in sections}
+    where = sections(results)
     for name in ("run", "glance", "paper", "templates", "metrics", "stability", "limits"):
         assert WORDS[1:] in " ".join(where[name].split()), name
     for name in ("symmetry", "content"):
@@ -104,7 +109,7 @@ def test_the_figures_have_no_diamonds(plain: Path, results: Path) -> None:
 def test_the_terminal_says_it_above_the_figures(plain: Path, results: Path) -> None:
     text = terminal_summary(results)
     above = " ".join(text.partition("structurally valid")[0].split())
-    assert f"T{WORDS[1:]} (stability model 1234567e5e5e). {OF_BOTH}" in above
+    assert f"T{WORDS[1:]} (stability model 123456789012). {OF_BOTH}" in above
     assert "Published systems do not choose so" in above
     assert WARNING in above
     before = terminal_summary(plain)
@@ -121,6 +126,12 @@ def test_who_made_no_labels_is_not_warned_of(plain: Path, tmp_path: Path) -> Non
     choose(folder, dataclasses.replace(CHOICE, judge="mace"))
     assert "made the labels" not in terminal_summary(folder)
     assert "made the labels" not in page(folder)
+
+
+def test_a_hull_with_a_number_for_a_name_keeps_it(results: Path) -> None:
+    choose(results, dataclasses.replace(CHOICE, hull="0042"))
+    load(results, 0)
+    assert "over the hull “0042”" in " ".join(terminal_summary(results).split())
 
 
 @pytest.mark.parametrize(
@@ -193,7 +204,7 @@ def test_evaluated_folders_say_it_too(results: Path, tmp_path: Path) -> None:
 def test_a_single_judge_that_made_the_labels_is_named(tmp_path: Path) -> None:
     results = choose(make_results(tmp_path / "results"), CHOICE)
     text = page(results)
-    stability = text.partition(" Stability ")[2].partition("Energy above the hull")[0]
-    assert f"{WARNING}: its errors were chosen too." in stability
+    for name in ("glance", "stability"):
+        assert f"{WARNING}: its errors were chosen too." in " ".join(sections(results)[name].split())
     assert "Go by" not in text
     assert terminal_summary(results).splitlines()[-1].startswith("embedded prototypes")
