@@ -173,7 +173,8 @@ def test_compare_says_in_its_head_that_runs_were_chosen_differently(plain: Path,
     four = choose(Path(shutil.copytree(plain, tmp_path / "four")), dataclasses.replace(CHOICE, drafts=4))
     words = WORDS.replace("20", "4")
     html, text, tex = compared([plain, four, results], tmp_path / "c.html", ["plain", "four", "twenty"])
-    each = f"(plain: one draft a crystal; four: {words}; twenty: {WORDS})"
+    model = " (stability model 123456789012)"
+    each = f"(plain: one draft a crystal; four: {words}{model}; twenty: {WORDS}{model})"
     for part in (html, text.partition("\n")[0], tex.partition("\n")[0]):
         assert f"chosen in different ways {each}" in part.partition(" Every metric ")[0]
         assert "may come from the choice alone" in part
@@ -184,8 +185,11 @@ def test_compare_says_in_its_head_that_runs_were_chosen_differently(plain: Path,
     assert "twenty, best of 20" in (tmp_path / "c.html").read_text().partition("Every metric of summary.csv")[2]
     same, text, _ = compared([results, results], tmp_path / "c.html", ["a", "b"])
     assert "in different ways" not in same
-    assert f"The crystals were chosen (a: {WORDS}; b: {WORDS}). {OF_BOTH}" in same
+    assert f"The crystals were chosen (a: {WORDS}{model}; b: {WORDS}{model}). {OF_BOTH}" in same
     assert "SymmCD (" not in text
+    choose(four, dataclasses.replace(CHOICE, stability_model="cd" * 32))
+    html, _, _ = compared([results, four], tmp_path / "c.html", ["a", "b"])
+    assert f"chosen in different ways (a: {WORDS}{model}; b: {WORDS} (stability model cdcdcdcdcdcd))" in html
     alone, text, tex = compared([plain], tmp_path / "c.html", ["plain"])
     assert "chosen" not in alone + text + tex
 

@@ -65,11 +65,16 @@ def chosen(best_of: BestOf) -> str:
     return words + (f" over {over}" if best_of.hull else "")
 
 
-def sentence(best_of: BestOf) -> str:
-    """The same as a sentence, with the hash of the model, and what the figures are then of."""
+def chosen_by(best_of: BestOf) -> str:
+    """The same, with the beginning of the hash of the model, which tells two models with labels of one kind apart."""
     model = f" (stability model {best_of.stability_model[:12]})" if best_of.stability_model else ""
-    words = chosen(best_of)
-    return f"{words[0].upper()}{words[1:]}{model}. {OF_BOTH}"
+    return f"{chosen(best_of)}{model}"
+
+
+def sentence(best_of: BestOf) -> str:
+    """The same as a sentence, and what the figures are then of."""
+    words = chosen_by(best_of)
+    return f"{words[0].upper()}{words[1:]}. {OF_BOTH}"
 
 
 def of_judges(best_of: BestOf, judges: Sequence[str]) -> str:

@@ -66,11 +66,10 @@ def write_comparison(output: Path, folders: Sequence[Path], names: Sequence[str]
 def unlike(runs: Sequence[Run]) -> str:
     """A warning where the crystals of some runs were chosen, or chosen in other ways; empty where none were."""
     ways = {run.name: run.best_of for run in runs}
-    chosen = [oversampling.chosen(best_of) for best_of in ways.values() if best_of is not None]
-    if not chosen:
+    if not any(ways.values()):
         return ""
     each = "; ".join(
-        f"{name}: {'one draft a crystal' if best_of is None else oversampling.chosen(best_of)}"
+        f"{name}: {'one draft a crystal' if best_of is None else oversampling.chosen_by(best_of)}"
         for name, best_of in ways.items()
     )
     if len(set(ways.values())) == 1:
