@@ -16,6 +16,7 @@ from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.diffusion.generator import Generator
 from symmcd.diffusion.staged.arrangements import (
     Composition,
+    Pool,
     fillings,
     from_template_tensors,
     likeliest,
@@ -99,7 +100,7 @@ def test_the_likeliest_come_first_and_descriptions_count_once(network):
         torch.tensor([ab, ab, [int(TABLE.start[138]), int(TABLE.start[138]) + 1, 0]]),
         torch.zeros(3, 3, dtype=torch.int64),
     )
-    crystals = with_composition(drawn, Composition({8: 1, 38: 1}))
+    crystals = with_composition(Pool(drawn), Composition({8: 1, 38: 1}))
     assert crystals.space_group.tolist() == [225, 225, 139, 139]  # what was drawn twice is there once, both ways round
     prior = torch.zeros(230, 6)
     prior[138] = -50.0
@@ -123,19 +124,61 @@ def test_what_the_prior_forbids_is_not_among_them(network):
 
 
 def test_where_there_are_too_many_those_on_the_likeliest_positions_are_rated():
-    every = with_composition(SEQUENCES, Composition({8: 1, 38: 1}))
-    some = with_composition(SEQUENCES, Composition({8: 1, 38: 1}), most=5)
+    every = with_composition(Pool(SEQUENCES), Composition({8: 1, 38: 1}))
+    some = with_composition(Pool(SEQUENCES), Composition({8: 1, 38: 1}), most=5)
     assert len(every) > len(some) == 5
     assert torch.equal(some.wyckoff, every.wyckoff[:5])
     assert torch.equal(some.element, every.element[:5])
 
 
+@pytest.mark.parametrize("atoms", [None, 6])
+@pytest.mark.parametrize("most", [4000, 37])
+def test_a_pool_serves_one_composition_after_the_other(atoms, most):
+    """Crystal for crystal as what tries all elements on one set of positions after the other, each set once."""
+    drawn = WyckoffSequences.concatenate([SEQUENCES.select(torch.arange(30)), SEQUENCES])
+    pool = Pool(drawn)
+    total = 0
+    for formula_unit in ({8: 2, 22: 1}, {8: 1, 11: 1}, {26: 1}):
+        composition = Composition(formula_unit, atoms)
+        expected, seen = [], set()
+        for row, count in enumerate(drawn.count.tolist()):
+            positions = tuple(drawn.wyckoff[row, :count].tolist())
+            size = TABLE.multiplicity[list(positions)].tolist()
+            cell = sum(size) // lattice_points(int(drawn.space_group[row]))
+            if positions in seen or (atoms and cell != atoms):
+                continue
+            seen.add(positions)
+            expected += [(row, elements) for elements in fillings(positions, size, composition.formula_unit)]
+        found = with_composition(pool, composition, most)
+        assert len(found) == min(len(expected), most)
+        total += len(found)
+        for at, (row, elements) in enumerate(expected[:most]):
+            assert found.space_group[at] == drawn.space_group[row]
+            assert torch.equal(found.wyckoff[at], drawn.wyckoff[row])
+            assert found.element[at].tolist() == [*elements, *[0] * (drawn.wyckoff.shape[1] - len(elements))]
+    assert total > 50 if atoms is None else total > 5
+
+
+@pytest.mark.parametrize("order", [[0, 1], [1, 0]])
+def test_elements_change_places_on_two_positions_and_not_on_one(order):
+    """Two orbits of two atoms each: twice position i of P-1, or i and j of P2/m."""
+    start = TABLE.start
+    assert TABLE.letter[[start[1] + 8, start[9] + 8, start[9] + 9]].tolist() == ["i", "i", "j"]
+    rows = torch.tensor([[start[1] + 8, start[1] + 8], [start[9] + 8, start[9] + 9]])
+    drawn = WyckoffSequences(torch.tensor([2, 10]), torch.tensor([2, 2]), rows, torch.zeros_like(rows))
+    found = with_composition(Pool(drawn.select(torch.tensor(order))), Composition({8: 1, 38: 1}))
+    of_each = {2: [[8, 38]], 10: [[8, 38], [38, 8]]}
+    groups = [(2, 10)[which] for which in order]
+    assert found.space_group.tolist() == [group for group in groups for _ in of_each[group]]
+    assert found.element.tolist() == [elements for group in groups for elements in of_each[group]]
+
+
 def test_atoms_of_the_primitive_cell_are_heeded():
     for atoms in (2, 4):
-        crystals = with_composition(SEQUENCES, Composition({8: 1, 38: 1}, atoms))
+        crystals = with_composition(Pool(SEQUENCES), Composition({8: 1, 38: 1}, atoms))
         for group, count, rows in zip(crystals.space_group.tolist(), crystals.count, crystals.wyckoff, strict=True):
             assert TABLE.multiplicity[rows[:count].numpy()].sum() == atoms * lattice_points(group)
-    assert not len(with_composition(SEQUENCES, Composition({8: 97, 38: 1})))
+    assert not len(with_composition(Pool(SEQUENCES), Composition({8: 97, 38: 1})))
 
 
 @pytest.mark.parametrize("group", [None, 62])

@@ -104,31 +104,52 @@ def fillings(
     yield from walk(0, tuple(composition[number] * units for number in elements), 0)
 
 
-def with_composition(drawn: WyckoffSequences, composition: Composition, most: int = MOST_RATED) -> WyckoffSequences:
-    """Crystals of a composition on the positions of `drawn`, whose elements are not looked at; each once.
+class Pool:
+    """Different sets of Wyckoff positions for compositions to be put onto, laid out once for all of them.
+
+    Args:
+        drawn: crystals on these positions, whose elements are not looked at; positions that come again are left out.
+    """
+
+    def __init__(self, drawn: WyckoffSequences) -> None:
+        self.drawn = drawn
+        tables = symmetry_tables(drawn.count.device)
+        multiplicity = (tables.multiplicity[drawn.wyckoff] * drawn.mask).tolist()
+        rows = zip(drawn.count.tolist(), drawn.wyckoff.tolist(), multiplicity, strict=True)
+        first: dict[tuple[int, ...], tuple[int, list[int]]] = {}
+        for row, (count, wyckoff, of_orbit) in enumerate(rows):
+            first.setdefault(tuple(wyckoff[:count]), (row, of_orbit[:count]))
+        atoms = drawn.primitive_atoms.tolist()
+        # row of `drawn`, positions, their multiplicities, atoms of the primitive cell
+        self.sets = [(row, positions, of_orbit, atoms[row]) for positions, (row, of_orbit) in first.items()]
+
+
+def with_composition(pool: Pool, composition: Composition, most: int = MOST_RATED) -> WyckoffSequences:
+    """Crystals of a composition on the positions of `pool`, each once.
 
     All of them where there are no more than `most`, else those on the first positions.
     """
-    tables = symmetry_tables(drawn.count.device)
-    multiplicity = (tables.multiplicity[drawn.wyckoff] * drawn.mask).tolist()
-    atoms = drawn.primitive_atoms.tolist()
+    drawn = pool.drawn
+    longest = drawn.wyckoff.shape[1]
     rows: list[int] = []
     filled: list[list[int]] = []
-    seen = set()
-    for row, (count, wyckoff) in enumerate(zip(drawn.count.tolist(), drawn.wyckoff.tolist(), strict=True)):
-        positions, of_orbit = tuple(wyckoff[:count]), multiplicity[row][:count]
-        wanted = not composition.atoms or atoms[row] == composition.atoms
-        if positions in seen or not wanted:
+    # `fillings` looks at multiplicities, and at which positions repeat: many sets have these in common
+    known: dict[tuple[tuple[int, ...], tuple[bool, ...]], list[tuple[int, ...]]] = {}
+    for row, positions, multiplicity, atoms in pool.sets:
+        if composition.atoms and atoms != composition.atoms:
             continue
-        seen.add(positions)
-        for elements in itertools.islice(fillings(positions, of_orbit, composition.formula_unit), most - len(rows)):
-            rows.append(row)
-            filled.append([*elements, *[0] * (len(wyckoff) - count)])
+        alike = tuple(multiplicity), tuple(v == w for v, w in itertools.pairwise(positions))
+        if alike not in known:
+            every = fillings(positions, multiplicity, composition.formula_unit)
+            known[alike] = list(itertools.islice(every, most - len(rows)))  # later ones need no more
+        found = known[alike][: most - len(rows)]
+        rows += [row] * len(found)
+        filled += [[*elements, *[0] * (longest - len(positions))] for elements in found]
         if len(rows) == most:
             break
-    found = drawn.select(torch.tensor(rows, dtype=torch.int64, device=drawn.count.device))
-    element = torch.tensor(filled, dtype=torch.int64, device=found.count.device).reshape(found.wyckoff.shape)
-    return WyckoffSequences(found.space_group, found.count, found.wyckoff, element)
+    crystals = drawn.select(torch.tensor(rows, dtype=torch.int64, device=drawn.count.device))
+    element = torch.tensor(filled, dtype=torch.int64, device=crystals.count.device).reshape(crystals.wyckoff.shape)
+    return WyckoffSequences(crystals.space_group, crystals.count, crystals.wyckoff, element)
 
 
 def template_tensors(crystals: WyckoffSequences) -> dict[str, Tensor]:

@@ -23,6 +23,7 @@ from symmcd.diffusion.sampler import Sampler
 from symmcd.diffusion.staged.arrangements import (
     Arrangements,
     Composition,
+    Pool,
     from_template_tensors,
     likeliest,
     likeliest_first,
@@ -153,10 +154,9 @@ class StagedModel:
             drawn.append(draw_positions(self.wyckoff, *what, Sampler()).sequences)
         positions = WyckoffSequences.concatenate(drawn)
         prior = log_prior(self.statistics, space_groups)
-        positions = likeliest_first(self.wyckoff, positions, prior)
+        known = Pool(likeliest_first(self.wyckoff, positions, prior))
         return [
-            likeliest(self.wyckoff, with_composition(positions, composition), prior, number)
-            for composition in compositions
+            likeliest(self.wyckoff, with_composition(known, composition), prior, number) for composition in compositions
         ]
 
     def _whole(self, numbers: np.ndarray) -> Tensor:
