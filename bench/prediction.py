@@ -1,13 +1,19 @@
 """Crystal structure prediction: how often a composition alone leads to the crystal of the test set.
 
     python bench/prediction.py --units results-cpu/asymmetric_units/test.npz --number 500 [--candidates 20] \
-        [--checkpoint results-cpu/training/seed0/denoiser.safetensors] [--any-size]
+        [--checkpoint results-cpu/training/seed0/denoiser.safetensors] [--any-size] \
+        [--relax [--potential chgnet] [--beta 0 0.01 0.02 0.05]]
 
 For each of `--number` random crystals, `Generator.predict` is told the composition and, as in the literature, how many
 atoms the primitive cell has (`--any-size`: not told).  Printed for the first 1, 5, 20 candidates: whether the crystal's
 own Wyckoff positions and elements are among them (up to the choice of origin and axes), and whether pymatgen's matcher
 finds the crystal among their geometries (stol 0.5, ltol 0.3, angle_tol 10, the settings of DiffCSP and those after it),
-with the r.m.s. displacement of the best match, in (volume per atom)^⅓.
+with the r.m.s. displacement of the best match, in (volume per atom)^⅓, and cRMSE, its mean over all crystals where one
+that is not found counts as stol.
+
+`--relax` relaxes the candidates once as `symmcd predict --relax` does, and ranks them by E - β log p for each of
+`--beta` (eV/atom; 0: by energy alone).  The last column counts the crystals that this order finds and the order by
+probability does not, among as many relaxed candidates, and the other way round.
 """
 
 from __future__ import annotations
@@ -16,8 +22,9 @@ import argparse
 import platform
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +32,7 @@ import torch
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Structure
 
-from symmcd import load_pretrained
+from symmcd import load_pretrained, relax
 from symmcd.crystallography import content
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.crystallography.orbit import replicate_flat
@@ -35,10 +42,13 @@ from symmcd.diffusion.generator import POOL
 from symmcd.diffusion.staged.arrangements import Composition
 from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
 from symmcd.metrics.intervals import wilson
+from symmcd.stability.outcome import Relaxation
+from symmcd.stability.ranking import best_first, scores
 from symmcd.storage import read_units
 from symmcd.structures.convert import crystals_to_structures
 
 FIRST = (1, 5, 20)
+STOL = 0.5
 
 
 def compositions(units: AsymmetricUnits, any_size: bool) -> Iterator[Composition]:
@@ -56,8 +66,66 @@ def compositions(units: AsymmetricUnits, any_size: bool) -> Iterator[Composition
 
 def displacement(pair: tuple[Structure, Structure]) -> float:
     """R.m.s. displacement between two structures that match, else infinite."""
-    found = StructureMatcher(stol=0.5, ltol=0.3, angle_tol=10).get_rms_dist(*pair)
+    found = StructureMatcher(stol=STOL, ltol=0.3, angle_tol=10).get_rms_dist(*pair)
     return np.inf if found is None else float(found[0])
+
+
+def structures(units: AsymmetricUnits) -> list[Structure]:
+    """Primitive cells."""
+    return [s.get_primitive_structure() for s in crystals_to_structures(replicate_flat(units))]
+
+
+def displacements(made: AsymmetricUnits, owner: np.ndarray, truth: Sequence[Structure]) -> np.ndarray:
+    """(C,) of each candidate from the crystal it is to be, of index `owner` (C,); infinite where they do not match."""
+    with ProcessPoolExecutor() as pool:
+        pairs = [(guess, truth[index]) for guess, index in zip(structures(made), owner.tolist(), strict=True)]
+        return np.array(list(pool.map(displacement, pairs, chunksize=50)))
+
+
+@dataclass(frozen=True, eq=False)
+class Order:
+    """Candidates of all crystals, ranked one way."""
+
+    name: str
+    rows: list[np.ndarray]  # of each crystal its candidates, the best first
+    distance: np.ndarray  # (C,) of each candidate, see `displacements`
+
+    def best(self, first: int) -> np.ndarray:
+        """(B,) displacement of the best among so many candidates."""
+        return np.array([self.distance[some[:first]].min(initial=np.inf) for some in self.rows])
+
+
+def print_table(orders: Sequence[Order], same: np.ndarray, candidates: int, compared: Order) -> None:
+    """One row for the first 1, 5, 20 candidates of each order.
+
+    Args:
+        orders: ways to rank.
+        same: (C,) whether a candidate has the positions and elements of its crystal.
+        candidates: asked for.
+        compared: order that crystals are won or lost beside.
+    """
+    print(
+        "| first | ranked by | own positions and elements among them | matched | r.m.s. displacement | cRMSE "
+        "| won / lost |\n|---|---|---|---|---|---|---|"
+    )
+    for first in (number for number in FIRST if number <= candidates):
+        for order in orders:
+            own = np.array([same[some[:first]].any() for some in order.rows])
+            best = order.best(first)
+            matched, before = np.isfinite(best), np.isfinite(compared.best(first))
+            shown = " | ".join(f"{100 * v.mean():.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
+                               for v in (own, matched) for low, high in [wilson(int(v.sum()), len(v))])  # fmt: skip
+            change = f"{(matched & ~before).sum()} / {(before & ~matched).sum()}"
+            rms, corrected = best[matched].mean(), np.minimum(best, STOL).mean()
+            print(f"| {first} | {order.name} | {shown} | {rms:.3f} | {corrected:.3f} | {change} |")
+
+
+def ranked_by_energy(
+    rows: list[np.ndarray], relaxed: Sequence[Relaxation], log_probability: np.ndarray, beta: float
+) -> list[np.ndarray]:
+    """`rows` of candidates in the order of E - β log p."""
+    score = scores([result.energy_relaxed for result in relaxed], log_probability.tolist(), beta)
+    return [some[best_first(score[some])] for some in rows]
 
 
 def main() -> None:
@@ -68,6 +136,9 @@ def main() -> None:
     parser.add_argument("--pool", type=int, default=POOL)
     parser.add_argument("--checkpoint", default="mp20", help="of a staged model (default: the shipped weights)")
     parser.add_argument("--any-size", action="store_true", help="do not tell the atoms of the primitive cell")
+    parser.add_argument("--relax", action="store_true", help="rank relaxed candidates by energy, too")
+    parser.add_argument("--potential", default="chgnet", help="that relaxes")
+    parser.add_argument("--beta", type=float, nargs="+", default=[0, 0.01, 0.02, 0.05], help="eV/atom")
     arguments = parser.parse_args()
     units = read_units(arguments.units)
     chosen = np.random.default_rng(0).choice(len(units), min(arguments.number, len(units)), replace=False)
@@ -84,24 +155,26 @@ def main() -> None:
     log_probability = torch.cat([arrangements.log_probability for arrangements in found])
     drafts = crystals.drafts(torch.arange(len(crystals)), log_probability, seed=0)
     made = AsymmetricUnits.from_units(generator.with_geometries(drafts))
-    print(f"with their geometries {time.perf_counter() - began:.0f} s\n", flush=True)
+    print(f"with their geometries {time.perf_counter() - began:.0f} s", flush=True)
 
-    truth = [s.get_primitive_structure() for s in crystals_to_structures(replicate_flat(units))]
-    guess = [s.get_primitive_structure() for s in crystals_to_structures(replicate_flat(made))]
-    with ProcessPoolExecutor() as pool:
-        pairs = [(g, truth[index]) for g, index in zip(guess, owner.tolist(), strict=True)]
-        distance = np.array(list(pool.map(displacement, pairs, chunksize=50)))
+    truth = structures(units)
+    rows = [np.flatnonzero(owner == index) for index in range(len(told))]
     own, theirs = content.arrangements(units), content.arrangements(made)
-
-    print("| first | own positions and elements among them | matched | r.m.s. displacement |\n|---|---|---|---|")
-    for first in (number for number in FIRST if number <= arguments.candidates):
-        rows = [np.flatnonzero(owner == index)[:first] for index in range(len(told))]
-        same = np.array([own[index] in {theirs[row] for row in some} for index, some in enumerate(rows)])
-        best = np.array([distance[some].min(initial=np.inf) for some in rows])
-        matched = np.isfinite(best)
-        shown = " | ".join(f"{100 * v.mean():.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
-                           for v in (same, matched) for low, high in [wilson(int(v.sum()), len(v))])  # fmt: skip
-        print(f"| {first} | {shown} | {best[matched].mean():.3f} |")
+    same = np.array([own[index] == arrangement for index, arrangement in zip(owner.tolist(), theirs, strict=True)])
+    orders = [Order("log p", rows, displacements(made, owner, truth))]
+    if arguments.relax:
+        began = time.process_time()
+        relaxed = relax(made, potential=arguments.potential, method="symmetry")
+        statuses = ", ".join(f"{status} {n}" for status, n in Counter(r.status for r in relaxed).most_common())
+        print(f"relaxed by {arguments.potential} in {time.process_time() - began:.0f} CPU s: {statuses}", flush=True)
+        ended = [made[row] if result.unit is None else result.unit for row, result in enumerate(relaxed)]
+        distance = displacements(AsymmetricUnits.from_units(ended), owner, truth)
+        orders.append(Order("log p, relaxed", rows, distance))
+        for beta in arguments.beta:
+            order = ranked_by_energy(rows, relaxed, log_probability.cpu().numpy(), beta)
+            orders.append(Order(f"E - {beta:g} log p" if beta else "E", order, distance))
+    print()
+    print_table(orders, same, arguments.candidates, compared=orders[min(1, len(orders) - 1)])
 
 
 if __name__ == "__main__":

@@ -121,7 +121,7 @@ TABLE: dict[str, tuple[set[str], set[str] | None]] = {
     "config": ({"settings", "extensions", "bounds", "yaml_text"}, set()),
     "command": ({"bounds", "settings", "config", "output_folder"}, set()),
     "request": (
-        {"command", "settings", "output_folder", "device", "crystallography", "diffusion", "structures"},
+        {"command", "settings", "output_folder", "device", "crystallography", "diffusion", "storage", "structures"},
         {"numpy"},
     ),
     "cli": ({"command", "endings", "threads", "stages"}, set()),

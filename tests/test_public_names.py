@@ -20,7 +20,7 @@ from tests.crystallography.prototypes import prototype
 # command -> Python functions whose parameters are its words
 FUNCTIONS = {
     "generate": (symmcd.generate, Generator.generate),
-    "predict": (symmcd.predict, Generator.predict),
+    "predict": (symmcd.predict, Generator.predict, symmcd.rank),
     "evaluate": (symmcd.evaluate,),
 }
 OF_FILES = {
@@ -31,9 +31,10 @@ OF_FILES = {
     "config",
     "set",
     "formula",
+    "relax",
     "relax_settings",
     "judge",
-}  # formula: `formula_unit` of Generator.predict; the last two: in `relax` and `judges` of symmcd.evaluate
+}  # formula: `formula_unit` of Generator.predict; relax: symmcd.rank; the last two: in `relax` and `judges` of evaluate
 
 
 @pytest.mark.parametrize("command", FUNCTIONS)

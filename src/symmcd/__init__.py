@@ -20,6 +20,7 @@ _HOME = {
     "generate": "symmcd.diffusion.pretrained",
     "load_pretrained": "symmcd.diffusion.pretrained",
     "predict": "symmcd.diffusion.pretrained",
+    "rank": "symmcd.stages.predict",
     "reduce": "symmcd.structures.units",
     "relax": "symmcd.stages.relax",
     "replicate": "symmcd.structures.units",

@@ -11,7 +11,7 @@ from symmcd.errors import InputError
 from symmcd.writing import delete
 
 RESULTS: dict[str, tuple[str, ...]] = {
-    "generate": ("units.npz", "crystals.extxyz", "crystals.csv", "cif", "cif.zip"),
+    "generate": ("units.npz", "crystals.extxyz", "crystals.csv", "cif", "cif.zip", "unrelaxed.npz"),
     "evaluate": (
         "per_crystal.csv", "per_crystal.parquet", "summary.csv", "table1.md", "table1.tex", "table2.md", "table2.tex",
         "table3.md", "table3.tex", "relaxed/relaxed.csv", "relaxed/relaxed.extxyz", "judges/*.csv",

@@ -7,8 +7,8 @@ user interrupts is written.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,9 @@ from symmcd.output_folder import RESULTS, check_output_folder, remove_other_resu
 from symmcd.settings import Count, Few, Steps
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
     from symmcd.crystallography.best_of import BestOf
     from symmcd.diffusion.abilities import Abilities
     from symmcd.diffusion.batches import Batch
@@ -48,6 +51,30 @@ def add_how(parser: Parser) -> None:
     parser.add_seed()
     parser.add_device()
     parser.add_overwrite(RESULTS["generate"])
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """B crystals as they are written."""
+
+    number: np.ndarray  # (B,) that they are named by
+    units: Sequence[AsymmetricUnit]
+    log_probability: Sequence[float] = ()  # (B,) natural logarithms; empty where they are not known
+    columns: Mapping[str, Sequence[str]] = field(default_factory=dict)  # further ones of crystals.csv, (B,) texts each
+    unrelaxed: Sequence[AsymmetricUnit] = ()  # (B,) the same crystals before; empty where they were not relaxed
+    best_of: BestOf | None = None  # how they were chosen, where they were
+
+    @classmethod
+    def of(cls, finished: Sequence[Batch], best_of: BestOf | None = None) -> Made:
+        """The crystals of finished batches, in the order of their numbers."""
+        import numpy as np
+
+        number = np.concatenate([batch.number for batch in finished])
+        units = [unit for batch in finished for unit in batch.units]
+        known = [batch.log_probability for batch in finished if batch.log_probability is not None]
+        rows = np.argsort(number)
+        log_probability = np.concatenate(known)[rows].tolist() if known else []
+        return cls(number[rows], [units[row] for row in rows], log_probability, best_of=best_of)
 
 
 @dataclass(frozen=True)
@@ -93,15 +120,22 @@ class GenerationRequest:
         generator = Generator.load(self.path, self.device)
         return generator, AT_ONCE[generator.device.type]
 
-    def fulfil(self, make: Callable[[list[Batch], StepProgress], None], best_of: BestOf | None = None) -> int:
+    def fulfil(
+        self,
+        make: Callable[[list[Batch], StepProgress], None],
+        best_of: BestOf | None = None,
+        relax: Callable[[Made], Made] | None = None,
+    ) -> int:
         """Write the crystals that `make` appends to a list batch by batch, and say how many there are.
 
         Args:
             make: makes them.
             best_of: how they were chosen, where they were; units.npz says so.
+            relax: makes of them what is written; None: they are written as they are.
 
         Raises:
-            KeyboardInterrupt: in `make`, after what is finished has been written.
+            KeyboardInterrupt: in `make`, after what is finished has been written, or in `relax`, after its crystals
+                have been written as they were before.
         """
         from symmcd.diffusion.progress import StepProgress
 
@@ -112,30 +146,37 @@ class GenerationRequest:
         except KeyboardInterrupt:
             progress.close()
             if finished:
-                done = self._write(finished, best_of)
+                done = self._write(Made.of(finished, best_of))
                 print(f"interrupted: {done} of {self.number} crystals written", file=sys.stderr)
             raise
         progress.close()
-        return self._write(finished, best_of)
+        made = Made.of(finished, best_of)
+        if relax is None:
+            return self._write(made)
+        try:
+            relaxed = relax(made)
+        except KeyboardInterrupt:
+            done = self._write(made)
+            print(f"interrupted: {done} crystals written as predicted, not relaxed", file=sys.stderr)
+            raise
+        return self._write(relaxed)
 
-    def _write(self, finished: Sequence[Batch], best_of: BestOf | None) -> int:
-        """Write the crystals of finished batches, in the order of their numbers and named by them; how many."""
-        import numpy as np
-
+    def _write(self, made: Made) -> int:
+        """Write crystals, and say how many they are."""
         from symmcd.crystallography.asymmetric_unit import AsymmetricUnits, labels_of
         from symmcd.crystallography.orbit import replicate_flat
+        from symmcd.storage import write_units
         from symmcd.structures.crystal_table import write_table
         from symmcd.structures.write import write_crystals
 
-        order = np.concatenate([batch.number for batch in finished])
-        made = [unit for batch in finished for unit in batch.units]
-        log_probability = [batch.log_probability for batch in finished if batch.log_probability is not None]
-        rows = np.argsort(order)
-        labels = labels_of(order[rows], max(self.number, len(order)) - 1)
-        units = replace(AsymmetricUnits.from_units([made[row] for row in rows], labels), best_of=best_of)
+        labels = labels_of(made.number, max(self.number, len(made.number)) - 1)
+        units = replace(AsymmetricUnits.from_units(made.units, labels), best_of=made.best_of)
         table = self.output / "crystals.csv"
         paths = [*write_crystals(self.output, replicate_flat(units), units, CIF_FOLDER_LIMIT), table]
-        write_table(table, units, np.concatenate(log_probability)[rows].tolist() if log_probability else [])
+        write_table(table, units, made.log_probability, made.columns)
+        if made.unrelaxed:
+            paths.append(self.output / "unrelaxed.npz")
+            write_units(paths[-1], AsymmetricUnits.from_units(made.unrelaxed, labels))
         remove_other_results(self.output, RESULTS["generate"], paths)
         for path in paths:
             print(f"wrote {path} ({len(units)} crystals)")

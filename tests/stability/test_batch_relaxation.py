@@ -121,6 +121,21 @@ def test_constrained_gradient_is_the_slope_of_the_whole_crystals_energy(potentia
     )
 
 
+def test_a_relaxed_unit_is_the_relaxed_crystal(potential):
+    """Its own energy, of all atoms of its primitive cell without symmetry, is the one that the relaxation ended at."""
+    units = [disturbed(reduce(CRYSTALS[name])) for name in RETURNING]
+    for given, result in zip(units, run(units, potential, "symmetry"), strict=True):
+        assert result.unit.letter == given.letter
+        cell = Structure(*_cell(result.unit)).get_primitive_structure()
+        [point] = potential.evaluate([Request(cell.lattice.matrix, cell.frac_coords, np.array(cell.atomic_numbers))])
+        assert point.energy == pytest.approx(result.energy_relaxed, abs=2e-5)
+        assert result.energy_relaxed < result.energy_initial - 1e-3
+    [free] = run([displaced(CRYSTALS["rutile"], 0.02)], potential, "unconstrained", steps=2)
+    [released] = run(units[:1], potential, "symmetry", release_steps=2)
+    assert free.structure is not None
+    assert free.unit is released.unit is None
+
+
 def test_unconstrained_relaxation_agrees_where_nothing_breaks_the_symmetry(potential):
     units = [disturbed(reduce(CRYSTALS[name])) for name in ("rutile", "rock salt", "tungsten")]
     free = [Structure(*_cell(unit)) for unit in units]

@@ -15,7 +15,7 @@ from symmcd.crystallography.lattice import (
     lattice_from_k,
 )
 from symmcd.crystallography.space_group import operations, symbol
-from symmcd.crystallography.wyckoff import wyckoff_table
+from symmcd.crystallography.wyckoff import wrap, wyckoff_table
 
 # rows: primitive vectors in terms of the conventional a, b, c
 PRIMITIVE = {
@@ -55,6 +55,7 @@ class SymmetricCell:
     def __init__(self, unit: AsymmetricUnit) -> None:
         table, row = wyckoff_table(), unit.wyckoff
         number = unit.space_group
+        self._unit = unit
         self._free = np.flatnonzero(free_coefficients()[number - 1])
         self._k = constrain(k_from_lattice(unit.lattice[None]), np.array([number]))[0]
         self._primitive = PRIMITIVE[symbol(number)[0]]
@@ -65,6 +66,7 @@ class SymmetricCell:
         self.start = np.concatenate(
             [self._k[self._free], *(x[v] for x, v in zip(unit.position, variables, strict=True))]
         )
+        self._variables, self._first = variables, first
         constant, slope, orbit = [], [], []
         for index, r in enumerate(row):
             template = table.generator[r]
@@ -101,6 +103,16 @@ class SymmetricCell:
     def geometry(self, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Primitive cell (3, 3), rows in Å, and fractional positions (n, 3), not wrapped."""
         return self._primitive @ self._conventional(q), self._position(q)
+
+    def unit(self, q: np.ndarray) -> AsymmetricUnit:
+        """The crystal that `geometry` gives the primitive cell of, with the letters and elements of the given unit."""
+        free = np.zeros((len(self._variables), 3))
+        for index, variables in enumerate(self._variables):
+            free[index, variables] = q[self._first[index] : self._first[index + 1]]
+        template = wyckoff_table().generator[self._unit.wyckoff]
+        position = wrap((template[:, :, :3] @ free[:, :, None])[..., 0] + template[:, :, 3])
+        given = self._unit
+        return AsymmetricUnit.exact(given.space_group, self._conventional(q), given.element, given.letter, position)
 
     def _conventional(self, q: np.ndarray) -> np.ndarray:
         k = self._k.copy()

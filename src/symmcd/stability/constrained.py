@@ -51,6 +51,10 @@ class SymmetricRelaxation:
         lattice, position = self.cell.geometry(self._q)
         return Request(lattice, position, self.element, symmetry=self.cell, owner=self)
 
+    def unit(self) -> AsymmetricUnit:
+        """The crystal at the last accepted point."""
+        return self.cell.unit(self.cell.start if self._minimiser is None else self._minimiser.best)
+
     @property
     def _q(self) -> np.ndarray:
         return self.cell.start if self._minimiser is None else self._minimiser.point

@@ -109,4 +109,6 @@ class Relaxing:
         result = with_start(result, self.first)
         if status in ("converged", "step_limit", "timed_out"):
             result = with_end(result, self.first, self.state() if self.first else None)
+            if result.structure is not None and isinstance(self.relaxation, SymmetricRelaxation):
+                result = dataclasses.replace(result, unit=self.relaxation.unit())
         return result

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from pymatgen.core import IStructure, Structure
 
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
 from symmcd.potentials.potential import UnusableCrystalError
 from symmcd.stability.geometry import shortest_distance, space_group_number
 from symmcd.structures.crystal import StructureError
@@ -61,13 +62,15 @@ class Relaxation:
     energy_calls: int = 0  # geometries that were computed
     energy_symmetric: float | None = None  # where symmetry was released at the end, the energy before
     structure: Structure | None = None  # relaxed, primitive cell
+    # the same crystal with its Wyckoff positions; None where the space group was not kept
+    unit: AsymmetricUnit | None = field(default=None, compare=False)
 
     def row(self) -> dict[str, Any]:
-        """Everything but the structure, for a table."""
-        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "structure"}
+        """Everything but the crystal, for a table."""
+        return {name: getattr(self, name) for name in COLUMNS}
 
 
-COLUMNS = tuple(f.name for f in dataclasses.fields(Relaxation) if f.name != "structure")
+COLUMNS = tuple(f.name for f in dataclasses.fields(Relaxation) if f.name not in {"structure", "unit"})
 
 
 @dataclass(frozen=True)

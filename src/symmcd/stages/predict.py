@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from symmcd import command
 from symmcd.errors import InputError
-from symmcd.request import GenerationRequest, add_how, add_what
-from symmcd.settings import Count
+from symmcd.extensions import POTENTIALS
+from symmcd.request import GenerationRequest, Made, add_how, add_what
+from symmcd.settings import Count, NotNegative, RelaxSettings, read_section
 
 if TYPE_CHECKING:
+    from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
     from symmcd.diffusion.batches import Batch
+    from symmcd.diffusion.generator import Candidate
     from symmcd.diffusion.progress import StepProgress
+    from symmcd.stability.ranking import RankedCandidate
 
+BETA = 0.02  # eV/atom; chosen on validation crystals (docs/prediction.md)
 EXAMPLE = "LiFePO4 --number 20 --output lifepo4/"
 
 
@@ -26,6 +34,93 @@ def arguments(parser: command.Parser) -> None:
     text = "in the primitive cell (default: any number of formula units)"
     parser.add_argument("--atoms", type=command.number(Count), metavar="N", help=text)
     add_how(parser)
+    text = "relaxed within the space group by relax.potential (CHGNet), ordered by E - β log p: energy and probability"
+    group = parser.add_argument_group("order by energy", text)
+    text = "relax the crystals, and write them relaxed, the best first; unrelaxed.npz has them as they were"
+    group.add_argument("--relax", action="store_true", help=text)
+    text = f"eV/atom that a factor e in the probability is worth; 0: energy alone, which does worse (default: {BETA})"
+    group.add_argument("--beta", type=command.number(NotNegative), metavar="B", help=text)
+    parser.add_settings("relax")
+
+
+def rank(
+    candidates: Iterable[Candidate], beta: float = BETA, device: str = "auto", **settings: Any
+) -> list[RankedCandidate]:
+    """Candidates of one composition, relaxed and ordered as by ``symmcd predict --relax``, the best first.
+
+    Each is relaxed within its space group.  Those that come to no energy are the last, in the order given.
+
+    Args:
+        candidates: of `predict`.
+        beta: eV/atom, of the score E - β log p: E is the relaxed energy, p the probability of space group, positions
+            and elements.
+        device: auto, cuda or cpu.
+        settings: of the section `relax` (``symmcd settings relax``), such as ``potential="sevennet-0"``, ``steps=100``.
+
+    Raises:
+        InputError: candidates of several compositions, whose energies do not compare, or an element that the potential
+            does not know; a negative `beta`; no such setting, or one of another way to relax.
+    """
+    if drawn := {"number", "draws"} & settings.keys():
+        raise InputError(f"rank({min(drawn)}=…): all candidates are relaxed; leave it out")
+    how: RelaxSettings = read_section("relax", {"method": "symmetry", **settings})
+    if how.method != "symmetry":
+        raise InputError(f"rank(method={how.method!r}): candidates keep their space group; leave it out")
+    given = list(candidates)
+    if len(formulas := sorted({candidate.unit.formula for candidate in given})) > 1:
+        raise InputError(
+            f"candidates of {' and '.join(formulas[:3])}: energies compare within one; rank each by itself"
+        )
+    for candidate in given[:1]:
+        _check_potential(how, candidate.unit.composition)
+    return _ranked([c.unit for c in given], [c.log_probability for c in given], beta, how, device)
+
+
+def _check_potential(how: RelaxSettings, elements: Iterable[int]) -> None:
+    """Refuse a potential that is not installed or does not know one of `elements`, atomic numbers.
+
+    Raises:
+        InputError: naming the element, or the package.
+    """
+    from symmcd.crystallography.composition import SYMBOLS
+
+    if how.release_steps:
+        raise InputError(f"relax.release_steps = {how.release_steps}: candidates keep their space group; leave it out")
+    entry = POTENTIALS[how.potential]
+    entry.check_installed()
+    if unknown := [SYMBOLS[number - 1] for number in elements if number not in entry.elements]:
+        raise InputError(
+            f"relax.potential = {how.potential} does not know {', '.join(unknown)}; choose another potential"
+        )
+
+
+def _ranked(
+    units: Sequence[AsymmetricUnit], log_probability: Sequence[float], beta: float, how: RelaxSettings, device: str
+) -> list[RankedCandidate]:
+    """Crystals of one composition relaxed within their space groups, the best first; see `rank`."""
+    from symmcd.threads import let_threads_sleep
+
+    let_threads_sleep()  # before anything that loads torch
+    from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+    from symmcd.device import choose_device
+    from symmcd.stability.outcome import Limits
+    from symmcd.stability.ranking import check_beta, ranked
+    from symmcd.stability.relax_set import relaxed_crystals
+    from symmcd.structures.crystal_file import crystals_of
+
+    check_beta(beta)
+    relaxed = dict(
+        relaxed_crystals(
+            crystals_of(AsymmetricUnits.from_units(units)),
+            list(range(len(units))),
+            potential=how.potential,
+            method="symmetry",
+            limits=Limits(how.steps, how.fmax, how.max_atoms, how.seconds),
+            batch_size=how.batch_size,
+            device=choose_device(device).type,
+        )
+    )
+    return ranked(units, log_probability, [relaxed[row] for row in range(len(units))], beta)
 
 
 def run(
@@ -40,16 +135,24 @@ def run(
     steps: int | None = None,
     proposals: int | None = None,
     atoms: int | None = None,
+    relax: bool = False,
+    beta: float | None = None,
+    settings: RelaxSettings | None = None,
 ) -> None:
     """Crystals of one composition, written as by `symmcd generate`; crystals.csv says how likely each is.
 
     `atoms` are those of the primitive cell; see `Generator.predict` for the rest.  An interrupt leaves those that are
     finished, the likeliest.
 
+    With `relax` the crystals are relaxed within their space groups as the section `relax` says, ordered as by `rank`
+    with `beta`, and written relaxed; ``unrelaxed.npz`` has them as they were, in the same order and by the same names.
+    Columns of crystals.csv are then also ``status`` (see `Relaxation`), ``energy_relaxed`` and ``score`` (E - β log p),
+    eV/atom.  What came to no energy stands last and is written unrelaxed.
+
     Raises:
         InputError: no formula, no such space group, no weights, a number below 1, more atoms or other elements than the
-            model knows, nothing found, or an `output` that cannot be written.
-        KeyboardInterrupt: after what is finished has been written.
+            model or the potential knows, nothing found, `beta` without `relax`, or an `output` that cannot be written.
+        KeyboardInterrupt: after what is finished has been written; while crystals are relaxed, all as they were before.
     """
     from symmcd.crystallography.composition import parse_formula
     from symmcd.crystallography.space_group import number_of
@@ -60,6 +163,11 @@ def run(
     except InputError as error:
         raise InputError(f"{formula[:60]}: {error}") from None
     group = None if space_group is None else number_of(space_group)
+    if beta is not None and not relax:
+        raise InputError("--beta goes with --relax; add it, or leave it out")
+    how = dataclasses.replace(settings or RelaxSettings(), method="symmetry")
+    if relax:
+        _check_potential(how, unit)
     request = GenerationRequest(output, number, checkpoint, device)
     abilities = request.abilities()
     abilities.check_composition(unit, atoms)
@@ -72,6 +180,28 @@ def run(
             on_batch=finished.append, on_progress=lambda done, work: progress.update(done, work=work),
         )  # fmt: skip
 
-    made = request.fulfil(make)
+    def relaxed(made: Made) -> Made:
+        order = _ranked(made.units, made.log_probability, BETA if beta is None else beta, how, device)
+        statuses = Counter(candidate.relaxation.status for candidate in order)
+        print(f"relaxed by {how.potential}: " + ", ".join(f"{status} {n}" for status, n in statuses.most_common()))
+        columns = {
+            "status": [candidate.relaxation.status for candidate in order],
+            "energy_relaxed": [_number(candidate.relaxation.energy_relaxed) for candidate in order],
+            "score": [_number(candidate.score) for candidate in order],
+        }
+        return Made(
+            made.number,
+            [candidate.unit for candidate in order],
+            [candidate.log_probability for candidate in order],
+            columns,
+            [candidate.predicted for candidate in order],
+        )
+
+    made = request.fulfil(make, relax=relaxed if relax else None)
     if made < number:
         print(f"{made} instead of {number}: no more sets of Wyckoff positions fit {formula}")
+
+
+def _number(value: float | None) -> str:
+    """A field of a table, blank where there is no value."""
+    return "" if value is None else f"{value:.6f}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,19 +16,27 @@ from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.storage import atomic_path
 
 
-def write_table(path: Path, units: AsymmetricUnits, log_probability: Sequence[float]) -> None:
+def write_table(
+    path: Path,
+    units: AsymmetricUnits,
+    log_probability: Sequence[float],
+    further: Mapping[str, Sequence[str]] | None = None,
+) -> None:
     """One row a crystal: what it is made of, what stands on which Wyckoff position, size and density.
 
     With `log_probability` (B,), of its space group, positions and elements, also how likely that makes it beside the
-    others in the table (``share``).
+    others in the table (``share``).  `further` columns by name, of (B,) texts each, come last.
     """
+    further = further or {}
     table = wyckoff_table()
     share = np.exp(np.array(log_probability) - max(log_probability)) if log_probability else np.zeros(0)
     names, atoms, density = formulas(units), primitive_atoms(units).tolist(), densities(units).tolist()
     with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         more = ("log_probability", "share") if log_probability else ()
-        writer.writerow(("id", "formula", "space_group", "symbol", "atoms_primitive", "density", "orbits", *more))
+        writer.writerow(
+            ("id", "formula", "space_group", "symbol", "atoms_primitive", "density", "orbits", *more, *further)
+        )
         for index, (label, group) in enumerate(zip(units.label, units.space_group.tolist(), strict=True)):
             orbits = slice(units.start[index], units.start[index + 1])
             sites = [
@@ -38,4 +46,4 @@ def write_table(path: Path, units: AsymmetricUnits, log_probability: Sequence[fl
             row = [label, names[index], group, symbol(group), atoms[index], f"{density[index]:.3f}", "; ".join(sites)]
             if more:
                 row += [f"{log_probability[index]:.3f}", f"{share[index] / share.sum():.4f}"]
-            writer.writerow(row)
+            writer.writerow([*row, *(column[index] for column in further.values())])

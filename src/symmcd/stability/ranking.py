@@ -1,0 +1,84 @@
+"""Crystals of one composition ordered by E - β log p: relaxed energy, and how likely the model finds the arrangement.
+
+Energy alone does worse than probability alone (docs/prediction.md).  Both together do better than either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
+from symmcd.errors import InputError
+from symmcd.stability.outcome import Relaxation
+
+
+@dataclass(frozen=True, eq=False)
+class RankedCandidate:
+    """A crystal that a composition may form, relaxed within its space group."""
+
+    unit: AsymmetricUnit  # relaxed; as predicted where there is no relaxed energy
+    predicted: AsymmetricUnit
+    log_probability: float  # natural logarithm, of its space group, positions and elements, not of its geometry
+    score: float | None  # E - β log p, eV/atom; None where there is no relaxed energy
+    relaxation: Relaxation
+
+
+def check_beta(beta: float) -> None:
+    """Refuse a β that orders nothing.
+
+    Raises:
+        InputError: it is negative or not finite.
+    """
+    if not (np.isfinite(beta) and beta >= 0):
+        raise InputError(f"beta = {beta}: expected a number of eV/atom, at least 0")
+
+
+def scores(energy: Sequence[float | None], log_probability: Sequence[float], beta: float) -> np.ndarray:
+    """(B,) E - β log p, eV/atom; infinite where there is no energy.
+
+    Args:
+        energy: (B,) relaxed energies, eV/atom; None where the relaxation came to none.
+        log_probability: (B,) natural logarithms.
+        beta: eV/atom that a factor e in the probability is worth.
+
+    Raises:
+        InputError: as `check_beta`.
+    """
+    check_beta(beta)
+    known = np.array([np.inf if value is None else value for value in energy], dtype=float)
+    return known - beta * np.asarray(log_probability, dtype=float)
+
+
+def best_first(score: np.ndarray) -> np.ndarray:
+    """(B,) indices by ascending `score`; where scores are equal, as without an energy, in the order given."""
+    return np.argsort(score, kind="stable")
+
+
+def ranked(
+    units: Sequence[AsymmetricUnit], log_probability: Sequence[float], relaxed: Sequence[Relaxation], beta: float
+) -> list[RankedCandidate]:
+    """Candidates of one composition, the best first; those without a relaxed energy last, in the order given.
+
+    Args:
+        units: (B,) as predicted.
+        log_probability: (B,) natural logarithms.
+        relaxed: (B,) what became of each.
+        beta: see `scores`.
+
+    Raises:
+        InputError: as `check_beta`.
+    """
+    score = scores([result.energy_relaxed for result in relaxed], log_probability, beta)
+    return [
+        RankedCandidate(
+            unit=units[row] if (unit := relaxed[row].unit) is None else unit,
+            predicted=units[row],
+            log_probability=float(log_probability[row]),
+            score=float(score[row]) if np.isfinite(score[row]) else None,
+            relaxation=relaxed[row],
+        )
+        for row in best_first(score).tolist()
+    ]
