@@ -80,7 +80,7 @@ def test_relaxed_candidates_are_in_the_order_of_energy_and_probability(denoiser,
     assert rows[: len(known)] == known
     assert len(known) > 2
     for row in known:
-        score = float(row["energy_relaxed"]) - (0.02 if beta is None else beta) * float(row["log_probability"])
+        score = float(row["energy_relaxed"]) - (predict.BETA if beta is None else beta) * float(row["log_probability"])
         assert float(row["score"]) == pytest.approx(score, abs=1e-3)
     assert [float(row["score"]) for row in known] == sorted(float(row["score"]) for row in known)
     for i, row in enumerate(known):  # the energy is that of the crystal that is written
