@@ -4,6 +4,7 @@
 #     raw/{train,val,test}.csv.gz              download
 #      └─ asymmetric_units/{split}.npz         reduce      space group, lattice, one representative an orbit
 #          └─ training/seed0/                  train       denoiser.safetensors, losses.csv
+#              ├─ stability_model/             fit         where `sampling.stability_model: fit`: rounds of the rules below
 #              └─ samples/shard{0..}.npz       sample      scattered
 #                  └─ crystals/                replicate   whole crystals: extxyz, CIF
 #                      ├─ metrics/             score       scattered, then summarise
@@ -39,6 +40,7 @@ include: "workflow/rules/sampling.smk"
 include: "workflow/rules/predictor.smk"
 include: "workflow/rules/metrics.smk"
 include: "workflow/rules/stability.smk"
+include: "workflow/rules/stability_model.smk"
 include: "workflow/rules/report.smk"
 
 

@@ -45,6 +45,7 @@ Jobs = Annotated[int, Bound(1, 100_000)]
 Attempts = Annotated[int, Bound(1, 100)]
 Few = Annotated[int, Bound(0, 1000)]
 Oversample = Annotated[int, Bound(1, 1000)]  # drafts for each crystal that is made
+Rounds = tuple[Oversample, ...]
 Width = Annotated[int, Bound(1, 100_000)]  # of a layer
 Layers = Annotated[int, Bound(1, 1000)]
 Features = Annotated[int, Bound(2, 10_000)]
@@ -210,14 +211,35 @@ class SamplingSettings(Settings):
     precision: Precision = "auto"  # of matrix products, as in training
     space_groups: tuple[SpaceGroup, ...] = ()  # numbers or symbols, as Pnma; empty = as in the training set
     oversample: Oversample = 1  # drafts a crystal, of which the most stable are completed (docs/stability-model.md)
-    stability_model: str = ""  # that chooses them: file of `symmcd surrogate`
+    stability_model: str = "mp20"  # that chooses them: shipped mp20 | fit (by this run) | a file of `symmcd surrogate`
+    known: str = ""  # reference.csv of what that model is told is known; empty = MP-20's materials, which come along
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if (self.oversample > 1) != bool(self.stability_model):
+        if self.oversample > 1 and not self.stability_model:
             raise InputError(
-                f"sampling.oversample = {self.oversample}, sampling.stability_model = {shown(self.stability_model)}: "
-                "more than 1 draft a crystal goes with the file of a model that chooses among them"
+                f"sampling.oversample = {self.oversample} and no sampling.stability_model: name what chooses among the "
+                "drafts: mp20, fit or a file"
+            )
+
+
+@dataclass(frozen=True)
+class StabilityModelSettings(Settings):
+    """The stability model that a run fits by itself, to crystals that it relaxes (sampling.stability_model: fit)."""
+
+    oversample: Rounds = (1, 4, 20, 20)  # rounds: drafts a crystal, the most stable by the model of the rounds before
+    labels: Count = 5000  # crystals relaxed in each round
+    steps: Number = 25  # reverse steps of their geometries, as in `sampling`
+    proposals: Few = 1  # geometries a crystal, as in `sampling`
+    relax_steps: Count = 200  # in the asymmetric unit
+    fmax: Positive = 0.1  # eV/Å
+    max_atoms: Count = 60  # larger primitive cells are no labels
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.oversample or self.oversample[0] != 1:
+            raise InputError(
+                f"stability_model.oversample = {list(self.oversample)}: the first round is 1, as there is no model yet"
             )
 
 
@@ -346,6 +368,7 @@ SECTIONS: dict[str, type] = {
     "model": ModelSettings,
     "training": TrainingSettings,
     "sampling": SamplingSettings,
+    "stability_model": StabilityModelSettings,
     "replicate": ReplicateSettings,
     "score": ScoreSettings,
     "relax": RelaxSettings,

@@ -46,6 +46,7 @@ pathvars:
 wildcard_constraints:
     judge=r"[^/]+",
     split="|".join(SPLITS),
+    round=r"\d+",
     seed=r"\d+",
     shard=r"\d+",
 
@@ -110,6 +111,64 @@ def own_hulls():
     return [name for name in (CONFIG["relax"].potential, *judges) if judges and name != CONFIG["hull"].source]
 
 
+LAST_ROUND = len(CONFIG["stability_model"].oversample) - 1  # of fitting a stability model
+
+
+def stability_model_file():
+    """What chooses among drafts, as input of `sample`: fitted by this run, a file, or nothing where nothing chooses."""
+    sampling = CONFIG["sampling"]
+    if sampling.oversample == 1:
+        return []
+    if sampling.stability_model == "fit":
+        return [f"<results>/stability_model/round{LAST_ROUND}/model.safetensors"]
+    return files_at(sampling.stability_model)
+
+
+def settings_of_sampling(wildcards, input):
+    """Those of the section, with the file of the stability model that the run fits."""
+    fitted = CONFIG["sampling"].oversample > 1 and CONFIG["sampling"].stability_model == "fit"
+    chooser = {"stability_model": str(input.model[0])} if fitted else {}
+    return config_file.as_json(dataclasses.replace(CONFIG["sampling"], **chooser))
+
+
+def model_before(wildcards):
+    """The stability model of the round before, which chooses the labels of this one; none in the first."""
+    before = int(wildcards.round) - 1
+    return [] if before < 0 else f"<results>/stability_model/round{before}/model.safetensors"
+
+
+def rounds_until(pattern):
+    """The files of all rounds up to that of the job."""
+    return lambda wildcards: [pattern.format(round=earlier) for earlier in range(int(wildcards.round) + 1)]
+
+
+def seed_of_round(wildcards):
+    """Of the drafts of a round: others than those of the run itself, so that no label is among its crystals."""
+    return (RUN.seed + 1_000_003 * (int(wildcards.round) + 1)) % 2**63
+
+
+def sampling_of_labels(wildcards, input):
+    """How the crystals of a round are made; the number of drafts is that of the round."""
+    section, model = CONFIG["stability_model"], str(input.model) if input.model else "mp20"
+    changed = {"number": section.labels, "steps": section.steps, "proposals": section.proposals}
+    changed |= {"oversample": section.oversample[int(wildcards.round)], "stability_model": model}
+    return config_file.as_json(dataclasses.replace(CONFIG["sampling"], **changed))
+
+
+def relaxation_of_labels(wildcards):
+    """How the crystals of a round are relaxed: all of them, in their asymmetric units."""
+    section = CONFIG["stability_model"]
+    changed = {
+        "number": section.labels,
+        "draws": 1,
+        "method": "symmetry",
+        "steps": section.relax_steps,
+        "release_steps": 0,
+    }
+    changed |= {"fmax": section.fmax, "max_atoms": section.max_atoms}
+    return config_file.as_json(dataclasses.replace(CONFIG["relax"], **changed))
+
+
 def device(wildcards, resources):
     """Where to compute."""
     # Snakemake does not compare what is derived from resources, so moving a run to another machine reruns nothing
@@ -118,7 +177,7 @@ def device(wildcards, resources):
 
 def shards(stage, pattern):
     """The files of all shards of `stage`."""
-    return expand(pattern, shard=range(getattr(SHARDS, stage)))
+    return expand(pattern, shard=range(getattr(SHARDS, stage)), allow_missing=True)
 
 
 def threads_at_most(most, at_once=1):

@@ -4,6 +4,8 @@
 rule sample:
     input:
         f"<results>/training/seed{RUN.seed}/denoiser.safetensors",
+        model=stability_model_file(),
+        known=files_at(CONFIG["sampling"].known) if CONFIG["sampling"].oversample > 1 else [],
     output:
         "<results>/samples/shard{shard}.npz",
     log:
@@ -18,9 +20,9 @@ rule sample:
         device=device,
         seed=RUN.seed,
         shards=SHARDS.sample,
-        settings=settings("sampling"),
+        settings=settings_of_sampling,
     shell:
-        "symmcd sample {input} --output {output} --shard {wildcards.shard}/{params.shards} --seed {params.seed}"
+        "symmcd sample {input[0]} --output {output} --shard {wildcards.shard}/{params.shards} --seed {params.seed}"
         " --device {params.device} --settings {params.settings:q} 2>&1 | keep {log}"
 
 

@@ -333,13 +333,13 @@ class Generator:
         Args:
             number: how many.
             stable: drafts for each.
-            stability_model: of `symmcd surrogate`, or its file.
+            stability_model: of `symmcd surrogate`, or its file; None: the shipped one, `mp20`.
             space_group, seed, temperature, constraints: as in `generate`; elements that are asked for may be
                 radioactive.
             hull: of what is known, or a reference.csv of `symmcd reference`; None: all materials of MP-20.
 
         Raises:
-            InputError: as `draft`, no stability model or hull, or too few drafts that may be chosen.
+            InputError: as `draft`, no such stability model or hull, or too few drafts that may be chosen.
         """
         from symmcd.diffusion.stable import stable_drafts  # loads pymatgen
 

@@ -123,8 +123,7 @@ def _chosen(
     def draw(names: np.ndarray) -> Drafts:
         return generator.drafts(names, sampler, seed, settings.space_groups)
 
-    model = path_of(settings.stability_model)
-    chosen, choice = stable_drafts(draw, settings.number, settings.oversample, model, None, ())
+    chosen, choice = stable_drafts(draw, settings.number, settings.oversample, *_files(settings), ())
     print(choice.sentence(), file=sys.stderr)
     own = chosen.take(numbers)
 
@@ -152,11 +151,33 @@ def settings_hash(denoiser: Path, settings: SamplingSettings, shard: int, shards
     """Short hash of everything that the samples of a shard depend on.
 
     Raises:
-        InputError: no file of the stability model.
+        InputError: no file of the stability model, or of what it is told is known.
     """
-    chooser = path_of(settings.stability_model)
-    if settings.stability_model and not chooser.is_file():
-        raise InputError(f"{chooser}: no such file (sampling.stability_model); fit one with `symmcd surrogate`")
-    model = chooser.read_bytes() if settings.stability_model else b""
-    values = json.dumps([FORMAT, dataclasses.asdict(settings), shard, shards, seed], sort_keys=True)
-    return hashlib.sha256(hashlib.sha256(denoiser.read_bytes() + model).digest() + values.encode()).hexdigest()[:16]
+    values, files = dataclasses.asdict(settings), [denoiser]
+    if settings.oversample > 1:
+        files += [file for file in _files(settings) if file]
+    else:  # they choose nothing
+        del values["stability_model"], values["known"]
+    content = b"".join(file.read_bytes() for file in files)
+    text = json.dumps([FORMAT, values, shard, shards, seed], sort_keys=True)
+    return hashlib.sha256(hashlib.sha256(content).digest() + text.encode()).hexdigest()[:16]
+
+
+def _files(settings: SamplingSettings) -> tuple[Path, Path | None]:
+    """Files of the stability model and of what it is told is known; None: MP-20's materials.
+
+    Raises:
+        InputError: one that is not there.
+    """
+    from symmcd.stability_model.model import SHIPPED, model_path
+
+    name = settings.stability_model
+    if name == "fit":
+        raise InputError(
+            "sampling.stability_model = fit: the workflow fits it (Snakemake); to a single stage give its file, "
+            "results/stability_model/round3/model.safetensors"
+        )
+    known = path_of(settings.known) if settings.known else None
+    if known and not known.is_file():
+        raise InputError(f"{known}: no such file (sampling.known); `symmcd reference` writes one")
+    return model_path(name if name == SHIPPED else path_of(name)), known

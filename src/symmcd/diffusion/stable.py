@@ -12,11 +12,10 @@ from symmcd.crystallography.drafts import Drafts
 from symmcd.diffusion.constraints.chemical_system import ChemicalSystem
 from symmcd.diffusion.constraints.constraint import Constraint
 from symmcd.diffusion.constraints.elements import Elements
-from symmcd.errors import InputError
 from symmcd.stability.hull import ConvexHull
 from symmcd.stability_model.choosing import Choice, choose
 from symmcd.stability_model.known_hull import known_hull
-from symmcd.stability_model.model import StabilityModel
+from symmcd.stability_model.model import SHIPPED, StabilityModel, model_path
 
 BLOCK = 4096  # drafts drawn at once, to bound the memory
 
@@ -35,19 +34,14 @@ def stable_drafts(
         draw: the drafts of some numbers.
         number: wanted.
         stable: drafts for each.
-        model: that predicts energies, or its file.
+        model: that predicts energies, its file or its name; None: the shipped one.
         hull: of what is known, or its file; None: all materials of MP-20.
         asked: constraints, whose elements may be radioactive.
 
     Raises:
-        InputError: no model, a file that cannot be used, or too few drafts that may be chosen.
+        InputError: a file that cannot be used, or too few drafts that may be chosen.
     """
-    if model is None:
-        raise InputError(
-            "choosing stable crystals needs a stability model, and none comes with this version: fit one with "
-            "`symmcd surrogate` and give it as --stability-model FILE, in Python stability_model=FILE"
-        )
-    fitted = model if isinstance(model, StabilityModel) else StabilityModel.read(model)
+    fitted = model if isinstance(model, StabilityModel) else StabilityModel.read(model_path(model or SHIPPED))
     known = hull if isinstance(hull, ConvexHull) else known_hull(hull).hull
     elements = {
         z for constraint in asked if isinstance(constraint, Elements | ChemicalSystem) for z in constraint.numbers

@@ -57,13 +57,16 @@ class HeldOut:
     spread: np.ndarray  # (B,) eV/atom, of their members
 
 
-def fit(labels: Labels, seed: int = 0, about: Mapping[str, Any] | None = None) -> StabilityModel:
+def fit(
+    labels: Labels, seed: int = 0, about: Mapping[str, Any] | None = None, first: int | None = None
+) -> StabilityModel:
     """A model of all labels; what was measured on held-out compositions stands in its card.
 
     Args:
         labels: at least `FEWEST`.
         seed: of the samples that the members are fitted to, and of the folds.
         about: JSON values for the card, as where the labels come from.
+        first: measure on the first so many only; None: on all.
 
     Raises:
         InputError: too few labels or compositions, or LightGBM is not installed.
@@ -72,9 +75,9 @@ def fit(labels: Labels, seed: int = 0, about: Mapping[str, Any] | None = None) -
     out = held_out(labels, seed)
     target = targets(labels.energy)
     noise = float(np.sqrt(max(0.0, np.mean((out.energy - target) ** 2) - np.mean(out.spread**2))))
-    found: dict[str, Any] = measures(out.energy, labels.energy, target)
+    found: dict[str, Any] = measures(out.energy[:first], labels.energy[:first], target[:first])
     high = np.where(np.isnan(labels.energy), np.inf, labels.energy)
-    found["spearman_95"] = list(spearman_interval(out.energy, high))
+    found["spearman_95"] = list(spearman_interval(out.energy[:first], high[:first]))
     card = {**(about or {}), "held_out": found, "compositions": len(set(labels.composition)), "seed": seed}
     card |= {"boosting": dict(BOOSTING), "rounds": ROUNDS, "members": MEMBERS, "folds": FOLDS, "by": _library()}
     return StabilityModel(ensemble(labels, seed), noise, card)
@@ -111,14 +114,22 @@ def held_out(labels: Labels, seed: int = 0, most: int | None = None) -> HeldOut:
     return HeldOut(energy, spreads)
 
 
-def learning_curve(labels: Labels, sizes: Iterable[int], seed: int = 0) -> list[dict[str, float | int]]:
-    """Measures on held-out compositions of models fitted to fewer labels, a row each; larger sizes are left out."""
+def learning_curve(
+    labels: Labels, sizes: Iterable[int], seed: int = 0, first: int | None = None
+) -> list[dict[str, float | int]]:
+    """Measures on held-out compositions of models fitted to fewer labels, a row each; larger sizes are left out.
+
+    Args:
+        labels, seed, first: as in `fit`.
+        sizes: labels that are fitted to, drawn at random.
+    """
     most, target = len(labels) * (FOLDS - 1) // FOLDS, targets(labels.energy)
     rows = []
     for size in sizes:
         if size <= most:
             out = held_out(labels, seed, size)
-            rows.append({**measures(out.energy, labels.energy, target), "fitted_to": size})
+            found = measures(out.energy[:first], labels.energy[:first], target[:first])
+            rows.append({**found, "fitted_to": size})
     return rows
 
 

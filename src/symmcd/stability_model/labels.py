@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,10 @@ import numpy as np
 from symmcd.crystallography import content
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.errors import InputError
+from symmcd.stability.hull import ConvexHull
+from symmcd.stability_model.features import features
+from symmcd.stability_model.fitting import Labels
+from symmcd.storage import read_units
 from symmcd.tables import check_numbers, read_rows
 
 NEEDED = ("id", "judge", "hull", "status", "formula", "e_above_hull_relaxed")
@@ -26,6 +31,60 @@ class RelaxedEnergies:
     judge: str
     hull: str
     left_out: int  # crystals that were not judged: `UNJUDGED`
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledRun:
+    """Crystals of a run that were judged."""
+
+    units: AsymmetricUnits  # B of them
+    energies: RelaxedEnergies  # (B,)
+
+    def shares(self) -> dict[str, float | int]:
+        """How many there are, and which share is at or below 0 and 0.1 eV/atom; nan is not stable."""
+        energy = self.energies.energy
+        return {"labels": len(energy), **{f"stable_{limit:g}": float((energy <= limit).mean()) for limit in (0.0, 0.1)}}
+
+
+def read_runs(crystals: Sequence[Path], hulls: Sequence[Path]) -> list[LabelledRun]:
+    """The judged crystals of some runs.
+
+    Args:
+        crystals: units.npz of each.
+        hulls: hull.csv of each, in the same order.
+
+    Raises:
+        InputError: not as many of both, a file that cannot be used, or different judges or hulls.
+    """
+    if len(crystals) != len(hulls):
+        raise InputError(f"{len(crystals)} files of crystals and {len(hulls)} of --hull: give one hull.csv for each")
+    runs: list[LabelledRun] = []
+    for path, hull in zip(crystals, hulls, strict=True):
+        units = read_units(path)
+        energies = read_energies(hull, units, path)
+        runs.append(LabelledRun(units.take(energies.row), energies))
+        first = runs[0].energies
+        if (energies.judge, energies.hull) != (first.judge, first.hull):
+            raise InputError(
+                f"{hull}: energies by {energies.judge} over {energies.hull}, in {hulls[0]} by {first.judge} over "
+                f"{first.hull}; one model needs labels of one kind"
+            )
+    return runs
+
+
+def labels_of(
+    runs: Sequence[LabelledRun], log_probability: Callable[[AsymmetricUnits], np.ndarray], hull: ConvexHull
+) -> Labels:
+    """What a stability model is fitted to, of all `runs` in their order.
+
+    Args:
+        runs: of `read_runs`.
+        log_probability: of the crystals, as `Generator.log_probability`.
+        hull: of the features.
+    """
+    values = [features(run.units, log_probability(run.units), hull) for run in runs]
+    formula = [name for run in runs for name in content.formulas(run.units)]
+    return Labels(np.concatenate(values), np.concatenate([run.energies.energy for run in runs]), formula)
 
 
 def read_energies(path: Path, units: AsymmetricUnits, source: Path | str = "the crystals") -> RelaxedEnergies:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,26 @@ from symmcd.stability_model.features import FEATURES, features
 from symmcd.stability_model.trees import Trees
 from symmcd.storage import read_tensors, write_tensors
 
+SHIPPED = "mp20"  # fitted to drafts of the shipped weights of that name
 FORMAT = "symmcd stability model 1"
 FEATURES_VERSION = 1  # goes up where a feature keeps its name and changes its meaning
 LOWEST, HIGHEST = -0.2, 0.6
 """eV/atom; energies above the hull are clipped to them, see `targets`."""
+
+
+def model_path(name: str | Path) -> Path:
+    """File of the stability model called `name`: shipped with the package, or itself a path.
+
+    Raises:
+        InputError: no such file.
+    """
+    shipped = str(name) == SHIPPED
+    path = Path(str(resources.files("symmcd"))) / f"weights/{SHIPPED}-stability.safetensors" if shipped else Path(name)
+    if not path.is_file():
+        raise InputError(
+            f"{name}: no such file of a stability model; {SHIPPED} comes along, `symmcd surrogate` fits your own"
+        )
+    return path
 
 
 def targets(energies: np.ndarray) -> np.ndarray:

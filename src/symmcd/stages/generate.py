@@ -58,7 +58,9 @@ def _add_choice(parser: command.Parser) -> None:
     group.add_argument(
         "--stable", type=command.number(Oversample), nargs="?", const=OFTEN, default=1, metavar="N", help=text
     )
-    group.add_argument("--stability-model", type=Path, metavar="FILE", help="of `symmcd surrogate`")
+    group.add_argument(
+        "--stability-model", type=Path, metavar="FILE", help="of `symmcd surrogate` (default: the shipped one)"
+    )
     text = "what is known, reference.csv of `symmcd reference` (default: MP-20's materials)"
     group.add_argument("--hull", type=Path, metavar="FILE", help=text)
 
@@ -98,17 +100,13 @@ def run(
     space_groups_of(asked)
     if stable == 1 and (stability_model or hull):
         raise InputError("--stability-model and --hull go with --stable; add it, or leave them out")
-    if stable > 1 and stability_model is None:
-        raise InputError(
-            "--stable needs --stability-model FILE, as none comes with this version; `symmcd surrogate` fits one"
-        )
     abilities = request.abilities()
     abilities.check(Sampler(steps=steps, proposals=proposals, temperature=temperature, constraints=asked))
     model = None
-    if stability_model is not None:
-        from symmcd.stability_model.model import StabilityModel
+    if stable > 1:
+        from symmcd.stability_model.model import SHIPPED, StabilityModel, model_path
 
-        model = StabilityModel.read(stability_model)
+        model = StabilityModel.read(model_path(stability_model or SHIPPED))
     generator, at_once = request.generator()
 
     def make(finished: list[Batch], progress: StepProgress) -> None:
