@@ -45,7 +45,7 @@ predicted = held_out(Labels(values, energies.energy, content.formulas(units))).e
 drafts = Drafts(units.space_group, units.start, units.element, units.wyckoff, energies.row, log_probability)
 passed = np.flatnonzero(choosing.guards(drafts) == 0)
 rest, said = drafts.take(passed), predicted[passed]
-few = values[passed, FEATURES.index("hull_entries")] < choosing.FEWEST_ENTRIES
+entries = values[passed, FEATURES.index("hull_entries")]
 
 labels = units.label.tolist()
 table = pd.read_csv(given.hull, dtype={"id": str}, keep_default_na=False, na_values=["", "nan"])
@@ -72,17 +72,27 @@ def line(name: str, rows: np.ndarray, sparse: np.ndarray) -> None:
 
 everything = np.arange(len(units))
 line("all", everything, np.zeros(len(units)))
-line("guards only", passed, few)
+line("guards only", passed, entries < choosing.FEWEST_ENTRIES)
+stratum = choosing.strata(rest, entries)
+size = np.bincount(stratum)
 value = energies.energy[passed]
 for often in given.one_in:
     number = len(passed) // often
-    for name, sparse in (("one in {} of its stratum", few), ("the same, abstaining nowhere", np.zeros_like(few))):
-        rows = choosing.best(said, choosing.strata(rest, sparse), sparse, rest.formula, rest.number, number)
-        line(name.format(often), passed[rows], sparse[rows])
+    wanted = choosing.quotas(size, number)
+    for fewest in (choosing.FEW_ENTRIES, choosing.FEWEST_ENTRIES, 0):
+        sparse = entries < fewest
+        rows = choosing.best(said, stratum, sparse, rest.formula, rest.number, wanted)
+        line(f"one in {often} of its stratum, abstaining below {fewest} entries", passed[rows], sparse[rows])
+        if fewest == choosing.FEWEST_ENTRIES:
+            for low, high in ((0, fewest), (fewest, choosing.FEW_ENTRIES), (choosing.FEW_ENTRIES, np.inf)):
+                of_class = (low <= entries) & (entries < high)
+                line(f"  drafts with {low} to {high} entries", passed[of_class], sparse[of_class])
+                of_class = of_class[rows]
+                line("  of them chosen", passed[rows][of_class], sparse[rows][of_class])
     rng, found = np.random.default_rng(0), []
     for _ in range(SHUFFLES):  # predictions and numbers, so that it is not always the same drafts that are not judged
         shuffled, names = rng.permutation(said), rng.permutation(rest.number)
-        rows = choosing.best(shuffled, choosing.strata(rest, few), few, rest.formula, names, number)
+        rows = choosing.best(shuffled, stratum, entries < choosing.FEWEST_ENTRIES, rest.formula, names, wanted)
         found.append([(value[rows] <= threshold).mean() for threshold in (0.0, 0.1)])
     mean, error = np.mean(found, axis=0), 1.96 * np.std(found, axis=0) / np.sqrt(SHUFFLES)
     print(f"shuffled {SHUFFLES} times: <= 0: {mean[0]:.1%} ± {error[0]:.1%}; <= 0.1: {mean[1]:.1%} ± {error[1]:.1%}")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -16,7 +14,8 @@ from symmcd.errors import InputError
 from symmcd.stability.hull import ConvexHull, HullEntry
 from symmcd.stability_model import choosing
 from symmcd.stability_model.chemistry import CHEMISTRIES, chemistry, has_lanthanides
-from symmcd.stability_model.choosing import REWARDED, best, choose, guards, quotas, strata
+from symmcd.stability_model.choosing import FEW_ENTRIES, FEWEST_ENTRIES, REWARDED, best, choose, guards, quotas, strata
+from symmcd.stability_model.materials import fingerprint
 
 SALT = np.array([3, 11, 19, 12, 8, 9])  # Li, Na, K, Mg, O, F: many compositions of which are valid
 RICH = ConvexHull(  # at least 12 entries in every system of two of them
@@ -40,7 +39,7 @@ def chosen(drafts, number, model=MODEL, hull=RICH, **options):
 
 def test_there_is_something_to_choose_from():
     assert 60 < len(PASS) < 230
-    assert len(set(strata(DRAFTS, np.zeros(len(DRAFTS), bool)).tolist())) > 5
+    assert len(set(strata(DRAFTS, np.full(len(DRAFTS), 14)).tolist())) > 5
 
 
 def test_of_as_many_drafts_as_crystals_all_are_taken_as_they_are():
@@ -50,14 +49,25 @@ def test_of_as_many_drafts_as_crystals_all_are_taken_as_they_are():
 
 
 def test_strata_keep_their_shares():
-    found = chosen(DRAFTS, 30)
-    stratum = strata(DRAFTS.take(PASS), np.zeros(len(PASS), bool))
-    before = Counter(stratum.tolist())
-    place = {int(row): int(of) for row, of in zip(PASS, stratum, strict=True)}
-    after = Counter(place[row] for row in found.index.tolist())
-    for name, count in before.items():
-        assert abs(after[name] - 30 * count / len(PASS)) < 1
+    """Those of all drafts, whether they pass the guards or not."""
+    found = chosen(DRAFTS, 14)
+    stratum = strata(DRAFTS, choosing.entries_in(DRAFTS, RICH))
+    room = np.bincount(stratum[PASS], minlength=stratum.max() + 1)
+    before, after = (np.bincount(rows, minlength=len(room)) for rows in (stratum, stratum[found.index]))
+    wanted = 14 * before / len(DRAFTS)
+    assert (after <= room).all()
+    left = after < room
+    assert left.sum() >= 4
+    assert (after[left] > wanted[left] - 1).all(), "only what others lack is given in excess"
+    assert np.corrcoef(after[left], wanted[left])[0, 1] > 0.8
     assert sum(found.left_out.values()) == 240 - len(PASS)
+
+
+def test_materials_that_are_known_are_left_out():
+    known = {fingerprint(name) for name in DRAFTS.take(PASS[:20]).arrangement}
+    found = chosen(DRAFTS, 30, known=known)
+    assert found.left_out["known"] >= 20
+    assert not known & {fingerprint(name) for name in DRAFTS.take(found.index).arrangement}
 
 
 def test_lower_energies_are_chosen_within_a_stratum():
@@ -91,8 +101,9 @@ def test_a_rank_depends_on_its_stratum_alone(seed):
     formula, names = [f"A{n}" for n in rng.integers(0, 20, 60)], np.arange(60)
     nowhere = np.zeros(60, bool)
     other = np.where(stratum == 2, energy, rng.random(60))
-    first = best(energy, stratum, nowhere, formula, names, 20)
-    second = best(other, stratum, nowhere, formula, names, 20)
+    wanted = quotas(np.bincount(stratum), 20)
+    first = best(energy, stratum, nowhere, formula, names, wanted)
+    second = best(other, stratum, nowhere, formula, names, wanted)
     assert [row for row in first if stratum[row] == 2] == [row for row in second if stratum[row] == 2]
 
 
@@ -100,7 +111,7 @@ def test_a_constant_prediction_chooses_the_first_of_each_stratum():
     rng = np.random.default_rng(0)
     stratum, names = rng.integers(0, 3, 30), rng.permutation(30)
     formula = [f"A{n}" for n in range(30)]
-    rows = best(np.full(30, 0.2), stratum, np.zeros(30, bool), formula, names, 12)
+    rows = best(np.full(30, 0.2), stratum, np.zeros(30, bool), formula, names, quotas(np.bincount(stratum), 12))
     for name in range(3):
         of_it = sorted(names[stratum == name])
         taken = sorted(names[rows][stratum[rows] == name])
@@ -110,18 +121,32 @@ def test_a_constant_prediction_chooses_the_first_of_each_stratum():
 
 def test_nothing_is_gained_below_a_tenth():
     energy, nowhere = np.array([0.0, REWARDED, REWARDED - 0.2, REWARDED - 5.0]), np.zeros(4, bool)
-    rows = best(energy, np.zeros(4, int), nowhere, list("ABCD"), np.arange(4), 2)
+    rows = best(energy, np.zeros(4, int), nowhere, list("ABCD"), np.arange(4), np.array([2]))
     assert rows.tolist() == [1, 2], "the first of equal ones"
 
 
 def test_repeated_compositions_cost():
     energy, nowhere = np.array([0.0, 0.01, 0.02, 0.04, 0.08]), np.zeros(5, bool)
-    rows = best(energy, np.zeros(5, int), nowhere, ["A", "A", "A", "B", "C"], np.arange(5), 3)
+    rows = best(energy, np.zeros(5, int), nowhere, ["A", "A", "A", "B", "C"], np.arange(5), np.array([3]))
     assert rows.tolist() == [0, 1, 3], "0, 0.01 + 0.05, 0.02 + 0.1, 0.04, 0.08"
 
 
+def test_systems_that_are_hardly_known_keep_their_share():
+    """Those of few entries are strata of their own, whatever is predicted for them."""
+    entries = np.random.default_rng(1).integers(0, 20, len(PASS))
+    rest, few = DRAFTS.take(PASS), entries < FEW_ENTRIES
+    stratum = strata(rest, entries)
+    for energy in (np.where(few, 0.0, 0.5), np.where(few, 0.5, 0.0)):
+        rows = best(
+            energy, stratum, entries < FEWEST_ENTRIES, rest.formula, rest.number, quotas(np.bincount(stratum), 60)
+        )
+        # classes of chemistry and lanthanides are kept to less than one crystal each, and these within them
+        assert few[rows].sum() == pytest.approx(60 * few.mean(), abs=6)
+    assert len(set(stratum[few].tolist()) & set(stratum[~few].tolist())) == 0
+
+
 def test_where_the_hull_is_sparse_it_abstains():
-    found = chosen(DRAFTS, 40, hull=HULL)  # of LiO alone there are 12 entries
+    found = chosen(DRAFTS, 40, hull=HULL)  # of LiO alone there are entries
     assert len(PASS) / 3 < found.abstained < len(PASS)
     blind = chosen(DRAFTS, 40, constant_model(), hull=HULL)
     judged = ~np.isnan(found.energy)
@@ -140,6 +165,19 @@ def test_quotas_are_shares(sizes, share):
     assert (np.abs(found - number * size / size.sum()) < 1 + 1e-9).all()
     wanted = number * np.cumsum(size) / size.sum()
     assert (np.abs(np.cumsum(found) - wanted) <= 0.5 + 1e-9).all(), "nor are neighbours all rounded one way"
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), min_size=1, max_size=12), st.floats(0, 1))
+def test_what_has_no_room_goes_to_the_others(strata_of, share):
+    size, room = np.array([[max(pair), min(pair)] for pair in strata_of]).T
+    number = int(share * room.sum())
+    found = quotas(size, number, room)
+    assert found.sum() == number
+    assert (found <= room).all()
+    lacking = found < room
+    if lacking.any() and size.sum():  # nobody who has room gets less than without the others' being full
+        assert (found[lacking] >= np.floor(number * size[lacking] / size.sum()) - 1).all()
 
 
 def test_small_strata_are_not_lost():
@@ -177,7 +215,7 @@ def test_guards():
     valid = np.array([composition_verdict(formula, 10.0) == "valid" for formula in drafts.formula])
     np.testing.assert_array_equal(asked == 0, several & valid)
     passing = np.flatnonzero(asked == 0)
-    known = drafts.take(passing[:1]).arrangement
+    known = [fingerprint(name) for name in drafts.take(passing[:1]).arrangement]
     assert guards(drafts, [43], known)[passing[0]] == 4
 
 

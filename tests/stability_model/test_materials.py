@@ -8,10 +8,13 @@ from importlib import resources
 
 import pytest
 from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
-from pymatgen.core import Composition
+from pymatgen.core import Composition, Lattice, Structure
 
+from symmcd.crystallography import content
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.errors import InputError
-from symmcd.stability_model.materials import SPLITS, hull, hull_entries, materials
+from symmcd.stability_model.materials import SPLITS, arrangements, fingerprint, hull, hull_entries, materials
+from symmcd.structures.units import reduce
 
 
 def test_all_of_mp20():
@@ -24,6 +27,20 @@ def test_all_of_mp20():
     (rock_salt,) = (m for m in known if m.formula == "NaCl" and m.space_group == 225)
     assert rock_salt.formation_energy_per_atom == pytest.approx(-2.11, abs=0.03)  # Materials Project, mp-22862
     assert (resources.files("symmcd.stability_model") / "mp20.csv.gz").stat().st_size < 1e6
+
+
+def test_arrangements_are_those_of_the_data():
+    """Known ones, from their crystals; nearly every material has one, and few share one."""
+    fcc = Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.69), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
+    unit = reduce(fcc)
+    (name,) = content.arrangements(AsymmetricUnits.from_units([unit]))
+    rock_salt = [m for m in materials() if m.formula == "NaCl" and m.space_group == 225]
+    assert {m.arrangement for m in rock_salt} == {fingerprint(name)}
+    assert fingerprint(name) in arrangements(tuple({m.split for m in rock_salt}))
+    assert fingerprint(name + "_") not in arrangements(SPLITS)
+    assert sum(not material.arrangement for material in materials()) < 0.02 * 45_229
+    assert len(arrangements(SPLITS)) > 0.9 * 45_229
+    assert arrangements(()) == frozenset()
 
 
 def test_a_hull_of_training_materials_knows_no_others():

@@ -22,7 +22,7 @@ from symmcd.settings import SamplingSettings
 from symmcd.stability.hull import ConvexHull
 from symmcd.stability_model import fitting, materials
 from symmcd.stability_model.choosing import choose, guards
-from symmcd.stability_model.labels import read_energies
+from symmcd.stability_model.labels import labels_of, read_energies, read_runs
 from symmcd.stability_model.model import StabilityModel
 from symmcd.stages import surrogate
 from symmcd.storage import read_units, write_units
@@ -88,10 +88,18 @@ def test_log_probabilities_of_any_crystals(shipped):
     assert shipped.log_probability(drafts.take([])).shape == (0,)
 
 
-def test_without_a_model_it_is_refused(shipped, hull, tmp_path, capsys):
+def test_the_shipped_model_chooses_where_none_is_named(shipped, hull):
+    first, choice = shipped.draft_stable(3, 4, None, hull=hull)
+    second, _ = shipped.draft_stable(3, 4, "mp20", hull=hull)
+    assert first.arrangement == second.arrangement
+    assert choice.drawn == 12
+
+
+def test_a_model_that_is_not_there_is_refused(shipped, hull, tmp_path, capsys):
     with pytest.raises(InputError, match="symmcd surrogate"):
-        shipped.generate(2, stable=2, hull=hull)
-    assert cli.main(["generate", "--output", str(tmp_path / "out"), "--stable"]) == 2
+        shipped.generate(2, stable=2, stability_model="mp21", hull=hull)
+    words = ["generate", "--output", str(tmp_path / "out"), "--stable", "--stability-model", "none.safetensors"]
+    assert cli.main(words) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert cli.main(["generate", "--output", str(tmp_path / "out"), "--hull", "a.csv"]) == 2
     assert "go with --stable" in capsys.readouterr().err
@@ -158,11 +166,11 @@ def test_a_model_says_what_is_to_be_said_of_its_choices(tmp_path):
     assert read.best_of(4).stability_model == hashlib.sha256((tmp_path / "a.safetensors").read_bytes()).hexdigest()
 
 
-def test_oversampling_and_a_model_go_together(tmp_path):
-    with pytest.raises(InputError, match="goes with"):
-        SamplingSettings(oversample=4)
-    with pytest.raises(InputError, match="goes with"):
-        SamplingSettings(stability_model="a.safetensors")
+def test_oversampling_needs_a_model(tmp_path):
+    with pytest.raises(InputError, match=r"no sampling\.stability_model"):
+        SamplingSettings(oversample=4, stability_model="")
+    with pytest.raises(InputError, match="the workflow fits it"):
+        settings_hash(tmp_path, SamplingSettings(oversample=4, stability_model="fit"), 0, 1, 0)
     missing = SamplingSettings(oversample=4, stability_model=str(tmp_path / "none.safetensors"))
     with pytest.raises(InputError, match="no such file"):
         settings_hash(tmp_path, missing, 0, 1, 0)
@@ -213,6 +221,28 @@ def test_a_model_is_fitted_to_a_results_folder_and_chooses(run_folder, monkeypat
     words = ["generate", "--output", str(run_folder / "any"), "--number", "2", "--steps", "1", "--proposals", "1"]
     assert cli.main(words) == 0
     assert read_units(run_folder / "any/units.npz").best_of is None
+
+
+def test_several_runs_are_one_set_of_labels(run_folder, hull):
+    """What is held out is measured on the first; every run says how many of its crystals are stable."""
+    pytest.importorskip("lightgbm")
+    units, table = run_folder / "units.npz", run_folder / "hull.csv"
+    runs = read_runs([units, units], [table, table])
+    once, twice = runs[0].shares(), [run.shares() for run in runs]
+    assert twice == [once, once]
+    assert once["labels"] == 79
+    assert once["stable_0.1"] == np.mean(runs[0].energies.energy <= 0.1)
+    labels = labels_of(runs, lambda crystals: np.zeros(len(crystals)), hull)
+    assert len(labels) == 158
+    np.testing.assert_array_equal(labels.features[:79], labels.features[79:])
+    model = fitting.fit(labels, first=79)
+    assert model.card["held_out"]["labels"] == 79
+    with pytest.raises(InputError, match=r"one hull\.csv for each"):
+        read_runs([units, units], [table])
+    other = run_folder / "other.csv"
+    other.write_text(table.read_text().replace(",own,", ",table,"))
+    with pytest.raises(InputError, match="labels of one kind"):
+        read_runs([units, units], [table, other])
 
 
 def test_energies_of_another_run_are_refused(run_folder):

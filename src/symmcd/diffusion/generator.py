@@ -95,6 +95,7 @@ class Generator:
         stable: int = 1,
         stability_model: StabilityModel | Path | str | None = None,
         hull: ConvexHull | Path | str | None = None,
+        leave_out: Sequence[str] = ("train",),
         **constraints: Any,
     ) -> list[AsymmetricUnit]:
         """New crystals, decoded: every orbit lies exactly on a Wyckoff position of its group.
@@ -114,8 +115,9 @@ class Generator:
             on_batch: called with the crystals of each batch as soon as they are finished, those with few orbits first;
                 where an interrupt ends the rest, they are what there is.
             on_progress: called with the number of crystals done, the work done, and the whole work.
-            stable, stability_model, hull: more than 1: so many drafts a crystal, of which those are completed that the
-                model finds most stable, as `draft_stable` says.  More of them are then not the same first ones.
+            stable, stability_model, hull, leave_out: more than 1: so many drafts a crystal, of which those are
+                completed that the model finds most stable, as `draft_stable` says.  More of them are then not the same
+                first ones.
             constraints: by their names in `symmcd.extensions.CONSTRAINTS`, as ``elements=["Li", 26, "O"]``,
                 ``exclude``, ``chemical_system="Li-Fe-O"`` and ``max_atoms=8``; `symmcd generate --help` lists all.
                 Crystals follow the model's distribution given these, as far as `drafting.PROPOSED` proposals of each
@@ -127,7 +129,7 @@ class Generator:
         """
         check_whole(number=number, stable=stable)
         if stable > 1:
-            what = {"seed": seed, "temperature": temperature, "hull": hull, **constraints}
+            what = {"seed": seed, "temperature": temperature, "hull": hull, "leave_out": leave_out, **constraints}
             chosen, _ = self.draft_stable(number, stable, stability_model, space_group, **what)
             return self.with_geometries(
                 chosen, steps=steps, corrector=corrector, proposals=proposals, batch_size=batch_size,
@@ -323,6 +325,7 @@ class Generator:
         seed: int = 0,
         temperature: float = 1.0,
         hull: ConvexHull | Path | str | None = None,
+        leave_out: Sequence[str] = ("train",),
         **constraints: Any,
     ) -> tuple[Drafts, Choice]:
         """Positions and elements of which a model says that they will be stable, and how they were chosen.
@@ -337,6 +340,8 @@ class Generator:
             space_group, seed, temperature, constraints: as in `generate`; elements that are asked for may be
                 radioactive.
             hull: of what is known, or a reference.csv of `symmcd reference`; None: all materials of MP-20.
+            leave_out: splits of MP-20 (``train``, ``val``, ``test``), whose materials' positions and elements are not
+                chosen again.
 
         Raises:
             InputError: as `draft`, no such stability model or hull, or too few drafts that may be chosen.
@@ -349,7 +354,7 @@ class Generator:
         def draw(numbers: np.ndarray) -> Drafts:
             return self.draft(numbers, space_group, seed=seed, temperature=temperature, **constraints)
 
-        return stable_drafts(draw, number, stable, stability_model, hull, asked)
+        return stable_drafts(draw, number, stable, stability_model, hull, asked, leave_out)
 
     @torch.inference_mode()
     def log_probability(self, crystals: FlatOrbits) -> np.ndarray:

@@ -123,7 +123,9 @@ def _chosen(
     def draw(names: np.ndarray) -> Drafts:
         return generator.drafts(names, sampler, seed, settings.space_groups)
 
-    chosen, choice = stable_drafts(draw, settings.number, settings.oversample, *_files(settings), ())
+    chosen, choice = stable_drafts(
+        draw, settings.number, settings.oversample, *_files(settings), (), settings.leave_out
+    )
     print(choice.sentence(), file=sys.stderr)
     own = chosen.take(numbers)
 
@@ -157,7 +159,7 @@ def settings_hash(denoiser: Path, settings: SamplingSettings, shard: int, shards
     if settings.oversample > 1:
         files += [file for file in _files(settings) if file]
     else:  # they choose nothing
-        del values["stability_model"], values["known"]
+        del values["stability_model"], values["known"], values["leave_out"]
     content = b"".join(file.read_bytes() for file in files)
     text = json.dumps([FORMAT, values, shard, shards, seed], sort_keys=True)
     return hashlib.sha256(hashlib.sha256(content).digest() + text.encode()).hexdigest()[:16]

@@ -15,6 +15,7 @@ from symmcd.diffusion.constraints.elements import Elements
 from symmcd.stability.hull import ConvexHull
 from symmcd.stability_model.choosing import Choice, choose
 from symmcd.stability_model.known_hull import known_hull
+from symmcd.stability_model.materials import arrangements
 from symmcd.stability_model.model import SHIPPED, StabilityModel, model_path
 
 BLOCK = 4096  # drafts drawn at once, to bound the memory
@@ -27,6 +28,7 @@ def stable_drafts(
     model: StabilityModel | Path | str | None,
     hull: ConvexHull | Path | str | None,
     asked: Sequence[Constraint],
+    leave_out: Sequence[str] = ("train",),
 ) -> tuple[Drafts, Choice]:
     """`number` of the first ``stable * number`` drafts, and how they were chosen (`stability_model.choosing`).
 
@@ -37,6 +39,7 @@ def stable_drafts(
         model: that predicts energies, its file or its name; None: the shipped one.
         hull: of what is known, or its file; None: all materials of MP-20.
         asked: constraints, whose elements may be radioactive.
+        leave_out: splits of MP-20, whose materials' positions and elements are not made again.
 
     Raises:
         InputError: a file that cannot be used, or too few drafts that may be chosen.
@@ -49,6 +52,6 @@ def stable_drafts(
     numbers = np.arange(stable * number)
     blocks = [numbers[first : first + BLOCK] for first in range(0, len(numbers), BLOCK)]
     drafts = Drafts.concatenate([draw(block) for block in blocks])
-    choice = choose(drafts, number, fitted, known, asked=elements)
+    choice = choose(drafts, number, fitted, known, asked=elements, known=arrangements(tuple(leave_out)))
     choice = replace(choice, best_of=fitted.best_of(stable) if stable > 1 else None)
     return drafts.take(choice.index), choice

@@ -1,17 +1,19 @@
 """Choosing drafts by their predicted energy above the hull, without changing what a set is made of.
 
-Which distribution results.  Let p be the model's distribution of drafts, G the guards (`GUARDS`), s(x) the stratum of a
-draft (`strata`), and f = n / C the share that is kept: n wanted of the C drafts that pass the guards, so that f is
-about 1 / N over the share of drafts that pass.  A chosen draft is then distributed as
+Which distribution results.  Let p be the model's distribution of drafts, G the guards (`GUARDS`), and s a stratum
+(`strata`).  n crystals are wanted of N n drafts, so each stratum is to give n p(s) crystals: as many as there would be
+of it without any choice.  A chosen draft of it is then distributed as
 
-    p'(x)  ∝  p(x) [x passes G] [x is among the best f of its stratum],
+    p'(x | s)  ∝  p(x) [x passes G] [x is among the best n p(s) of those of s that pass],      p'(s) = p(s),
 
-up to rounding: each stratum keeps the share that it has among the drafts that pass, to less than one crystal, and so
-does each class of chemistry with and without lanthanides; within a stratum no draft becomes more than 1 / f times as
-frequent as it was.  "Best" is by score: the predicted energy, at least -0.1 eV/atom,
-plus 0.05 eV/atom for each better draft of the same composition in the stratum.  Of equal scores the lower number is
-better.  Drafts in whose chemical system the hull has fewer than 12 entries are strata of their own, in which all
-scores are equal: there the model abstains, and they stay as frequent and as they were.
+up to rounding to whole crystals, and but for strata of which too few drafts pass: those give all that pass, and the
+others in proportion more.  No draft becomes more than N times as frequent as it was.  "Best" is by score: the
+predicted energy, at least -0.1 eV/atom, plus 0.05 eV/atom for each better draft of the same composition in the
+stratum.  Of equal scores the lower number is better.
+
+Over a hull with few competitors everything looks stable.  So drafts in whose chemical system it has fewer than 12
+entries are strata of their own: nothing gains by lying in a system that is hardly known.  With fewer than 4 all scores
+are equal: there the model abstains, and drafts stay as frequent and as they were.
 What is measured over a set that was chosen so is no property of the generator alone: say N beside it.
 """
 
@@ -29,18 +31,20 @@ from symmcd.errors import InputError
 from symmcd.stability.doubts import RADIOACTIVE
 from symmcd.stability.hull import ConvexHull
 from symmcd.stability_model.chemistry import chemistry, has_lanthanides
-from symmcd.stability_model.features import FEATURES, features
+from symmcd.stability_model.features import features
+from symmcd.stability_model.materials import fingerprint
 from symmcd.stability_model.model import StabilityModel
 
 REWARDED = -0.1  # eV/atom; nothing gains by a prediction below it, where potentials have holes
-FEWEST_ENTRIES = 12  # of the hull in a chemical system; with fewer its energy there means little
+FEWEST_ENTRIES = 4  # of the hull in a chemical system; with fewer its energy there means nothing
+FEW_ENTRIES = 12  # with fewer it lacks competitors, and all is too stable
 REPEATED = 0.05  # eV/atom, for each better draft of the same composition in the stratum
 SMACT_SECONDS = 10.0  # a composition
 GUARDS = {  # why a draft is left out
     "one_element": "fewer than two elements",
     "radioactive": "a radioactive element",
     "composition": "no valid composition by SMACT",
-    "known": "an arrangement that is to be left out",
+    "known": "positions and elements of a known material",
 }
 
 
@@ -81,7 +85,7 @@ def choose(
         model: that predicts energies.
         hull: of what is known, on which they depend.
         asked: atomic numbers that were asked for, radioactive or not.
-        known: arrangements (`Drafts.arrangement`) to leave out, such as those of the training set.
+        known: arrangements to leave out, such as those of the training set, as `materials.fingerprint`.
 
     Raises:
         InputError: fewer drafts, or fewer that pass the guards.
@@ -103,8 +107,10 @@ def choose(
     rest = drafts.take(passed)
     values = features(rest, rest.log_probability, hull)
     energy = model.predict(values).energy
-    sparse = values[:, FEATURES.index("hull_entries")] < FEWEST_ENTRIES
-    rows = best(energy, strata(rest, sparse), sparse, rest.formula, rest.number, number)
+    entries = entries_in(drafts, hull)
+    sparse, stratum = entries[passed] < FEWEST_ENTRIES, strata(drafts, entries)
+    wanted = quotas(np.bincount(stratum), number, np.bincount(stratum[passed], minlength=stratum.max() + 1))
+    rows = best(energy, stratum[passed], sparse, rest.formula, rest.number, wanted)
     energy = np.where(sparse, np.nan, energy)
     return Choice(passed[rows], energy[rows], left_out, int(sparse.sum()), len(drafts))
 
@@ -118,24 +124,35 @@ def guards(drafts: Drafts, asked: Collection[int] = (), known: Collection[str] =
 
     counts = content.amounts(drafts)
     unwanted = sorted(RADIOACTIVE - set(asked))
-    left_out = set(known)
+    left_out = frozenset(known)
     found = [
         (counts > 0).sum(axis=1) < 2,
         (counts[:, unwanted] > 0).any(axis=1),
         np.array([composition_verdict(formula, SMACT_SECONDS) != "valid" for formula in drafts.formula], bool),
-        np.array([name in left_out for name in drafts.arrangement] if left_out else [False] * len(drafts), bool),
+        np.array([fingerprint(a) in left_out for a in drafts.arrangement] if left_out else [False] * len(drafts), bool),
     ]
     fails = np.stack([np.zeros(len(drafts), bool), *found])
     return np.where(fails.any(axis=0), fails.argmax(axis=0), 0)
 
 
-def strata(drafts: Drafts, sparse: np.ndarray) -> np.ndarray:
-    """(B,) stratum of each draft: class of chemistry, lanthanides or none, `sparse` (B,), number of orbits.
+def entries_in(drafts: Drafts, hull: ConvexHull) -> np.ndarray:
+    """(B,) entries that the hull has in the chemical system of each draft."""
+    counts = content.amounts(drafts)
+    return np.array([hull.entries_in({z: int(row[z]) for z in np.flatnonzero(row).tolist()}) for row in counts], int)
+
+
+def strata(drafts: Drafts, entries: np.ndarray) -> np.ndarray:
+    """(B,) stratum of each draft: class of chemistry, lanthanides or none, how well known, number of orbits.
 
     In this order, so that neighbours differ in the number of orbits (`quotas`).
+
+    Args:
+        drafts: B of them.
+        entries: (B,) of the hull in the chemical system of each.
     """
     counts = content.amounts(drafts)
-    keys = np.stack([chemistry(counts), has_lanthanides(counts), sparse, drafts.orbits], axis=1)
+    known = np.searchsorted((FEWEST_ENTRIES, FEW_ENTRIES), entries, side="right")
+    keys = np.stack([chemistry(counts), has_lanthanides(counts), known, drafts.orbits], axis=1)
     return np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
 
 
@@ -145,9 +162,9 @@ def best(
     sparse: np.ndarray,
     formula: list[str],
     names: np.ndarray,
-    number: int,
+    wanted: np.ndarray,
 ) -> np.ndarray:
-    """(number,) indices of the chosen of C drafts, ascending by name.
+    """Indices of the chosen of C drafts, ascending by name.
 
     Args:
         energy: (C,) predicted, eV/atom.
@@ -155,7 +172,7 @@ def best(
         sparse: (C,) where all scores are equal.
         formula: (C,) of each draft.
         names: (C,) numbers of the drafts, which tell equal scores apart.
-        number: how many, at most C.
+        wanted: (S,) of each stratum, at most as many as there are.
     """
     score = np.where(sparse, 0.0, np.maximum(energy, REWARDED))
     kinds = np.unique(formula, return_inverse=True)[1].reshape(-1)
@@ -166,18 +183,29 @@ def best(
     earlier[order] = np.arange(len(order)) - first
     score = score + np.where(sparse, 0.0, REPEATED * earlier)
     order = np.lexsort((names, score, stratum))
-    size = np.bincount(stratum)
+    size = np.bincount(stratum, minlength=len(wanted))
     place = np.arange(len(order)) - np.repeat(np.cumsum(size) - size, size)
-    taken = order[place < quotas(size, number)[stratum[order]]]
+    taken = order[place < wanted[stratum[order]]]
     return taken[np.argsort(names[taken])]
 
 
-def quotas(size: np.ndarray, number: int) -> np.ndarray:
-    """(S,) of `number` to each stratum, in proportion to `size` (S,); no more than its size.
+def quotas(size: np.ndarray, number: int, room: np.ndarray | None = None) -> np.ndarray:
+    """(S,) of `number` to each stratum, in proportion to `size` (S,), but no more than its `room` (S,).
 
     Sums over the first strata are rounded, not each stratum, so that what one loses goes to the next: largest
-    remainders would never take one of the many strata below half a crystal, which are of large crystals.
+    remainders would never take one of the many strata below half a crystal, which are of large crystals.  What has no
+    room goes to the others in proportion.
+
+    Args:
+        size: of each stratum.
+        number: at most the sum of `room`.
+        room: None: as `size`.
     """
-    total = int(size.sum())
-    ends = (2 * number * np.cumsum(size) + total) // (2 * total)
-    return np.diff(ends, prepend=0)
+    room = size if room is None else room
+    given = np.zeros(len(size), np.int64)
+    while left := int(number - given.sum()):
+        weight = np.where(given < room, np.maximum(size, 1), 0)
+        total = int(weight.sum())
+        ends = (2 * left * np.cumsum(weight) + total) // (2 * total)
+        given = np.minimum(room, given + np.diff(ends, prepend=0))
+    return given

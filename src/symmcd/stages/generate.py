@@ -63,6 +63,12 @@ def _add_choice(parser: command.Parser) -> None:
     )
     text = "what is known, reference.csv of `symmcd reference` (default: MP-20's materials)"
     group.add_argument("--hull", type=Path, metavar="FILE", help=text)
+    text = "splits of MP-20 whose materials are not made again: train (default), train,val,test or none"
+    group.add_argument("--leave-out", type=_splits, default=("train",), metavar="SPLITS", help=text)
+
+
+def _splits(text: str) -> tuple[str, ...]:
+    return () if text.strip() == "none" else tuple(name.strip() for name in text.split(","))
 
 
 def run(
@@ -79,6 +85,7 @@ def run(
     stable: int = 1,
     stability_model: Path | None = None,
     hull: Path | None = None,
+    leave_out: tuple[str, ...] = ("train",),
 ) -> None:
     """Generate crystals; write units.npz, crystals.extxyz, crystals.csv, one CIF a crystal to the folder `output`.
 
@@ -104,8 +111,10 @@ def run(
     abilities.check(Sampler(steps=steps, proposals=proposals, temperature=temperature, constraints=asked))
     model = None
     if stable > 1:
+        from symmcd.stability_model.materials import check_splits
         from symmcd.stability_model.model import SHIPPED, StabilityModel, model_path
 
+        check_splits(leave_out, fewest=0)
         model = StabilityModel.read(model_path(stability_model or SHIPPED))
     generator, at_once = request.generator()
 
@@ -116,7 +125,7 @@ def run(
         if stable == 1:
             generator.generate(number, **how, **what)
             return
-        drafts, choice = generator.draft_stable(number, stable, model, hull=hull, **what)
+        drafts, choice = generator.draft_stable(number, stable, model, hull=hull, leave_out=leave_out, **what)
         print(choice.sentence(), file=sys.stderr)
         generator.with_geometries(drafts, **how)
 

@@ -65,7 +65,7 @@ def run(
     labels = labels_of(runs, Generator.load(weights, device).log_probability, known.hull)
     about = {
         "judge": runs[0].energies.judge, "hull": runs[0].energies.hull, "labels": len(labels),
-        "rounds": [run.shares() for run in runs], "left_out": sum(run.energies.left_out for run in runs),
+        "label_rounds": [one.shares() for one in runs], "left_out": sum(one.energies.left_out for one in runs),
         "hull_of_features": known.name, "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
         "commit": git_commit(),
     }  # fmt: skip
@@ -83,7 +83,7 @@ def lines(card: Mapping[str, Any]) -> list[str]:
     held, low_high = card["held_out"], card["held_out"]["spearman_95"]
     everything = {**held, "fitted_to": f"{card['folds'] - 1}/{card['folds']}"}
     rows = [*card.get("learning_curve", ()), everything]
-    rounds = card["rounds"]
+    rounds = card["label_rounds"]
     of_rounds = [
         f"round {index}: {one['labels']} crystals, {one['stable_0']:.1%} <= 0, {one['stable_0.1']:.1%} <= 0.1 eV/atom"
         for index, one in enumerate(rounds)
