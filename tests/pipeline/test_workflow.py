@@ -24,6 +24,7 @@ RERUNS = {
     "model: {width: 512}": {"train_part", "train"} | AFTER_TRAIN,
     "training: {epochs: 1999}": {"train_part", "train"} | AFTER_TRAIN,
     "sampling: {number: 9000}": AFTER_TRAIN,
+    "stability_model: {labels: 10}": set(),  # nothing chooses, so nothing is fitted
     "replicate: {cif_folder_limit: 10}": {"replicate"} | AFTER_REPLICATE,
     "score: {symprec: 0.05}": {"score", "summarise", "sun", "candidates", "report"},
     "relax: {fmax: 0.05}": {"relax"} | AFTER_RELAX,
@@ -66,6 +67,24 @@ def test_each_configuration_plans_the_whole_chain(workflow, name):
     assert set(planned) == {"download", "reduce"} | judges | AFTER_REDUCE - without
     assert planned["relax"] == {"config": 8, "cpu": 2, "quickstart": 2, "test": 2}[name]
     assert planned["reduce"] == 3
+
+
+def test_a_run_that_fits_its_stability_model_does_so_in_rounds(workflow):
+    """Each chooses its labels by the model of those before; nothing of it where the shipped one chooses."""
+    config = (
+        "{sampling: {oversample: 20, stability_model: fit}, stability_model: {oversample: [1, 4, 20]}, device: cpu}"
+    )
+    planned = workflow.planned(config=config)
+    rounds = {name: count for name, count in planned.items() if "label" in name or "stability" in name}
+    assert rounds == {
+        "sample_labels": 12, "replicate_labels": 3, "relax_labels": 24, "reference_of_labels": 3, "hull_of_labels": 3,
+        "fit_stability_model": 3,
+    }  # fmt: skip
+    shipped = workflow.planned("--configfile", "config/stable.yaml")
+    assert "fit_stability_model" not in shipped
+    assert shipped["sample"] == 2
+    table = "{hull: {source: table, path: a.csv, elemental_references: b.json}, "
+    assert "reference_of_labels" not in workflow.planned(config=table + config[1:])
 
 
 def test_given_weights_are_taken_without_training(workflow):

@@ -112,6 +112,14 @@ def own_hulls():
 
 
 LAST_ROUND = len(CONFIG["stability_model"].oversample) - 1  # of fitting a stability model
+FITS = (
+    CONFIG["sampling"].oversample > 1 and CONFIG["sampling"].stability_model == "fit"
+)  # the run itself, one of its own
+
+
+def model_of_round(index):
+    """The stability model that is fitted to the labels of all rounds up to this one."""
+    return f"{RUN.results}/stability_model/round{index}/model.safetensors"
 
 
 def stability_model_file():
@@ -119,22 +127,20 @@ def stability_model_file():
     sampling = CONFIG["sampling"]
     if sampling.oversample == 1:
         return []
-    if sampling.stability_model == "fit":
-        return [f"<results>/stability_model/round{LAST_ROUND}/model.safetensors"]
-    return files_at(sampling.stability_model)
+    return [model_of_round(LAST_ROUND)] if FITS else files_at(sampling.stability_model)
 
 
-def settings_of_sampling(wildcards, input):
+def settings_of_sampling(wildcards):
     """Those of the section, with the file of the stability model that the run fits."""
-    fitted = CONFIG["sampling"].oversample > 1 and CONFIG["sampling"].stability_model == "fit"
-    chooser = {"stability_model": str(input.model[0])} if fitted else {}
+    # its path is not taken from `input`, as Snakemake would then not compare these settings with those of before
+    chooser = {"stability_model": model_of_round(LAST_ROUND)} if FITS else {}
     return config_file.as_json(dataclasses.replace(CONFIG["sampling"], **chooser))
 
 
 def model_before(wildcards):
     """The stability model of the round before, which chooses the labels of this one; none in the first."""
     before = int(wildcards.round) - 1
-    return [] if before < 0 else f"<results>/stability_model/round{before}/model.safetensors"
+    return model_of_round(before) if before >= 0 else []
 
 
 def rounds_until(pattern):
@@ -147,9 +153,9 @@ def seed_of_round(wildcards):
     return (RUN.seed + 1_000_003 * (int(wildcards.round) + 1)) % 2**63
 
 
-def sampling_of_labels(wildcards, input):
+def sampling_of_labels(wildcards):
     """How the crystals of a round are made; the number of drafts is that of the round."""
-    section, model = CONFIG["stability_model"], str(input.model) if input.model else "mp20"
+    section, model = CONFIG["stability_model"], model_before(wildcards) or "mp20"  # which chooses nothing in the first
     changed = {"number": section.labels, "steps": section.steps, "proposals": section.proposals}
     changed |= {"oversample": section.oversample[int(wildcards.round)], "stability_model": model}
     return config_file.as_json(dataclasses.replace(CONFIG["sampling"], **changed))
