@@ -72,7 +72,7 @@ def test_a_composition_is_held_out_whole():
     """A label that hangs on the composition alone, at random, is not known for another crystal of it."""
     pytest.importorskip("lightgbm")
     rng = np.random.default_rng(0)
-    values, energy = np.repeat(rng.random((40, len(FEATURES))), 4, axis=0), np.repeat(rng.random(40), 4)
+    values, energy = np.repeat(rng.random((40, len(FEATURES))), 4, axis=0), np.repeat(0.25 * rng.random(40), 4)
     names = np.repeat([f"A{n}" for n in range(40)], 4).tolist()
     assert abs(spearman(held_out(Labels(values, energy, names)).energy, energy)) < 0.45
     alone = [f"A{n}" for n in range(160)]

@@ -17,7 +17,7 @@ from symmcd.stability_model.trees import Trees
 MEMBERS = 5
 FOLDS = 5
 FEWEST = 50  # labels; with fewer there is nothing to hold out
-ROUNDS = 200
+ROUNDS = 400
 BOOSTING: Mapping[str, Any] = {
     "objective": "regression",
     "learning_rate": 0.04,

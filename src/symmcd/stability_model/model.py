@@ -23,7 +23,7 @@ from symmcd.storage import read_tensors, write_tensors
 SHIPPED = "mp20"  # fitted to drafts of the shipped weights of that name
 FORMAT = "symmcd stability model 1"
 FEATURES_VERSION = 1  # goes up where a feature keeps its name and changes its meaning
-LOWEST, HIGHEST = -0.2, 0.6
+LOWEST, HIGHEST = -0.2, 0.3
 """eV/atom; energies above the hull are clipped to them, see `targets`."""
 
 
@@ -45,8 +45,8 @@ def model_path(name: str | Path) -> Path:
 def targets(energies: np.ndarray) -> np.ndarray:
     """(B,) what is fitted, eV/atom, of relaxed energies above the hull (B,).
 
-    Clipped to -0.2 … 0.6 eV/atom, so that a few crystals that fly apart, or fall into a hole of the potential, do not
-    outweigh the others.  A crystal without an energy (nan: its relaxation failed) counts as 0.6: nobody wants one
+    Clipped to -0.2 … 0.3 eV/atom, so that a few crystals that fly apart, or fall into a hole of the potential, do not
+    outweigh the others.  A crystal without an energy (nan: its relaxation failed) counts as 0.3: nobody wants one
     like it.
     """
     return np.where(np.isnan(energies), HIGHEST, np.clip(energies, LOWEST, HIGHEST))
@@ -56,7 +56,7 @@ def targets(energies: np.ndarray) -> np.ndarray:
 class Prediction:
     """Of B crystals."""
 
-    energy: np.ndarray  # (B,) eV/atom above the hull, relaxed, between about -0.2 and 0.6
+    energy: np.ndarray  # (B,) eV/atom above the hull, relaxed, between about -0.2 and 0.3
     uncertainty: np.ndarray  # (B,) eV/atom, one standard deviation
 
 
