@@ -190,6 +190,19 @@ def test_a_flat_cell_is_a_row(folder: Path) -> None:
     assert table["valid"].tolist()[1:3] == ["False", "False"]
 
 
+def test_a_cell_of_one_atom_is_summarised(folder: Path) -> None:
+    """There are no two different atoms, so no distance between them; the images of the one are near or not."""
+    alone = AsymmetricUnit(221, np.eye(3) * 3.35, np.array([84]), ("a",), np.zeros((1, 3)))
+    units = AsymmetricUnits.from_units([*(reduce(prototype(name)) for name in NAMES), alone])
+    write_units(folder / "units.npz", units)
+    write_extxyz(folder / "crystals.extxyz", replicate_flat(units), units)
+    table, rows = run_summary(folder, run_shards(folder, 1))
+    assert table["closest"].tolist()[5] == ""
+    assert float(table["closest_with_images"][5]) == pytest.approx(3.35)
+    assert table["structure"][5] == "valid"
+    assert rows["structural_validity", "paper"]["value"] == 100
+
+
 def test_shards_of_another_run_are_refused(folder: Path) -> None:
     paths = run_shards(folder, 3)
     with pytest.raises(InputError, match=r"crystal 00002 of .*units\.npz is missing \(2 of 6 are\)"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from symmcd.extensions import Metric, Quantity
@@ -14,7 +15,9 @@ METRIC = Metric(
     function="symmcd.metrics.of_crystal.validity:columns",
     quantities={
         "closest": Quantity(
-            "closest atoms", "Least distance between two different atoms of the cell, any images, Å.", unit="Å"
+            "closest atoms",
+            "Least distance between two different atoms of the cell, any images, Å; blank with one atom.",
+            unit="Å",
         ),
         "closest_with_images": Quantity(
             "closest atoms, with images", "The same, an atom and its own images counted too.", unit="Å"
@@ -46,7 +49,8 @@ def columns(crystal: Crystal) -> dict[str, Any]:
     composition = composition_verdict(structure.composition.reduced_formula, crystal.smact_seconds)
     structural = structurally_valid(structure, near.between_atoms)
     return {
-        "closest": round(near.between_atoms, 5),
+        # blank where a cell has one atom: a table's numbers are finite
+        "closest": round(near.between_atoms, 5) if math.isfinite(near.between_atoms) else None,
         "closest_with_images": round(near.with_self, 5),
         "structure": structural_verdict(structure, near.between_atoms),
         "structurally_valid": structural,
