@@ -15,7 +15,7 @@ from matminer.featurizers.site import CrystalNNFingerprint
 from pymatgen.core import Lattice, Structure
 
 from symmcd import InputError, reduce, replicate
-from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
 from symmcd.crystallography.content import amounts
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.metrics.coordination import FingerprintError
@@ -168,6 +168,17 @@ def test_changed_files_are_refused(tmp_path: Path, name: str, change: Callable[.
     with pytest.raises(InputError, match=said) as error:
         Fingerprints.read(tmp_path / "f.npz")
     assert str(error.value).startswith(f"{tmp_path / 'f.npz'}: ")
+
+
+def test_what_magpie_lacks_of_argon_is_no_missing_fingerprint(tmp_path: Path) -> None:
+    """MP-20's test set has argon, which has no electronegativity."""
+    argon = AsymmetricUnit(225, np.eye(3) * 5.26, np.array([18]), ("a",), np.zeros((1, 3)))
+    units = AsymmetricUnits.from_units([argon, reduce(prototype("NaCl"))])
+    found = fingerprints_of_units(units, None, 1, 60)
+    assert found.ok.all()
+    assert 0 < np.isnan(found.composition[0]).sum() < 12
+    found.write(tmp_path / "fp.npz")
+    np.testing.assert_array_equal(Fingerprints.read(tmp_path / "fp.npz").composition, found.composition)
 
 
 def test_jobs_that_share_a_cache_do_not_lock_each_other_out(

@@ -122,7 +122,9 @@ class Fingerprints:
             "detail": texts,
         }
         read = cls(**fitted(path, read_arrays(path), fields, "`symmcd fingerprint`"))
-        broken = read.ok & ~(np.isfinite(read.structure).all(axis=1) & np.isfinite(read.composition).all(axis=1))
+        # Magpie lacks some values, as the electronegativity of argon; none lacks for a whole crystal
+        lacking = np.isinf(read.composition).any(axis=1) | np.isnan(read.composition).all(axis=1)
+        broken = read.ok & (lacking | ~np.isfinite(read.structure).all(axis=1))
         if broken.any():
             label = read.label[broken.argmax()]
             raise InputError(f"{path}: crystal {label} is ok without a fingerprint; delete it and rerun its stage")
