@@ -25,6 +25,7 @@ from symmcd.stability_model.features import FEATURES, features
 from symmcd.stability_model.fitting import Labels, held_out
 from symmcd.stability_model.known_hull import known_hull
 from symmcd.stability_model.labels import read_energies
+from symmcd.stability_model.materials import arrangements
 from symmcd.storage import read_units
 
 SHUFFLES = 50
@@ -43,9 +44,10 @@ values = features(units, log_probability, known_hull().hull)
 predicted = held_out(Labels(values, energies.energy, content.formulas(units))).energy
 
 drafts = Drafts(units.space_group, units.start, units.element, units.wyckoff, energies.row, log_probability)
-passed = np.flatnonzero(choosing.guards(drafts) == 0)
+passed = np.flatnonzero(choosing.guards(drafts, known=arrangements(("train",))) == 0)
 rest, said = drafts.take(passed), predicted[passed]
-entries = values[passed, FEATURES.index("hull_entries")]
+all_entries = values[:, FEATURES.index("hull_entries")]
+entries = all_entries[passed]
 
 labels = units.label.tolist()
 table = pd.read_csv(given.hull, dtype={"id": str}, keep_default_na=False, na_values=["", "nan"])
@@ -73,12 +75,12 @@ def line(name: str, rows: np.ndarray, sparse: np.ndarray) -> None:
 everything = np.arange(len(units))
 line("all", everything, np.zeros(len(units)))
 line("guards only", passed, entries < choosing.FEWEST_ENTRIES)
-stratum = choosing.strata(rest, entries)
-size = np.bincount(stratum)
 value = energies.energy[passed]
 for often in given.one_in:
-    number = len(passed) // often
-    wanted = choosing.quotas(size, number)
+    number = len(drafts) // often
+    every = choosing.strata(drafts, all_entries, choosing.LEAST * often)
+    stratum = every[passed]
+    wanted = choosing.quotas(np.bincount(every), number, np.bincount(stratum, minlength=every.max() + 1))
     for fewest in (choosing.FEW_ENTRIES, choosing.FEWEST_ENTRIES, 0):
         sparse = entries < fewest
         rows = choosing.best(said, stratum, sparse, rest.formula, rest.number, wanted)

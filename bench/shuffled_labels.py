@@ -1,4 +1,4 @@
-"""hull.csv with the energies above the hull dealt out anew among its crystals: labels that mean nothing.
+"""hull.csv with the energies above each hull dealt out anew among its crystals: labels that mean nothing.
 
     python bench/shuffled_labels.py hull.csv shuffled.csv [--seed 0]
 
@@ -22,7 +22,8 @@ parser.add_argument("--seed", type=int, default=0)
 given = parser.parse_args()
 
 table = pd.read_csv(given.hull, dtype=str, keep_default_na=False)
-order = np.random.default_rng(given.seed).permutation(len(table))
-table[COLUMNS] = table[COLUMNS].iloc[order].to_numpy()
+rng = np.random.default_rng(given.seed)
+for rows in table.groupby(["judge", "hull"]).groups.values():
+    table.loc[rows, COLUMNS] = table.loc[rng.permutation(rows), COLUMNS].to_numpy()
 table.to_csv(given.output, index=False)
 print(f"wrote {given.output} ({len(table)} rows)")

@@ -5,7 +5,7 @@
 Labels over it, and features of `--splits train`, tell a stability model nothing of the materials that it is to find
 again.
 Materials of MP-20's validation and test sets go, by their ids and also by formula: a larger cell of the same material,
-or a copy under another id, would tell as much.
+or a copy under another id, would tell as much.  Elements stay: every composition needs its terminals.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from symmcd.crystallography.composition import parse_formula, reduced_formula
+from symmcd.crystallography.composition import SYMBOLS, parse_formula, reduced_formula
 from symmcd.errors import InputError
 from symmcd.stability.hull_entries import read_entries, write_entries
 from symmcd.stability_model.materials import materials
@@ -37,9 +37,7 @@ def formula_of(text: str) -> str:
 
 kept = {
     f"{name}, training materials": [
-        e
-        for e in entries
-        if e.kind == "elemental_reference" or (e.id not in ids and formula_of(e.formula) not in formulas)
+        e for e in entries if e.formula in SYMBOLS or (e.id not in ids and formula_of(e.formula) not in formulas)
     ]
     for name, entries in read_entries(given.reference).items()
 }

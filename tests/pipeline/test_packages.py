@@ -23,7 +23,8 @@ def packages(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.stem)
 def test_environments_have_the_bounds_of_the_project(path):
-    assert packages(path) <= {*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["judge"]}
+    extras = PROJECT["optional-dependencies"]
+    assert packages(path) <= {*PROJECT["dependencies"], *extras["judge"], *extras["surrogate"]}
     assert path.with_suffix(".post-deploy.sh").exists()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,13 +18,14 @@ from symmcd.crystallography.best_of import BestOf
 from symmcd.diffusion import shard_sampling
 from symmcd.diffusion.pretrained import load_pretrained
 from symmcd.diffusion.shard_sampling import sample_shard, settings_hash
+from symmcd.diffusion.stable import FEWEST_CONSTRAINED
 from symmcd.errors import InputError
 from symmcd.settings import SamplingSettings
 from symmcd.stability.hull import ConvexHull
 from symmcd.stability_model import fitting, materials
-from symmcd.stability_model.choosing import choose, guards
+from symmcd.stability_model.choosing import FEWEST_CHOSEN, choose, guards
 from symmcd.stability_model.labels import labels_of, read_energies, read_runs
-from symmcd.stability_model.model import StabilityModel
+from symmcd.stability_model.model import StabilityModel, model_path
 from symmcd.stages import surrogate
 from symmcd.storage import read_units, write_units
 
@@ -58,7 +60,9 @@ def test_one_draft_a_crystal_is_no_choice(shipped, hull):
 def test_chosen_drafts_are_completed_by_their_own_numbers(shipped, hull, constraints):
     number, stable = (8, 6) if "elements" not in constraints else (2, 8)
     drafts, choice = shipped.draft_stable(number, stable, LIKELY, hull=hull, seed=5, **constraints)
-    every = shipped.draft(number * stable, seed=5, **constraints)
+    pool = FEWEST_CONSTRAINED if constraints else FEWEST_CHOSEN
+    every = shipped.draft(pool * stable, seed=5, **constraints)
+    assert choice.chosen == pool
     assert drafts.number.tolist() == every.number[choice.index].tolist()
     assert drafts.formula == every.take(choice.index).formula
     assert (guards(drafts) == 0).all()
@@ -92,7 +96,14 @@ def test_the_shipped_model_chooses_where_none_is_named(shipped, hull):
     first, choice = shipped.draft_stable(3, 4, None, hull=hull)
     second, _ = shipped.draft_stable(3, 4, "mp20", hull=hull)
     assert first.arrangement == second.arrangement
-    assert choice.drawn == 12
+    assert choice.drawn == 4 * FEWEST_CHOSEN
+    card = StabilityModel.read(model_path("mp20")).card
+    assert card["labels"] >= 15_000
+    assert card["held_out"]["spearman"] > 0.65
+    assert card["weights_sha256"] == shipped.sha256
+    assert not choice.of_other_weights
+    other = shipped.draft_stable(3, 4, replace(LIKELY, card={"weights_sha256": "none"}), hull=hull)[1]
+    assert "drafts of other weights" in other.sentence()
 
 
 def test_a_model_that_is_not_there_is_refused(shipped, hull, tmp_path, capsys):
@@ -103,6 +114,10 @@ def test_a_model_that_is_not_there_is_refused(shipped, hull, tmp_path, capsys):
     assert capsys.readouterr().err.count("\n") == 1
     assert cli.main(["generate", "--output", str(tmp_path / "out"), "--hull", "a.csv"]) == 2
     assert "go with --stable" in capsys.readouterr().err
+    assert cli.main(["generate", "--output", str(tmp_path / "out"), "--leave-out", "none"]) == 2
+    assert "go with --stable" in capsys.readouterr().err
+    assert cli.main(["generate", "--output", str(tmp_path / "out"), "--stable", "--leave-out", "some"]) == 2
+    assert "expected some of train, val, test" in capsys.readouterr().err
 
 
 def test_a_sampled_set_is_chosen_whatever_the_shards(shipped, tmp_path):
@@ -214,7 +229,7 @@ def test_a_model_is_fitted_to_a_results_folder_and_chooses(run_folder, monkeypat
     out = run_folder / "out"
     words = ["generate", "--output", str(out), "--number", "4", "--stable=5", "--stability-model", str(path)]
     assert cli.main([*words, "--steps", "1", "--proposals", "1", "--seed", "7"]) == 0
-    assert "chose 4 of 20 drafts" in capsys.readouterr().err
+    assert "chose 200 of 1000 drafts, and took 4 of them at random" in capsys.readouterr().err
     units = read_units(out / "units.npz")
     assert len(units) == 4
     assert units.best_of == BestOf(5, hashlib.sha256(path.read_bytes()).hexdigest(), "chgnet", "own")

@@ -117,6 +117,9 @@ FITS = (
 )  # the run itself, one of its own
 
 
+OF_CHOICE = ("oversample", "stability_model", "known", "leave_out")  # settings of sampling
+
+
 def model_of_round(index):
     """The stability model that is fitted to the labels of all rounds up to this one."""
     return f"{RUN.results}/stability_model/round{index}/model.safetensors"
@@ -134,7 +137,14 @@ def settings_of_sampling(wildcards):
     """Those of the section, with the file of the stability model that the run fits."""
     # its path is not taken from `input`, as Snakemake would then not compare these settings with those of before
     chooser = {"stability_model": model_of_round(LAST_ROUND)} if FITS else {}
-    return config_file.as_json(dataclasses.replace(CONFIG["sampling"], **chooser))
+    return as_sampled(dataclasses.replace(CONFIG["sampling"], **chooser))
+
+
+def as_sampled(section):
+    """Settings of sampling as JSON, without those of a choice where there is none: they then rerun nothing."""
+    names = [field.name for field in dataclasses.fields(section)]
+    chooses = section.oversample > 1
+    return config_file.as_json(section, [name for name in names if chooses or name not in OF_CHOICE])
 
 
 def model_before(wildcards):
@@ -143,13 +153,23 @@ def model_before(wildcards):
     return model_of_round(before) if before >= 0 else []
 
 
+def known_hull():
+    """What a stability model is told is known, as input; Snakemake says where it is missing, or makes it."""
+    return [str(path_of(CONFIG["sampling"].known))] if CONFIG["sampling"].known else []
+
+
+def known_before(wildcards):
+    """The same for the labels of a round; nothing in the first, where nothing chooses."""
+    return known_hull() if int(wildcards.round) else []
+
+
 def rounds_until(pattern):
     """The files of all rounds up to that of the job."""
     return lambda wildcards: [pattern.format(round=earlier) for earlier in range(int(wildcards.round) + 1)]
 
 
 def seed_of_round(wildcards):
-    """Of the drafts of a round: others than those of the run itself, so that no label is among its crystals."""
+    """Of the drafts of a round: others than those of the run itself."""
     return (RUN.seed + 1_000_003 * (int(wildcards.round) + 1)) % 2**63
 
 
@@ -158,7 +178,7 @@ def sampling_of_labels(wildcards):
     section, model = CONFIG["stability_model"], model_before(wildcards) or "mp20"  # which chooses nothing in the first
     changed = {"number": section.labels, "steps": section.steps, "proposals": section.proposals}
     changed |= {"oversample": section.oversample[int(wildcards.round)], "stability_model": model}
-    return config_file.as_json(dataclasses.replace(CONFIG["sampling"], **changed))
+    return as_sampled(dataclasses.replace(CONFIG["sampling"], **changed))
 
 
 def relaxation_of_labels(wildcards):
@@ -242,8 +262,15 @@ def stop_without_potential():
     """
     if workflow.touch or not workflow.local_exec or workflow.deployment_settings.deployment_method:
         return
-    asking = {"relax", "judge", "reference", "own_reference"}
-    if not any(job.rule.name in asking for job in workflow.dag.needrun_jobs()):
+    planned = {job.rule.name for job in workflow.dag.needrun_jobs()}
+    if "fit_stability_model" in planned:
+        from symmcd.stability_model.fitting import check_library
+
+        try:
+            check_library()
+        except SymmcdError as error:
+            raise WorkflowError(f"{error}; or let the shipped one choose: sampling.stability_model = mp20") from None
+    if not planned & {"relax", "relax_labels", "judge", "reference", "own_reference", "reference_of_labels"}:
         return
     judges = CONFIG["judge"].potentials
     for name in dict.fromkeys((CONFIG["relax"].potential, CONFIG["hull"].source, *judges)):

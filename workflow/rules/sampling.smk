@@ -5,7 +5,7 @@ rule sample:
     input:
         f"<results>/training/seed{RUN.seed}/denoiser.safetensors",
         model=stability_model_file(),
-        known=files_at(CONFIG["sampling"].known) if CONFIG["sampling"].oversample > 1 else [],
+        known=known_hull() if CONFIG["sampling"].oversample > 1 else [],
     output:
         "<results>/samples/shard{shard}.npz",
     log:
@@ -13,7 +13,7 @@ rule sample:
     benchmark:
         "<benchmarks>/sample/shard{shard}.tsv"
     conda:
-        "../envs/torch.yaml"
+        "../envs/torch.yaml" if CONFIG["sampling"].oversample == 1 else "../envs/evaluation.yaml"
     resources:
         gpu=GPUS,
     params:

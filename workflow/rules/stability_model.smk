@@ -1,6 +1,7 @@
 # The stability model that chooses among drafts, fitted by this run: in each round crystals are drawn, relaxed in their
 # asymmetric units and held against the hull, and a model is fitted to those of all rounds so far, which chooses the
-# crystals of the next.  The rules are those of the chain with other settings.
+# crystals of the next.  The rules are those of the chain with other settings.  Our code is no input of theirs: a new
+# version does not relax all labels again.  To have that, delete the folder stability_model of the results.
 
 
 ROUND = "<results>/stability_model/round{round}"
@@ -10,7 +11,7 @@ use rule sample as sample_labels with:
     input:
         denoiser=rules.sample.input[0],
         model=model_before,
-        known=files_at(CONFIG["sampling"].known),
+        known=known_before,
     output:
         f"{ROUND}/samples/shard{{shard}}.npz",
     log:
@@ -27,7 +28,6 @@ use rule sample as sample_labels with:
 use rule replicate as replicate_labels with:
     input:
         samples=shards("sample", f"{ROUND}/samples/shard{{shard}}.npz"),
-        code=sources("crystallography"),
     output:
         units=f"{ROUND}/crystals/units.npz",
         crystals=f"{ROUND}/crystals/crystals.extxyz",
@@ -75,7 +75,6 @@ use rule hull as hull_of_labels with:
         relaxed=shards("relax", f"{ROUND}/relaxed/shard{{shard}}.csv"),
         # a potential's own hull has the systems in play only, which are those of the round
         reference=f"{ROUND}/reference.csv" if CONFIG["hull"].source in POTENTIALS else "<results>/hull/reference.csv",
-        code=sources("stability"),
     output:
         f"{ROUND}/hull.csv",
     log:
@@ -89,8 +88,7 @@ rule fit_stability_model:
         denoiser=rules.sample.input[0],
         units=rounds_until(f"{ROUND}/crystals/units.npz"),
         hulls=rounds_until(f"{ROUND}/hull.csv"),
-        known=files_at(CONFIG["sampling"].known),
-        code=sources("stability_model"),
+        known=known_hull(),
     output:
         f"{ROUND}/model.safetensors",
     log:

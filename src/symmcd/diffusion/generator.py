@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,7 @@ class Generator:
 
     def __init__(self, checkpoint: Checkpoint, precision: Precision = "auto") -> None:
         self.checkpoint = checkpoint
+        self.sha256 = ""  # of the file of the weights, if they are from one
         self.settings = checkpoint.settings
         self.device = checkpoint.statistics.lattice_mean.device
         self._model: Model = MODELS[self.settings.kind].load()(checkpoint, precision)
@@ -72,12 +74,14 @@ class Generator:
         """
         checkpoint = read_checkpoint(Path(path), choose_device(device))
         try:
-            return cls(checkpoint, precision)
+            generator = cls(checkpoint, precision)
         except MisfitError as error:
             raise InputError(
                 f"{path}: its tensors do not fit its settings. Weights of another version of symmcd (commit "
                 f"{checkpoint.metadata.get('commit')})? Train again, or use that version. {error}"
             ) from None
+        generator.sha256 = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        return generator
 
     def generate(
         self,
@@ -354,7 +358,7 @@ class Generator:
         def draw(numbers: np.ndarray) -> Drafts:
             return self.draft(numbers, space_group, seed=seed, temperature=temperature, **constraints)
 
-        return stable_drafts(draw, number, stable, stability_model, hull, asked, leave_out)
+        return stable_drafts(draw, number, stable, stability_model, hull, asked, leave_out, self.sha256)
 
     @torch.inference_mode()
     def log_probability(self, crystals: FlatOrbits) -> np.ndarray:

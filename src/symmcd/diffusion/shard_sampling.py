@@ -62,6 +62,7 @@ def sample_shard(
     partial = output.with_name(f"{output.name}.partial")
     steps = generator.steps(sampler)
     batches = (_chosen if settings.oversample > 1 else _planned)(generator, numbers, sampler, settings, seed)
+    prefix = f"{prefix}{batches[0].choice}"
     progress = StepProgress(f"sampling shard {shard}/{shards}, crystal", len(numbers))
     paths = [partial / f"{prefix}-{index}.npz" for index in range(len(batches))]
     labels = [labels_of(batch.number, settings.number - 1) for batch in batches]
@@ -98,6 +99,7 @@ class _Batch:
     orbits: np.ndarray  # (B,)
     make: Callable[[OnStep], AsymmetricUnits]  # in this order
     best_of: BestOf | None = None  # how they were chosen
+    choice: str = ""  # names which drafts were, so that batches of another choice are not gone on from
 
 
 def _planned(
@@ -124,13 +126,16 @@ def _chosen(
         return generator.drafts(names, sampler, seed, settings.space_groups)
 
     chosen, choice = stable_drafts(
-        draw, settings.number, settings.oversample, *_files(settings), (), settings.leave_out
+        draw, settings.number, settings.oversample, *_files(settings), (), settings.leave_out, generator.sha256
     )
     print(choice.sentence(), file=sys.stderr)
     own = chosen.take(numbers)
+    names = f"-{hashlib.sha256(chosen.number.astype(np.int64).tobytes()).hexdigest()[:8]}"
 
     def batch(rows: np.ndarray) -> _Batch:
-        return _Batch(numbers[rows], own.orbits[rows], lambda on_step: made(own.take(rows), on_step), choice.best_of)
+        return _Batch(
+            numbers[rows], own.orbits[rows], lambda on_step: made(own.take(rows), on_step), choice.best_of, names
+        )
 
     def made(drafts: Drafts, on_step: OnStep) -> AsymmetricUnits:
         units = generator.with_geometries(

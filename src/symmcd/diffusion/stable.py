@@ -13,12 +13,13 @@ from symmcd.diffusion.constraints.chemical_system import ChemicalSystem
 from symmcd.diffusion.constraints.constraint import Constraint
 from symmcd.diffusion.constraints.elements import Elements
 from symmcd.stability.hull import ConvexHull
-from symmcd.stability_model.choosing import Choice, choose
+from symmcd.stability_model.choosing import FEWEST_CHOSEN, Choice, choose
 from symmcd.stability_model.known_hull import known_hull
 from symmcd.stability_model.materials import arrangements
 from symmcd.stability_model.model import SHIPPED, StabilityModel, model_path
 
 BLOCK = 4096  # drafts drawn at once, to bound the memory
+FEWEST_CONSTRAINED = 25  # as `FEWEST_CHOSEN`, of crystals under constraints, which have fewer strata
 
 
 def stable_drafts(
@@ -29,8 +30,12 @@ def stable_drafts(
     hull: ConvexHull | Path | str | None,
     asked: Sequence[Constraint],
     leave_out: Sequence[str] = ("train",),
+    weights: str = "",
 ) -> tuple[Drafts, Choice]:
     """`number` of the first ``stable * number`` drafts, and how they were chosen (`stability_model.choosing`).
+
+    Fewer than `FEWEST_CHOSEN` are taken at random from so many chosen ones; under constraints, where a draft costs
+    thirty times as much, from `FEWEST_CONSTRAINED`.
 
     Args:
         draw: the drafts of some numbers.
@@ -40,6 +45,7 @@ def stable_drafts(
         hull: of what is known, or its file; None: all materials of MP-20.
         asked: constraints, whose elements may be radioactive.
         leave_out: splits of MP-20, whose materials' positions and elements are not made again.
+        weights: SHA-256 of the generator's file; the choice says where the model was fitted to drafts of others.
 
     Raises:
         InputError: a file that cannot be used, or too few drafts that may be chosen.
@@ -49,9 +55,12 @@ def stable_drafts(
     elements = {
         z for constraint in asked if isinstance(constraint, Elements | ChemicalSystem) for z in constraint.numbers
     }
-    numbers = np.arange(stable * number)
+    pool = number if stable == 1 else max(number, FEWEST_CONSTRAINED if asked else FEWEST_CHOSEN)
+    numbers = np.arange(stable * pool)
     blocks = [numbers[first : first + BLOCK] for first in range(0, len(numbers), BLOCK)]
     drafts = Drafts.concatenate([draw(block) for block in blocks])
-    choice = choose(drafts, number, fitted, known, asked=elements, known=arrangements(tuple(leave_out)))
-    choice = replace(choice, best_of=fitted.best_of(stable) if stable > 1 else None)
+    choice = choose(drafts, pool, fitted, known, asked=elements, known=arrangements(tuple(leave_out)))
+    choice = choice.part(number, drafts.seed)
+    others = bool(weights) and fitted.card.get("weights_sha256", weights) != weights
+    choice = replace(choice, best_of=fitted.best_of(stable) if stable > 1 else None, of_other_weights=others)
     return drafts.take(choice.index), choice

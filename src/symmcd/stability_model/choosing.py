@@ -6,21 +6,25 @@ of it without any choice.  A chosen draft of it is then distributed as
 
     p'(x | s)  ∝  p(x) [x passes G] [x is among the best n p(s) of those of s that pass],      p'(s) = p(s),
 
-up to rounding to whole crystals, and but for strata of which too few drafts pass: those give all that pass, and the
-others in proportion more.  No draft becomes more than N times as frequent as it was.  "Best" is by score: the
-predicted energy, at least -0.1 eV/atom, plus 0.05 eV/atom for each better draft of the same composition in the
-stratum.  Of equal scores the lower number is better.
+but for strata of which too few drafts pass: those give all that pass, and the others in proportion more.  Numbers of
+crystals are whole: which way they are rounded is drawn, so that n p(s) is what comes out on average.  No draft becomes
+more than N times as frequent as it was.  "Best" is by score: the predicted energy, at least -0.1 eV/atom, plus 0.05
+eV/atom for each better draft of the same composition in the stratum.  Of equal scores the lower number is better.
+
+Few drafts would fall into strata of one or two, of which nothing could be chosen.  So strata that follow one another
+(in number of orbits first) are one until they hold 2 N drafts, and fewer than `FEWEST_CHOSEN` crystals are taken at
+random from as many chosen ones (`diffusion.stable`): a small set is made like a large one.
 
 Over a hull with few competitors everything looks stable.  So drafts in whose chemical system it has fewer than 12
-entries are strata of their own: nothing gains by lying in a system that is hardly known.  With fewer than 4 all scores
-are equal: there the model abstains, and drafts stay as frequent and as they were.
+entries are strata of their own, where there are enough: nothing gains by lying in a system that is hardly known.  With
+fewer than 4 all scores are equal: there the model abstains, and drafts stay as frequent and as they were.
 What is measured over a set that was chosen so is no property of the generator alone: say N beside it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -38,6 +42,8 @@ from symmcd.stability_model.model import StabilityModel
 REWARDED = -0.1  # eV/atom; nothing gains by a prediction below it, where potentials have holes
 FEWEST_ENTRIES = 4  # of the hull in a chemical system; with fewer its energy there means nothing
 FEW_ENTRIES = 12  # with fewer it lacks competitors, and all is too stable
+FEWEST_CHOSEN = 200  # crystals that a choice is made for, of which a smaller set is a part
+LEAST = 2  # times as many drafts as one crystal is chosen of: what a stratum holds
 REPEATED = 0.05  # eV/atom, for each better draft of the same composition in the stratum
 SMACT_SECONDS = 10.0  # a composition
 GUARDS = {  # why a draft is left out
@@ -59,13 +65,30 @@ class Choice:
     drawn: int
     best_of: BestOf | None = None  # what is to be said of the crystals; None where nothing was chosen, or not yet known
 
+    chosen: int = 0  # of which these are a part at random; 0: these are all
+    of_other_weights: bool = False  # the model was fitted to drafts of another generator
+
+    def part(self, number: int, seed: int) -> Choice:
+        """So many of the chosen, at random."""
+        if number == len(self.index):
+            return self
+        rng = np.random.default_rng([seed, number, 1])
+        rows = np.sort(rng.permutation(len(self.index))[:number])
+        return replace(self, index=self.index[rows], energy=self.energy[rows], chosen=len(self.index))
+
     def sentence(self) -> str:
         """What was done, for people."""
         reasons = ", ".join(f"{count} with {GUARDS[name]}" for name, count in self.left_out.items())
-        return (
-            f"chose {len(self.index)} of {self.drawn} drafts; left out: {reasons or 'none'}; not judged, as the hull "
-            f"has fewer than {FEWEST_ENTRIES} entries in their systems: {self.abstained}"
+        part = f", and took {len(self.index)} of them at random" if self.chosen else ""
+        text = (
+            f"chose {self.chosen or len(self.index)} of {self.drawn} drafts{part}; left out: {reasons or 'none'}; not "
+            f"judged, as the hull has fewer than {FEWEST_ENTRIES} entries in their systems: {self.abstained}"
         )
+        if 2 * self.abstained > self.drawn - sum(self.left_out.values()):
+            text += "; most are not judged at all: give a hull with these systems"
+        if self.of_other_weights:
+            text += "; the stability model was fitted to drafts of other weights: fit one to yours (symmcd surrogate)"
+        return text
 
 
 def choose(
@@ -108,8 +131,10 @@ def choose(
     values = features(rest, rest.log_probability, hull)
     energy = model.predict(values).energy
     entries = entries_in(drafts, hull)
-    sparse, stratum = entries[passed] < FEWEST_ENTRIES, strata(drafts, entries)
-    wanted = quotas(np.bincount(stratum), number, np.bincount(stratum[passed], minlength=stratum.max() + 1))
+    sparse, stratum = entries[passed] < FEWEST_ENTRIES, strata(drafts, entries, LEAST * len(drafts) // number)
+    offset = float(np.random.default_rng([drafts.seed, len(drafts), number]).random())
+    room = np.bincount(stratum[passed], minlength=stratum.max() + 1)
+    wanted = quotas(np.bincount(stratum), number, room, offset)
     rows = best(energy, stratum[passed], sparse, rest.formula, rest.number, wanted)
     energy = np.where(sparse, np.nan, energy)
     return Choice(passed[rows], energy[rows], left_out, int(sparse.sum()), len(drafts))
@@ -141,19 +166,34 @@ def entries_in(drafts: Drafts, hull: ConvexHull) -> np.ndarray:
     return np.array([hull.entries_in({z: int(row[z]) for z in np.flatnonzero(row).tolist()}) for row in counts], int)
 
 
-def strata(drafts: Drafts, entries: np.ndarray) -> np.ndarray:
+def strata(drafts: Drafts, entries: np.ndarray, least: int = 1) -> np.ndarray:
     """(B,) stratum of each draft: class of chemistry, lanthanides or none, how well known, number of orbits.
 
-    In this order, so that neighbours differ in the number of orbits (`quotas`).
+    In this order, so that neighbours differ in the number of orbits.  Those that follow one another are one, until it
+    has `least` drafts; but drafts for which the model abstains are never together with others.
 
     Args:
         drafts: B of them.
         entries: (B,) of the hull in the chemical system of each.
+        least: drafts in a stratum, where there are as many.
     """
     counts = content.amounts(drafts)
     known = np.searchsorted((FEWEST_ENTRIES, FEW_ENTRIES), entries, side="right")
-    keys = np.stack([chemistry(counts), has_lanthanides(counts), known, drafts.orbits], axis=1)
-    return np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
+    keys = np.stack([known == 0, chemistry(counts), has_lanthanides(counts), known, drafts.orbits], axis=1)
+    distinct, fine, size = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
+    joined, held = np.zeros(len(distinct), int), 0
+    for index in range(1, len(distinct)):
+        held += int(size[index - 1])
+        apart = distinct[index, 0] != distinct[index - 1, 0]
+        new = apart or (held >= least and _left(size, distinct[:, 0], index) >= least)
+        joined[index] = joined[index - 1] + new
+        held = 0 if new else held
+    return joined[fine.reshape(-1)]
+
+
+def _left(size: np.ndarray, kind: np.ndarray, index: int) -> int:
+    """Drafts from `index` on, of those that may be together with it."""
+    return int(size[index:][kind[index:] == kind[index]].sum())
 
 
 def best(
@@ -189,23 +229,26 @@ def best(
     return taken[np.argsort(names[taken])]
 
 
-def quotas(size: np.ndarray, number: int, room: np.ndarray | None = None) -> np.ndarray:
+def quotas(size: np.ndarray, number: int, room: np.ndarray | None = None, offset: float = 0.5) -> np.ndarray:
     """(S,) of `number` to each stratum, in proportion to `size` (S,), but no more than its `room` (S,).
 
     Sums over the first strata are rounded, not each stratum, so that what one loses goes to the next: largest
-    remainders would never take one of the many strata below half a crystal, which are of large crystals.  What has no
-    room goes to the others in proportion.
+    remainders would never take one of the many strata below half a crystal, which are of large crystals.  Over all
+    offsets a stratum gets its exact share on average (systematic sampling).  What has no room goes to the others in
+    proportion.
 
     Args:
         size: of each stratum.
         number: at most the sum of `room`.
         room: None: as `size`.
+        offset: in [0, 1): a sum is rounded up where its fraction and this are 1 or more.
     """
     room = size if room is None else room
     given = np.zeros(len(size), np.int64)
     while left := int(number - given.sum()):
         weight = np.where(given < room, np.maximum(size, 1), 0)
         total = int(weight.sum())
-        ends = (2 * left * np.cumsum(weight) + total) // (2 * total)
+        ends = np.floor(left * np.cumsum(weight) / total + offset).astype(np.int64)
+        ends[-1] = left  # whatever the rounding of the line above
         given = np.minimum(room, given + np.diff(ends, prepend=0))
     return given

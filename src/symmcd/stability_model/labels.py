@@ -63,6 +63,8 @@ def read_runs(crystals: Sequence[Path], hulls: Sequence[Path]) -> list[LabelledR
         units = read_units(path)
         energies = read_energies(hull, units, path)
         runs.append(LabelledRun(units.take(energies.row), energies))
+        if not np.isfinite(energies.energy).any():
+            raise InputError(f"{hull}: no crystal of {path} has an energy above the hull")
         first = runs[0].energies
         if (energies.judge, energies.hull) != (first.judge, first.hull):
             raise InputError(

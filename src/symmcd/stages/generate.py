@@ -64,7 +64,7 @@ def _add_choice(parser: command.Parser) -> None:
     text = "what is known, reference.csv of `symmcd reference` (default: MP-20's materials)"
     group.add_argument("--hull", type=Path, metavar="FILE", help=text)
     text = "splits of MP-20 whose materials are not made again: train (default), train,val,test or none"
-    group.add_argument("--leave-out", type=_splits, default=("train",), metavar="SPLITS", help=text)
+    group.add_argument("--leave-out", type=_splits, metavar="SPLITS", help=text)
 
 
 def _splits(text: str) -> tuple[str, ...]:
@@ -85,7 +85,7 @@ def run(
     stable: int = 1,
     stability_model: Path | None = None,
     hull: Path | None = None,
-    leave_out: tuple[str, ...] = ("train",),
+    leave_out: tuple[str, ...] | None = None,
 ) -> None:
     """Generate crystals; write units.npz, crystals.extxyz, crystals.csv, one CIF a crystal to the folder `output`.
 
@@ -105,8 +105,9 @@ def run(
     given, request = constraints or {}, GenerationRequest(output, number, checkpoint, device)
     asked = read_constraints(given, options=True)
     space_groups_of(asked)
-    if stable == 1 and (stability_model or hull):
-        raise InputError("--stability-model and --hull go with --stable; add it, or leave them out")
+    if stable == 1 and (stability_model or hull or leave_out is not None):
+        raise InputError("--stability-model, --hull and --leave-out go with --stable; add it, or leave them out")
+    leave_out = ("train",) if leave_out is None else leave_out
     abilities = request.abilities()
     abilities.check(Sampler(steps=steps, proposals=proposals, temperature=temperature, constraints=asked))
     model = None
