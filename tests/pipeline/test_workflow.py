@@ -25,6 +25,7 @@ RERUNS = {
     "training: {epochs: 1999}": {"train_part", "train"} | AFTER_TRAIN,
     "sampling: {number: 9000}": AFTER_TRAIN,
     "stability_model: {labels: 10}": set(),  # nothing chooses, so nothing is fitted
+    "sampling: {known: mine.csv, leave_out: []}": set(),
     "replicate: {cif_folder_limit: 10}": {"replicate"} | AFTER_REPLICATE,
     "score: {symprec: 0.05}": {"score", "summarise", "sun", "candidates", "report"},
     "relax: {fmax: 0.05}": {"relax"} | AFTER_RELAX,
