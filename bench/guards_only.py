@@ -1,8 +1,7 @@
-"""S.U.N. of the crystals of an unchosen run that pass the guards: what the guards alone gain.
+"""S.U.N. of the crystals of a run that pass the guards, as it was counted in the run.
 
-    python bench/guards_only.py RESULTS
-
-RESULTS is a folder of a run with `sampling.oversample: 1`.  A crystal counts as S.U.N. as it did in the run.
+python bench/guards_only.py RESULTS                                 of an unchosen run: what the guards alone gain
+python bench/guards_only.py RESULTS --labelled ROUND/units.npz …    of a chosen one, without arrangements of labels
 """
 
 from __future__ import annotations
@@ -13,21 +12,26 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from symmcd.crystallography import content
 from symmcd.crystallography.drafts import Drafts
 from symmcd.metrics.intervals import wilson
 from symmcd.stability_model import choosing
-from symmcd.stability_model.materials import arrangements
+from symmcd.stability_model.materials import arrangements, fingerprint
 from symmcd.storage import read_units
 
 parser = argparse.ArgumentParser()
 parser.add_argument("results", type=Path)
-results = parser.parse_args().results
+parser.add_argument("--labelled", type=Path, nargs="+", default=())
+given = parser.parse_args()
+results = given.results
 
 units = read_units(results / "crystals/units.npz")
 drafts = Drafts(
     units.space_group, units.start, units.element, units.wyckoff, np.arange(len(units)), np.zeros(len(units))
 )
-passes = dict(zip(units.label.tolist(), choosing.guards(drafts, known=arrangements()) == 0, strict=True))
+seen = {name for path in given.labelled for name in content.arrangements(read_units(path))}
+known = arrangements() | {fingerprint(name) for name in seen}
+passes = dict(zip(units.label.tolist(), choosing.guards(drafts, known=known) == 0, strict=True))
 table = pd.read_csv(results / "sun_per_crystal.csv", dtype={"id": str}, keep_default_na=False)
 for (judge, hull), rows in table.groupby(["judge", "hull"], sort=False):
     kept = rows[rows["id"].map(passes)]

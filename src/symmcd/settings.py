@@ -46,7 +46,6 @@ Attempts = Annotated[int, Bound(1, 100)]
 Few = Annotated[int, Bound(0, 1000)]
 Oversample = Annotated[int, Bound(1, 1000)]  # drafts for each crystal that is made
 Rounds = tuple[Oversample, ...]
-Split = Literal["train", "val", "test"]
 Width = Annotated[int, Bound(1, 100_000)]  # of a layer
 Layers = Annotated[int, Bound(1, 1000)]
 Features = Annotated[int, Bound(2, 10_000)]
@@ -214,7 +213,7 @@ class SamplingSettings(Settings):
     oversample: Oversample = 1  # drafts a crystal, of which the most stable are completed (docs/stability-model.md)
     stability_model: str = "mp20"  # that chooses them: shipped mp20 | fit (by this run) | a file of `symmcd surrogate`
     known: str = ""  # reference.csv of what that model is told is known; empty = MP-20's materials, which come along
-    leave_out: Annotated[tuple[Split, ...], Items(distinct=True)] = ("train",)  # of MP-20: materials not chosen again
+    leave_out: tuple[str, ...] = ("train",)  # not chosen again: splits of MP-20 (train, val, test), files of units.npz
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -13,7 +13,16 @@ from pymatgen.core import Composition, Lattice, Structure
 from symmcd.crystallography import content
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.errors import InputError
-from symmcd.stability_model.materials import SPLITS, arrangements, fingerprint, hull, hull_entries, materials
+from symmcd.stability_model.materials import (
+    SPLITS,
+    arrangements,
+    arrangements_of,
+    fingerprint,
+    hull,
+    hull_entries,
+    materials,
+)
+from symmcd.storage import write_units
 from symmcd.structures.units import reduce
 
 
@@ -29,7 +38,7 @@ def test_all_of_mp20():
     assert (resources.files("symmcd.stability_model") / "mp20.csv.gz").stat().st_size < 1e6
 
 
-def test_arrangements_are_those_of_the_data():
+def test_arrangements_are_those_of_the_data(tmp_path):
     """Known ones, from their crystals; nearly every material has one, and few share one."""
     fcc = Structure.from_spacegroup("Fm-3m", Lattice.cubic(5.69), ["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, 0.5]])
     unit = reduce(fcc)
@@ -41,6 +50,11 @@ def test_arrangements_are_those_of_the_data():
     assert sum(not material.arrangement for material in materials()) < 0.02 * 45_229
     assert len(arrangements(SPLITS)) > 0.9 * 45_229
     assert arrangements(()) == frozenset()
+    write_units(tmp_path / "mine.npz", AsymmetricUnits.from_units([unit]))
+    assert arrangements_of([tmp_path / "mine.npz"]) == {fingerprint(name)}
+    assert arrangements_of(["val", str(tmp_path / "mine.npz")]) == arrangements(("val",)) | {fingerprint(name)}
+    with pytest.raises(InputError, match="neither of train, val, test nor a file"):
+        arrangements_of(["valid"])
 
 
 def test_a_hull_of_training_materials_knows_no_others():

@@ -117,7 +117,7 @@ def test_a_model_that_is_not_there_is_refused(shipped, hull, tmp_path, capsys):
     assert cli.main(["generate", "--output", str(tmp_path / "out"), "--leave-out", "none"]) == 2
     assert "go with --stable" in capsys.readouterr().err
     assert cli.main(["generate", "--output", str(tmp_path / "out"), "--stable", "--leave-out", "some"]) == 2
-    assert "expected some of train, val, test" in capsys.readouterr().err
+    assert "neither of train, val, test nor a file" in capsys.readouterr().err
 
 
 def test_a_sampled_set_is_chosen_whatever_the_shards(shipped, tmp_path):

@@ -158,9 +158,14 @@ def known_hull():
     return [str(path_of(CONFIG["sampling"].known))] if CONFIG["sampling"].known else []
 
 
+def left_out():
+    """Files of crystals that are not chosen again, as input."""
+    return [str(path_of(name)) for name in CONFIG["sampling"].leave_out if name not in SPLITS]
+
+
 def known_before(wildcards):
     """The same for the labels of a round; nothing in the first, where nothing chooses."""
-    return known_hull() if int(wildcards.round) else []
+    return [*known_hull(), *left_out()] if int(wildcards.round) else []
 
 
 def rounds_until(pattern):

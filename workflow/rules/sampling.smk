@@ -5,7 +5,7 @@ rule sample:
     input:
         f"<results>/training/seed{RUN.seed}/denoiser.safetensors",
         model=stability_model_file(),
-        known=known_hull() if CONFIG["sampling"].oversample > 1 else [],
+        known=[*known_hull(), *left_out()] if CONFIG["sampling"].oversample > 1 else [],
     output:
         "<results>/samples/shard{shard}.npz",
     log:

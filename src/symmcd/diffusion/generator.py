@@ -99,7 +99,7 @@ class Generator:
         stable: int = 1,
         stability_model: StabilityModel | Path | str | None = None,
         hull: ConvexHull | Path | str | None = None,
-        leave_out: Sequence[str] = ("train",),
+        leave_out: Sequence[str | Path] = ("train",),
         **constraints: Any,
     ) -> list[AsymmetricUnit]:
         """New crystals, decoded: every orbit lies exactly on a Wyckoff position of its group.
@@ -329,7 +329,7 @@ class Generator:
         seed: int = 0,
         temperature: float = 1.0,
         hull: ConvexHull | Path | str | None = None,
-        leave_out: Sequence[str] = ("train",),
+        leave_out: Sequence[str | Path] = ("train",),
         **constraints: Any,
     ) -> tuple[Drafts, Choice]:
         """Positions and elements of which a model says that they will be stable, and how they were chosen.
@@ -344,8 +344,8 @@ class Generator:
             space_group, seed, temperature, constraints: as in `generate`; elements that are asked for may be
                 radioactive.
             hull: of what is known, or a reference.csv of `symmcd reference`; None: all materials of MP-20.
-            leave_out: splits of MP-20 (``train``, ``val``, ``test``), whose materials' positions and elements are not
-                chosen again.
+            leave_out: splits of MP-20 (``train``, ``val``, ``test``) and files of asymmetric units, whose positions and
+                elements are not chosen again.
 
         Raises:
             InputError: as `draft`, no such stability model or hull, or too few drafts that may be chosen.

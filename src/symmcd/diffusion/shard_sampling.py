@@ -126,7 +126,7 @@ def _chosen(
         return generator.drafts(names, sampler, seed, settings.space_groups)
 
     chosen, choice = stable_drafts(
-        draw, settings.number, settings.oversample, *_files(settings), (), settings.leave_out, generator.sha256
+        draw, settings.number, settings.oversample, *_files(settings), (), _left_out(settings), generator.sha256
     )
     print(choice.sentence(), file=sys.stderr)
     own = chosen.take(numbers)
@@ -162,12 +162,23 @@ def settings_hash(denoiser: Path, settings: SamplingSettings, shard: int, shards
     """
     values, files = dataclasses.asdict(settings), [denoiser]
     if settings.oversample > 1:
-        files += [file for file in _files(settings) if file]
+        files += [file for file in (*_files(settings), *_left_out(settings)) if isinstance(file, Path)]
     else:  # they choose nothing
         del values["stability_model"], values["known"], values["leave_out"]
     content = b"".join(file.read_bytes() for file in files)
     text = json.dumps([FORMAT, values, shard, shards, seed], sort_keys=True)
     return hashlib.sha256(hashlib.sha256(content).digest() + text.encode()).hexdigest()[:16]
+
+
+def _left_out(settings: SamplingSettings) -> list[str | Path]:
+    """Splits by their names, and files, of which each is there."""
+    from symmcd.stability_model.materials import SPLITS
+
+    found = [name if name in SPLITS else path_of(name) for name in settings.leave_out]
+    for path in found:
+        if isinstance(path, Path) and not path.is_file():
+            raise InputError(f"{path}: no such file (sampling.leave_out), nor one of {', '.join(SPLITS)}")
+    return found
 
 
 def _files(settings: SamplingSettings) -> tuple[Path, Path | None]:

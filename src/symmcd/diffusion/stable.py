@@ -15,7 +15,7 @@ from symmcd.diffusion.constraints.elements import Elements
 from symmcd.stability.hull import ConvexHull
 from symmcd.stability_model.choosing import FEWEST_CHOSEN, Choice, choose
 from symmcd.stability_model.known_hull import known_hull
-from symmcd.stability_model.materials import arrangements
+from symmcd.stability_model.materials import arrangements_of
 from symmcd.stability_model.model import SHIPPED, StabilityModel, model_path
 
 BLOCK = 4096  # drafts drawn at once, to bound the memory
@@ -29,7 +29,7 @@ def stable_drafts(
     model: StabilityModel | Path | str | None,
     hull: ConvexHull | Path | str | None,
     asked: Sequence[Constraint],
-    leave_out: Sequence[str] = ("train",),
+    leave_out: Sequence[str | Path] = ("train",),
     weights: str = "",
 ) -> tuple[Drafts, Choice]:
     """`number` of the first ``stable * number`` drafts, and how they were chosen (`stability_model.choosing`).
@@ -44,7 +44,7 @@ def stable_drafts(
         model: that predicts energies, its file or its name; None: the shipped one.
         hull: of what is known, or its file; None: all materials of MP-20.
         asked: constraints, whose elements may be radioactive.
-        leave_out: splits of MP-20, whose materials' positions and elements are not made again.
+        leave_out: splits of MP-20 and files of asymmetric units, whose positions and elements are not made again.
         weights: SHA-256 of the generator's file; the choice says where the model was fitted to drafts of others.
 
     Raises:
@@ -59,7 +59,7 @@ def stable_drafts(
     numbers = np.arange(stable * pool)
     blocks = [numbers[first : first + BLOCK] for first in range(0, len(numbers), BLOCK)]
     drafts = Drafts.concatenate([draw(block) for block in blocks])
-    choice = choose(drafts, pool, fitted, known, asked=elements, known=arrangements(tuple(leave_out)))
+    choice = choose(drafts, pool, fitted, known, asked=elements, known=arrangements_of(leave_out))
     choice = choice.part(number, drafts.seed)
     others = bool(weights) and fitted.card.get("weights_sha256", weights) != weights
     choice = replace(choice, best_of=fitted.best_of(stable) if stable > 1 else None, of_other_weights=others)

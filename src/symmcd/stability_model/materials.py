@@ -11,9 +11,12 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import resources
+from pathlib import Path
 
+from symmcd.crystallography import content
 from symmcd.errors import InputError
 from symmcd.stability.hull import ConvexHull, HullEntry
+from symmcd.storage import read_units
 
 SPLITS = ("train", "val", "test")
 
@@ -67,6 +70,22 @@ def arrangements(splits: tuple[str, ...] = ("train",)) -> frozenset[str]:
     """
     check_splits(splits, fewest=0)
     return frozenset(m.arrangement for m in materials() if m.split in splits and m.arrangement)
+
+
+def arrangements_of(sources: Iterable[str | Path]) -> frozenset[str]:
+    """Fingerprints of the arrangements of splits of MP-20, by their names, and of files of asymmetric units.
+
+    Raises:
+        InputError: neither a split nor a file, or an unreadable one.
+    """
+    names = [str(source) for source in sources]
+    found = set(arrangements(tuple(name for name in names if name in SPLITS)))
+    for name in names:
+        if name not in SPLITS:
+            if not Path(name).is_file():
+                raise InputError(f"{name}: to be left out, but neither of {', '.join(SPLITS)} nor a file of units.npz")
+            found |= {fingerprint(arrangement) for arrangement in content.arrangements(read_units(Path(name)))}
+    return frozenset(found)
 
 
 def hull_entries(splits: Iterable[str] = ("train",)) -> list[HullEntry]:

@@ -63,8 +63,8 @@ def _add_choice(parser: command.Parser) -> None:
     )
     text = "what is known, reference.csv of `symmcd reference` (default: MP-20's materials)"
     group.add_argument("--hull", type=Path, metavar="FILE", help=text)
-    text = "splits of MP-20 whose materials are not made again: train (default), train,val,test or none"
-    group.add_argument("--leave-out", type=_splits, metavar="SPLITS", help=text)
+    text = "not made again: splits of MP-20 and units.npz of yours, as train,val,mine.npz (default: train), or none"
+    group.add_argument("--leave-out", type=_splits, metavar="A,B", help=text)
 
 
 def _splits(text: str) -> tuple[str, ...]:
@@ -112,10 +112,10 @@ def run(
     abilities.check(Sampler(steps=steps, proposals=proposals, temperature=temperature, constraints=asked))
     model = None
     if stable > 1:
-        from symmcd.stability_model.materials import check_splits
+        from symmcd.stability_model.materials import arrangements_of
         from symmcd.stability_model.model import SHIPPED, StabilityModel, model_path
 
-        check_splits(leave_out, fewest=0)
+        arrangements_of(leave_out)  # before the weights are loaded
         model = StabilityModel.read(model_path(stability_model or SHIPPED))
     generator, at_once = request.generator()
 
