@@ -3,7 +3,7 @@
 
 rule sample:
     input:
-        f"<results>/training/seed{RUN.seed}/denoiser.safetensors",
+        denoiser=f"<results>/training/seed{RUN.seed}/denoiser.safetensors",
         model=stability_model_file(),
         known=[*known_hull(), *left_out()] if CONFIG["sampling"].oversample > 1 else [],
     output:
@@ -22,7 +22,7 @@ rule sample:
         shards=SHARDS.sample,
         settings=settings_of_sampling,
     shell:
-        "symmcd sample {input[0]} --output {output} --shard {wildcards.shard}/{params.shards} --seed {params.seed}"
+        "symmcd sample {input.denoiser} --output {output} --shard {wildcards.shard}/{params.shards} --seed {params.seed}"
         " --device {params.device} --settings {params.settings:q} 2>&1 | keep {log}"
 
 

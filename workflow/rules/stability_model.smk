@@ -9,7 +9,7 @@ ROUND = "<results>/stability_model/round{round}"
 
 use rule sample as sample_labels with:
     input:
-        denoiser=rules.sample.input[0],
+        denoiser=rules.sample.input.denoiser,
         model=model_before,
         known=known_before,
     output:
@@ -85,7 +85,7 @@ use rule hull as hull_of_labels with:
 
 rule fit_stability_model:
     input:
-        denoiser=rules.sample.input[0],
+        denoiser=rules.sample.input.denoiser,
         units=rounds_until(f"{ROUND}/crystals/units.npz"),
         hulls=rounds_until(f"{ROUND}/hull.csv"),
         known=known_hull(),
