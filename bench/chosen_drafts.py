@@ -6,7 +6,7 @@ UNITS is a folder with train.npz, val.npz and test.npz, asymmetric units of MP-2
 group, Wyckoff positions and elements are those of a material of the validation or test set, and of no training
 material: what a generator that knows only training materials can be right about without being told.  That is
 evidence only where the model was fitted to labels over a hull of training materials and is told of no others
-(`--splits train`; bench/stability_model.md says how).
+(`--splits train`; docs/stability-model.md says how).
 """
 
 from __future__ import annotations
@@ -23,17 +23,16 @@ from symmcd.crystallography.drafts import Drafts
 from symmcd.crystallography.flat_orbits import FlatOrbits
 from symmcd.crystallography.normaliser import canonical_template
 from symmcd.diffusion.pretrained import load_pretrained
+from symmcd.diffusion.stable import BLOCK
 from symmcd.metrics.intervals import wilson
+from symmcd.report.symmetry_figures import CRYSTAL_SYSTEMS
 from symmcd.stability_model import choosing
 from symmcd.stability_model.chemistry import CHEMISTRIES, chemistry, has_lanthanides
+from symmcd.stability_model.features import entries_in
 from symmcd.stability_model.known_hull import known_hull
 from symmcd.stability_model.materials import arrangements
 from symmcd.stability_model.model import StabilityModel, model_path
 from symmcd.storage import read_units
-
-SYSTEMS = ("triclinic", "monoclinic", "orthorhombic", "tetragonal", "trigonal", "hexagonal", "cubic")
-LAST = (2, 15, 74, 142, 167, 194, 230)
-BLOCK = 4096
 
 parser = argparse.ArgumentParser()
 parser.add_argument("units", type=Path)
@@ -91,7 +90,7 @@ def distinct(texts: list[str]) -> np.ndarray:
 
 
 def few(drafts: Drafts, limit: int) -> str:
-    return percent(choosing.entries_in(drafts, hull) < limit)
+    return percent(entries_in(content.amounts(drafts), hull) < limit)
 
 
 rows: dict[str, Callable[[Drafts], str]] = {
@@ -109,8 +108,8 @@ rows: dict[str, Callable[[Drafts], str]] = {
     },
     "with lanthanides": lambda d: percent(has_lanthanides(content.amounts(d))),
     **{
-        name: lambda d, place=place: percent(np.searchsorted(LAST, d.space_group) == place)
-        for place, name in enumerate(SYSTEMS)
+        name: lambda d, low=low, high=high: percent((low <= d.space_group) & (d.space_group <= high))
+        for name, (low, high) in CRYSTAL_SYSTEMS.items()
     },
     "orbits, mean": lambda d: f"{d.orbits.mean():.2f}",
     "atoms in the primitive cell, mean": lambda d: f"{d.atoms.mean():.2f}",

@@ -12,11 +12,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from symmcd.crystallography import content
 from symmcd.crystallography.drafts import Drafts
 from symmcd.metrics.intervals import wilson
 from symmcd.stability_model import choosing
-from symmcd.stability_model.materials import arrangements, fingerprint
+from symmcd.stability_model.materials import arrangements_of
 from symmcd.storage import read_units
 
 parser = argparse.ArgumentParser()
@@ -29,8 +28,7 @@ units = read_units(results / "crystals/units.npz")
 drafts = Drafts(
     units.space_group, units.start, units.element, units.wyckoff, np.arange(len(units)), np.zeros(len(units))
 )
-seen = {name for path in given.labelled for name in content.arrangements(read_units(path))}
-known = arrangements() | {fingerprint(name) for name in seen}
+known = arrangements_of(["train", *given.labelled])
 passes = dict(zip(units.label.tolist(), choosing.guards(drafts, known=known) == 0, strict=True))
 table = pd.read_csv(results / "sun_per_crystal.csv", dtype={"id": str}, keep_default_na=False)
 for (judge, hull), rows in table.groupby(["judge", "hull"], sort=False):

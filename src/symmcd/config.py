@@ -75,9 +75,8 @@ def check_together(config: Config) -> None:
             f"judge.potentials has {config['relax'].potential}, which relaxes the crystals and judges them anyway; "
             "leave it out: judge={potentials: []}, or name others"
         )
-    fits = sampling.oversample > 1 and sampling.stability_model == "fit"
     labels = config["stability_model"].labels
-    if fits and labels < max(50, shards.sample):
+    if sampling.fits and labels < max(50, shards.sample):
         raise InputError(
             f"stability_model.labels = {labels}: at least 50, and at least shards.sample = {shards.sample}"
         )
@@ -89,7 +88,7 @@ def check_together(config: Config) -> None:
             f"sampling.oversample = {sampling.oversample}: 1 with model.kind = {model.kind}, which draws no "
             "positions and elements before a geometry"
         )
-    if fits and config["stability_model"].steps > kind.trained_steps(model):
+    if sampling.fits and config["stability_model"].steps > kind.trained_steps(model):
         raise InputError(
             f"stability_model.steps = {config['stability_model'].steps}: more than model.steps = "
             f"{kind.trained_steps(model)}"

@@ -197,6 +197,10 @@ class TrainingSettings(Settings):
             )
 
 
+OF_CHOICE = ("oversample", "stability_model", "known", "leave_out")
+"""Settings of `SamplingSettings` that mean nothing where every draft is taken, with ``oversample: 1``."""
+
+
 @dataclass(frozen=True)
 class SamplingSettings(Settings):
     """New asymmetric units from a trained denoiser."""
@@ -222,6 +226,11 @@ class SamplingSettings(Settings):
                 f"sampling.oversample = {self.oversample} and no sampling.stability_model: name what chooses among the "
                 "drafts: mp20, fit or a file"
             )
+
+    @property
+    def fits(self) -> bool:
+        """Whether a run fits the stability model by itself."""
+        return self.oversample > 1 and self.stability_model == "fit"
 
 
 @dataclass(frozen=True)

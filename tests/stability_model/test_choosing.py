@@ -17,6 +17,7 @@ from symmcd.stability.hull import ConvexHull, HullEntry
 from symmcd.stability_model import choosing
 from symmcd.stability_model.chemistry import CHEMISTRIES, chemistry, has_lanthanides
 from symmcd.stability_model.choosing import FEW_ENTRIES, FEWEST_ENTRIES, REWARDED, best, choose, guards, quotas, strata
+from symmcd.stability_model.features import entries_in
 from symmcd.stability_model.materials import fingerprint
 
 SALT = np.array([3, 11, 19, 12, 8, 9])  # Li, Na, K, Mg, O, F: many compositions of which are valid
@@ -53,7 +54,7 @@ def test_of_as_many_drafts_as_crystals_all_are_taken_as_they_are():
 def test_strata_keep_their_shares():
     """Those of all drafts, whether they pass the guards or not."""
     found = chosen(DRAFTS, 14)
-    stratum = strata(DRAFTS, choosing.entries_in(DRAFTS, RICH), 2 * 240 // 14)
+    stratum = strata(DRAFTS, entries_in(content.amounts(DRAFTS), RICH), 2 * 240 // 14)
     room = np.bincount(stratum[PASS], minlength=stratum.max() + 1)
     before, after = (np.bincount(rows, minlength=len(room)) for rows in (stratum, stratum[found.index]))
     wanted = 14 * before / len(DRAFTS)
@@ -136,7 +137,7 @@ def test_repeated_compositions_cost():
 
 def test_strata_hold_enough_to_choose_from():
     """Fewer than a quarter are as good at random: strata of one or two would leave nothing to choose."""
-    entries = choosing.entries_in(DRAFTS, RICH)
+    entries = entries_in(content.amounts(DRAFTS), RICH)
     for least in (1, 10, 40, 1000):
         stratum = strata(DRAFTS, entries, least)
         size = np.bincount(stratum)

@@ -11,7 +11,7 @@ from snakemake.utils import validate
 from symmcd import config as config_file
 from symmcd.errors import SymmcdError
 from symmcd.extensions import POTENTIALS
-from symmcd.settings import HullSettings, RelaxSettings, other_source, path_of
+from symmcd.settings import OF_CHOICE, HullSettings, RelaxSettings, other_source, path_of
 
 try:
     for file in workflow.configfiles:  # Snakemake has read them, and takes the last of two equal keys in silence
@@ -112,12 +112,6 @@ def own_hulls():
 
 
 LAST_ROUND = len(CONFIG["stability_model"].oversample) - 1  # of fitting a stability model
-FITS = (
-    CONFIG["sampling"].oversample > 1 and CONFIG["sampling"].stability_model == "fit"
-)  # the run itself, one of its own
-
-
-OF_CHOICE = ("oversample", "stability_model", "known", "leave_out")  # settings of sampling
 
 
 def model_of_round(index):
@@ -130,13 +124,13 @@ def stability_model_file():
     sampling = CONFIG["sampling"]
     if sampling.oversample == 1:
         return []
-    return [model_of_round(LAST_ROUND)] if FITS else files_at(sampling.stability_model)
+    return [model_of_round(LAST_ROUND)] if sampling.fits else files_at(sampling.stability_model)
 
 
 def settings_of_sampling(wildcards):
     """Those of the section, with the file of the stability model that the run fits."""
     # its path is not taken from `input`, as Snakemake would then not compare these settings with those of before
-    chooser = {"stability_model": model_of_round(LAST_ROUND)} if FITS else {}
+    chooser = {"stability_model": model_of_round(LAST_ROUND)} if CONFIG["sampling"].fits else {}
     return as_sampled(dataclasses.replace(CONFIG["sampling"], **chooser))
 
 
@@ -195,8 +189,9 @@ def relaxation_of_labels(wildcards):
         "method": "symmetry",
         "steps": section.relax_steps,
         "release_steps": 0,
+        "fmax": section.fmax,
+        "max_atoms": section.max_atoms,
     }
-    changed |= {"fmax": section.fmax, "max_atoms": section.max_atoms}
     return config_file.as_json(dataclasses.replace(CONFIG["relax"], **changed))
 
 

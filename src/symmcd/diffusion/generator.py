@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -55,7 +56,7 @@ class Generator:
 
     def __init__(self, checkpoint: Checkpoint, precision: Precision = "auto") -> None:
         self.checkpoint = checkpoint
-        self.sha256 = ""  # of the file of the weights, if they are from one
+        self.path: Path | None = None  # of the weights, if they are from a file
         self.settings = checkpoint.settings
         self.device = checkpoint.statistics.lattice_mean.device
         self._model: Model = MODELS[self.settings.kind].load()(checkpoint, precision)
@@ -80,8 +81,13 @@ class Generator:
                 f"{path}: its tensors do not fit its settings. Weights of another version of symmcd (commit "
                 f"{checkpoint.metadata.get('commit')})? Train again, or use that version. {error}"
             ) from None
-        generator.sha256 = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        generator.path = Path(path)
         return generator
+
+    @functools.cached_property
+    def sha256(self) -> str:
+        """Of the file of the weights; empty if they are from none."""
+        return hashlib.sha256(self.path.read_bytes()).hexdigest() if self.path else ""
 
     def generate(
         self,

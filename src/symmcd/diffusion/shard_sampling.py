@@ -21,7 +21,7 @@ from symmcd.diffusion.planning import batches_by_size, padded_to
 from symmcd.diffusion.progress import StepProgress
 from symmcd.diffusion.sampler import Sampler
 from symmcd.errors import InputError
-from symmcd.settings import SamplingSettings, path_of
+from symmcd.settings import OF_CHOICE, SamplingSettings, path_of
 from symmcd.storage import read_units, write_units
 from symmcd.writing import delete
 
@@ -164,7 +164,7 @@ def settings_hash(denoiser: Path, settings: SamplingSettings, shard: int, shards
     if settings.oversample > 1:
         files += [file for file in (*_files(settings), *_left_out(settings)) if isinstance(file, Path)]
     else:  # they choose nothing
-        del values["stability_model"], values["known"], values["leave_out"]
+        values = {name: value for name, value in values.items() if name not in OF_CHOICE}
     content = b"".join(file.read_bytes() for file in files)
     text = json.dumps([FORMAT, values, shard, shards, seed], sort_keys=True)
     return hashlib.sha256(hashlib.sha256(content).digest() + text.encode()).hexdigest()[:16]

@@ -35,7 +35,7 @@ from symmcd.errors import InputError
 from symmcd.stability.doubts import RADIOACTIVE
 from symmcd.stability.hull import ConvexHull
 from symmcd.stability_model.chemistry import chemistry, has_lanthanides
-from symmcd.stability_model.features import features
+from symmcd.stability_model.features import entries_in, features
 from symmcd.stability_model.materials import fingerprint
 from symmcd.stability_model.model import StabilityModel
 
@@ -130,7 +130,7 @@ def choose(
     rest = drafts.take(passed)
     values = features(rest, rest.log_probability, hull)
     energy = model.predict(values).energy
-    entries = entries_in(drafts, hull)
+    entries = entries_in(content.amounts(drafts), hull)
     sparse, stratum = entries[passed] < FEWEST_ENTRIES, strata(drafts, entries, LEAST * len(drafts) // number)
     offset = float(np.random.default_rng([drafts.seed, len(drafts), number]).random())
     room = np.bincount(stratum[passed], minlength=stratum.max() + 1)
@@ -158,12 +158,6 @@ def guards(drafts: Drafts, asked: Collection[int] = (), known: Collection[str] =
     ]
     fails = np.stack([np.zeros(len(drafts), bool), *found])
     return np.where(fails.any(axis=0), fails.argmax(axis=0), 0)
-
-
-def entries_in(drafts: Drafts, hull: ConvexHull) -> np.ndarray:
-    """(B,) entries that the hull has in the chemical system of each draft."""
-    counts = content.amounts(drafts)
-    return np.array([hull.entries_in({z: int(row[z]) for z in np.flatnonzero(row).tolist()}) for row in counts], int)
 
 
 def strata(drafts: Drafts, entries: np.ndarray, least: int = 1) -> np.ndarray:

@@ -135,15 +135,24 @@ def symmetry_features(crystals: FlatOrbits, counts: np.ndarray) -> np.ndarray:
 def hull_features(counts: np.ndarray, hull: ConvexHull) -> np.ndarray:
     """(B, 3) of atoms of each element, (B, 119)."""
     found = np.full((len(counts), len(HULL)), np.nan)
-    for row, amounts in zip(found, counts, strict=True):
-        composition = {int(number): int(amounts[number]) for number in np.flatnonzero(amounts)}
-        row[2] = hull.entries_in(composition)
+    found[:, 2] = entries_in(counts, hull)
+    for row, composition in zip(found, _compositions(counts), strict=True):
         try:
             point = hull.at(composition)
         except MissingReferenceError:
             continue
         row[:2] = point.formation_energy_per_atom, point.decomposition.count(" + ") + 1
     return found
+
+
+def entries_in(counts: np.ndarray, hull: ConvexHull) -> np.ndarray:
+    """(B,) entries that the hull has in the chemical system of each of B crystals; `counts` (B, 119) as above."""
+    return np.array([hull.entries_in(composition) for composition in _compositions(counts)], int)
+
+
+def _compositions(counts: np.ndarray) -> list[dict[int, int]]:
+    """Atoms of each crystal by atomic number."""
+    return [{z: int(row[z]) for z in np.flatnonzero(row).tolist()} for row in counts]
 
 
 def _first_of_position(crystals: FlatOrbits) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -62,11 +61,12 @@ def run(
     runs = read_runs(crystals, hull)
     known = known_hull(reference, splits)
     weights = weights_path(str(checkpoint or SHIPPED))
-    labels = labels_of(runs, Generator.load(weights, device).log_probability, known.hull)
+    generator = Generator.load(weights, device)
+    labels = labels_of(runs, generator.log_probability, known.hull)
     about = {
         "judge": runs[0].energies.judge, "hull": runs[0].energies.hull, "labels": len(labels),
         "label_rounds": [one.shares() for one in runs], "left_out": sum(one.energies.left_out for one in runs),
-        "hull_of_features": known.name, "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+        "hull_of_features": known.name, "weights_sha256": generator.sha256,
         "commit": git_commit(),
     }  # fmt: skip
     first = len(runs[0].energies.row)
