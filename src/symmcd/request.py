@@ -7,13 +7,15 @@ user interrupts is written.
 from __future__ import annotations
 
 import sys
+from argparse import ArgumentError
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from symmcd.command import Parser, number
 from symmcd.errors import InputError
+from symmcd.extensions import CONSTRAINTS
 from symmcd.output_folder import RESULTS, check_output_folder, remove_other_results
 from symmcd.settings import Count, Few, Steps
 
@@ -51,6 +53,31 @@ def add_how(parser: Parser) -> None:
     parser.add_seed()
     parser.add_device()
     parser.add_overwrite(RESULTS["generate"])
+
+
+def add_constraints(parser: Parser) -> None:
+    """An option for each constraint of the registry; they become the parameter `constraints`, a mapping by name.
+
+    Raises:
+        InputError: a constraint of another package has the name of an option that is there already.
+    """
+    text = "crystals are as frequent as without them, if they fulfil all"
+    group = parser.add_gathered("constraints", text, CONSTRAINTS)
+    for name in CONSTRAINTS:
+        option = f"--{name.replace('_', '-')}"
+        try:
+            kind = CONSTRAINTS[name]
+        except InputError as error:  # of a package that is broken: no matter to who does not ask for it
+            parser.add_unusable(group, option, str(error))
+            continue
+        value: dict[str, Any] = {"metavar": kind.metavar} if kind.metavar else {"action": "store_true"}
+        try:
+            group.add_argument(option, dest=name, **value, help=kind.help.replace("%", "%%"))
+        except ArgumentError:
+            raise InputError(
+                f"constraint {name!r}: `{parser.prog}` has an option {option} already; uninstall the package that "
+                "offers it, or have it call it by another name"
+            ) from None
 
 
 @dataclass(frozen=True, eq=False)

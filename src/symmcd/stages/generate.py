@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentError
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from symmcd import command
 from symmcd.errors import InputError
-from symmcd.extensions import CONSTRAINTS
-from symmcd.request import GenerationRequest, add_how, add_what
+from symmcd.request import GenerationRequest, add_constraints, add_how, add_what
 from symmcd.settings import Oversample, Temperature
 
 if TYPE_CHECKING:
@@ -31,23 +29,7 @@ def arguments(parser: command.Parser) -> None:
     _add_choice(parser)
     parser.add_moved("--formula", "crystals of a composition are made by `symmcd predict FORMULA`")
     parser.add_moved("--atoms", "it goes with `symmcd predict FORMULA`")
-    text = "crystals are as frequent as without them, if they fulfil all"
-    group = parser.add_gathered("constraints", text, CONSTRAINTS)
-    for name in CONSTRAINTS:
-        option = f"--{name.replace('_', '-')}"
-        try:
-            kind = CONSTRAINTS[name]
-        except InputError as error:  # of a package that is broken: no matter to who does not ask for it
-            parser.add_unusable(group, option, str(error))
-            continue
-        value: dict[str, Any] = {"metavar": kind.metavar} if kind.metavar else {"action": "store_true"}
-        try:
-            group.add_argument(option, dest=name, **value, help=kind.help.replace("%", "%%"))
-        except ArgumentError:
-            raise InputError(
-                f"constraint {name!r}: `symmcd generate` has an option {option} already; uninstall the package that "
-                "offers it, or have it call it by another name"
-            ) from None
+    add_constraints(parser)
 
 
 def _add_choice(parser: command.Parser) -> None:
