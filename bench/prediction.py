@@ -1,7 +1,7 @@
 """Crystal structure prediction: how often a composition alone leads to the crystal of the test set.
 
     python bench/prediction.py --units results-cpu/asymmetric_units/test.npz --number 500 [--candidates 20] \
-        [--checkpoint results-cpu/training/seed0/denoiser.safetensors] [--any-size] \
+        [--checkpoint results-cpu/training/seed0/denoiser.safetensors] [--any-size] [--steps 25 --proposals 1] \
         [--relax [--potential chgnet] [--beta 0 0.01 0.02 0.05]]
 
 For each of `--number` random crystals, `Generator.predict` is told the composition and, as in the literature, how many
@@ -136,6 +136,8 @@ def main() -> None:
     parser.add_argument("--pool", type=int, default=POOL)
     parser.add_argument("--checkpoint", default="mp20", help="of a staged model (default: the shipped weights)")
     parser.add_argument("--any-size", action="store_true", help="do not tell the atoms of the primitive cell")
+    parser.add_argument("--steps", type=int, help="of a geometry (default: the model's)")
+    parser.add_argument("--proposals", type=int, help="geometries that one is kept of (default: the model's)")
     parser.add_argument("--relax", action="store_true", help="rank relaxed candidates by energy, too")
     parser.add_argument("--potential", default="chgnet", help="that relaxes")
     parser.add_argument("--beta", type=float, nargs="+", default=[0, 0.01, 0.02, 0.05], help="eV/atom")
@@ -154,7 +156,8 @@ def main() -> None:
     print(f"{len(crystals)} candidates in {time.perf_counter() - began:.0f} s", flush=True)
     log_probability = torch.cat([arrangements.log_probability for arrangements in found])
     drafts = crystals.drafts(torch.arange(len(crystals)), log_probability, seed=0)
-    made = AsymmetricUnits.from_units(generator.with_geometries(drafts))
+    how = {"steps": arguments.steps, "proposals": arguments.proposals}
+    made = AsymmetricUnits.from_units(generator.with_geometries(drafts, **how))
     print(f"with their geometries {time.perf_counter() - began:.0f} s", flush=True)
 
     truth = structures(units)
