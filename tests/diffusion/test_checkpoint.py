@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from symmcd.diffusion.abilities import weights_path
 from symmcd.diffusion.checkpoint import data_sha256, read_checkpoint, read_part, write_checkpoint, write_part
 from symmcd.diffusion.data_statistics import DataStatistics
 from symmcd.diffusion.denoiser import Denoiser
@@ -143,3 +144,11 @@ def test_generator(path):
         generator.generate(1, 231)
     with pytest.raises(InputError, match="trained with 20"):
         generator.generate(1, steps=21)
+
+
+def test_a_checkpoint_of_the_first_format_can_be_written_again(tmp_path):
+    shipped = read_checkpoint(weights_path("mp20"))  # it names settings that no model has any more
+    again = tmp_path / "d.safetensors"
+    kept = shipped.statistics.tensors() | shipped.tensors
+    write_checkpoint(again, shipped.weights, kept, shipped.settings, shipped.metadata)
+    assert read_checkpoint(again).settings == shipped.settings

@@ -84,10 +84,10 @@ def write_checkpoint(
     tensors = {f"weights/{name}": value for name, value in weights.items()}
     tensors |= {f"statistics/{name}": value for name, value in statistics.items()}
     metadata = {
-        "model": dataclasses.asdict(settings),
         "versions": {"symmcd": __version__, "torch": torch.__version__, "python": platform.python_version()},
         "commit": git_commit(),
         **provenance,
+        "model": dataclasses.asdict(settings),  # last: of an older checkpoint `provenance` names settings that are gone
     }
     text = {"format": FORMAT, "symmcd": json.dumps(metadata)}
     write_tensors(path, {name: value.detach().cpu().numpy() for name, value in tensors.items()}, text)
