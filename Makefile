@@ -2,6 +2,7 @@
 # make test         the tests
 # make check        format, lint, types, workflow
 # make test-slurm   the chain through a SLURM that is installed for it (Debian, root)
+# make test-wheel   the wheel in a clean environment of each Python that is here, in minutes and gigabytes
 # make test-faults  kills, full disks, damaged files, two writers (a quarter of an hour; ARGS="--seed 1")
 # make test-fuzz    every reader on 20,000 damaged files (ARGS="--seed 2 --inputs 100000"), in minutes
 # make lock         pin what is installed in .venv
@@ -15,7 +16,7 @@ VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
 READY := $(VENV)/installed
 
-.PHONY: quickstart test check test-slurm test-faults test-fuzz lock config clean install
+.PHONY: quickstart test check test-slurm test-wheel test-faults test-fuzz lock config clean install
 .DEFAULT_GOAL := quickstart
 
 install: $(READY)
@@ -46,6 +47,9 @@ check: $(READY)
 test-slurm: $(READY)
 	@bash tests/slurm/start.sh
 	@PATH="$(BIN):$$PATH" $(BIN)/pytest -m slurm tests/slurm --quiet; status=$$?; bash tests/slurm/stop.sh; exit $$status
+
+test-wheel: $(READY)
+	@SYMMCD_WHEEL=1 $(BIN)/pytest -m wheel tests/wheel --quiet
 
 test-faults: $(READY)
 	@PATH="$(BIN):$$PATH" $(BIN)/python -m tests.faults $(ARGS)

@@ -80,6 +80,7 @@ TABLE: dict[str, tuple[set[str], set[str] | None]] = {
         {
             "command",
             "journal",
+            "packages",
             "config",
             "extensions",
             "request",
@@ -106,6 +107,7 @@ TABLE: dict[str, tuple[set[str], set[str] | None]] = {
     "processes": (set(), set()),
     "workers": ({"processes"}, set()),
     "errors": (set(), set()),
+    "packages": (set(), set()),
     "registry": (set(), set()),
     "extensions": (
         {"bounds", "settings", "diffusion"},
@@ -113,7 +115,7 @@ TABLE: dict[str, tuple[set[str], set[str] | None]] = {
     ),  # the last two as types only; it names what it loads in texts
     "writing": (set(), set()),
     "one_writer": (set(), set()),
-    "endings": (set(), set()),
+    "endings": ({"packages"}, set()),
     "provenance": (set(), set()),
     "bounds": (set(), set()),
     "settings": ({"bounds", "extensions", "crystallography"}, set()),  # the last for symbols of space groups

@@ -64,9 +64,10 @@ GROUPS = (
         },
     ),
     Group(
-        "looking",
-        "symmcd show results",
+        "setting up and looking",
+        "symmcd init my_run",
         {
+            "init": "write the workflow and its configuration into a folder",
             "show": "print the tables of results and where the report is",
             "settings": "print every setting with its meaning, or check a config file",
         },

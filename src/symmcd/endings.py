@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Any, TextIO
 
 from symmcd.errors import InputError, SymmcdError
+from symmcd.packages import missing_package
 from symmcd.writing import NO_ROOM, cannot_write, failed_write
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
@@ -39,9 +40,11 @@ def status_of(interrupt: KeyboardInterrupt) -> tuple[int, str]:
 
 
 def line_for_user(error: BaseException) -> str | None:
-    """The line that a user gets of an error: its text, or that a disk is full; None of a mistake of ours."""
+    """The line that a user gets of an error: its text, a missing package or a full disk; None of a mistake of ours."""
     if isinstance(error, SymmcdError):
         return str(error)
+    if (line := missing_package(error)) is not None:
+        return line
     failed = failed_write(error)
     if failed is None:
         return None
