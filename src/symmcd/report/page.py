@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,9 @@ class Section:
     first: Sequence[Table] = ()  # above the figures
     figures: Sequence[PlacedFigure] = ()
     tables: Sequence[Table] = ()
-    notes: Sequence[Text] = field(default=())
+    block: Text = ""  # other content, below the tables
+    scripts: Sequence[Markup] = ()  # that the block needs, in this order; each is put into the page once
+    notes: Sequence[Text] = ()
 
 
 def place(figure: Any, folder: Path, name: str, caption: Text, alternative: str, *, wide: bool = False) -> PlacedFigure:
@@ -79,14 +81,33 @@ def place_drawing(image: np.ndarray, folder: Path, name: str, caption: Text, alt
     return Drawing(base64.b64encode(buffer.getvalue()).decode(), width, height, caption, alternative)
 
 
-def write_page(path: Path, title: str, lead: Text, sections: Sequence[Section], footer: Text) -> None:
-    """Write the page."""
+def template(name: str) -> Any:
+    """A template of this package; what it is given is escaped, unless it is a Markup.
+
+    Args:
+        name: of the file in ``templates/``.
+    """
     import jinja2
 
-    templates = resources.files("symmcd.report") / "templates"
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    template = environment.from_string((templates / "page.html.j2").read_text(encoding="utf-8"))
-    css = Markup((templates / "page.css").read_text(encoding="utf-8"))  # noqa: S704  (our own file)
-    text = template.render(title=title, lead=lead, sections=sections, footer=footer, css=css)
+    return environment.from_string(template_text(name))
+
+
+def template_text(name: str) -> Markup:
+    """A file of ``templates/`` as it is: our own style sheets and scripts."""
+    path = resources.files("symmcd.report") / "templates" / name
+    return Markup(path.read_text(encoding="utf-8"))  # noqa: S704  (our own file)
+
+
+def write_page(path: Path, title: str, lead: Text, sections: Sequence[Section], footer: Text) -> None:
+    """Write the page."""
+    text = template("page.html.j2").render(
+        title=title,
+        lead=lead,
+        sections=sections,
+        footer=footer,
+        css=template_text("page.css"),
+        scripts=list(dict.fromkeys(script for section in sections for script in section.scripts)),
+    )
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

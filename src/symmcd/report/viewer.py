@@ -14,8 +14,10 @@ from markupsafe import Markup
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.report.crystal_drawing import BOND_REACH, NON_METALS, element_colours
+from symmcd.report.page import template, template_text
 from symmcd.report.typesetting import formula_html, symbol_html
 from symmcd.storage import atomic_path
+from symmcd.structures.cell import Cell, cells_of
 
 LIBRARY = "3Dmol-min.js"
 
@@ -29,22 +31,23 @@ def write_viewer(folder: Path, units: Sequence[AsymmetricUnit], labels: Sequence
         labels: their ids.
         lead: how they were chosen.
     """
-    import jinja2
-
-    templates = resources.files("symmcd.report") / "templates"
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    library = (resources.files("symmcd.report") / "vendor/3dmol" / LIBRARY).read_text(encoding="utf-8")
     data = in_script([crystal(unit, label) for unit, label in zip(units, labels, strict=True)])
-    page = environment.from_string((templates / "viewer.html.j2").read_text(encoding="utf-8")).render(
-        css=Markup((templates / "page.css").read_text(encoding="utf-8")),  # noqa: S704  (our own file)
-        script=Markup((templates / "viewer.js").read_text(encoding="utf-8")),  # noqa: S704  (our own file)
-        library=Markup(library),  # noqa: S704  (as published, and without "</script")
+    page = template("viewer.html.j2").render(
+        css=template_text("page.css"),
+        script=template_text("crystal_view.js") + template_text("viewer.js"),
+        library=library(),
         data=Markup(data),  # noqa: S704  (`in_script`; the id, the only text of the user's, is set as text by viewer.js)
         lead=lead,
     )
     with atomic_path(folder / "viewer.html") as temporary:
         temporary.write_text(page, encoding="utf-8")
     return folder / "viewer.html"
+
+
+def library() -> Markup:
+    """The source of 3Dmol.js, to be put into a page: as published, and without ``</script``."""
+    path = resources.files("symmcd.report") / "vendor/3dmol" / LIBRARY
+    return Markup(path.read_text(encoding="utf-8"))  # noqa: S704
 
 
 def in_script(value: Any) -> str:
@@ -56,16 +59,22 @@ def in_script(value: Any) -> str:
 
 
 def crystal(unit: AsymmetricUnit, label: str) -> dict[str, Any]:
-    """What the page needs of a crystal: its id as it is, formula and group as HTML, lattice (Å), atoms, colours."""
-    from ase.data import chemical_symbols, covalent_radii
-
-    cell = replicate_flat(AsymmetricUnits.from_units([unit]))
-    numbers = list(dict.fromkeys(unit.element.tolist()))
+    """What viewer.html needs of a crystal: its id as it is, formula and group as HTML, and `drawn_cell`."""
     return {
         "id": label,
         "formula": str(formula_html(unit.formula)),
         "group": str(Markup("{} ({})").format(symbol_html(unit.space_group), unit.space_group)),
-        "lattice": np.round(cell.lattice[0], 5).tolist(),
+        **drawn_cell(cells_of(replicate_flat(AsymmetricUnits.from_units([unit])))[0]),
+    }
+
+
+def drawn_cell(cell: Cell) -> dict[str, Any]:
+    """What crystal_view.js draws: lattice (Å), atoms (fractional), and a colour and radius (Å) of each element."""
+    from ase.data import chemical_symbols, covalent_radii
+
+    numbers = list(dict.fromkeys(cell.element.tolist()))
+    return {
+        "lattice": np.round(cell.lattice, 5).tolist(),
         "atoms": [
             [chemical_symbols[z], *np.round(position, 5).tolist()]
             for z, position in zip(cell.element.tolist(), cell.position, strict=True)
