@@ -1,4 +1,4 @@
-"""Write the tables of all metrics into docs/evaluation.md, from the registry of metrics.
+"""Write the tables of all metrics into docs/metrics.md, from the registry of metrics.
 
     python tools/list_metrics.py
 
@@ -12,7 +12,7 @@ from typing import Literal
 
 from symmcd.extensions import METRICS, NEEDS, Quantity
 
-PAGE = Path(__file__).parents[1] / "docs" / "evaluation.md"
+PAGE = Path(__file__).parents[1] / "docs" / "metrics.md"
 BEGIN, END = "<!-- begin: tools/list_metrics.py -->", "<!-- end: tools/list_metrics.py -->"
 WORDS = {
     "train": "training set",
