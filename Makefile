@@ -1,6 +1,7 @@
 # make quickstart   the whole chain on embedded crystals, on a CPU, in minutes
 # make test         the tests
 # make check        format, lint, types, workflow
+# make docs         the documentation as a site, in site/; its notebook is run
 # make test-slurm   the chain through a SLURM that is installed for it (Debian, root)
 # make test-wheel   the wheel in a clean environment of each Python that is here, in minutes and gigabytes
 # make test-faults  kills, full disks, damaged files, two writers (a quarter of an hour; ARGS="--seed 1")
@@ -16,7 +17,7 @@ VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
 READY := $(VENV)/installed
 
-.PHONY: quickstart test check test-slurm test-wheel test-faults test-fuzz lock config clean install
+.PHONY: quickstart test check docs test-slurm test-wheel test-faults test-fuzz lock config clean install
 .DEFAULT_GOAL := quickstart
 
 install: $(READY)
@@ -44,6 +45,15 @@ check: $(READY)
 	@$(BIN)/snakemake --lint
 	@echo "check: all good"
 
+docs: $(VENV)/docs
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@PATH="$(BIN):$$PATH" OMP_NUM_THREADS=1 $(BIN)/pytest --quiet tests/documentation/test_notebook.py
+	@echo "docs: site/index.html"
+
+$(VENV)/docs: $(READY)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	@touch $@
+
 test-slurm: $(READY)
 	@bash tests/slurm/start.sh
 	@PATH="$(BIN):$$PATH" $(BIN)/pytest -m slurm tests/slurm --quiet; status=$$?; bash tests/slurm/stop.sh; exit $$status
@@ -69,4 +79,4 @@ config: $(READY)
 	@{ sed '/^$$/q' config/config.yaml; $(BIN)/symmcd settings; } > config/new.yaml && mv config/new.yaml config/config.yaml
 
 clean:
-	rm -rf $(VENV) .snakemake results-quickstart .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) .snakemake results-quickstart .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist site
