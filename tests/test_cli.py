@@ -19,6 +19,7 @@ from symmcd.settings import SECTIONS, RelaxSettings, SamplingSettings, TrainingS
 
 # the smallest arguments of each command
 ARGUMENTS = {
+    "discover": "--output found",
     "generate": "--output crystals",
     "predict": "TiO2 --output crystals",
     "evaluate": "cifs --output scored",

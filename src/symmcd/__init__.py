@@ -16,6 +16,7 @@ _HOME = {
     "AsymmetricUnits": "symmcd.crystallography.asymmetric_unit",
     "InputError": "symmcd.errors",
     "SymmcdError": "symmcd.errors",
+    "discover": "symmcd.stages.discover",
     "evaluate": "symmcd.stages.evaluate",
     "generate": "symmcd.diffusion.pretrained",
     "load_pretrained": "symmcd.diffusion.pretrained",

@@ -33,6 +33,7 @@ GROUPS = (
         "for your own crystals",
         "symmcd generate --space-group Pnma --number 100 --output crystals/",
         {
+            "discover": "from a wish to a ranked list of relaxed, judged candidates",
             "generate": "make crystals from trained weights",
             "predict": "make crystals that a composition may form, the likeliest first",
             "evaluate": "score crystals of your own",

@@ -1,0 +1,82 @@
+"""The page of a list of candidates: what was asked, which hull it is, and every crystal to search, sort and turn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from symmcd.discovery.words import VERDICTS, again_sentence, verdict_sentence
+from symmcd.report.crystal_table import Column, columns_for, crystal_table
+from symmcd.report.page import Section, Table, write_page
+from symmcd.stability.judge_words import judge_name
+
+TITLE = "Candidates"
+SPARSE = (
+    "The hull is made of 53,358 materials of the Materials Project: those of MP-20, with at most 20 atoms in the "
+    "primitive cell, and 8,129 with 21 to 52. The Materials Project knows about three times as many, and not all known "
+    "compounds are in it. Where a competitor is missing, a crystal seems more stable than it is."
+)
+SAME = (
+    "“Known” means: the space group, positions and elements of a material of MP-20, and an energy within 0.05 eV/atom "
+    "of it. What is not known here may well be known elsewhere: look it up before you call it new."
+)
+
+
+def write(
+    path: Path,
+    rows: Sequence[Mapping[str, Any]],
+    cifs: Mapping[str, str],
+    links: Mapping[str, str],
+    summary: Mapping[str, Any],
+) -> None:
+    """Write index.html.
+
+    Args:
+        path: of the page.
+        rows: of the table, in order.
+        cifs: text of each relaxed crystal's CIF, by id.
+        links: address of its file beside the page, by id.
+        summary: of the list, as summary.json has it.
+    """  # fmt: skip
+    judges = list(summary["hulls"])
+    shown = [{**row, "shortest_distance": row.get("min_distance"), "note": note(row)} for row in rows]
+    standard = columns_for(["space_group_relaxed", *(f"e_above_hull_{judge}" for judge in judges)])
+    columns = [Column("verdict", "verdict"), *standard, Column("note", "known as, or why")]
+    hull = next(iter(summary["hulls"].values()))
+    paragraphs = [f"Energies above the hull “{hull}”, by each judge. {SPARSE if summary['shipped_hull'] else ''}", SAME]
+    table = crystal_table(shown, cifs, columns=columns, links=links, paragraphs=paragraphs, title="All crystals")
+    write_page(path, TITLE, _lead(summary, judges), [_numbers(summary), table], summary["version"])
+
+
+def note(row: Mapping[str, Any]) -> str:
+    """What the verdict comes from, where it is none of energy and doubts."""
+    if row["verdict"] == "duplicate":
+        return f"same as {row['duplicate_of']}"
+    if row["verdict"] == "invalid" and row["valid"] != "valid":
+        return str(row["valid"]).replace("composition:", "composition ")
+    return str(row["status"]) if row["verdict"] == "failed" else str(row["known"]).replace(";", ", ")
+
+
+def _lead(summary: Mapping[str, Any], judges: Sequence[str]) -> Markup:
+    names = ", ".join(map(judge_name, judges))
+    text = Markup("Crystals that were generated, relaxed within their space groups and judged by {}: <code>{}</code>")
+    return text.format(names, summary["command"])
+
+
+def _numbers(summary: Mapping[str, Any]) -> Section:
+    """How many of each verdict, and what was found again."""
+    counts = summary["verdicts"]
+    lines = [
+        (verdict, f"{counts[verdict]:,}", verdict_sentence(verdict, summary["threshold"]))
+        for verdict in VERDICTS
+        if counts.get(verdict)
+    ]
+    table = Table("What became of the crystals.", ("verdict", "crystals", "meaning"), lines, frozenset({1}))
+    points = [f"Drafts: {summary['choice']}."]
+    points += [f"Known materials: {summary['known']}."]
+    if sentence := again_sentence(summary["found_again"]):
+        points.append(f"{sentence[0].upper()}{sentence[1:]}.")
+    return Section("numbers", "In numbers", points=points, tables=[table])

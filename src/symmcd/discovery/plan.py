@@ -1,0 +1,183 @@
+"""What `symmcd discover` is asked for, and what of it decides which crystals come out."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from symmcd import __version__
+from symmcd.diffusion.abilities import Abilities, read_abilities, weights_path
+from symmcd.diffusion.constraints.constraint import Constraint, read_constraints, space_groups_of
+from symmcd.diffusion.pretrained import SHIPPED as WEIGHTS
+from symmcd.diffusion.sampler import Sampler
+from symmcd.errors import InputError
+from symmcd.extensions import POTENTIALS
+from symmcd.stability.outcome import Limits
+from symmcd.stability_model.materials import SPLITS
+from symmcd.stability_model.model import SHIPPED as STABILITY_MODEL
+from symmcd.stability_model.model import model_path
+
+NUMBER, STABLE = 300, 20
+STEPS, PROPOSALS = 25, 1  # cheap geometries: the relaxation afterwards mends them
+RELAXES, JUDGES = "chgnet", ("sevennet-0",)  # by itself; where they are installed
+LIMITS = Limits(steps=200, fmax=0.1, max_atoms=60, seconds=300)
+VERSION = 1  # goes up where the same plan makes other crystals than before
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that a list of candidates depends on, and where it goes.
+
+    Raises:
+        InputError: see `check`, which is called before any work.
+    """
+
+    number: int = NUMBER  # crystals
+    constraints: Mapping[str, Any] = field(default_factory=dict)  # by names of `extensions.CONSTRAINTS`
+    stable: int = STABLE  # drafts a crystal, of which the most stable are made; 1: no choice
+    seed: int = 0
+    temperature: float = 1.0
+    steps: int = STEPS
+    proposals: int = PROPOSALS
+    checkpoint: str = WEIGHTS
+    stability_model: str = STABILITY_MODEL
+    judges: tuple[str, ...] = ()  # the first relaxes; none: all at hand of `RELAXES` and `JUDGES`
+    hull: Path | None = None
+    known: tuple[Path, ...] = ()  # units.npz: known beside what comes along
+    leave_out: tuple[str, ...] = ()  # splits of MP-20 and units.npz whose arrangements are not made
+    threshold: float = 0.1  # eV/atom above the hull; a candidate is not higher
+    limits: Limits = LIMITS  # of each relaxation
+    device: str = "auto"
+
+    @property
+    def weights(self) -> Path:
+        """File of the generator."""
+        return weights_path(self.checkpoint)
+
+    @property
+    def potentials(self) -> tuple[str, ...]:
+        """Judges, the first of which relaxes."""
+        return self.judges or (RELAXES, *(name for name in JUDGES if _installed(name)))
+
+    def asked(self) -> tuple[Constraint, ...]:
+        """The constraints.
+
+        Raises:
+            InputError: one that means nothing.
+        """
+        return read_constraints(self.constraints, options=True)
+
+    def check(self) -> Abilities:
+        """Refuse at once what cannot be done; the abilities of the weights.
+
+        Raises:
+            InputError: a number below 1, no such weights, constraint, potential or file, what the model cannot do, or
+                elements that a judge does not know.
+        """
+        for name in ("number", "stable"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} = {getattr(self, name)}: expected a whole number, at least 1")
+        asked = self.asked()
+        space_groups_of(asked)
+        abilities = read_abilities(self.weights)
+        abilities.check_can("composition")
+        abilities.check(Sampler(self.steps, self.proposals, temperature=self.temperature, constraints=asked))
+        if self.stable > 1:
+            model_path(self.stability_model)
+        for path in (*self.known, *([self.hull] if self.hull else [])):
+            if not path.is_file():
+                raise InputError(f"{path}: no such file")
+        self._check_judges(asked)
+        return abilities
+
+    def _check_judges(self, asked: Iterable[Constraint]) -> None:
+        for name, times in Counter(self.potentials).items():
+            if name not in POTENTIALS:
+                raise InputError(f"judge {name!r}: choose from {', '.join(POTENTIALS)}")
+            if times > 1:
+                raise InputError(f"judge {name!r}: it is there twice; leave one out")
+            POTENTIALS[name].check_installed()
+            wanted = needed_elements(asked)
+            if unknown := sorted(wanted - POTENTIALS[name].elements):
+                from symmcd.diffusion.abilities import in_symbols
+
+                raise InputError(f"the judge {name} does not know {in_symbols(unknown)}; leave one of the two out")
+
+    def drafts_identity(self, block: int) -> dict[str, Any]:
+        """What drafts depend on."""
+        return {
+            "version": VERSION,
+            "weights": file_hash(self.weights),
+            "constraints": {name: str(value) for name, value in sorted(self.constraints.items())},
+            "seed": self.seed,
+            "temperature": self.temperature,
+            "block": block,
+        }
+
+    def identity(self) -> dict[str, Any]:
+        """What the list depends on, by the names of options; a folder goes on only with the same."""
+        named = {
+            "number": self.number, "stable": self.stable, "seed": self.seed, "temperature": self.temperature,
+            "steps": self.steps, "proposals": self.proposals,
+            "checkpoint": file_hash(self.weights),
+            "stability-model": file_hash(model_path(self.stability_model)) if self.stable > 1 else "",
+            "judges": [[name, POTENTIALS[name].version] for name in self.potentials],
+            "hull": file_hash(self.hull) if self.hull else "",
+            "known": [file_hash(path) for path in self.known],
+            "leave-out": [file_hash(Path(name)) if name not in SPLITS else name for name in self.leave_out],
+            "limits of relaxations": dataclasses.asdict(self.limits),
+            "version of symmcd": f"{__version__}, discover {VERSION}",
+        }  # fmt: skip
+        return named | {name.replace("_", "-"): str(value) for name, value in sorted(self.constraints.items())}
+
+    def command(self) -> str:
+        """The command that makes this list again, but for its output folder."""
+        words = ["symmcd", "discover"]
+        for name, value in self.constraints.items():
+            words.append(f"--{name.replace('_', '-')}")
+            if value is not True:
+                listed = isinstance(value, Iterable) and not isinstance(value, str)
+                words.append(",".join(map(str, value)) if listed else str(value))
+        words += ["--number", str(self.number), f"--stable={self.stable}", "--seed", str(self.seed)]
+        plain = Plan()
+        for name in ("temperature", "steps", "proposals", "checkpoint", "stability_model", "hull", "threshold"):
+            if (value := getattr(self, name)) != getattr(plain, name):
+                words += [f"--{name.replace('_', '-')}", str(value)]
+        words += ["--judges", ",".join(self.potentials)]
+        words += ["--known", *map(str, self.known)] if self.known else []
+        words += ["--leave-out", ",".join(self.leave_out)] if self.leave_out else []
+        return shlex.join(words)
+
+
+def needed_elements(asked: Iterable[Constraint]) -> frozenset[int]:
+    """Atomic numbers that every crystal has, as far as constraints say which."""
+    from symmcd.diffusion.constraints.chemical_system import ChemicalSystem
+
+    numbers = [constraint.numbers for constraint in asked if isinstance(constraint, ChemicalSystem)]
+    return frozenset(z for of in numbers for z in of)
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}: cannot read it ({error.strerror})") from None
+
+
+def _installed(name: str) -> bool:
+    try:
+        POTENTIALS[name].check_installed()
+    except InputError:
+        return False
+    return True

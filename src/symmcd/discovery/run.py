@@ -1,0 +1,274 @@
+"""`symmcd discover` from a plan to a folder: drafts, crystals shard by shard, table, files.  A killed run goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, labels_of
+from symmcd.crystallography.drafts import Drafts
+from symmcd.diffusion.constraints.chemical_system import ChemicalSystem
+from symmcd.diffusion.constraints.elements import Elements
+from symmcd.diffusion.generator import Generator
+from symmcd.discovery import drafts as drafting
+from symmcd.discovery import files, page
+from symmcd.discovery.course import Course
+from symmcd.discovery.drafts import Chosen
+from symmcd.discovery.hulls import NamedEntries, hulls_of
+from symmcd.discovery.known import KnownMaterials, elements_of, own_name
+from symmcd.discovery.plan import Plan
+from symmcd.discovery.shards import SIZE, Machine
+from symmcd.discovery.table import Hulls, found_again, ranked
+from symmcd.discovery.unit_json import from_json
+from symmcd.errors import InputError
+from symmcd.journal import Journal
+from symmcd.one_writer import one_writer
+from symmcd.provenance import version
+from symmcd.stability_model.materials import arrangements_of
+from symmcd.stability_model.model import StabilityModel, model_path
+from symmcd.storage import read_units
+from symmcd.writing import delete
+
+CRYSTALS, FINISH = "crystals", "rows of the table"
+# seconds on a core of 2024, until this run has measured its own: a draft, freely and under constraints; a crystal
+DRAFT, CONSTRAINED_DRAFT, CRYSTAL, ROW = 0.001, 0.06, 0.6, 0.03
+KEPT_BACK = 15.0  # seconds of a budget for the table and the files
+
+
+@dataclass(eq=False)
+class Discovery:
+    """A plan at work in a folder."""
+
+    plan: Plan
+    folder: Path
+    budget: float | None = None  # seconds
+    inputs: str | None = None  # vasp or qe
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    summary: dict[str, Any] = field(default_factory=dict)
+
+    @functools.cached_property
+    def generator(self) -> Generator:
+        """The network that draws; loaded where something is left to draw."""
+        return Generator.load(self.plan.weights, self.plan.device)
+
+    @functools.cached_property
+    def hulls(self) -> dict[str, NamedEntries]:
+        """Entries that each judge is held against."""
+        return hulls_of(self.plan.potentials, self.plan.hull)
+
+    @functools.cached_property
+    def known(self) -> KnownMaterials:
+        """What is no news."""
+        return KnownMaterials.of((own_name(path), read_units(path)) for path in self.plan.known)
+
+    def run(self) -> None:
+        """Do all of it; what an interrupt finds finished is written before it goes on its way.
+
+        Raises:
+            InputError: as `Plan.check`, a folder of another plan, or one that another process works in.
+            KeyboardInterrupt: after the list of what is finished has been written.
+        """
+        work = self.folder / files.WORK
+        with one_writer(self.folder / files.TABLE), contextlib.ExitStack() as open_journals:
+            self._claim(work)
+            drafts_journal = drafting.journal_of(work, self.plan.drafts_identity(drafting.BLOCK))
+            open_journals.callback(drafts_journal.close)
+            journal = Journal(work / "crystals", self.plan.identity())
+            open_journals.callback(journal.close)
+            spent = sum(line.get("seconds", 0.0) for line in (*drafts_journal.done, *journal.done))
+            course = Course(self.budget, spent)
+            total = self.plan.number * self.plan.stable
+            course.expect(drafting.STAGE, total, CONSTRAINED_DRAFT if self.plan.constraints else DRAFT)
+            course.expect(CRYSTALS, self.plan.number, CRYSTAL)
+            course.expect(FINISH, self.plan.number, ROW)
+            interrupt: KeyboardInterrupt | None = None
+            drafts: Drafts | None = None
+            chosen = Chosen([], [], "")
+            try:
+                drafts = self._drafts(drafts_journal, journal, course)
+                chosen = self._chosen(drafts, journal)
+                self._shards(drafts, chosen, journal, course)
+            except KeyboardInterrupt as error:
+                course.close()
+                interrupt = error
+            if interrupt is not None and not any("crystals" in line for line in journal.done):
+                print("interrupted before there is a crystal; the same command goes on from here", file=sys.stderr)
+                raise interrupt
+            if drafts is not None:
+                self._finish(drafts, chosen, journal, course)
+            course.close()
+        if interrupt is not None:
+            print("interrupted: the list has what was finished; the same command goes on from here", file=sys.stderr)
+            raise interrupt
+
+    def _claim(self, work: Path) -> None:
+        """Begin in a folder, or go on in one of the same plan.
+
+        Raises:
+            InputError: it is of another plan.
+        """
+        path, identity = work / "plan.json", self.plan.identity()
+        if path.exists():
+            try:
+                before = json.loads(path.read_text(encoding="utf-8"))
+            except (OSError, ValueError):
+                before = {}
+            identity = json.loads(json.dumps(identity))
+            if names := sorted(name for name in {*before, *identity} if before.get(name) != identity.get(name)):
+                raise InputError(
+                    f"{self.folder}: holds a list made with another {', '.join(names)}; choose another folder, "
+                    "or give --overwrite"
+                )
+            return
+        if (self.folder / files.TABLE).exists():
+            raise InputError(f"{self.folder}: holds candidates.csv of another command; choose another folder")
+        work.mkdir(parents=True, exist_ok=True)
+        files.write_json(path, identity)
+
+    def _drafts(self, journal: Journal, crystals: Journal, course: Course) -> Drafts:
+        """All drafts, as many as there were when the choice was made if it has been."""
+        wanted, enough = self.plan.number * self.plan.stable, self.plan.number
+        made = next((line["choice"]["of"] for line in crystals.done if "choice" in line), None)
+        if made is not None:
+            wanted = enough = made
+
+        def draw(numbers: np.ndarray) -> Drafts:
+            return self.generator.draft(
+                numbers, seed=self.plan.seed, temperature=self.plan.temperature, **self.plan.constraints
+            )
+
+        return drafting.drawn(draw, wanted, self.plan.seed, journal, course, enough)
+
+    def _chosen(self, drafts: Drafts, journal: Journal) -> Chosen:
+        """The choice in the journal, or one made now."""
+        for line in journal.done:
+            if "choice" in line:
+                choice = line["choice"]
+                return Chosen(choice["row"], choice["predicted"], choice["sentence"])
+        model = StabilityModel.read(model_path(self.plan.stability_model)) if self.plan.stable > 1 else None
+        first = self.hulls[self.plan.potentials[0]]
+        hull = first.hull(_elements_in(drafts))
+        asked = {
+            number
+            for constraint in self.plan.asked()
+            if isinstance(constraint, Elements | ChemicalSystem)
+            for number in constraint.numbers
+        }
+        left_out = arrangements_of(self.plan.leave_out)
+        chosen = drafting.chosen(drafts, self.plan.number, model, hull, asked, left_out)
+        journal.append({"choice": {**chosen.as_json(), "of": len(drafts)}})
+        return chosen
+
+    def _shards(self, drafts: Drafts, chosen: Chosen, journal: Journal, course: Course) -> None:
+        """Make and judge the crystals that the journal lacks, as many as the budget lets."""
+        ids = self.ids(chosen)
+        done = {line["shard"] for line in journal.done if "shard" in line}
+        parts = [range(first, min(first + SIZE, len(ids))) for first in range(0, len(ids), SIZE)]
+        there = sum(len(part) for shard, part in enumerate(parts) if shard in done)
+        course.expect(CRYSTALS, len(ids), CRYSTAL, there)
+        course.expect(FINISH, len(ids), ROW)
+        machine = Machine(self._make, self.plan.potentials, self.plan.limits, self.plan.device)
+        course.say(at_once=True)
+        if len(done) < len(parts):
+            _ = self.generator, machine.potentials  # loaded here, so that the time of a crystal is its own
+        course.begin()
+        for shard, part in enumerate(parts):
+            if shard in done:
+                continue
+            if not course.fits(course.stages[CRYSTALS].rate() * len(part) + KEPT_BACK):
+                return
+            crystals = machine.shard(drafts.take([chosen.row[i] for i in part]), [ids[i] for i in part])
+            took = course.advance(CRYSTALS, len(part))
+            journal.append({"shard": shard, "seconds": took, "crystals": crystals})
+
+    def _make(self, drafts: Drafts) -> list[AsymmetricUnit]:
+        return self.generator.with_geometries(drafts, steps=self.plan.steps, proposals=self.plan.proposals)
+
+    def ids(self, chosen: Chosen) -> list[str]:
+        """Names of the crystals, the most promising first."""
+        return labels_of(np.arange(len(chosen.row)), max(len(chosen.row) - 1, 0))
+
+    def _finish(self, drafts: Drafts, chosen: Chosen, journal: Journal, course: Course) -> None:
+        """Write the table and the files."""
+        made = {c["id"]: c for line in journal.done if "shard" in line for c in line["crystals"]}
+        ids = self.ids(chosen)
+        formula = drafts.formula
+        crystals = [
+            made.get(name)
+            or {"id": name, "draft": int(drafts.number[row]), "formula": formula[row],
+                "space_group": int(drafts.space_group[row])}
+            for name, row in zip(ids, chosen.row, strict=True)
+        ]  # fmt: skip
+        elements = _elements_in(drafts)
+        hulls = Hulls(
+            {judge: named.hull(elements) for judge, named in self.hulls.items()},
+            {judge: named.name for judge, named in self.hulls.items()},
+        )
+        predicted = dict(zip(ids, chosen.predicted, strict=True))
+        self.rows = ranked(crystals, predicted, hulls, self.known, self.plan.threshold)
+        self._write(made, chosen)
+        course.advance(FINISH, len(ids))
+
+    def _write(self, made: Mapping[str, Mapping[str, Any]], chosen: Chosen) -> None:
+        units: dict[str, AsymmetricUnit] = {}
+        for row in self.rows:
+            crystal = made.get(row["id"], {})
+            unit = from_json(crystal.get("found")) or from_json(crystal.get("relaxed"))
+            if unit is not None:
+                units[row["id"]] = unit
+        places, texts = files.write_relaxed(self.folder, units)
+        identity = self.plan.identity()
+        for row in self.rows:
+            row |= {"file": places.get(row["id"], ""), "seed": self.plan.seed, "version": version()}
+            row |= {"weights": identity["checkpoint"], "command": self.plan.command()}
+        files.write_table(self.folder / files.TABLE, self.rows, self.plan.potentials)
+        self.summary = self._summary(chosen)
+        files.write_json(self.folder / files.SUMMARY, self.summary)
+        page.write(self.folder / files.PAGE, self.rows, texts, places, self.summary)
+
+    def _summary(self, chosen: Chosen) -> dict[str, Any]:
+        """What the page says of the whole list."""
+        systems = [frozenset(c.numbers) for c in self.plan.asked() if isinstance(c, ChemicalSystem)]
+        again = None
+        if systems:
+            again = found_again(self.rows, self.known, _symbols(systems[0]))
+        counts: dict[str, int] = {}
+        for row in self.rows:
+            counts[row["verdict"]] = counts.get(row["verdict"], 0) + 1
+        return {
+            "command": self.plan.command(),
+            "version": version(),
+            "identity": self.plan.identity(),
+            "choice": chosen.sentence,
+            "shipped_hull": self.plan.hull is None,
+            "hulls": {judge: named.name for judge, named in self.hulls.items()},
+            "known": self.known.name,
+            "threshold": self.plan.threshold,
+            "verdicts": counts,
+            "found_again": again,
+        }
+
+
+def _symbols(numbers: frozenset[int]) -> frozenset[str]:
+    from symmcd.crystallography.composition import SYMBOLS
+
+    return frozenset(SYMBOLS[number - 1] for number in numbers)
+
+
+def _elements_in(drafts: Drafts) -> Sequence[str]:
+    """Symbols in some drafts."""
+    return sorted(elements_of("".join(drafts.formula)))
+
+
+def start_over(folder: Path) -> None:
+    """Delete what an earlier run has left in a folder."""
+    for name in files.RESULTS:
+        delete(folder / name)

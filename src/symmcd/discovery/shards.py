@@ -1,0 +1,123 @@
+"""A shard of crystals from drafts to energies: geometries, validity, relaxation, judges.  All of it, or nothing."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pymatgen.core import Structure
+
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
+from symmcd.crystallography.drafts import Drafts
+from symmcd.device import choose_device, hold_gpu
+from symmcd.discovery.unit_json import as_json, from_json
+from symmcd.extensions import POTENTIALS
+from symmcd.metrics.validity import composition_verdict, distances, structural_verdict
+from symmcd.potentials.potential import Potential
+from symmcd.stability.batch_relaxation import relax_many
+from symmcd.stability.corrections import MISSING, correction
+from symmcd.stability.energies import energies
+from symmcd.stability.outcome import SYMPREC, Limits, Relaxation, nonsense
+from symmcd.structures.symmetry_search import SymmetryError
+from symmcd.structures.units import reduce, replicate
+
+SIZE = 32  # crystals; what a kill costs at most
+SMACT_SECONDS = 10.0  # a composition
+
+
+@dataclass(frozen=True, eq=False)
+class Machine:
+    """What makes and judges crystals; networks are loaded when they are first asked for.
+
+    Attributes:
+        make: geometries of drafts.
+        judges: names of potentials, the first of which relaxes.
+        limits: of each relaxation.
+        device: auto, cuda or cpu.
+    """
+
+    make: Callable[[Drafts], list[AsymmetricUnit]]
+    judges: Sequence[str]
+    limits: Limits
+    device: str
+
+    @functools.cached_property
+    def potentials(self) -> dict[str, Potential]:
+        """The judges themselves."""
+        hold_gpu(self.device)
+        where = choose_device(self.device).type
+        return {name: POTENTIALS[name].load(where) for name in self.judges}
+
+    def shard(self, drafts: Drafts, ids: Sequence[str]) -> list[dict[str, Any]]:
+        """What becomes of some drafts, a mapping each that JSON can hold.
+
+        Keys: ``id``, ``draft`` (its number), ``log_probability``, ``unit`` (as generated), ``valid``, ``composition``,
+        ``relaxation`` (`Relaxation.row`, None where it was not tried), ``relaxed`` (in the space group it was made in),
+        ``found`` (idealised to the symmetry found within 0.1 Å), ``detail``, ``judges``: name → status and
+        energy, eV/atom, with its correction.
+        """
+        units = self.make(drafts)
+        rows: list[dict[str, Any]] = []
+        for index, unit in enumerate(units):
+            structure = replicate(unit)
+            rows.append(
+                {
+                    "id": ids[index],
+                    "draft": int(drafts.number[index]),
+                    "log_probability": round(float(drafts.log_probability[index]), 4),
+                    "unit": as_json(unit),
+                    "valid": structural_verdict(structure, distances(structure).with_self),
+                    "composition": composition_verdict(unit.formula, SMACT_SECONDS),
+                    "relaxation": None, "relaxed": None, "found": None, "detail": "", "judges": {},
+                }
+            )  # fmt: skip
+        sound = [index for index, row in enumerate(rows) if row["valid"] == "valid"]
+        relaxer = self.potentials[self.judges[0]]
+        for place, result in relax_many([units[i] for i in sound], relaxer, "symmetry", limits=self.limits):
+            row = rows[sound[place]]
+            row |= {"relaxation": result.row(), "relaxed": as_json(result.unit), "detail": result.detail}
+            if result.structure is not None:
+                row |= _idealised(result.structure, row["detail"])
+            row["judges"][self.judges[0]] = self._first(result)
+        self._further(rows)
+        return rows
+
+    def _first(self, result: Relaxation) -> list[Any]:
+        """Status and energy by the potential that relaxed."""
+        if result.energy_relaxed is None or result.structure is None:
+            return [result.status, None]
+        return self._corrected(self.judges[0], result.energy_relaxed, result.structure)
+
+    def _further(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Fill in what the other judges say of the relaxed crystals as they are."""
+        there = [row for row in rows if row["relaxed"] is not None]
+        units = [unit for row in there if (unit := from_json(row["relaxed"])) is not None]
+        for name in self.judges[1:]:
+            found = energies(units, self.potentials[name]) if units else []
+            for row, unit, energy in zip(there, units, found, strict=True):
+                value, status = energy.value, energy.status
+                if value is not None:
+                    zero = self.potentials[name].zero(unit.element.repeat(unit.multiplicity))
+                    status = nonsense(value - zero, row["relaxation"]["min_distance_relaxed"]) or "ok"
+                if value is None or status != "ok":
+                    row["judges"][name] = [status, None]
+                else:
+                    row["judges"][name] = self._corrected(name, value, replicate(unit))
+
+    @staticmethod
+    def _corrected(name: str, energy: float, structure: Structure) -> list[Any]:
+        """Status, and energy on the scale of the Materials Project where it can be brought there."""
+        if not POTENTIALS[name].correctable:
+            return ["ok", energy]
+        shift = correction(structure)
+        return [MISSING, None] if shift is None else ["ok", energy + shift]
+
+
+def _idealised(structure: Structure, detail: str) -> dict[str, Any]:
+    """The crystal in the symmetry that it has, or why it could not be found."""
+    try:
+        return {"found": as_json(reduce(structure, SYMPREC))}
+    except SymmetryError as error:
+        return {"detail": f"{detail}; not reduced to its symmetry: {error}".lstrip("; ")}

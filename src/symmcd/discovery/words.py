@@ -1,0 +1,34 @@
+"""Verdicts and counts in words, for the terminal and the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+VERDICTS = {  # in the order of the table
+    "candidate": "new, at most {threshold:g} eV/atom above the hull by every judge, nothing doubtful",
+    "doubtful": "new and as low, but doubtful",
+    "known": "known materials, found again",
+    "unstable": "new, but further above the hull",
+    "duplicate": "the same as a crystal of lower energy",
+    "invalid": "atoms on one another, or a composition without neutral oxidation states",
+    "failed": "no relaxed energy, or no hull at the composition",
+    "not_reached": "not reached within the budget",
+}
+
+
+def verdict_sentence(verdict: str, threshold: float) -> str:
+    """What a verdict means; `threshold` in eV/atom."""
+    return VERDICTS[verdict].format(threshold=threshold)
+
+
+def again_sentence(again: Mapping[str, Any] | None) -> str:
+    """How many known materials of the chemical system were found again; empty where no system was asked for."""
+    if not again or not any(again[split][1] for split in ("train", "val", "test")):
+        return ""
+    unseen = [again["val"][i] + again["test"][i] for i in (0, 1)]
+    seen = again["train"]
+    return (
+        f"of MP-20's materials of this chemical system {seen[0]} of {seen[1]} that the model was trained on, and "
+        f"{unseen[0]} of {unseen[1]} that it was not, are among these crystals"
+    )

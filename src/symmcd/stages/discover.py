@@ -1,0 +1,187 @@
+"""``symmcd discover``: from a wish to a ranked list of relaxed, judged candidates; `symmcd.discover`."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from symmcd import command
+from symmcd.bounds import Bound
+from symmcd.errors import InputError
+from symmcd.extensions import POTENTIALS
+from symmcd.request import add_constraints
+from symmcd.settings import Count, NotNegative, Oversample, Steps, Temperature
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from symmcd.discovery.run import Discovery
+
+NUMBER, STABLE = 300, 20  # crystals; drafts for each
+SHOWN = 10  # rows that the command prints
+EXAMPLE = "--chemical-system Li-Fe-P-O --number 300 --output lfpo/"
+INPUTS = ("vasp", "qe")
+
+
+def arguments(parser: command.Parser) -> None:
+    """What the command line takes; the constraints are those of the registry."""
+    parser.add_output("gets candidates.csv, index.html and the CIFs", metavar="DIR")
+    text = f"crystals to make and judge (default: {NUMBER})"
+    parser.add_argument("--number", type=command.number(Count), default=NUMBER, metavar="N", help=text)
+    text = "the best list that fits into so many minutes, those of earlier runs in the same folder included"
+    budget = command.number(Annotated[float, Bound(0.1)])
+    parser.add_argument("--budget", type=budget, metavar="MINUTES", help=text)
+    text = f"draw N drafts for each crystal, and make those that will be most stable (default: {STABLE}; 1: no choice)"
+    parser.add_argument("--stable", type=command.number(Oversample), default=STABLE, metavar="N", help=text)
+    text = f"inputs of DFT programs for the candidates: {' or '.join(INPUTS)}"
+    parser.add_argument("--inputs", choices=INPUTS, metavar="PROGRAM", help=text)
+    add_constraints(parser)
+    group = parser.add_argument_group("judging")
+    text = f"potentials, the first relaxes: of {', '.join(POTENTIALS)} (default: chgnet, and sevennet-0 if installed)"
+    group.add_argument("--judges", type=_names, default=(), metavar="A,B", help=text)
+    text = "reference.csv of `symmcd reference`, or a csv with formula and formation_energy_per_atom (eV/atom)"
+    group.add_argument("--hull", type=Path, metavar="FILE", help=f"{text} (default: what comes along)")
+    text = "units.npz of `symmcd reduce`: crystals that are no news, beside MP-20"
+    group.add_argument("--known", type=Path, nargs="+", default=(), metavar="FILE", help=text)
+    text = "eV/atom above the hull that a candidate may have by every judge (default: 0.1)"
+    group.add_argument("--threshold", type=command.number(NotNegative), default=0.1, metavar="E", help=text)
+    group = parser.add_argument_group("making")
+    text = "not made: arrangements of splits of MP-20 and of units.npz, as train,val,mine.npz (default: none)"
+    group.add_argument("--leave-out", type=_names, default=(), metavar="A,B", help=text)
+    text = "of `symmcd surrogate` (default: the shipped one)"
+    group.add_argument("--stability-model", metavar="FILE", help=text)
+    text = "denoiser.safetensors of `symmcd train`, or mp20 (default)"
+    group.add_argument("--checkpoint", metavar="FILE", help=text)
+    text = "above 1: more new templates, fewer valid crystals (default: 1)"
+    group.add_argument("--temperature", type=command.number(Temperature), default=1.0, metavar="T", help=text)
+    text = "reverse steps of a geometry (default: 25, as the crystals are relaxed afterwards)"
+    group.add_argument("--steps", type=command.number(Steps), metavar="N", help=text)
+    text = "geometries a crystal, the likeliest is kept (default: 1)"
+    group.add_argument("--proposals", type=command.number(Count), metavar="N", help=text)
+    parser.add_seed()
+    parser.add_device()
+    text = "throw away the list of another command that the folder has"
+    parser.add_argument("--overwrite", dest="start_over", action="store_true", help=text)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip() and name.strip() != "none")
+
+
+def run(
+    output: Path,
+    number: int = NUMBER,
+    *,
+    constraints: Mapping[str, Any] | None = None,
+    budget: float | None = None,
+    inputs: str | None = None,
+    start_over: bool = False,
+    **options: Any,
+) -> None:
+    """Make crystals, relax and judge them, and write a ranked table, CIFs and a page to the folder `output`.
+
+    The same command in the same folder goes on where an earlier one was killed or interrupted, and comes to the same
+    list; a finished list is written again.  See `discover` for the options.
+
+    Raises:
+        InputError: what cannot be done, said before any work; a folder that holds the list of another command.
+        KeyboardInterrupt: after the list of what is finished has been written.
+    """
+    discovery = _discovery(output, number, constraints or {}, budget, start_over, options)
+    discovery.inputs = inputs
+    discovery.run()
+    _tell(discovery)
+
+
+def discover(
+    number: int = NUMBER,
+    *,
+    output: Path | str | None = None,
+    budget: float | None = None,
+    overwrite: bool = False,
+    stable: int = STABLE,
+    seed: int = 0,
+    judges: Iterable[str] = (),
+    hull: Path | str | None = None,
+    known: Iterable[Path | str] = (),
+    leave_out: Iterable[str | Path] = (),
+    inputs: str | None = None,
+    **options: Any,
+) -> pd.DataFrame:
+    """Candidates as ``symmcd discover`` ranks them: the table candidates.csv, one row a crystal, the best first.
+
+    Args:
+        number: crystals to make.
+        output: folder for the table, CIFs and the page; None: nothing is kept.
+        budget: minutes for the best list that fits; None: all `number` crystals, however long it takes.
+        overwrite: throw away the list of another call that the folder has.
+        stable: drafts for each crystal, of which the most stable are made; 1: no choice.
+        seed: of the drafts; the same seed gives the same list.
+        judges: potentials by their names in `extensions.POTENTIALS`, the first of which relaxes; none: CHGNet, and
+            SevenNet-0 if it is installed.
+        hull: reference.csv of `symmcd reference`, or a csv with formula and formation_energy_per_atom; None: the
+            materials that come with the package.
+        known: units.npz of crystals that are no news.
+        leave_out: splits of MP-20 and units.npz whose arrangements are not made.
+        inputs: ``vasp`` or ``qe``: inputs of the candidates, to `output`.
+        options: ``steps``, ``proposals``, ``temperature``, ``checkpoint``, ``stability_model``, ``threshold``,
+            ``device``; and constraints by their names in `extensions.CONSTRAINTS`, as ``chemical_system="Li-Fe-P-O"``.
+
+    Raises:
+        InputError: what cannot be done, said before any work; or a folder that holds another list.
+        KeyboardInterrupt: after the list of what is finished has been written.
+    """
+    import pandas as pd
+
+    from symmcd.threads import let_threads_sleep
+
+    let_threads_sleep()
+    plain = {"steps", "proposals", "temperature", "checkpoint", "stability_model", "threshold", "device"}
+    constraints = {name: value for name, value in options.items() if name not in plain}
+    chosen: dict[str, Any] = {name: value for name, value in options.items() if name in plain}
+    chosen |= {"stable": stable, "seed": seed, "judges": tuple(judges), "known": tuple(map(Path, known))}
+    chosen |= {"hull": None if hull is None else Path(hull), "leave_out": tuple(map(str, leave_out))}
+    if inputs is not None and inputs not in INPUTS:
+        raise InputError(f"inputs = {inputs!r}: choose from {', '.join(INPUTS)}")
+    with tempfile.TemporaryDirectory() as nowhere:
+        folder = Path(output) if output is not None else Path(nowhere)
+        discovery = _discovery(folder, number, constraints, budget, overwrite, chosen)
+        discovery.inputs = inputs
+        discovery.run()
+        from symmcd.discovery.files import columns
+
+        return pd.DataFrame(discovery.rows, columns=columns(discovery.rows, discovery.plan.potentials))
+
+
+def _discovery(
+    folder: Path,
+    number: int,
+    constraints: Mapping[str, Any],
+    budget: float | None,
+    start_over: bool,
+    options: Mapping[str, Any],
+) -> Discovery:
+    """The plan, looked at before anything heavy is loaded, at work in a folder."""
+    from symmcd.discovery.plan import Plan
+
+    given = {name: value for name, value in options.items() if value is not None}
+    plan = Plan(number=number, constraints=constraints, **given)
+    abilities = plan.check()
+    from symmcd.discovery import run as running
+    from symmcd.discovery.announcement import announcement
+
+    if start_over:
+        running.start_over(folder)
+    discovery = running.Discovery(plan, folder, None if budget is None else 60 * budget)
+    print(announcement(discovery, abilities), file=sys.stderr, flush=True)
+    return discovery
+
+
+def _tell(discovery: Discovery) -> None:
+    """The first rows of the table, and what was written."""
+    from symmcd.discovery.announcement import closing
+
+    print(closing(discovery, SHOWN))
