@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import csv
 import hashlib
 from dataclasses import replace
 
@@ -233,6 +234,8 @@ def test_a_model_is_fitted_to_a_results_folder_and_chooses(run_folder, monkeypat
     units = read_units(out / "units.npz")
     assert len(units) == 4
     assert units.best_of == BestOf(5, hashlib.sha256(path.read_bytes()).hexdigest(), "chgnet", "own")
+    with (out / "crystals.csv").open() as file:
+        assert [row["oversample"] for row in csv.DictReader(file)] == ["5"] * 4
     words = ["generate", "--output", str(run_folder / "any"), "--number", "2", "--steps", "1", "--proposals", "1"]
     assert cli.main(words) == 0
     assert read_units(run_folder / "any/units.npz").best_of is None

@@ -171,6 +171,9 @@ def test_rates_of_chosen_crystals_say_so_and_are_those_of_the_chain(
     before, rates = (pd.read_csv(folder / "sun.csv") for folder in (plain, out))
     assert list(rates.columns[-4:]) == ["oversample", "stability_model", "labels_judge", "labels_hull"]
     assert set(rates["oversample"]) == set(pd.read_csv(out / "summary.csv")["oversample"]) == {20}
+    for table in ("per_crystal.csv", "sun_per_crystal.csv", "candidates.csv"):  # a row a crystal
+        assert set(pd.read_csv(out / table)["oversample"]) == {20}
+        assert "oversample" not in pd.read_csv(plain / table)
     assert not {"oversample", "labels_judge"} & {*before.columns, *pd.read_csv(plain / "summary.csv").columns}
     shared = [name for name in before if not name.startswith("sun_elsewhere_new")]
     pd.testing.assert_frame_equal(before[shared], rates[shared])

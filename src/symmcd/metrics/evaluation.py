@@ -17,6 +17,7 @@ from symmcd.journal import Progress
 from symmcd.metrics.coverage import COMPOSITION_CUTOFF, STRUCTURE_CUTOFF, add_coverage, coverage
 from symmcd.metrics.fingerprints import Fingerprints
 from symmcd.metrics.originality import add_originality, originality
+from symmcd.metrics.oversampling import with_drafts
 from symmcd.metrics.paper_tables import write_tables
 from symmcd.metrics.reference_set import ReferenceSet
 from symmcd.metrics.rows import write_summary
@@ -140,5 +141,6 @@ def evaluate_set(
         add_originality(table, own)
     if predictor is not None and predictor.energies is not None:
         table["formation_energy"] = predictor.energies[0]
+    table = with_drafts(table, best_of)
     crystals = CrystalSet(table, options.sample, options.seed, train, reference, covered, own, predictor, best_of)
     return Evaluation(table, summarise_set(crystals))

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from symmcd.crystallography.best_of import BestOf
 from symmcd.errors import InputError
 from symmcd.extensions import POTENTIALS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COLUMNS = {"oversample": "drafts", "stability_model": "stability_model", "labels_judge": "judge", "labels_hull": "hull"}
 """Columns of summary.csv and sun.csv, and the attributes of `BestOf` that they have.
 
 Tables of crystals that were not chosen have none of them."""
 TEXTS = tuple(COLUMNS)[1:]
+DRAFTS = "oversample"
+"""The only one of them in tables with a row a crystal."""
 
 OF_BOTH = "What is measured here is of generator and stability model together, no property of the generator alone."
 NOTHING_PUBLISHED = (
@@ -26,6 +31,11 @@ NOTHING_PUBLISHED = (
 def cells(best_of: BestOf | None) -> dict[str, Any]:
     """Values of `COLUMNS` for every row of a table; none where nothing was chosen."""
     return {} if best_of is None else {name: getattr(best_of, own) for name, own in COLUMNS.items()}
+
+
+def with_drafts(table: pd.DataFrame, best_of: BestOf | None) -> pd.DataFrame:
+    """A table of one row a crystal, with the number of drafts each was chosen from; as it is where nothing was."""
+    return table if best_of is None else table.assign(**{DRAFTS: best_of.drafts})
 
 
 def best_of_rows(rows: Iterable[Mapping[str, Any]], path: Path | str, stage: str) -> BestOf | None:

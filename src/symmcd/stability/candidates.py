@@ -17,6 +17,7 @@ from symmcd.crystallography.composition import reduced_formula
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.errors import InputError
 from symmcd.metrics.matching import first_matches, matching
+from symmcd.metrics.oversampling import DRAFTS
 from symmcd.stability.doubts import WORDS
 from symmcd.stability.judges import ALL, OWN, family
 from symmcd.stability.outcome import SYMPREC
@@ -50,7 +51,8 @@ def read_candidates(path: Path, frames: Mapping[str, Atoms], relaxed: list[Path]
     another draw is left out.
 
     Returns:
-        The crystals, and the names of the columns that are there because there are several judges.
+        The crystals, and the names of the columns that are there because there are several judges, or because a
+        stability model chose the crystals.
 
     Raises:
         InputError: missing, damaged, not a table of `symmcd sun`, or without one of the relaxed crystals.
@@ -85,6 +87,7 @@ def read_candidates(path: Path, frames: Mapping[str, Atoms], relaxed: list[Path]
     if missing := [name for name in chosen["id"] if name not in frames]:
         where = ", ".join(map(str, relaxed))
         raise InputError(f"{path}: crystal {missing[0]} is not in {where}; the files are of different runs")
+    more += [DRAFTS] if DRAFTS in chosen else []
     return (_without_duplicates(chosen, frames) if "draw" in chosen else chosen), more
 
 

@@ -11,7 +11,7 @@ from ase import Atoms
 
 from symmcd.crystallography.best_of import BestOf
 from symmcd.journal import Progress
-from symmcd.metrics.oversampling import cells
+from symmcd.metrics.oversampling import cells, with_drafts
 from symmcd.metrics.reference_set import ReferenceSet
 from symmcd.stability.sun import judged, stable_ones
 from symmcd.stability.sun_comparison import compared
@@ -55,6 +55,6 @@ def write_counts(
     sun: Path, per_crystal: Path, table: pd.DataFrame, rates: pd.DataFrame, best_of: BestOf | None = None
 ) -> None:
     """Write what `count` returns as sun_per_crystal.csv and sun.csv, whose rows say how the crystals were chosen."""
-    for path, content in ((per_crystal, table), (sun, rates.assign(**cells(best_of)))):
+    for path, content in ((per_crystal, with_drafts(table, best_of)), (sun, rates.assign(**cells(best_of)))):
         with atomic_path(path) as temporary:
             content.to_csv(temporary, index=False, lineterminator="\n")

@@ -25,9 +25,12 @@ def write_table(
     """One row a crystal: what it is made of, what stands on which Wyckoff position, size and density.
 
     With `log_probability` (B,), of its space group, positions and elements, also how likely that makes it beside the
-    others in the table (``share``).  `further` columns by name, of (B,) texts each, come last.
+    others in the table (``share``).  `further` columns by name, of (B,) texts each, come last; of crystals that a
+    stability model chose also ``oversample``, of how many drafts each is the best.
     """
-    further = further or {}
+    further = dict(further or {})
+    if units.best_of is not None:
+        further["oversample"] = [str(units.best_of.drafts)] * len(units)
     table = wyckoff_table()
     share = np.exp(np.array(log_probability) - max(log_probability)) if log_probability else np.zeros(0)
     names, atoms, density = formulas(units), primitive_atoms(units).tolist(), densities(units).tolist()
