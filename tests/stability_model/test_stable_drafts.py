@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import csv
 import hashlib
 from dataclasses import replace
 

@@ -36,7 +36,7 @@ def arguments(parser: Parser) -> None:
 def run(units: Path, output: Path, target: Submission, seed: int) -> None:
     """Write crystals for another program.
 
-    ``genbench``: `output`/cif with 2,500 CIFs, drawn at random from those in `units`, and structures.txt with their paths,
+    ``genbench``: `output`/cif with 2,500 CIFs, drawn at random from `units`, and structures.txt with their paths,
     either of which is its ``--cifs``.  ``mattergen``: `output`/generated_crystals.extxyz with every
     crystal, for ``mattergen-evaluate --structures_path``.  ``xtalmet``: `output`/structures.json.gz with every crystal
     as pymatgen writes it; its Evaluator takes ``[Structure.from_dict(d) for d in json.load(gzip.open(path, "rt"))]``.
