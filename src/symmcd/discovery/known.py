@@ -1,14 +1,9 @@
-"""What is known offline: materials of the Materials Project, and crystals of a user.
-
-MP-20's 45,229 materials have at most 20 atoms in the primitive cell; `larger.csv.gz` adds 8,129 with 21 to 52 atoms,
-of which only formula and formation energy are known.
-"""
+"""What is known offline: the 45,229 materials of MP-20, of at most 20 atoms a primitive cell, and crystals of a user."""
 
 from __future__ import annotations
 
 import csv
 import functools
-import gzip
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +20,7 @@ from symmcd.stability_model.materials import SPLITS, Material, fingerprint, mate
 from symmcd.stability_model.materials import hull_entries as mp20_entries
 from symmcd.structures.units import replicate
 
-SHIPPED = "Materials Project, 53,358 materials"  # name of the hull that comes with the package
+SHIPPED = "Materials Project, the 45,229 materials of MP-20"  # name of the hull that comes with the package
 SAME_ENERGY = 0.05  # eV/atom; CHGNet's formation energies are 0.02 off DFT's on average
 
 
@@ -34,36 +29,20 @@ def elements_of(formula: str) -> frozenset[str]:
     return frozenset(re.findall("[A-Z][a-z]?", formula))
 
 
-def _rows(name: str) -> list[dict[str, str]]:
-    content_of = (resources.files("symmcd.discovery") / name).read_bytes()
-    text = gzip.decompress(content_of) if name.endswith(".gz") else content_of
-    return list(csv.DictReader(text.decode("ascii").splitlines()))
-
-
 @functools.cache
 def elemental_references() -> tuple[HullEntry, ...]:
     """DFT energy of each of 89 elements, that formation energies count from, eV/atom."""
+    text = (resources.files("symmcd.discovery") / "elements.csv").read_text("ascii")
     return tuple(
         HullEntry(row["element"], float(row["energy_per_atom"]), "elemental_reference", "elements.csv", row["entry_id"])
-        for row in _rows("elements.csv")
-    )
-
-
-@functools.cache
-def larger_materials() -> tuple[HullEntry, ...]:
-    """Formation energies of materials with 21 to 52 atoms in the primitive cell."""
-    return tuple(
-        HullEntry(
-            row["formula"], float(row["formation_energy_per_atom"]), "formation_energy", "MPTS-52", row["material_id"]
-        )
-        for row in _rows("larger.csv.gz")
+        for row in csv.DictReader(text.splitlines())
     )
 
 
 def shipped_entries() -> list[HullEntry]:
     """Entries of the hull that comes with the package, on the scale of the Materials Project's corrected energies."""
     known = [entry for entry in mp20_entries(SPLITS) if entry.kind == "formation_energy"]
-    return [*elemental_references(), *known, *larger_materials()]
+    return [*elemental_references(), *known]
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,9 +72,7 @@ class KnownMaterials:
                 form[material.formula, material.space_group].append(material.id)
             if material.arrangement:
                 arrangement[material.arrangement].append(material.id)
-        for entry in larger_materials():
-            formula[entry.formula].append(entry.id)
-        names = [f"{len(materials()):,} materials of MP-20, {len(larger_materials()):,} larger ones by formula alone"]
+        names = [f"{len(materials()):,} materials of MP-20"]
         for name, units in own:
             names.append(f"{len(units):,} crystals of {name}")
             texts = zip(units.label.tolist(), content.formulas(units), content.arrangements(units), strict=True)
