@@ -19,7 +19,7 @@ from symmcd.diffusion.constraints.chemical_system import ChemicalSystem
 from symmcd.diffusion.constraints.elements import Elements
 from symmcd.diffusion.generator import Generator
 from symmcd.discovery import drafts as drafting
-from symmcd.discovery import files, page
+from symmcd.discovery import files, inputs, page
 from symmcd.discovery.course import Course
 from symmcd.discovery.drafts import Chosen
 from symmcd.discovery.hulls import NamedEntries, hulls_of
@@ -230,9 +230,19 @@ class Discovery:
             row |= {"file": places.get(row["id"], ""), "seed": self.plan.seed, "version": version()}
             row |= {"weights": identity["checkpoint"], "command": self.plan.command()}
         files.write_table(self.folder / files.TABLE, self.rows, self.plan.potentials)
+        self._inputs(units)
         self.summary = self._summary(chosen)
         files.write_json(self.folder / files.SUMMARY, self.summary)
         page.write(self.folder / files.PAGE, self.rows, texts, places, self.summary)
+
+    def _inputs(self, units: Mapping[str, AsymmetricUnit]) -> None:
+        """Inputs of a DFT program for the candidates, doubtful ones included; none where none are asked for."""
+        folder = self.folder / inputs.FOLDER
+        if self.inputs is None:
+            delete(folder)
+            return
+        worth = [row["id"] for row in self.rows if row["verdict"] in ("candidate", "doubtful")]
+        inputs.write(self.inputs, folder, {name: units[name] for name in worth})
 
     def _summary(self, chosen: Chosen) -> dict[str, Any]:
         """What the page says of the whole list."""
