@@ -77,7 +77,8 @@ def _output(output: Any) -> str:
     if "image/png" in data:
         return f"![output](data:image/png;base64,{data['image/png'].strip()})"
     if "text/html" in data:
-        return re.sub(r"<style.*?</style>", "", data["text/html"], flags=re.DOTALL).strip()
+        table = re.sub(r"<style.*?</style>", "", data["text/html"], flags=re.DOTALL)
+        return table.replace(' border="1" class="dataframe"', "").strip()
     return f"```text\n{data['text/plain'].rstrip()}\n```" if "text/plain" in data else ""
 
 
