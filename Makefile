@@ -2,7 +2,8 @@
 # make test         the tests
 # make check        format, lint, types, workflow
 # make docs         the documentation as a site, in site/; its notebook is run
-# make test-slurm   the chain through a SLURM that is installed for it (Debian, root)
+# make test-slurm   the chain and the faults of a cluster, through a SLURM that is installed for it (Debian, root)
+# make test-slurm-short   the chain alone, with one job cancelled
 # make test-wheel   the wheel in a clean environment of each Python that is here, in minutes and gigabytes
 # make test-faults  kills, full disks, damaged files, two writers (a quarter of an hour; ARGS="--seed 1")
 # make test-fuzz    every reader on 20,000 damaged files (ARGS="--seed 2 --inputs 100000"), in minutes
@@ -17,7 +18,7 @@ VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
 READY := $(VENV)/installed
 
-.PHONY: quickstart test check docs test-slurm test-wheel test-faults test-fuzz lock config clean install
+.PHONY: quickstart test check docs test-slurm test-slurm-short test-wheel test-faults test-fuzz lock config clean install
 .DEFAULT_GOAL := quickstart
 
 install: $(READY)
@@ -54,9 +55,11 @@ $(VENV)/docs: $(READY)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	@touch $@
 
-test-slurm: $(READY)
+test-slurm: SLURM_TESTS = tests/slurm
+test-slurm-short: SLURM_TESTS = tests/slurm/test_slurm.py
+test-slurm test-slurm-short: $(READY)
 	@bash tests/slurm/start.sh
-	@PATH="$(BIN):$$PATH" $(BIN)/pytest -m slurm tests/slurm --quiet; status=$$?; bash tests/slurm/stop.sh; exit $$status
+	@PATH="$(BIN):$$PATH" $(BIN)/pytest $(SLURM_TESTS) --quiet; status=$$?; bash tests/slurm/stop.sh; exit $$status
 
 test-wheel: $(READY)
 	@SYMMCD_WHEEL=1 $(BIN)/pytest -m wheel tests/wheel --quiet

@@ -16,11 +16,27 @@ if [ -e $configuration ] && ! grep -qF "$mark" $configuration; then
 fi
 
 bash "$(dirname "$0")/stop.sh"
-if ! command -v slurmctld slurmd munged >/dev/null; then
-    echo "start.sh: installing slurm-wlm and munge"
+
+# apt-get, which waits up to ten minutes for another one to end: for the lists it knows no waiting of its own
+apt() {
+    local log until=$((SECONDS + 600))
     log=$(mktemp)
-    { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends slurm-wlm munge; } \
-        >"$log" 2>&1 || { cat "$log" >&2; fail "the packages could not be installed"; }
+    until LC_ALL=C DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 "$@" >"$log" 2>&1; do
+        if ! grep -qE "Could not get lock|Unable to (lock|acquire)" "$log" || [ $SECONDS -ge $until ]; then
+            cat "$log" >&2
+            fail "\`apt-get $*\` failed"
+        fi
+        sleep 2
+    done
+    rm "$log"
+}
+
+missing=0
+for program in slurmctld slurmd munged; do command -v $program >/dev/null || missing=1; done
+if [ $missing = 1 ]; then
+    echo "start.sh: installing slurm-wlm and munge"
+    apt update
+    apt install --yes --no-install-recommends slurm-wlm munge
 fi
 
 mkdir -p "$state" /etc/slurm
@@ -31,9 +47,14 @@ ClusterName=symmcd
 SlurmctldHost=$host(127.0.0.1)
 SlurmUser=root
 AuthType=auth/munge
+# a job that lost its node is queued again after as many seconds, not 120
+AuthInfo=cred_expire=10
+# seconds between SIGTERM and SIGKILL at the time limit
+KillWait=5
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
-ReturnToService=2
+# a node that is taken down stays down until it is resumed
+ReturnToService=1
 MpiDefault=none
 AccountingStorageType=accounting_storage/none
 JobAcctGatherType=jobacct_gather/none
@@ -79,4 +100,5 @@ for _ in $(seq 60); do
     sleep 0.5
 done
 tail -n 20 "$state"/*.log >&2
+bash "$(dirname "$0")/stop.sh"
 fail "the nodes did not come up"

@@ -4,6 +4,10 @@ set -euo pipefail
 
 state=${SYMMCD_SLURM_STATE:-/var/tmp/symmcd-slurm}
 [ -d "$state" ] || exit 0
+# no job outlives its queue
+if timeout 10 scancel --user=root 2>/dev/null; then
+    for _ in $(seq 50); do [ -n "$(timeout 10 squeue --noheader 2>/dev/null)" ] || break; sleep 0.2; done
+fi
 pids=()
 for file in "$state"/slurmctld.pid "$state"/slurmd.node1.pid "$state"/slurmd.node2.pid; do
     [ -e "$file" ] && pids+=("$(cat "$file")")

@@ -165,7 +165,7 @@ def weights_path(name: str) -> Path:
     if not shipped.is_file():
         raise InputError(
             f"no weights named {name!r} come with this version. Train some (`symmcd train`, or the whole chain with "
-            "`make quickstart`) and give their file: --checkpoint results/training/seed0/denoiser.safetensors, "
+            "`symmcd init my_run`) and give their file: --checkpoint results/training/seed0/denoiser.safetensors, "
             "in Python load_pretrained('…/denoiser.safetensors')"
         )
     return shipped
