@@ -119,7 +119,7 @@ def test_the_base_makes_evaluates_and_relaxes_crystals(wheel, environment):
     run("symmcd", "predict", "TiO2", "--number", "2", "--output", "predicted")
     train = ["--train", "made/units.npz", "--reference", "made/units.npz"]
     run("symmcd", "evaluate", "made", "--output", "scored", *train)
-    assert "validity" in run("symmcd", "show", "scored")
+    assert "structurally valid" in run("symmcd", "show", "scored")
     relax = ["--set", "relax.number=2", "--set", "relax.steps=5"]
     run("symmcd", "relax", "made/units.npz", "--output", "relaxed.csv", "--output-crystals", "relaxed.extxyz", *relax)
     assert len((environment.folder / "relaxed.csv").read_text().splitlines()) == 1 + 2
