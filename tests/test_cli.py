@@ -108,8 +108,6 @@ def test_what_is_written_is_called_output(name):
         ("replicate a.npz --output-dir o", "--output-dir: it is --output now"),
         ("summarise a.csv --output-dir=o", "--output-dir: it is --output now"),
         ("reduce raw.csv --output u.npz --rejects r.csv", "--rejects: it is --output-rejects now"),
-        ("generate --formula TiO2 --output o", "made by `symmcd predict FORMULA`"),
-        ("generate --atoms 6 --output o", "it goes with `symmcd predict FORMULA`"),
         ("score crystals.extxyz scores.csv", "what is written is named by --output"),
         ("hull relaxed.csv reference.csv hull.csv", "what is written is named by --output"),
         ("report results report", "what is written is named by --output"),

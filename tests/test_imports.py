@@ -33,6 +33,7 @@ TABLE: dict[str, tuple[set[str], set[str] | None]] = {
             "storage",
             "npz",
             "settings",
+            "structures",  # only where a constraint reads a file, as it loads pymatgen
             "stability",  # these two only in stable.py, and for type checkers: they load pymatgen
             "stability_model",
             "extensions",

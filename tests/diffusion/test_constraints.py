@@ -69,9 +69,9 @@ def test_what_is_no_constraint_is_refused(given, message):
 
 
 def test_groups_are_those_that_all_constraints_agree_to():
-    assert space_groups_of([SpaceGroup(62), SpaceGroup(62)]) == (62,)
+    assert space_groups_of([SpaceGroup((62,)), SpaceGroup((14, 62))]) == (62,)
     with pytest.raises(InputError, match="no space group is left by space group 62 and space group 225"):
-        space_groups_of([SpaceGroup(62), SpaceGroup(225)])
+        space_groups_of([SpaceGroup((62,)), SpaceGroup((225,))])
 
 
 def test_constraints_hold_together(shipped):
@@ -122,9 +122,11 @@ def test_a_constraint_of_an_installed_package(tmp_path):
 
 def test_what_no_crystal_fulfils_is_said_in_the_words_of_the_constraints(shipped, distinct, monkeypatch):
     monkeypatch.setattr("symmcd.diffusion.drafting.ATTEMPTS", 1)
-    said = r"has space group 14 and no other elements than O and a different element on each orbit and at most 1 atoms"
+    said = r"has space group 14 and no other elements than O and a different element on each orbit and 2 orbits"
     with pytest.raises(InputError, match=said):
-        shipped.generate(5, elements="O", distinct_elements=True, space_group=14, max_atoms=1, **FEW)
+        shipped.generate(5, elements="O", distinct_elements=True, space_group=14, orbits=2, **FEW)
+    with pytest.raises(InputError, match="no crystal can have space group 14 and at most 1 atoms in its primitive"):
+        shipped.generate(5, space_group=14, max_atoms=1, **FEW)
 
 
 def test_a_reader_of_a_package_may_say_what_int_says_and_gives_a_constraint():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -31,6 +31,7 @@ class Drafts(FlatOrbits):
     number: np.ndarray  # (B,) which random numbers of `seed` each was drawn with
     log_probability: np.ndarray  # (B,) natural logarithm of the model's p(space group, orbits, positions, elements)
     seed: int = 0
+    asked: tuple[Any, ...] = ()  # constraints that their geometries have to fulfil, see `symmcd.diffusion.constraints`
 
     def name(self, index: int) -> str:
         return str(self.number[index])
@@ -87,7 +88,7 @@ class Drafts(FlatOrbits):
             raise InputError(f"drafts of the seeds {seeds}: put those of one seed together, and at least one set")
         names = ("space_group", "element", "wyckoff", "number", "log_probability")
         joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
-        return cls(start=joined_starts([part.start for part in parts]), seed=seeds[0], **joined)
+        return cls(start=joined_starts([part.start for part in parts]), seed=seeds[0], asked=parts[0].asked, **joined)
 
     def _split(self, values: list[T]) -> list[tuple[T, ...]]:
         return [tuple(values[first:last]) for first, last in itertools.pairwise(self.start.tolist())]

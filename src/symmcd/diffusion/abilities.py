@@ -17,6 +17,7 @@ from symmcd.crystallography.composition import SYMBOLS
 from symmcd.crystallography.space_group import lattice_points
 from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.diffusion.checkpoint_format import settings_of
+from symmcd.diffusion.constraints.together import check_together
 from symmcd.diffusion.sampler import Sampler
 from symmcd.errors import InputError
 from symmcd.extensions import MODELS
@@ -88,6 +89,7 @@ class Abilities:
             self.check_can("elements")
         for constraint in sampler.constraints:
             constraint.check(self, [other for other in sampler.constraints if other is not constraint])
+        check_together(sampler.constraints, self.most_orbits)
         if (steps := self.steps(sampler)) > self.trained_steps:
             raise InputError(
                 f"{steps} reverse steps, but the denoiser was trained with {self.trained_steps}; take no more"

@@ -1,9 +1,20 @@
-"""Positions and elements of crystals drawn by a model, freely or under constraints, and completed by geometries."""
+"""Positions and elements of crystals drawn by a model, freely or under constraints, and completed by geometries.
+
+Under constraints a crystal is found in one of three ways, all of which follow the model's distribution given them:
+
+- A composition: all crystals of it are listed on sets of Wyckoff positions of the training set and newly drawn ones,
+  and one is drawn by their exact probabilities.  What is on none of these positions is never found.
+- Else the first of a few freely drawn crystals that fulfils the constraints (exact).
+- Else one of `PROPOSED` that are drawn under the constraints, by their weights (`staged.drawing`; exact in the limit
+  of many proposals), in up to `ATTEMPTS` attempts.
+"""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import cast
 
 import numpy as np
 import torch
@@ -13,19 +24,36 @@ from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
 from symmcd.crystallography.drafts import Drafts
 from symmcd.crystallography.flat_orbits import FlatOrbits
 from symmcd.diffusion.batches import Batch, OnBatch, OnProgress, Watch
+from symmcd.diffusion.categorical import draw
+from symmcd.diffusion.constraints.constraint import Constraint
+from symmcd.diffusion.constraints.judged import Judged
+from symmcd.diffusion.constraints.together import Together
+from symmcd.diffusion.constraints.within_reach import WithinReach
 from symmcd.diffusion.data_statistics import DataStatistics
 from symmcd.diffusion.draws import StagedDraw
 from symmcd.diffusion.model import ComposingModel
 from symmcd.diffusion.planning import batches_by_size, padded_to, plans
-from symmcd.diffusion.prior import log_prior
-from symmcd.diffusion.random_streams import CrystalStreams
+from symmcd.diffusion.prior import log_prior, narrowed_prior
+from symmcd.diffusion.random_streams import CrystalStreams, mixed_seed
 from symmcd.diffusion.sampler import Sampler
 from symmcd.diffusion.staged.drawing import Drawn, resampled
 from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
 from symmcd.errors import InputError
 
+LOOKED, LOOKS = 4, 2  # freely drawn crystals that are looked through first, twice: enough for one in three
 PROPOSED, ATTEMPTS = 32, 64  # proposals of positions and elements that a crystal of given elements is kept from
 AT_ONCE = 2048  # crystals whose proposals are in memory together, 25 MB
+POOL = 1000  # sets of Wyckoff positions drawn for a composition, beside those of the training set
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """A request for crystals."""
+
+    sampler: Sampler  # as it was given
+    proposing: Sampler  # with masks that keep numbers of atoms within reach
+    space_groups: tuple[int, ...]  # none: any
+    possible: Tensor | None  # (230, M + 1) bool, on the CPU: space groups and numbers of orbits; None: any
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +62,7 @@ class Drafting:
 
     model: ComposingModel
     statistics: DataStatistics
+    lists: dict[tuple[object, ...], tuple[Drawn, Tensor]] = field(default_factory=dict)  # of compositions, the last one
 
     def draft(self, numbers: np.ndarray, sampler: Sampler, seed: int, space_groups: Sequence[int]) -> Drafts:
         """The drafts `numbers` (B,), ascending; see `Generator.draft`.
@@ -41,10 +70,15 @@ class Drafting:
         Raises:
             InputError: no crystal found that fulfils the constraints of `sampler`.
         """
-        names = self._whole(numbers)
-        drawn = (self._chosen if sampler.chooses else self._proposed)(names, sampler, seed, space_groups)
+        names, asked = self._whole(numbers), self._asked(sampler, space_groups)
+        if not sampler.chooses:
+            drawn = self._proposed(names, asked, sampler, seed)
+        elif any(constraint.formula_unit for constraint in sampler.constraints):
+            drawn = self._of_composition(names, asked, seed)
+        else:
+            drawn = self._chosen(names, asked, seed)
         log_probability = drawn.log_probability + self._prior(drawn.sequences, space_groups)
-        return drawn.sequences.drafts(names, log_probability, seed)
+        return drawn.sequences.drafts(names, log_probability, seed, sampler.of_geometries)
 
     def log_probability(self, crystals: FlatOrbits) -> np.ndarray:
         """(B,) natural logarithms, of any crystals; see `Generator.log_probability`.
@@ -73,12 +107,13 @@ class Drafting:
 
         Args:
             drafts: of this model, or with elements that it knows.
-            options: with the numbers of steps and proposals filled in.
+            options: with the numbers of steps and proposals filled in; constraints of geometries are those of `drafts`.
             on_batch, on_progress: as in `Generator.generate`.
             by_size: how they are put into batches.
         """
         if not len(drafts):
             return []
+        options = replace(options, constraints=drafts.asked)
         sequences = WyckoffSequences.from_units(drafts).to(self._device)
         sizes = padded_to(drafts.orbits) if by_size else np.zeros(len(drafts), int)
         batches = list(batches_by_size(sizes, options.batch_size))
@@ -94,20 +129,57 @@ class Drafting:
             on_batch(batch)
         return [units[row] for row in range(len(drafts))]
 
-    def _chosen(self, names: Tensor, sampler: Sampler, seed: int, space_groups: Sequence[int]) -> Drawn:
-        """Positions and elements of the crystals `names` (B,), ascending, given the constraints of `sampler`."""
+    def _asked(self, sampler: Sampler, space_groups: Sequence[int]) -> Asked:
+        """What `sampler` asks for, with what can have it."""
+        groups = tuple(space_groups)
+        if not sampler.chooses:
+            return Asked(sampler, sampler, groups, None)
+        possible, reach = _possible(sampler.constraints, groups, self.statistics.orbit_count.shape[1] - 1)
+        return Asked(sampler, replace(sampler, constraints=(*sampler.constraints, *reach)), groups, possible)
+
+    def _of_composition(self, names: Tensor, asked: Asked, seed: int) -> Drawn:
+        """Crystals `names` (B,) of a composition, drawn from the list of all.
+
+        Raises:
+            InputError: the list is empty.
+        """
+        sampler = asked.sampler
+        key = (sampler.constraints, sampler.temperature, asked.space_groups, seed)
+        if key not in self.lists:
+            unit = next(constraint.formula_unit for constraint in sampler.constraints if constraint.formula_unit)
+            possible = cast("Tensor", asked.possible)
+            plan = plans(
+                self.statistics, np.arange(POOL), AT_ONCE, mixed_seed(seed, POOL), asked.space_groups, apart=True,
+                possible=possible,
+            )  # fmt: skip
+            pool = [(part, CrystalStreams(mixed_seed(seed, POOL), self._whole(part.number))) for part in plan]
+            prior = narrowed_prior(self.statistics, asked.space_groups, possible.to(self._device)).log()
+            drawn = self.model.listed(unit, pool, prior, asked.proposing)
+            log_probability = drawn.log_probability / sampler.temperature + drawn.log_weight
+            weight = log_probability + prior[drawn.sequences.space_group - 1, drawn.sequences.count]
+            self.lists.clear()
+            self.lists[key] = drawn, weight
+        drawn, weight = self.lists[key]
+        if not len(drawn.sequences) or not bool((weight > -torch.inf).any()):
+            raise InputError(
+                f"no set of Wyckoff positions of the training set, nor any of {POOL} drawn ones, has "
+                f"{_asking(sampler)}; ask for less"
+            )
+        uniform = CrystalStreams(seed, names).uniform(StagedDraw.KEPT)
+        return drawn.select(draw((weight - weight.max()).exp(), uniform))
+
+    def _chosen(self, names: Tensor, asked: Asked, seed: int) -> Drawn:
+        """Positions and elements of the crystals `names` (B,), ascending, given the constraints of `asked`."""
         missing = torch.arange(len(names), device=names.device)
-        found, order = [], []
-        for attempt in range(ATTEMPTS):
+        found: list[Drawn] = []
+        order: list[Tensor] = []
+        for attempt in range(-LOOKS if asked.sampler.looks_first else 0, ATTEMPTS):
             left = []
             for part in missing.split(AT_ONCE):
-                first = (names[part] * ATTEMPTS + attempt) * PROPOSED  # the same for a crystal however many there are
-                proposed = (first[:, None] + torch.arange(PROPOSED, device=names.device)).flatten()
-                proposals = self._proposed(proposed, sampler, seed, space_groups)
-                log_weight = proposals.log_weight.view(-1, PROPOSED)
-                kept = resampled(log_weight, CrystalStreams(seed, first).uniform(StagedDraw.KEPT))
+                look = self._looked if attempt < 0 else self._weighed
+                proposals, kept = look(names[part], asked, seed, attempt)
                 rows = (kept >= 0).nonzero()[:, 0]
-                found.append(proposals.select(rows * PROPOSED + kept[rows]))
+                found.append(proposals.select(rows * (len(proposals.log_weight) // len(part)) + kept[rows]))
                 order.append(part[rows])
                 left.append(part[kept < 0])
             missing = torch.cat(left)
@@ -115,13 +187,33 @@ class Drafting:
                 return Drawn.concatenate(found).select(torch.cat(order).argsort())
         raise InputError(
             f"{len(missing)} of {len(names)} crystals: none of {ATTEMPTS * PROPOSED} drawn ones has "
-            + " and ".join(map(str, sampler.constraints))
-            + "; ask for less, or give a composition"
+            f"{_asking(asked.sampler)}; ask for less, or give a composition"
         )
 
-    def _proposed(self, names: Tensor, sampler: Sampler, seed: int, space_groups: Sequence[int]) -> Drawn:
+    def _looked(self, names: Tensor, asked: Asked, seed: int, attempt: int) -> tuple[Drawn, Tensor]:
+        """`LOOKED` free crystals for each of `names` (B,), and which of them is the first accepted one, or -1."""
+        first = (names * LOOKS + attempt + LOOKS) * LOOKED  # the same for a crystal however many there are
+        numbers = (first[:, None] + torch.arange(LOOKED, device=names.device)).flatten()
+        seed = mixed_seed(seed, LOOKED)
+        free = replace(asked.sampler, constraints=(Judged(asked.sampler.constraints),))
+        drawn = self._proposed(numbers, asked, free, seed)
+        accepted = CrystalStreams(seed, numbers).uniform(StagedDraw.KEPT).log() < drawn.log_weight
+        accepted = accepted.view(-1, LOOKED)
+        return drawn, torch.where(accepted.any(dim=1), accepted.byte().argmax(dim=1), -1)
+
+    def _weighed(self, names: Tensor, asked: Asked, seed: int, attempt: int) -> tuple[Drawn, Tensor]:
+        """`PROPOSED` crystals for each of `names` (B,) drawn under the constraints, and which is kept, or -1."""
+        first = (names * ATTEMPTS + attempt) * PROPOSED
+        numbers = (first[:, None] + torch.arange(PROPOSED, device=names.device)).flatten()
+        drawn = self._proposed(numbers, asked, asked.proposing, seed)
+        uniform = CrystalStreams(seed, first).uniform(StagedDraw.KEPT)
+        return drawn, resampled(drawn.log_weight.view(-1, PROPOSED), uniform)
+
+    def _proposed(self, names: Tensor, asked: Asked, sampler: Sampler, seed: int) -> Drawn:
         """Positions and elements drawn for the crystals `names` (B,), ascending, in this order (see `drawing`)."""
-        (plan,) = plans(self.statistics, names.cpu().numpy(), len(names), seed, space_groups)
+        (plan,) = plans(
+            self.statistics, names.cpu().numpy(), len(names), seed, asked.space_groups, possible=asked.possible
+        )
         number = self._whole(plan.number)
         drawn = self.model.draft(plan, CrystalStreams(seed, number), sampler)
         return drawn.select(number.argsort())
@@ -133,3 +225,19 @@ class Drafting:
     @property
     def _device(self) -> torch.device:
         return self.statistics.lattice_mean.device
+
+
+@functools.lru_cache(maxsize=8)
+def _possible(
+    constraints: tuple[Constraint, ...], space_groups: tuple[int, ...], most_orbits: int
+) -> tuple[Tensor, tuple[WithinReach, ...]]:
+    """Space groups and numbers of orbits that can have what is asked for, and masks that lead there."""
+    demand = replace(Together.of(constraints), space_groups=space_groups)
+    with torch.inference_mode(mode=False):
+        possible = torch.as_tensor(demand.possible(most_orbits))
+    reach = (WithinReach(space_groups, demand.atoms, most_orbits),) if demand.atoms is not None else ()
+    return possible, reach
+
+
+def _asking(sampler: Sampler) -> str:
+    return " and ".join(map(str, sampler.constraints))

@@ -60,6 +60,7 @@ class Generator:
         self.settings = checkpoint.settings
         self.device = checkpoint.statistics.lattice_mean.device
         self._model: Model = MODELS[self.settings.kind].load()(checkpoint, precision)
+        self._drafts_by: Drafting | None = None  # it keeps the list of the last composition
         tensors = {f"weights/{name}": value for name, value in checkpoint.weights.items()}
         tensors |= {f"statistics/{name}": value for name, value in checkpoint.statistics.tensors().items()}
         tensors |= {f"statistics/{name}": value for name, value in checkpoint.tensors.items()}
@@ -92,7 +93,7 @@ class Generator:
     def generate(
         self,
         number: int = 10,
-        space_group: int | str | None = None,
+        space_group: int | str | Sequence[int | str] | None = None,
         *,
         seed: int = 0,
         steps: int | None = None,
@@ -112,8 +113,8 @@ class Generator:
 
         Args:
             number: how many.
-            space_group: 1 to 230 or its symbol (`space_group.number_of`), for all of them; None draws groups as
-                frequent as in the training set.
+            space_group: 1 to 230 or its symbol (`space_group.number_of`), or several to choose from; None draws groups
+                as frequent as in the training set.
             seed: the same seed gives the same crystals, and more of them the same first ones.  On CUDA, for the same
                 batches: there a last digit may depend on what is computed together.
             steps: reverse steps, at most the T of training; None takes those of `ModelKind.default_steps`.
@@ -129,9 +130,9 @@ class Generator:
                 completed that the model finds most stable, as `draft_stable` says.  More of them are then not the same
                 first ones.
             constraints: by their names in `symmcd.extensions.CONSTRAINTS`, as ``elements=["Li", 26, "O"]``,
-                ``exclude``, ``chemical_system="Li-Fe-O"`` and ``max_atoms=8``; `symmcd generate --help` lists all.
-                Crystals follow the model's distribution given these, as far as `drafting.PROPOSED` proposals of each
-                can tell.
+                ``exclude``, ``chemical_system="Li-Fe-O"``, ``atoms="4-8"``, ``polar=True`` and ``density=(4, 6)``;
+                `symmcd generate --help` lists all.
+                Crystals follow the model's distribution given these, as far as `symmcd.diffusion.drafting` says.
 
         Raises:
             InputError: a number below 1, no such constraint, space group or element, what the model cannot do (see
@@ -289,7 +290,7 @@ class Generator:
     def draft(
         self,
         number: int | Sequence[int] | np.ndarray = 10,
-        space_group: int | str | None = None,
+        space_group: int | str | Sequence[int | str] | None = None,
         *,
         seed: int = 0,
         temperature: float = 1.0,
@@ -330,7 +331,7 @@ class Generator:
         number: int,
         stable: int,
         stability_model: StabilityModel | Path | str | None,
-        space_group: int | str | None = None,
+        space_group: int | str | Sequence[int | str] | None = None,
         *,
         seed: int = 0,
         temperature: float = 1.0,
@@ -418,7 +419,9 @@ class Generator:
         Raises:
             InputError: it cannot.
         """
-        return Drafting(self._composing, self.checkpoint.statistics)
+        if self._drafts_by is None:
+            self._drafts_by = Drafting(self._composing, self.checkpoint.statistics)
+        return self._drafts_by
 
     @property
     def _composing(self) -> ComposingModel:

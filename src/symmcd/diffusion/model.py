@@ -25,6 +25,7 @@ from symmcd.extensions import MODELS
 from symmcd.settings import Precision, TrainingSettings
 
 if TYPE_CHECKING:
+    from symmcd.diffusion.constraints.constraint import Constraint
     from symmcd.diffusion.staged.arrangements import Arrangements, Composition
     from symmcd.diffusion.staged.drawing import Drawn
     from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
@@ -150,6 +151,25 @@ class ComposingModel(Model, Protocol):
             number: how many of each, at most.
             pool: plans of one padded size each, for which positions are drawn, beside those of the training set.
             space_groups: that are wanted; none: any.
+        """
+
+    def log_share(self, sequences: WyckoffSequences, constraints: Sequence[Constraint]) -> Tensor:
+        """Logarithm (B,) of the share of geometries that have the volume that `constraints` ask for."""
+
+    def listed(
+        self,
+        formula_unit: Mapping[int, int],
+        pool: Sequence[tuple[Plan, CrystalStreams]],
+        log_prior: Tensor,
+        options: Sampler,
+    ) -> Drawn:
+        """All crystals of a composition that fulfil constraints, as far as a pool of Wyckoff positions has them.
+
+        Args:
+            formula_unit: atomic number → atoms.
+            pool: as of `arrangements`; positions are drawn under the constraints.
+            log_prior: (230, M + 1) logarithm of p(G) p(M | G), -inf for what is not possible.
+            options: with the constraints.
         """
 
 

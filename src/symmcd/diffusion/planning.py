@@ -8,6 +8,7 @@ from typing import cast
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from symmcd.diffusion.data_statistics import DataStatistics
 from symmcd.diffusion.draws import Draw
@@ -41,10 +42,14 @@ def plans(
     space_groups: Sequence[int] = (),
     *,
     apart: bool = False,
+    possible: Tensor | None = None,
 ) -> Iterator[Plan]:
-    """Space group and number of orbits of the crystals `number` (B,), put into batches (see `batches_by_size`)."""
+    """Space group and number of orbits of the crystals `number` (B,), put into batches (see `batches_by_size`).
+
+    `possible` (230, M + 1), on the CPU, says which of these there may be; None: all.
+    """
     uniform = CrystalStreams(seed, torch.as_tensor(number, dtype=torch.int64)).uniform(Draw.PLAN, (2,))
-    group, orbits = (a.numpy() for a in draw_groups_and_orbits(statistics.to("cpu"), uniform, space_groups))
+    group, orbits = (a.numpy() for a in draw_groups_and_orbits(statistics.to("cpu"), uniform, space_groups, possible))
     padded = padded_to(orbits)
     for part in batches_by_size(padded, batch_size, apart=apart):
         yield Plan(number[part], group[part], orbits[part], padded[part])

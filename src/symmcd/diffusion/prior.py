@@ -43,9 +43,29 @@ def log_prior(statistics: DataStatistics, space_groups: Sequence[int] = ()) -> T
     return (space_group_probability(statistics, space_groups)[:, None] * orbit_probability(statistics)).log()
 
 
+def narrowed_prior(statistics: DataStatistics, space_groups: Sequence[int], possible: Tensor) -> Tensor:
+    """(230, M + 1) p(G) p(M | G), not normalised, where `possible` (230, M + 1) and 0 elsewhere.
+
+    Where the training set has no crystal of what is possible, numbers of orbits are those of all its crystals, or else
+    all as likely: no legal request is refused.
+    """
+    group = space_group_probability(statistics, space_groups)[:, None]
+    whole = statistics.orbit_count.sum(dim=0).expand_as(possible)
+    for of_group in (group, torch.ones_like(group)):
+        for of_orbits in (orbit_probability(statistics), whole / whole.sum(), torch.ones_like(whole)):
+            left = of_group * of_orbits * possible
+            if bool(left.sum() > 0):
+                return left
+    raise ValueError("nothing is possible; `constraints.together` refuses this beforehand")
+
+
 def draw_groups_and_orbits(
-    statistics: DataStatistics, uniform: Tensor, space_groups: Sequence[int] = ()
+    statistics: DataStatistics, uniform: Tensor, space_groups: Sequence[int] = (), possible: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Space groups (B,) 1 … 230 and numbers of orbits (B,) from uniform numbers (B, 2)."""
+    """Space groups (B,) 1 … 230 and numbers of orbits (B,) from uniform numbers (B, 2); see `narrowed_prior`."""
+    if possible is not None:
+        left = narrowed_prior(statistics, space_groups, possible)
+        group = draw(left.sum(dim=1), uniform[:, 0])
+        return group + 1, draw(left[group], uniform[:, 1])
     group = draw(space_group_probability(statistics, space_groups), uniform[:, 0])
     return group + 1, draw(orbit_probability(statistics)[group], uniform[:, 1])

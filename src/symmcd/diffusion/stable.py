@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from symmcd.crystallography.drafts import Drafts
-from symmcd.diffusion.constraints.chemical_system import ChemicalSystem
 from symmcd.diffusion.constraints.constraint import Constraint
-from symmcd.diffusion.constraints.elements import Elements
+from symmcd.diffusion.constraints.exclude import Exclude
 from symmcd.stability.hull import ConvexHull
 from symmcd.stability_model.choosing import FEWEST_CHOSEN, Choice, choose
 from symmcd.stability_model.known_hull import known_hull
@@ -52,9 +51,8 @@ def stable_drafts(
     """
     fitted = model if isinstance(model, StabilityModel) else StabilityModel.read(model_path(model or SHIPPED))
     known = hull if isinstance(hull, ConvexHull) else known_hull(hull).hull
-    elements = {
-        z for constraint in asked if isinstance(constraint, Elements | ChemicalSystem) for z in constraint.numbers
-    }
+    # those that are named; all but a few that are excluded are not
+    elements = {z for constraint in asked if not isinstance(constraint, Exclude) for z in constraint.elements or ()}
     pool = number if stable == 1 else max(number, FEWEST_CONSTRAINED if asked else FEWEST_CHOSEN)
     numbers = np.arange(stable * pool)
     blocks = [numbers[first : first + BLOCK] for first in range(0, len(numbers), BLOCK)]

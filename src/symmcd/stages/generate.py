@@ -27,8 +27,6 @@ def arguments(parser: command.Parser) -> None:
     parser.add_argument("--temperature", type=command.number(Temperature), default=1.0, metavar="T", help=text)
     add_how(parser)
     _add_choice(parser)
-    parser.add_moved("--formula", "crystals of a composition are made by `symmcd predict FORMULA`")
-    parser.add_moved("--atoms", "it goes with `symmcd predict FORMULA`")
     add_constraints(parser)
 
 

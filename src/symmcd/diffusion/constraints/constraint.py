@@ -1,14 +1,15 @@
-"""What crystals are asked for: masks over what may be drawn next, and which finished draws are kept.
+"""What crystals are asked for: which choices may be drawn next, and which finished draws are kept.
 
-A model draws a crystal as space group, number of orbits, Wyckoff positions and elements.  A constraint narrows any of
-these (`Constraint.space_groups`, `allowed_positions`, `allowed_elements`), judges the whole (`keep`), or both.
-Crystals follow the model's distribution given the constraints, as far as the proposals that one is kept from can tell
-(`symmcd.diffusion.staged.drawing`).
+A model draws a crystal as space group, number of orbits, Wyckoff positions and elements, then a geometry.  A constraint
+says which of these there may be (`Constraint.space_groups`, `orbits`, `atoms`, `elements`, `required`), narrows the
+choice at each place (`allowed_positions`, `allowed_elements`), judges the whole (`keep`), bounds the geometry
+(`volume`, `known_geometry`), or several of these.  Crystals follow the model's distribution given the constraints, as
+far as the proposals that one is kept from can tell (`symmcd.diffusion.drafting`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from symmcd.errors import InputError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:  # the help of the command line reads constraints, and loads n
     from torch import Tensor
 
     from symmcd.diffusion.abilities import Abilities
+    from symmcd.diffusion.constraints.known_geometry import KnownGeometry
     from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
 
 
@@ -27,13 +29,43 @@ class Constraint:
     Its text continues the sentence "a crystal has …".
     """
 
+    at_most_one = False  # `keep` gives no factor above 1, so that freely drawn crystals may be looked through first
+
     @property
     def space_groups(self) -> Sequence[int]:
         """Groups, 1 to 230, that crystals may have; none: any."""
         return ()
 
+    @property
+    def orbits(self) -> Collection[int] | None:
+        """Numbers of orbits that crystals may have; None: any."""
+        return None
+
+    @property
+    def atoms(self) -> Collection[int] | None:
+        """Numbers of atoms in the primitive cell that crystals may have, 200 at most; None: any."""
+        return None
+
+    @property
+    def elements(self) -> Collection[int] | None:
+        """Atomic numbers that crystals may have; None: any."""
+        return None
+
+    @property
+    def required(self) -> Collection[int]:
+        """Atomic numbers that every crystal has."""
+        return ()
+
+    @property
+    def formula_unit(self) -> Mapping[int, int] | None:
+        """Atoms of each element in a formula unit, of which crystals have any whole number; None: any composition."""
+        return None
+
     def check(self, abilities: Abilities, beside: Sequence[Constraint]) -> None:
-        """Raise InputError where a model of these abilities cannot fulfil it, or not with the constraints `beside`."""
+        """Raise InputError where a model of these abilities cannot fulfil it, or not with the constraints `beside`.
+
+        What the properties above say is compared beforehand, see `constraints.together`.
+        """
 
     def allowed_positions(self, drawn: WyckoffSequences, place: int, rows: Tensor) -> Tensor | None:  # noqa: ARG002
         """Which Wyckoff positions may follow; None: all that are legal.
@@ -64,15 +96,30 @@ class Constraint:
         """Logarithm (B,) of the factor by which finished crystals are to be more frequent; -inf: not wanted."""
         return None
 
+    def volume(self, drawn: WyckoffSequences) -> tuple[Tensor, Tensor] | None:  # noqa: ARG002
+        """Smallest and largest volume (B,) of each conventional cell, Å³; None: any."""
+        return None
+
+    def known_geometry(self, drawn: WyckoffSequences) -> KnownGeometry | None:  # noqa: ARG002
+        """Cells and coordinates that are given and stay as they are; None: none are."""
+        return None
+
     @property
     def weighs(self) -> bool:
-        """Whether crystals are drawn as proposals, of which some are not wanted or too frequent."""
+        """Whether it asks for more than space groups, so that positions and elements are drawn under constraints."""
         own, free = type(self), Constraint
-        return (
-            own.allowed_positions is not free.allowed_positions
-            or own.allowed_elements is not free.allowed_elements
-            or own.keep is not free.keep
-        )
+        return any(getattr(own, name) is not getattr(free, name) for name in _OF_A_DRAFT)
+
+    @property
+    def looks_only(self) -> bool:
+        """Whether a finished draft can be accepted or refused by itself, with a probability that `keep` gives."""
+        return self.at_most_one or type(self).keep is Constraint.keep
+
+
+_OF_A_DRAFT = (
+    "orbits", "atoms", "elements", "required", "formula_unit", "allowed_positions", "allowed_elements", "keep",
+    "volume", "known_geometry",
+)  # fmt: skip
 
 
 def read_constraints(given: Mapping[str, Any], *, options: bool = False) -> tuple[Constraint, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,10 @@ class Elements(Constraint):
         """From symbols or atomic numbers."""
         return cls(some_elements(value))
 
+    @property
+    def elements(self) -> Collection[int]:
+        return self.numbers
+
     def check(self, abilities: Abilities, beside: Sequence[Constraint]) -> None:  # noqa: ARG002
         abilities.check_elements(self.numbers)
 
@@ -36,7 +40,7 @@ class Elements(Constraint):
         return among(self.numbers, drawn)
 
     def __str__(self) -> str:
-        return f"no other elements than {', '.join(SYMBOLS[number - 1] for number in self.numbers)}"
+        return f"no other elements than {in_symbols(self.numbers)}"
 
 
 def some_elements(value: str | Iterable[int | str]) -> tuple[int, ...]:
@@ -49,6 +53,11 @@ def some_elements(value: str | Iterable[int | str]) -> tuple[int, ...]:
     if not numbers:
         raise InputError("none named; write symbols, as in Li,Fe,O")
     return numbers
+
+
+def in_symbols(numbers: Iterable[int]) -> str:
+    """``Li, Fe, O`` of atomic numbers."""
+    return ", ".join(SYMBOLS[number - 1] for number in numbers)
 
 
 def among(numbers: Sequence[int], drawn: WyckoffSequences) -> Tensor:

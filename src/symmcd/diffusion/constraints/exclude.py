@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from symmcd.crystallography.composition import SYMBOLS
+from symmcd.crystallography.composition import HEAVIEST, SYMBOLS
 from symmcd.diffusion.constraints.constraint import Constraint
 from symmcd.diffusion.constraints.elements import Elements, among, some_elements
 from symmcd.errors import InputError
@@ -29,6 +29,10 @@ class Exclude(Constraint):
     def read(cls, value: str | Iterable[int | str]) -> Exclude:
         """From symbols or atomic numbers."""
         return cls(some_elements(value))
+
+    @property
+    def elements(self) -> Collection[int]:
+        return set(range(1, HEAVIEST + 1)) - set(self.numbers)
 
     def check(self, abilities: Abilities, beside: Sequence[Constraint]) -> None:
         left = set(abilities.elements) - set(self.numbers)

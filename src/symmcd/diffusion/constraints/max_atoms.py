@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING
 
 from symmcd.diffusion.constraints.constraint import Constraint
+from symmcd.diffusion.constraints.together import MOST_ATOMS
 from symmcd.errors import InputError
 from symmcd.extensions import ConstraintKind
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 class MaxAtoms(Constraint):
     """The most atoms in a primitive cell."""
 
+    at_most_one = True
+
     number: int
 
     @classmethod
@@ -30,6 +34,10 @@ class MaxAtoms(Constraint):
         if not isinstance(number, Integral) or isinstance(number, bool) or number < 1:
             raise InputError(f"{value!r:.40}: expected a whole number, at least 1")
         return cls(int(number))
+
+    @property
+    def atoms(self) -> Collection[int] | None:
+        return range(1, self.number + 1) if self.number <= MOST_ATOMS else None  # larger ones are looked through
 
     def keep(self, drawn: WyckoffSequences) -> Tensor:
         return (drawn.primitive_atoms <= self.number).float().log()

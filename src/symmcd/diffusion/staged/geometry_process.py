@@ -20,6 +20,7 @@ from symmcd.diffusion.noise_schedule import cosine_alpha_bar, geometric_sigma
 from symmcd.diffusion.precision import products
 from symmcd.diffusion.random_streams import CrystalStreams
 from symmcd.diffusion.reverse_process import lattice_step, position_step
+from symmcd.diffusion.staged.asked_geometry import FARTHEST, AskedGeometry
 from symmcd.diffusion.staged.environment import OrbitPairs, environment
 from symmcd.diffusion.staged.flat_crystals import FlatCrystals, members_of
 from symmcd.diffusion.staged.geometry_network import GeometryNetwork, GeometryPrediction
@@ -29,7 +30,6 @@ from symmcd.diffusion.staged.symmetry_tables import symmetry_tables
 from symmcd.diffusion.wrapped_normal import mean_square_score, wrapped_score
 
 LATTICE_LANGEVIN, POSITION_LANGEVIN = 0.5, 1.4  # size of a corrector's step over the variance of the noise
-FARTHEST = 4.0  # standard deviations that a sampled z may be from the mean of its crystal family
 
 
 class GeometryProcess:
@@ -152,6 +152,7 @@ def reverse(
     on_step: Callable[[int], None] = lambda _: None,
     *,
     corrector: bool = False,
+    asked: AskedGeometry | None = None,
 ) -> FlatCrystals:
     """Geometries for the positions and elements of `crystals`, whose k and u are not looked at.
 
@@ -164,21 +165,33 @@ def reverse(
         on_step: called with the number of each finished step.
         corrector: one Langevin step at the new noise level after each step but the last.  Its sizes were found on
             validation crystals (docs/model-study.md).
+        asked: bounds of the cells, and what of the geometry is given.
     """
     free_k, free_u = _free_coefficients(crystals), _free_coordinates(crystals)
     pairs = OrbitPairs.of(crystals)
     of_orbits = (crystals.longest, 3)
+    bounds = process.bounds if asked is None else (asked.low, asked.high)
+
+    def with_given(z: Tensor, u: Tensor, time: int, z_noise: Tensor, u_noise: Tensor) -> tuple[Tensor, Tensor]:
+        if asked is None:
+            return z, u
+        z = asked.cells(z, process.alpha_bar[time], z_noise) * free_k
+        return z, asked.coordinates(u, process.sigma[time], u_noise) * free_u
+
     z = streams.normal(Draw.LATTICE, (6,)) * free_k
     u = crystals.unpadded(streams.uniform(Draw.POSITION, of_orbits)) * free_u
+    if asked is not None:
+        z, u = with_given(z, u, times[0], z, crystals.unpadded(streams.normal(Draw.POSITION, of_orbits)))
     for step, (t, s) in enumerate(pairwise(times), start=1):
         first = step * DRAWS
         prediction = process.predict(network, crystals, pairs, z, u, torch.full_like(z[:, 0], t))
         z_noise = streams.normal(first + Draw.LATTICE, (6,))
         u_noise = crystals.unpadded(streams.normal(first + Draw.POSITION, of_orbits))
         a_t, a_s = process.alpha_bar[t], process.alpha_bar[s]
-        z = lattice_step(z, prediction.lattice_noise, a_t, a_s, process.bounds, z_noise) * free_k
+        z = lattice_step(z, prediction.lattice_noise, a_t, a_s, bounds, z_noise) * free_k
         score = prediction.score * process.score_scale[t]
         u = position_step(u, score, process.sigma[t], process.sigma[s], u_noise) * free_u
+        z, u = with_given(z, u, s, z_noise, u_noise)
         if corrector and s:
             prediction = process.predict(network, crystals, pairs, z, u, torch.full_like(z[:, 0], s))
             z_noise = streams.normal(first + StagedStepDraw.LATTICE_CORRECTOR, (6,)) * free_k
@@ -186,5 +199,6 @@ def reverse(
             z = langevin_step(z, -prediction.lattice_noise, (1 - a_s).sqrt(), LATTICE_LANGEVIN, z_noise) * free_k
             score = prediction.score * process.score_scale[s] * process.sigma[s]
             u = langevin_step(u, score, process.sigma[s], POSITION_LANGEVIN, u_noise) % 1.0 * free_u
+            z, u = with_given(z, u, s, z_noise, u_noise)
         on_step(step)
     return dataclasses.replace(crystals, k=process.scale.unstandardise(z, crystals), u=u)

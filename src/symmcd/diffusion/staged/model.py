@@ -13,6 +13,8 @@ from symmcd.crystallography.asymmetric_unit import AsymmetricUnits, numbered_lab
 from symmcd.crystallography.lattice import constrain
 from symmcd.crystallography.wyckoff import wrap, wyckoff_table
 from symmcd.diffusion.checkpoint import Checkpoint, MisfitError, load_weights, under
+from symmcd.diffusion.constraints.constraint import Constraint
+from symmcd.diffusion.constraints.judged import log_factor, positions_allowed, volume_bounds
 from symmcd.diffusion.data_statistics import DataStatistics
 from symmcd.diffusion.model import OnStep, PartObjective, Plan, Task, check_finite, statistics_of
 from symmcd.diffusion.noise_schedule import reverse_times
@@ -30,6 +32,7 @@ from symmcd.diffusion.staged.arrangements import (
     template_tensors,
     with_composition,
 )
+from symmcd.diffusion.staged.asked_geometry import AskedGeometry, log_share
 from symmcd.diffusion.staged.drawing import Drawn, draw_crystals, draw_positions
 from symmcd.diffusion.staged.flat_crystals import FlatCrystals
 from symmcd.diffusion.staged.geometry_network import GeometryNetwork
@@ -101,7 +104,15 @@ class StagedModel:
     def draft(self, plan: Plan, streams: CrystalStreams, options: Sampler) -> Drawn:
         """Wyckoff positions and elements of the crystals of `plan`, see `drawing.draw_sequences`."""
         group, orbits = self._whole(plan.space_group), self._whole(plan.orbits)
-        return draw_crystals(self.wyckoff, group, orbits, plan.padded.tolist(), streams, options)
+        drawn = draw_crystals(self.wyckoff, group, orbits, plan.padded.tolist(), streams, options)
+        return drawn._replace(log_weight=drawn.log_weight + self.log_share(drawn.sequences, options.constraints))
+
+    def log_share(self, sequences: WyckoffSequences, constraints: Sequence[Constraint]) -> Tensor:
+        """Logarithm (B,) of the share of cells that have the volume that `constraints` ask for; 0: all of them."""
+        volumes = volume_bounds(constraints, sequences)
+        if volumes is None:
+            return torch.zeros_like(sequences.count, dtype=torch.float32)
+        return log_share(self.process.scale, flat(sequences), volumes)
 
     def log_probability(self, sequences: WyckoffSequences) -> Tensor:
         """(B,) natural logarithms, of positions and elements given group and number of orbits."""
@@ -121,15 +132,17 @@ class StagedModel:
             SymmcdError: the network has come to numbers that are not finite; `number` (B,) names the crystals.
         """
         steps = self.process.steps
+        without = flat(sequences)
         crystals = likeliest_geometry(
             self.process,
             self.geometry,
-            flat(sequences),  # all sizes at once: a batch of each would multiply the calls of the network
+            without,  # all sizes at once: a batch of each would multiply the calls of the network
             reverse_times(steps, options.steps or steps),
             streams,
             on_step,
             corrector=options.corrector,
             proposals=options.proposals or 1,
+            asked=AskedGeometry.of(self.process.scale, without, sequences, options.constraints),
         )
         return units_of(crystals, number)
 
@@ -158,6 +171,40 @@ class StagedModel:
         return [
             likeliest(self.wyckoff, with_composition(known, composition), prior, number) for composition in compositions
         ]
+
+    def listed(
+        self,
+        formula_unit: Mapping[int, int],
+        pool: Sequence[tuple[Plan, CrystalStreams]],
+        log_prior: Tensor,
+        options: Sampler,
+    ) -> Drawn:
+        """All crystals of a composition that fulfil constraints, as far as a pool of Wyckoff positions has them.
+
+        Args:
+            formula_unit: atomic number → atoms.
+            pool: as of `arrangements`; positions are drawn under the constraints.
+            log_prior: (230, M + 1) logarithm of p(G) p(M | G), -inf for what is not possible.
+            options: with the constraints.
+
+        Returns:
+            At most `MOST_RATED` crystals, on the likeliest positions first; their weights say what constraints make
+            of their probabilities.
+        """
+        parts = [self.templates] if self.templates is not None else []
+        for plan, streams in pool:
+            what = self._whole(plan.space_group), self._whole(plan.orbits), int(plan.padded[0]), streams
+            parts.append(draw_positions(self.wyckoff, *what, options).sequences)
+        positions = WyckoffSequences.concatenate(parts)
+        within = positions.count < log_prior.shape[1]
+        positions = positions.select(within.nonzero()[:, 0])
+        positions = positions.select(positions_allowed(options.constraints, positions).nonzero()[:, 0])
+        known = Pool(likeliest_first(self.wyckoff, positions, log_prior))
+        found = with_composition(known, Composition(formula_unit))
+        weight = log_factor(options.constraints, found) + self.log_share(found, options.constraints)
+        rows = (weight > -torch.inf).nonzero()[:, 0]
+        found = found.select(rows)
+        return Drawn(found, weight[rows], self.log_probability(found))
 
     def _whole(self, numbers: np.ndarray) -> Tensor:
         """Whole numbers on the device."""

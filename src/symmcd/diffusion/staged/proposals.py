@@ -15,8 +15,9 @@ from torch import Tensor
 
 from symmcd.diffusion.draws import StagedDraw
 from symmcd.diffusion.random_streams import CrystalStreams
+from symmcd.diffusion.staged.asked_geometry import AskedGeometry
 from symmcd.diffusion.staged.environment import OrbitPairs
-from symmcd.diffusion.staged.flat_crystals import FlatCrystals
+from symmcd.diffusion.staged.flat_crystals import FlatCrystals, members_of
 from symmcd.diffusion.staged.geometry_network import GeometryNetwork
 from symmcd.diffusion.staged.geometry_process import GeometryProcess, noised, reverse, squared_errors
 
@@ -35,6 +36,7 @@ def likeliest_geometry(
     *,
     corrector: bool = False,
     proposals: int = 1,
+    asked: AskedGeometry | None = None,
 ) -> FlatCrystals:
     """Of each crystal the likeliest of so many results of `geometry_process.reverse`, which see for the rest.
 
@@ -53,7 +55,10 @@ def likeliest_geometry(
 
         many = torch.arange(size, device=crystals.k.device).repeat(len(numbers))
         branches = CrystalStreams.concatenate([streams.branch(number) for number in numbers])
-        made = reverse(process, network, crystals.take(many), times, branches, count, corrector=corrector)
+        of_these = asked and asked.take(many, members_of(crystals.start, many)[1])
+        made = reverse(
+            process, network, crystals.take(many), times, branches, count, corrector=corrector, asked=of_these
+        )
         if proposals == 1:
             return dataclasses.replace(crystals, k=made.k, u=made.u)
         error = denoising_error(process, network, made, streams.take(many))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -83,13 +84,14 @@ class WyckoffSequences(CrystalRows):
             padded(units.element),
         )
 
-    def drafts(self, number: Tensor, log_probability: Tensor, seed: int) -> Drafts:
+    def drafts(self, number: Tensor, log_probability: Tensor, seed: int, asked: Sequence[Any] = ()) -> Drafts:
         """These crystals as flat arrays.
 
         Args:
             number: (B,) that names the random numbers of each.
             log_probability: (B,) natural logarithm.
             seed: of the random numbers.
+            asked: constraints that the geometries have to fulfil.
         """
         count, mask = self.count.cpu().numpy(), self.mask
         return Drafts(
@@ -100,6 +102,7 @@ class WyckoffSequences(CrystalRows):
             number=number.cpu().numpy(),
             log_probability=log_probability.cpu().numpy().astype(float),
             seed=seed,
+            asked=tuple(asked),
         )
 
     @property

@@ -1,0 +1,205 @@
+"""``--fill host.cif+Li``: a crystal whose cell and orbits stay as they are, and further orbits of given elements.
+
+``host.cif-Na+2Li`` first leaves out all orbits of Na, then adds two of Li.  Crystals keep the host's space group:
+where the added orbits lie is drawn by the model, first their Wyckoff positions, then their coordinates.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike, fspath
+from typing import TYPE_CHECKING
+
+from symmcd.crystallography.composition import NUMBERS
+from symmcd.diffusion.constraints.constraint import Constraint
+from symmcd.diffusion.constraints.template import unit_of
+from symmcd.errors import InputError
+from symmcd.extensions import ConstraintKind
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
+    from symmcd.diffusion.abilities import Abilities
+    from symmcd.diffusion.constraints.known_geometry import KnownGeometry
+    from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
+
+EXPECTED = "a file and what is added to its crystal, as host.cif+Li or host.cif-Na+2Li"
+
+
+@dataclass(frozen=True)
+class Fill(Constraint):
+    """A host and what is added to it."""
+
+    space_group: int
+    k: tuple[float, ...]  # (6) coefficients of the cell
+    host: tuple[tuple[int, int], ...]  # row of the Wyckoff table and atomic number of each kept orbit, ascending
+    position: tuple[tuple[float, float, float], ...]  # of each, fractional, in generator form
+    added: tuple[int, ...]  # atomic number of each orbit that is added, ascending
+    name: str  # of the host
+
+    @classmethod
+    def read(cls, value: str | Mapping[str, object]) -> Fill:
+        """From a text, or in Python ``{"host": file or asymmetric unit, "add": ["Li"], "remove": ["Na"]}``."""
+        from symmcd.crystallography.composition import atomic_numbers_of
+
+        if isinstance(value, Mapping):
+            if unknown := sorted(set(value) - {"host", "add", "remove"}):
+                raise InputError(f"{unknown[0]!r}: expected host, add and remove")
+            added = atomic_numbers_of(value.get("add", ()))  # type: ignore[arg-type]
+            removed = atomic_numbers_of(value.get("remove", ()))  # type: ignore[arg-type]
+            return cls.of(unit_of(value.get("host")), added, removed, str(value.get("host"))[:60])  # type: ignore[arg-type]
+        found = (
+            re.fullmatch(r"(.+?)((?:-[A-Z][a-z]?)*)((?:\+\d{0,2}[A-Z][a-z]?)+)", fspath(value))
+            if isinstance(value, str | PathLike)
+            else None
+        )
+        if not found:
+            raise InputError(f"{value!r:.60}: expected {EXPECTED}")
+        named = re.findall(r"-([A-Z][a-z]?)", found[2])
+        counted = re.findall(r"\+(\d*)([A-Z][a-z]?)", found[3])
+        if unknown := [symbol for symbol in [*named, *(s for _, s in counted)] if symbol not in NUMBERS]:
+            raise InputError(f"{unknown[0]}: no such element; expected {EXPECTED}")
+        added = [NUMBERS[symbol] for digits, symbol in counted for _ in range(int(digits or 1))]
+        return cls.of(unit_of(found[1]), added, [NUMBERS[symbol] for symbol in named], found[1][:60])
+
+    @classmethod
+    def of(cls, host: AsymmetricUnit, added: Sequence[int], removed: Collection[int] = (), name: str = "host") -> Fill:
+        """Of an asymmetric unit.
+
+        Args:
+            host: the crystal.
+            added: atomic number of each orbit to add.
+            removed: elements, all of whose orbits are left out.
+            name: of the host, for messages.
+
+        Raises:
+            InputError: nothing to add or nothing left, or an element to remove that is not there.
+        """
+        from symmcd.crystallography.composition import SYMBOLS
+        from symmcd.crystallography.lattice import k_from_lattice
+
+        if not added:
+            raise InputError(f"{name}: nothing is added; expected {EXPECTED}")
+        if missing := set(removed) - set(host.element.tolist()):
+            raise InputError(f"{name}: it has no {SYMBOLS[min(missing) - 1]} to leave out")
+        kept = [i for i, element in enumerate(host.element.tolist()) if element not in removed]
+        if not kept:
+            raise InputError(f"{name}: no atoms are left of it")
+        rows, elements = host.wyckoff.tolist(), host.element.tolist()
+        kept.sort(key=lambda i: (rows[i], elements[i]))
+        return cls(
+            host.space_group,
+            tuple(k_from_lattice(host.lattice[None])[0].tolist()),
+            tuple((rows[i], elements[i]) for i in kept),
+            tuple(tuple(host.position[i].tolist()) for i in kept),
+            tuple(sorted(added)),
+            name,
+        )
+
+    @property
+    def space_groups(self) -> Sequence[int]:
+        return (self.space_group,)
+
+    @property
+    def orbits(self) -> Collection[int]:
+        return (len(self.host) + len(self.added),)
+
+    @property
+    def elements(self) -> Collection[int]:
+        return {*self.added, *(element for _, element in self.host)}
+
+    @property
+    def required(self) -> Collection[int]:
+        return self.elements
+
+    def check(self, abilities: Abilities, beside: Sequence[Constraint]) -> None:
+        abilities.check_elements(sorted(self.elements))
+        if (orbits := len(self.host) + len(self.added)) > abilities.most_orbits:
+            raise InputError(f"{self}: {orbits} orbits, and this model's crystals have at most {abilities.most_orbits}")
+        for other in beside:
+            if type(other).volume is not Constraint.volume:
+                raise InputError(f"{self}, whose cell stays as it is: leave out {other}")
+
+    def allowed_positions(self, drawn: WyckoffSequences, place: int, rows: Tensor) -> Tensor:
+        """Those of the host in their order, with so many others between them as there are orbits to add."""
+        import torch
+
+        host = rows.new_tensor([row for row, _ in self.host])
+        met = torch.zeros_like(drawn.count)
+        for column in range(place):
+            met = met + (drawn.wyckoff[:, column] == _at(host, met))
+        following = _at(host, met)[:, None]  # beyond all rows where every one is there
+        others = len(self.added) - (place - met)
+        return (rows == following) | ((rows < following) & (others > 0)[:, None])
+
+    def allowed_elements(self, drawn: WyckoffSequences, place: int) -> Tensor:
+        """Those of the host on its positions, so many others as orbits are added."""
+        import torch
+
+        mask = torch.zeros(len(drawn), 118, dtype=torch.bool)
+        host = Counter(self.host)
+        for row, (positions, elements) in enumerate(
+            zip(drawn.wyckoff.tolist(), drawn.element[:, :place].tolist(), strict=True)
+        ):
+            if place >= int(drawn.count[row]):
+                continue
+            before = Counter(zip(positions[:place], elements, strict=True))
+            missing = host - before
+            left = Counter(self.added)
+            left.subtract(element for (_, element) in (before - host).elements())
+            here = [element for (position, element) in missing if position == positions[place]]
+            room = positions[place:].count(positions[place]) - sum(
+                count for (position, _), count in missing.items() if position == positions[place]
+            )
+            allowed = {*here, *(element for element, count in left.items() if count > 0 and room > 0)}
+            if here:  # ascending: what is missing here must not be passed
+                allowed = {element for element in allowed if element <= min(here)}
+            for element in allowed:
+                mask[row, element - 1] = True
+        return mask.to(drawn.count.device)
+
+    def known_geometry(self, drawn: WyckoffSequences) -> KnownGeometry:
+        """The host's cell, and its coordinates on the first orbits of the same position and element."""
+        import torch
+
+        from symmcd.diffusion.constraints.known_geometry import KnownGeometry
+
+        position = torch.zeros(*drawn.wyckoff.shape, 3, dtype=torch.float64)
+        known = torch.zeros(drawn.wyckoff.shape, dtype=torch.bool)
+        for row, (positions, elements) in enumerate(zip(drawn.wyckoff.tolist(), drawn.element.tolist(), strict=True)):
+            left = list(zip(self.host, self.position, strict=True))
+            for place, pair in enumerate(zip(positions, elements, strict=True)):
+                match = next((item for item in left if item[0] == pair), None)
+                if match is not None and place < int(drawn.count[row]):
+                    left.remove(match)
+                    position[row, place] = torch.tensor(match[1], dtype=torch.float64)
+                    known[row, place] = True
+        device = drawn.count.device
+        k = torch.tensor(self.k, dtype=torch.float64).expand(len(drawn), 6)
+        return KnownGeometry(
+            k.to(device), torch.ones(len(drawn), dtype=torch.bool, device=device), position.to(device), known.to(device)
+        )
+
+    def __str__(self) -> str:
+        from symmcd.diffusion.constraints.elements import in_symbols
+
+        return f"all that is kept of {self.name} and orbits of {in_symbols(self.added)}"
+
+
+def _at(values: Tensor, index: Tensor) -> Tensor:
+    """``values[index]``, a number above all of them where the index is past the end."""
+    import torch
+    from torch.nn.functional import pad
+
+    return pad(values, (0, 1), value=torch.iinfo(values.dtype).max)[index]
+
+
+FILL = ConstraintKind(
+    "cell and atoms of this crystal stay, orbits are added; -Na leaves out what there is of it",
+    Fill.read,
+    metavar="FILE[-Na]+Li",
+)

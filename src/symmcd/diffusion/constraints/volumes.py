@@ -1,0 +1,79 @@
+"""``--density 4-6``, ``--volume-per-atom 10-15``: exact bounds of the volume, within which the geometry is made.
+
+At every reverse step the model's estimate of the finished cell is moved into the bounds, so the rest of the geometry
+comes to agree with it, and the finished cell lies within them.  Drafts of elements that would not have such a volume
+are made less frequent: by the share of cells of their crystal family and composition that lie within the bounds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from symmcd.diffusion.constraints.constraint import Constraint
+from symmcd.diffusion.constraints.ranges import real_range, words_of
+from symmcd.errors import InputError
+from symmcd.extensions import ConstraintKind
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from symmcd.diffusion.abilities import Abilities
+    from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
+
+DALTON = 1.66053906660  # g/cm³ of 1 Da/Å³
+LEAST_WIDTH = 1e-4  # of a range, relative: single precision and rounded files must not leave it
+
+
+@dataclass(frozen=True)
+class Volume(Constraint):
+    """A range of volumes per atom, or of densities."""
+
+    low: float
+    high: float
+    by_mass: bool = False  # densities, g/cm³; else Å³ an atom
+
+    @classmethod
+    def per_atom(cls, value: str | Sequence[float]) -> Volume:
+        """From a range in Å³ an atom."""
+        return cls(*_wide(real_range(value, "Å³", "10-15"), value))
+
+    @classmethod
+    def density(cls, value: str | Sequence[float]) -> Volume:
+        """From a range in g/cm³."""
+        return cls(*_wide(real_range(value, "g/cm³", "4-6.5"), value), by_mass=True)
+
+    def check(self, abilities: Abilities, beside: Sequence[Constraint]) -> None:  # noqa: ARG002
+        others = [other for other in beside if isinstance(other, Volume) and other.by_mass == self.by_mass]
+        if any(max(self.low, other.low) >= min(self.high, other.high) for other in others):
+            raise InputError(f"{self} and {others[0]}: no volume is left")
+
+    def volume(self, drawn: WyckoffSequences) -> tuple[Tensor, Tensor]:
+        from symmcd.crystallography.elements import atomic_masses
+        from symmcd.diffusion.staged.symmetry_tables import constant, symmetry_tables
+
+        device = drawn.count.device
+        atoms = symmetry_tables(device).multiplicity[drawn.wyckoff] * drawn.mask
+        if not self.by_mass:
+            total = atoms.sum(dim=1).double()
+            return total * self.low, total * self.high
+        mass = constant(atomic_masses(), device)[drawn.element].double()
+        total = (mass * atoms).sum(dim=1) * DALTON
+        return total / self.high, total / self.low if self.low else total * math.inf
+
+    def __str__(self) -> str:
+        words = words_of(self.low, self.high, least=0)
+        return f"a density of {words} g/cm³" if self.by_mass else f"a volume of {words} Å³ an atom"
+
+
+def _wide(ends: tuple[float, float], value: object) -> tuple[float, float]:
+    low, high = ends
+    if high < low * (1 + 10 * LEAST_WIDTH):
+        raise InputError(f"{value!r:.40}: too narrow a range; the second number is at least 0.1 % above the first")
+    return low, high
+
+
+DENSITY = ConstraintKind("in g/cm³, a range as 4-6.5", Volume.density, metavar="A-B")
+VOLUME_PER_ATOM = ConstraintKind("in Å³, a range as 10-15", Volume.per_atom, metavar="A-B")
