@@ -225,6 +225,10 @@ def _typed(name: str, value: Any, hint: Any, *, texts: bool) -> Any:
         return tuple(checked(f"{name}[{i}]", v, kind, texts=texts) for i, (v, kind) in pairs)
     if _is_mapping(origin) and isinstance(value, Mapping):
         return {str(k): checked(f"{name}.{k}", v, arguments[1], texts=texts) for k, v in value.items()}
+    if hint is object and (isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))):
+        return value
+    if hint is object and isinstance(value, list | tuple):
+        return [checked(f"{name}[{i}]", v, object) for i, v in enumerate(value)]
     if texts and isinstance(value, str):
         value = _read(value, hint)
     whole = isinstance(value, int) and not isinstance(value, bool)
@@ -263,6 +267,8 @@ def _type_schema(hint: Any) -> dict[str, Any]:
         return {"type": "array", "items": schema_of(arguments[0])} | length
     if _is_mapping(origin):
         return {"type": "object", "additionalProperties": schema_of(arguments[1])}
+    if hint is object:  # whatever its reader takes
+        return {"type": ["boolean", "integer", "number", "string", "array"]}
     return {"type": _NAMES[hint]}
 
 

@@ -88,6 +88,8 @@ def check_together(config: Config) -> None:
             f"sampling.oversample = {sampling.oversample}: 1 with model.kind = {model.kind}, which draws no "
             "positions and elements before a geometry"
         )
+    if set(sampling.constraints) - {"space_group"} and "elements" not in kind.can:
+        raise InputError(f"sampling.constraints: none with model.kind = {model.kind}, which cannot be told any")
     if sampling.fits and config["stability_model"].steps > kind.trained_steps(model):
         raise InputError(
             f"stability_model.steps = {config['stability_model'].steps}: more than model.steps = "

@@ -28,11 +28,13 @@ class ConstraintKind:
         read: makes the `symmcd.diffusion.constraints.constraint.Constraint` of a value, which is a text where it comes
             from the command line; raises InputError.
         metavar: of the value in the help; empty: the option has no value, and `read` gets True.
+        reads_file: the value may name a file, which `read` reads: settings are not read before there is a need.
     """
 
     help: str
     read: Callable[[Any], Any]
     metavar: str = ""
+    reads_file: bool = False
 
 
 CONSTRAINTS = Registry(

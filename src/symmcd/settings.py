@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 
 from symmcd.bounds import Bound, Items, Keys, Named, Pattern, Spelt, checked, shown
 from symmcd.errors import InputError
-from symmcd.extensions import HULL_SOURCES, MODELS, POTENTIALS, RELAX_METHODS, SOURCES
+from symmcd.extensions import CONSTRAINTS, HULL_SOURCES, MODELS, POTENTIALS, RELAX_METHODS, SOURCES
 
 Precision = Literal["auto", "float32", "bfloat16"]
 PredictorVariant = Literal["multigraph", "multigraph_site_symmetry", "asymmetric_unit", "asymmetric_unit_site_symmetry"]
@@ -53,6 +53,7 @@ Steps = Annotated[int, Bound(1, 100_000)]  # of diffusion
 Positive = Annotated[float, Bound(above=0)]
 NotNegative = Annotated[float, Bound(0)]
 LossWeights = Annotated[Mapping[str, NotNegative], Keys(("lattice", "position", "element", "site_symmetry"))]
+Wishes = Mapping[str, object]  # value by name of a constraint
 Share = Annotated[float, Bound(0, 1)]
 OpenShare = Annotated[float, Bound(above=0, below=1)]  # share that is neither nothing nor all
 BelowOne = Annotated[float, Bound(0, below=1)]
@@ -214,6 +215,7 @@ class SamplingSettings(Settings):
     temperature: Temperature = 1.0  # of Wyckoff positions and elements (`staged` only): above 1, more new templates
     precision: Precision = "auto"  # of matrix products, as in training
     space_groups: tuple[SpaceGroup, ...] = ()  # numbers or symbols, as Pnma; empty = as in the training set
+    constraints: Wishes = field(default_factory=dict)  # name: value, as atoms: 4-8; `symmcd generate --help` lists them
     oversample: Oversample = 1  # drafts a crystal, of which the most stable are completed (docs/stability-model.md)
     stability_model: str = "mp20"  # that chooses them: shipped mp20 | fit (by this run) | a file of `symmcd surrogate`
     known: str = ""  # reference.csv of what that model is told is known; empty = MP-20's materials, which come along
@@ -221,6 +223,13 @@ class SamplingSettings(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for name, value in self.constraints.items():
+            try:
+                kind = CONSTRAINTS[name]
+                if not kind.reads_file and value is not False:
+                    kind.read(value)
+            except (InputError, ValueError) as error:
+                raise InputError(f"sampling.constraints.{name}: {error}") from None
         if self.oversample > 1 and not self.stability_model:
             raise InputError(
                 f"sampling.oversample = {self.oversample} and no sampling.stability_model: name what chooses among the "

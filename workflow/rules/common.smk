@@ -135,9 +135,10 @@ def settings_of_sampling(wildcards):
 
 
 def as_sampled(section):
-    """Settings of sampling as JSON, without those of a choice where there is none: they then rerun nothing."""
+    """Settings of sampling as JSON, without constraints and those of a choice where there are none: no reruns."""
     names = [field.name for field in dataclasses.fields(section)]
     chooses = section.oversample > 1
+    names = [name for name in names if name != "constraints" or section.constraints]
     return config_file.as_json(section, [name for name in names if chooses or name not in OF_CHOICE])
 
 

@@ -7,7 +7,7 @@ import functools
 import hashlib
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,8 @@ import numpy as np
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits, labels_of
 from symmcd.crystallography.best_of import BestOf
 from symmcd.crystallography.drafts import Drafts
+from symmcd.diffusion.constraints.constraint import read_constraints, space_groups_of
+from symmcd.diffusion.constraints.space_group import SpaceGroup
 from symmcd.diffusion.generator import Generator
 from symmcd.diffusion.model import OnStep
 from symmcd.diffusion.planning import batches_by_size, padded_to
@@ -48,6 +50,7 @@ def sample_shard(
         InputError: more steps than it was trained with, an illegal space group, a shard without crystals, or a
             stability model that cannot be used.
     """
+    asked = read_constraints(settings.constraints)
     sampler = Sampler(
         steps=settings.steps,
         proposals=settings.proposals,
@@ -55,13 +58,21 @@ def sample_shard(
         corrector_step=settings.corrector_step,
         batch_size=settings.batch_size,
         temperature=settings.temperature,
+        constraints=asked,
     )
     numbers = np.arange(settings.number)[shard::shards]
     if not len(numbers):
         raise InputError(f"shard {shard} of {shards} has none of the {settings.number} crystals; take fewer shards")
     partial = output.with_name(f"{output.name}.partial")
     steps = generator.steps(sampler)
-    batches = (_chosen if settings.oversample > 1 else _planned)(generator, numbers, sampler, settings, seed)
+    listed = (SpaceGroup(settings.space_groups),) if settings.space_groups else ()
+    groups = space_groups_of((*listed, *asked))
+    if settings.oversample > 1:
+        batches = _chosen(generator, numbers, sampler, settings, groups, seed)
+    elif sampler.chooses:
+        batches = _drafted(generator, numbers, generator.drafts(numbers, sampler, seed, groups), sampler)
+    else:
+        batches = _planned(generator, numbers, sampler, groups, seed)
     prefix = f"{prefix}{batches[0].choice}"
     progress = StepProgress(f"sampling shard {shard}/{shards}, crystal", len(numbers))
     paths = [partial / f"{prefix}-{index}.npz" for index in range(len(batches))]
@@ -103,17 +114,23 @@ class _Batch:
 
 
 def _planned(
-    generator: Generator, numbers: np.ndarray, sampler: Sampler, settings: SamplingSettings, seed: int
+    generator: Generator, numbers: np.ndarray, sampler: Sampler, groups: Sequence[int], seed: int
 ) -> list[_Batch]:
     """The crystals `numbers` (B,) as the model draws them."""
-    plans = generator.plan(numbers, sampler, seed, settings.space_groups)
+    generator.abilities.check(sampler)
+    plans = generator.plan(numbers, sampler, seed, groups)
     return [
         _Batch(plan.number, plan.orbits, functools.partial(generator.sample, plan, sampler, seed)) for plan in plans
     ]
 
 
 def _chosen(
-    generator: Generator, numbers: np.ndarray, sampler: Sampler, settings: SamplingSettings, seed: int
+    generator: Generator,
+    numbers: np.ndarray,
+    sampler: Sampler,
+    settings: SamplingSettings,
+    groups: Sequence[int],
+    seed: int,
 ) -> list[_Batch]:
     """The crystals `numbers` (B,) of those that a stability model chooses, whichever others are made here.
 
@@ -123,19 +140,34 @@ def _chosen(
     from symmcd.diffusion.stable import stable_drafts
 
     def draw(names: np.ndarray) -> Drafts:
-        return generator.drafts(names, sampler, seed, settings.space_groups)
+        return generator.drafts(names, sampler, seed, groups)
 
     chosen, choice = stable_drafts(
-        draw, settings.number, settings.oversample, *_files(settings), (), _left_out(settings), generator.sha256
+        draw,
+        settings.number,
+        settings.oversample,
+        *_files(settings),
+        sampler.constraints,
+        _left_out(settings),
+        generator.sha256,
     )
     print(choice.sentence(), file=sys.stderr)
-    own = chosen.take(numbers)
     names = f"-{hashlib.sha256(chosen.number.astype(np.int64).tobytes()).hexdigest()[:8]}"
+    return _drafted(generator, numbers, chosen.take(numbers), sampler, choice.best_of, names)
+
+
+def _drafted(
+    generator: Generator,
+    numbers: np.ndarray,
+    own: Drafts,
+    sampler: Sampler,
+    best_of: BestOf | None = None,
+    choice: str = "",
+) -> list[_Batch]:
+    """The crystals `numbers` (B,) whose positions and elements are those of `own`, in this order."""
 
     def batch(rows: np.ndarray) -> _Batch:
-        return _Batch(
-            numbers[rows], own.orbits[rows], lambda on_step: made(own.take(rows), on_step), choice.best_of, names
-        )
+        return _Batch(numbers[rows], own.orbits[rows], lambda on_step: made(own.take(rows), on_step), best_of, choice)
 
     def made(drafts: Drafts, on_step: OnStep) -> AsymmetricUnits:
         units = generator.with_geometries(
@@ -165,6 +197,12 @@ def settings_hash(denoiser: Path, settings: SamplingSettings, shard: int, shards
         files += [file for file in (*_files(settings), *_left_out(settings)) if isinstance(file, Path)]
     else:  # they choose nothing
         values = {name: value for name, value in values.items() if name not in OF_CHOICE}
+    # what a file says counts, not its name; nothing asked for leaves the hash as it was
+    asked = values.pop("constraints")
+    if asked:
+        values["constraints"] = [
+            [str(c), dataclasses.asdict(c) if dataclasses.is_dataclass(c) else ""] for c in read_constraints(asked)
+        ]
     content = b"".join(file.read_bytes() for file in files)
     text = json.dumps([FORMAT, values, shard, shards, seed], sort_keys=True)
     return hashlib.sha256(hashlib.sha256(content).digest() + text.encode()).hexdigest()[:16]

@@ -202,4 +202,5 @@ FILL = ConstraintKind(
     "cell and atoms of this crystal stay, orbits are added; -Na leaves out what there is of it",
     Fill.read,
     metavar="FILE[-Na]+Li",
+    reads_file=True,
 )

@@ -148,10 +148,14 @@ TEMPLATE = ConstraintKind(
     "space group and the Wyckoff letter of each orbit, as '225: a b'", Template.read, metavar="'G: L …'"
 )
 LIKE = ConstraintKind(
-    "space group and Wyckoff positions of the crystal in this file, other elements", Template.like, metavar="FILE"
+    "space group and Wyckoff positions of the crystal in this file, other elements",
+    Template.like,
+    metavar="FILE",
+    reads_file=True,
 )
 ARRANGEMENT_OF = ConstraintKind(
     "space group, Wyckoff positions and elements of the crystal in this file, another geometry",
     Template.arrangement,
     metavar="FILE",
+    reads_file=True,
 )
