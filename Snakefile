@@ -1,60 +1,15 @@
-# Symmetry-preserving crystal generation, from raw crystals to stable, unique, novel ones.
+# What `snakemake` finds when it is started in this folder.  The workflow itself, and what it makes: workflow/Snakefile.
 #
-#   results/
-#     raw/{train,val,test}.csv.gz              download
-#      └─ asymmetric_units/{split}.npz         reduce      space group, lattice, one representative an orbit
-#          └─ training/seed0/                  train       denoiser.safetensors, losses.csv
-#              ├─ stability_model/             fit         where `sampling.stability_model: fit`: rounds of the rules below
-#              └─ samples/shard{0..}.npz       sample      scattered
-#                  └─ crystals/                replicate   whole crystals: extxyz, CIF
-#                      ├─ metrics/             score       scattered, then summarise
-#                      └─ relaxed/             relax       scattered, then gather_relaxed
-#     predictor/{variant}.safetensors          predictor   formation energies: table5.csv, and d_E of the metrics
-#     judges/{judge}/                          judge       energies of the relaxed crystals by further potentials, scattered
-#     hull/reference.csv                       reference   energies of the reference crystals
-#     hull/own/{judge}.csv                     the same by each judge, of the systems in play
-#      └─ hull.csv                             hull        energy above each convex hull
-#          └─ sun.csv                          sun         stable, unique, novel
-#              ├─ candidates.{csv,zip}         candidates  those crystals, relaxed, as CIFs
-#              └─ report/index.html            report
-#     logs/{rule}/, benchmarks/{rule}/
-#
-#   snakemake --cores 8 --resources gpu=1                       everything
+#   snakemake --cores 8 all                                     everything; profiles/default gives one GPU
 #   snakemake results/sun.csv --cores 8                         one file, and what it needs
-#   snakemake --configfile config/cpu.yaml --cores 2            another scale
+#   snakemake --cores 2 --configfile config/cpu.yaml            another scale
 #   snakemake --workflow-profile profiles/slurm                 on a cluster
+#   snakemake --snakefile symmcd/Snakefile --cores 8 all        from another folder, which then has the results
 #
-# A word behind `--resources gpu=1` is taken for a resource: write `--resources gpu=1 --cores 8 all`.
-from snakemake.utils import min_version
-
-min_version("9.20")
+# Write `all` before `--configfile` and `--resources`: these take every word behind them.
 
 
-configfile: "config/config.yaml"
+include: "workflow/Snakefile"
 
 
-include: "workflow/rules/common.smk"
-include: "workflow/rules/data.smk"
-include: "workflow/rules/training.smk"
-include: "workflow/rules/sampling.smk"
-include: "workflow/rules/predictor.smk"
-include: "workflow/rules/metrics.smk"
-include: "workflow/rules/stability.smk"
-include: "workflow/rules/stability_model.smk"
-include: "workflow/rules/report.smk"
-
-
-localrules:
-    all,
-    download,
-    gather_relaxed,
-
-
-rule all:
-    default_target: True
-    input:
-        "<results>/sun.csv",
-        "<results>/candidates.csv",
-        "<results>/candidates.zip",
-        "<results>/report/index.html",
-        TABLE_5,
+workflow.default_target = "all"  # a rule of an included file is no default by itself

@@ -138,6 +138,7 @@ TABLE: dict[str, tuple[set[str], set[str] | None]] = {
     "one_writer": (set(), set()),
     "endings": ({"packages"}, set()),
     "provenance": (set(), set()),
+    "code_stamp": (set(), set()),
     "bounds": (set(), set()),
     "settings": ({"bounds", "extensions", "crystallography"}, set()),  # the last for symbols of space groups
     "yaml_text": (set(), {"yaml"}),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 import subprocess
+from importlib import metadata
 from pathlib import Path
 
 from symmcd import __version__
@@ -35,6 +38,22 @@ def maker(line: str) -> str | None:
         return None
     commit = match["commit"]
     return f"{commit[:7]}{'+' if commit.endswith('+') else ''}" if commit else match["version"]
+
+
+def requirement() -> str:
+    """What ``pip install`` needs to install this symmcd into another environment, as words of a shell."""
+    package = Path(__file__).resolve().parent
+    checkout = package.parent.parent
+    if (checkout / "pyproject.toml").is_file() and package.parent.name == "src":
+        return f"--editable {shlex.quote(str(checkout))}"
+    try:
+        source = json.loads(metadata.distribution("symmcd").read_text("direct_url.json") or "{}")  # none: from an index
+    except metadata.PackageNotFoundError:
+        source = {}
+    url, vcs = source.get("url", ""), source.get("vcs_info", {})
+    if vcs:
+        url = f"{vcs['vcs']}+{url}@{vcs['commit_id']}"
+    return shlex.quote(f"symmcd @ {url}" if url else f"symmcd=={__version__}")
 
 
 def _git(folder: Path, *arguments: str) -> str:

@@ -1,2 +1,4 @@
-# Run by Snakemake inside the new environment, in the folder of the workflow.
-python -m pip install --quiet --no-deps --editable .
+# Run by Snakemake inside the new environment.  SYMMCD_REQUIREMENT is the symmcd that Snakemake itself runs with
+# (rules/common.smk); the version here changes with each release, and makes the environments anew.
+# symmcd 0.1.0
+eval "python -m pip install --quiet --no-deps $SYMMCD_REQUIREMENT"

@@ -1,5 +1,8 @@
 # What all rules use: the checked configuration, its sections as parameters, shards.
 import dataclasses
+import hashlib
+import importlib.util
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -8,18 +11,28 @@ from snakemake.exceptions import WorkflowError
 from snakemake.io import contains_wildcard
 from snakemake.utils import validate
 
+if importlib.util.find_spec("symmcd") is None:
+    raise WorkflowError(
+        f"The package symmcd is not installed for the Python that runs Snakemake ({sys.executable}); rules and jobs"
+        " need it: `pip install symmcd`, or `pip install --editable .` in a checkout."
+    )
+
 from symmcd import config as config_file
+from symmcd.code_stamp import stamp
 from symmcd.errors import SymmcdError
 from symmcd.extensions import POTENTIALS
+from symmcd.provenance import requirement
 from symmcd.settings import OF_CHOICE, HullSettings, RelaxSettings, other_source, path_of
 
 try:
-    for file in workflow.configfiles:  # Snakemake has read them, and takes the last of two equal keys in silence
-        config_file.read_config_file(Path(file))
+    if workflow.modifier.is_main_snakefile():  # else the files are those of a workflow that uses this one as a module
+        for file in workflow.configfiles:  # Snakemake has read them, and takes the last of two equal keys in silence
+            config_file.read_config_file(Path(file))
     CONFIG = config_file.read_config(config)  # names the key and the nearest known one
     config_file.check_together(CONFIG)
 except SymmcdError as error:
-    raise WorkflowError(f"config: {error}") from None
+    read = f" (in {', '.join(map(str, workflow.configfiles))})" if workflow.configfiles else ""
+    raise WorkflowError(f"config: {error}{read}") from None
 config = config_file.as_values(CONFIG)  # with all defaults, and numbers that --config hands over as text as numbers
 validate(config, "../schemas/config.schema.yaml")
 
@@ -60,10 +73,7 @@ shell.prefix(
     ' keep() {{ symmcd --version > "$1" && tee -a "$1"; }}; '
 )
 
-
-onstart:
-    stop_without_gpu()
-    stop_without_potential()
+os.environ.update(SYMMCD_REQUIREMENT=requirement())  # for envs/*.post-deploy.sh, which Snakemake runs without arguments
 
 
 def settings(section, *names):
@@ -215,9 +225,20 @@ def threads_at_most(most, at_once=1):
         return most
 
 
-def sources(*packages):
-    """Our own code, as input where a rerun is cheap; Snakemake does not see what a shell command imports."""
-    return sorted(str(path) for package in packages for path in Path("src/symmcd", package).rglob("*.py"))
+def code(command):
+    """The code behind `symmcd COMMAND` as a comment of a shell command, for Snakemake does not see what that imports.
+
+    What it computes with has changed where the text has (`symmcd.code_stamp`): to Snakemake the rule has another code.
+    """
+    return f"  # code {stamp(command)}"
+
+
+def shipped_weights(section, setting, ending=""):
+    """What the shipped weights of a setting are, for `params`; nothing where it names no shipped ones."""
+    file = Path(config_file.__file__).parent / f"weights/{getattr(CONFIG[section], setting)}{ending}.safetensors"
+    return (
+        hashlib.sha256(file.read_bytes()).hexdigest()[:12] if file.parent.name == "weights" and file.is_file() else ""
+    )
 
 
 def files_at(place, *endings):
@@ -238,46 +259,3 @@ def files_at(place, *endings):
                 " links to it."
             )
     return sorted(map(str, found))
-
-
-def stop_without_gpu():
-    """End a real run of a training that a CPU cannot finish, before its first job."""
-    wants_gpu = RUN.device == "auto" and config_file.needs_gpu(CONFIG["model"], CONFIG["training"])
-    if not wants_gpu or workflow.touch or not workflow.local_exec:  # a cluster's login node has no GPU either
-        return
-    if any(job.rule.name == "train_part" for job in workflow.dag.needrun_jobs()):
-        import torch
-
-        if not torch.cuda.is_available():
-            raise WorkflowError(
-                "This configuration trains at paper scale, and there is no CUDA device here.  On a CPU use"
-                " `--configfile config/cpu.yaml` (MP-20, an hour and a half) or `make quickstart` (minutes);"
-                " to train at this scale on a CPU all the same, for days, add `--config device=cpu`."
-            )
-
-
-def stop_without_potential():
-    """End a real run whose potentials need a package that is not installed, before its first job.
-
-    Jobs that run elsewhere, or in environments of their own, find out themselves.
-    """
-    if workflow.touch or not workflow.local_exec or workflow.deployment_settings.deployment_method:
-        return
-    planned = {job.rule.name for job in workflow.dag.needrun_jobs()}
-    if "fit_stability_model" in planned:
-        from symmcd.stability_model.fitting import check_library
-
-        try:
-            check_library()
-        except SymmcdError as error:
-            raise WorkflowError(f"{error}; or let the shipped one choose: sampling.stability_model = mp20") from None
-    if not planned & {"relax", "relax_labels", "judge", "reference", "own_reference", "reference_of_labels"}:
-        return
-    judges = CONFIG["judge"].potentials
-    for name in dict.fromkeys((CONFIG["relax"].potential, CONFIG["hull"].source, *judges)):
-        if name in POTENTIALS:
-            try:
-                POTENTIALS[name].check_installed()
-            except SymmcdError as error:
-                advice = "; or have no further judge: --config 'judge={potentials: []}'" if name in judges else ""
-                raise WorkflowError(f"{error}{advice}") from None

@@ -18,6 +18,7 @@ rule download:
         settings=settings("data"),
     shell:
         "symmcd download --output {params.directory} --settings {params.settings:q} 2>&1 | keep {log}"
+        f"{code('download')}"
 
 
 rule reduce:
@@ -42,3 +43,4 @@ rule reduce:
     shell:
         "symmcd reduce {input} --output {output.units} --output-rejects {output.rejects}"
         " --workers {threads} --settings {params.settings:q} 2>&1 | keep {log}"
+        f"{code('reduce')}"

@@ -4,7 +4,6 @@
 rule score:
     input:
         units="<results>/crystals/units.npz",
-        code=sources("metrics"),
     output:
         "<results>/metrics/shard{shard}.csv",
     log:
@@ -19,12 +18,12 @@ rule score:
     shell:
         "symmcd score {input.units} --output {output} --shard {wildcards.shard}/{params.shards}"
         " --settings {params.settings:q} 2>&1 | keep {log}"
+        f"{code('score')}"
 
 
 rule fingerprint:
     input:
         units="<results>/crystals/units.npz",
-        code=sources("metrics"),
     output:
         "<results>/fingerprints/generated.npz",
     log:
@@ -40,12 +39,12 @@ rule fingerprint:
         # cache.sqlite beside the output is no output: it outlives a rerun, and both rules add to it
         "symmcd fingerprint {input.units} --output {output} --workers {threads}"
         " --settings {params.settings:q} 2>&1 | keep {log}"
+        f"{code('fingerprint')}"
 
 
 use rule fingerprint as fingerprint_test with:
     input:
         units="<results>/asymmetric_units/test.npz",
-        code=sources("metrics"),
     output:
         "<results>/fingerprints/test.npz",
     log:
@@ -64,7 +63,6 @@ rule summarise:
         reference_fingerprints="<results>/fingerprints/test.npz",
         predictor=expand("<results>/predictor/{variant}.safetensors", variant=OF_D_E),
         table_5=TABLE_5,  # not read here: the report, which comes after, shows it where it is
-        code=sources("metrics"),
     output:
         per_crystal="<results>/metrics/per_crystal.csv",
         parquet="<results>/metrics/per_crystal.parquet",
@@ -95,3 +93,4 @@ rule summarise:
         " --fingerprints {input.fingerprints} --reference-fingerprints {input.reference_fingerprints}"
         " {params.predictor} --output {params.directory} --seed {params.seed} --workers {threads}"
         " --settings {params.settings:q} 2>&1 | keep {log}"
+        f"{code('summarise')}"

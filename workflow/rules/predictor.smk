@@ -39,6 +39,7 @@ rule predictor_variant:
         "symmcd predictor {input.train} {input.val} {input.test} --output {params.directory}"
         " --variant {wildcards.variant} --seed {params.seed} --device {params.device}"
         " --settings {params.settings:q} 2>&1 | keep {log}"
+        f"{code('predictor')}"
 
 
 rule predictor:
@@ -64,3 +65,4 @@ rule predictor:
         # all are trained by now: this only joins them
         "symmcd predictor {input.train} {input.val} {input.test} --output {params.directory}"
         " --seed {params.seed} --device cpu --settings {params.settings:q} 2>&1 | keep {log}"
+        f"{code('predictor')}"

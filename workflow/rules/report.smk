@@ -17,7 +17,6 @@ rule report:
         "<results>/sun.csv",
         "<results>/sun_per_crystal.csv",
         "<results>/candidates.csv",
-        code=sources("report", "metrics", "stability"),
     output:
         report("<results>/report/index.html", category="Report", labels={"page": "report"}),
         [report("<results>/report/viewer.html", category="Report", labels={"page": "crystals to turn"})]
@@ -39,3 +38,5 @@ rule report:
     shell:
         "symmcd report {params.results} --output {params.directory} --seed {params.seed} {params.table_5}"
         " --relax-settings {params.relax:q} --settings {params.settings:q} 2>&1 | keep {log} > /dev/null"
+        " || {{ tail -n 5 {log} >&2; exit 1; }}"
+        f"{code('report')}"

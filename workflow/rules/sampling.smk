@@ -1,11 +1,14 @@
 # New asymmetric units, and the crystals they stand for.
 
 
+CHOOSES = CONFIG["sampling"].oversample > 1  # a stability model, among drafts
+
+
 rule sample:
     input:
         denoiser=f"<results>/training/seed{RUN.seed}/denoiser.safetensors",
         model=stability_model_file(),
-        known=[*known_hull(), *left_out()] if CONFIG["sampling"].oversample > 1 else [],
+        known=[*known_hull(), *left_out()] if CHOOSES else [],
     output:
         "<results>/samples/shard{shard}.npz",
     log:
@@ -13,7 +16,7 @@ rule sample:
     benchmark:
         "<benchmarks>/sample/shard{shard}.tsv"
     conda:
-        "../envs/torch.yaml" if CONFIG["sampling"].oversample == 1 else "../envs/evaluation.yaml"
+        "../envs/evaluation.yaml" if CHOOSES else "../envs/torch.yaml"
     resources:
         gpu=GPUS,
     params:
@@ -21,15 +24,16 @@ rule sample:
         seed=RUN.seed,
         shards=SHARDS.sample,
         settings=settings_of_sampling,
+        chooser=shipped_weights("sampling", "stability_model", "-stability") if CHOOSES else "",
     shell:
         "symmcd sample {input.denoiser} --output {output} --shard {wildcards.shard}/{params.shards} --seed {params.seed}"
         " --device {params.device} --settings {params.settings:q} 2>&1 | keep {log}"
+        f"{code('sample')}"
 
 
 rule replicate:
     input:
         samples=shards("sample", "<results>/samples/shard{shard}.npz"),
-        code=sources("crystallography"),
     output:
         units="<results>/crystals/units.npz",
         crystals="<results>/crystals/crystals.extxyz",
@@ -45,3 +49,4 @@ rule replicate:
     shell:
         "symmcd replicate {input.samples} --output {params.directory} --settings {params.settings:q}"
         " 2>&1 | keep {log}"
+        f"{code('replicate')}"

@@ -24,6 +24,7 @@ rule relax:
         "symmcd relax {input} --output {output.table} --output-crystals {output.crystals}"
         " --shard {wildcards.shard}/{params.shards} --seed {params.seed} --device {params.device}"
         " --settings {params.settings:q} 2>&1 | keep {log}"
+        f"{code('relax')}"
 
 
 rule gather_relaxed:
@@ -43,7 +44,7 @@ rule gather_relaxed:
         # ids are zero-padded and stand first, so that sorted text is sorted by crystal
         "(head -n 1 {input.tables[0]} > {output.table}"
         " && tail -q -n +2 {input.tables} | sort >> {output.table}"
-        " && cat {input.crystals} > {output.crystals}) 2> {log}"
+        " && cat {input.crystals} > {output.crystals}) 2>&1 | keep {log}"
 
 
 rule judge:
@@ -69,6 +70,7 @@ rule judge:
         "symmcd judge {input.table} --relaxed {input.crystals} --potential {wildcards.judge} --output {output}"
         " --shard {wildcards.shard}/{params.shards} --device {params.device} --settings {params.settings:q}"
         " --relax-settings {params.relax:q} 2>&1 | keep {log}"
+        f"{code('judge')}"
 
 
 rule reference:
@@ -96,6 +98,7 @@ rule reference:
         # energies.sqlite is no output: it outlives a rerun, and both rules add to it
         "symmcd reference {input.units} {params.in_play} {params.cache} --output {output} --device {params.device}"
         " --settings {params.settings:q} 2>&1 | keep {log}"
+        f"{code('reference')}"
 
 
 rule own_reference:
@@ -119,13 +122,13 @@ rule own_reference:
     shell:
         "symmcd reference {input.units} --in-play {input.relaxed} {params.cache} --output {output} --device {params.device}"
         " --settings {params.settings:q} 2>&1 | keep {log}"
+        f"{code('reference')}"
 
 
 rule hull:
     input:
         relaxed=["<results>/relaxed/relaxed.csv", *judgements()],
         reference=["<results>/hull/reference.csv", *expand("<results>/hull/own/{judge}.csv", judge=own_hulls())],
-        code=sources("stability"),
     output:
         "<results>/hull.csv",
     log:
@@ -136,6 +139,7 @@ rule hull:
         "../envs/evaluation.yaml"
     shell:
         "symmcd hull {input.relaxed} --reference {input.reference} --output {output} 2>&1 | keep {log}"
+        f"{code('hull')}"
 
 
 rule sun:
@@ -147,7 +151,6 @@ rule sun:
         val="<results>/asymmetric_units/val.npz",
         test="<results>/asymmetric_units/test.npz",
         scores=shards("score", "<results>/metrics/shard{shard}.csv"),
-        code=sources("stability", "metrics"),
     output:
         table=report("<results>/sun.csv", category="Stability", labels={"table": "stable, unique, novel"}),
         per_crystal="<results>/sun_per_crystal.csv",
@@ -165,13 +168,13 @@ rule sun:
         " --known {input.val} {input.test} --scores {input.scores} --workers {threads}"
         " --output {output.table} --output-per-crystal {output.per_crystal}"
         " --settings {params.settings:q} 2>&1 | keep {log}"
+        f"{code('sun')}"
 
 
 rule candidates:
     input:
         per_crystal="<results>/sun_per_crystal.csv",
         relaxed="<results>/relaxed/relaxed.extxyz",
-        code=sources("structures"),
     output:
         table=report("<results>/candidates.csv", category="Stability", labels={"table": "candidates"}),
         cifs="<results>/candidates.zip",
@@ -184,3 +187,4 @@ rule candidates:
     shell:
         "symmcd candidates {input.per_crystal} --relaxed {input.relaxed} --output {output.table}"
         " --output-cifs {output.cifs} 2>&1 | keep {log}"
+        f"{code('candidates')}"

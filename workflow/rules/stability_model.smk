@@ -1,7 +1,6 @@
 # The stability model that chooses among drafts, fitted by this run: in each round crystals are drawn, relaxed in their
 # asymmetric units and held against the hull, and a model is fitted to those of all rounds so far, which chooses the
-# crystals of the next.  The rules are those of the chain with other settings.  Our code is no input of theirs: a new
-# version does not relax all labels again.  To have that, delete the folder stability_model of the results.
+# crystals of the next.  The rules are those of the chain with other settings.
 
 
 ROUND = "<results>/stability_model/round{round}"
@@ -105,3 +104,4 @@ rule fit_stability_model:
     shell:
         "symmcd surrogate {input.units} --hull {input.hulls} --checkpoint {input.denoiser} {params.known} {params.curve}"
         " --seed {params.seed} --device {params.device} --output {output} 2>&1 | keep {log}"
+        f"{code('surrogate')}"

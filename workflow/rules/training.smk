@@ -31,10 +31,12 @@ rule train_part:
         directory=lambda wildcards, output: Path(output.weights).parents[1],
         model=settings("model"),
         settings=settings("training"),
+        init=shipped_weights("training", "init"),
     shell:
         "symmcd train {input.train} {input.val} --output {params.directory} --part {params.part}"
         " --seed {wildcards.seed} --device {params.device} --model-settings {params.model:q}"
         " --settings {params.settings:q} 2>&1 | keep {log}"
+        f"{code('train')}"
 
 
 rule train:
@@ -62,6 +64,8 @@ rule train:
         directory=subpath(output.denoiser, parent=True),
         model=settings("model"),
         settings=settings("training"),
+        weights=shipped_weights("training", "weights"),
     shell:
         "symmcd train {input.train} {input.val} --output {params.directory} --seed {wildcards.seed} --device {params.device}"
         " --model-settings {params.model:q} --settings {params.settings:q} 2>&1 | keep {log}"
+        f"{code('train')}"
