@@ -133,10 +133,10 @@ def test_the_workflow_runs_from_the_wheel(wheel, environment):
     environment.install(f"symmcd[workflow] @ {wheel.as_uri()}")
     environment.run("pip", "check")
     environment.run("symmcd", "init", "chain")
-    snakemake = ["snakemake", "--directory", "chain", "--snakefile", "chain/Snakefile"]
-    snakemake += ["--cores", "1", "--configfile", "chain/config/test.yaml"]
-    said = environment.run(*snakemake, "--dry-run")
-    assert "report" in said
-    environment.run(*snakemake, "results-test/asymmetric_units/val.npz")
-    assert (environment.folder / "chain/results-test/asymmetric_units/val.npz").stat().st_size > 0
-    assert "Nothing to be done" in environment.run(*snakemake, "results-test/asymmetric_units/val.npz")
+    target, chain = "results-test/asymmetric_units/val.npz", environment.folder / "chain"
+    snakemake = ["snakemake", "--directory", "chain", "--snakefile", "chain/Snakefile", "--cores", "1"]
+    configured = ["--configfile", "chain/config/test.yaml"]  # takes every word behind it
+    assert "report" in environment.run(*snakemake, "--dry-run", *configured)
+    environment.run(*snakemake, target, *configured)
+    assert (chain / target).stat().st_size > 0
+    assert "Nothing to be done" in environment.run(*snakemake, target, *configured)
