@@ -18,7 +18,7 @@ import pytest
 from symmcd.stages import init
 
 CONFIGURATION = Path("/etc/slurm/slurm.conf")
-PATIENCE = 900  # seconds for anything that is waited for
+PATIENCE = 1500  # seconds for anything that is waited for, on a busy machine
 
 
 def pytest_collection_modifyitems(items):
