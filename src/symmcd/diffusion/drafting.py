@@ -25,7 +25,7 @@ from symmcd.crystallography.drafts import Drafts
 from symmcd.crystallography.flat_orbits import FlatOrbits
 from symmcd.diffusion.batches import Batch, OnBatch, OnProgress, Watch
 from symmcd.diffusion.categorical import draw
-from symmcd.diffusion.constraints.constraint import Constraint
+from symmcd.diffusion.constraints.constraint import Constraint, of_geometries
 from symmcd.diffusion.constraints.judged import Judged
 from symmcd.diffusion.constraints.together import Together
 from symmcd.diffusion.constraints.within_reach import WithinReach
@@ -78,7 +78,7 @@ class Drafting:
         else:
             drawn = self._chosen(names, asked, seed)
         log_probability = drawn.log_probability + self._prior(drawn.sequences, space_groups)
-        return drawn.sequences.drafts(names, log_probability, seed, sampler.of_geometries)
+        return drawn.sequences.drafts(names, log_probability, seed, of_geometries(sampler.constraints))
 
     def log_probability(self, crystals: FlatOrbits) -> np.ndarray:
         """(B,) natural logarithms, of any crystals; see `Generator.log_probability`.

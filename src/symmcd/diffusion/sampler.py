@@ -31,16 +31,6 @@ class Sampler:
         """Whether freely drawn crystals can be accepted or refused one by one."""
         return all(constraint.looks_only for constraint in self.constraints)
 
-    @property
-    def of_geometries(self) -> tuple[Constraint, ...]:
-        """Constraints that speak of geometries."""
-        free = Constraint
-        return tuple(
-            constraint
-            for constraint in self.constraints
-            if type(constraint).volume is not free.volume or type(constraint).known_geometry is not free.known_geometry
-        )
-
     def __post_init__(self) -> None:
         """Raise InputError for what no model can do."""
         if self.batch_size < 1 or (self.steps or 0) < 0 or (self.proposals or 0) < 0:

@@ -10,7 +10,7 @@ import numpy as np
 
 from symmcd.crystallography.drafts import Drafts
 from symmcd.diffusion.constraints.constraint import Constraint
-from symmcd.diffusion.constraints.exclude import Exclude
+from symmcd.diffusion.constraints.together import named_elements
 from symmcd.stability.hull import ConvexHull
 from symmcd.stability_model.choosing import FEWEST_CHOSEN, Choice, choose
 from symmcd.stability_model.known_hull import known_hull
@@ -51,8 +51,7 @@ def stable_drafts(
     """
     fitted = model if isinstance(model, StabilityModel) else StabilityModel.read(model_path(model or SHIPPED))
     known = hull if isinstance(hull, ConvexHull) else known_hull(hull).hull
-    # those that are named; all but a few that are excluded are not
-    elements = {z for constraint in asked if not isinstance(constraint, Exclude) for z in constraint.elements or ()}
+    elements = named_elements(asked)
     pool = number if stable == 1 else max(number, FEWEST_CONSTRAINED if asked else FEWEST_CHOSEN)
     numbers = np.arange(stable * pool)
     blocks = [numbers[first : first + BLOCK] for first in range(0, len(numbers), BLOCK)]

@@ -65,7 +65,8 @@ def drawn(
 
 def _drafts(line: dict[str, Any], seed: int) -> Drafts:
     """A block as it was drawn."""
-    arrays = {name: np.array(line[name], float if name == "log_probability" else int) for name in ARRAYS}
+    kind = {"log_probability": float}
+    arrays: dict[str, Any] = {name: np.array(line[name], kind.get(name, int)) for name in ARRAYS}
     first = line["block"] * BLOCK
     return Drafts(number=np.arange(first, first + len(arrays["space_group"])), seed=seed, **arrays)
 

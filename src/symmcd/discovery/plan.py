@@ -157,10 +157,7 @@ class Plan:
 
 def needed_elements(asked: Iterable[Constraint]) -> frozenset[int]:
     """Atomic numbers that every crystal has, as far as constraints say which."""
-    from symmcd.diffusion.constraints.chemical_system import ChemicalSystem
-
-    numbers = [constraint.numbers for constraint in asked if isinstance(constraint, ChemicalSystem)]
-    return frozenset(z for of in numbers for z in of)
+    return frozenset(number for constraint in asked for number in constraint.required)
 
 
 def file_hash(path: Path) -> str:

@@ -7,7 +7,7 @@ import functools
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ import numpy as np
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, labels_of
 from symmcd.crystallography.drafts import Drafts
 from symmcd.diffusion.constraints.chemical_system import ChemicalSystem
-from symmcd.diffusion.constraints.elements import Elements
+from symmcd.diffusion.constraints.constraint import of_geometries
+from symmcd.diffusion.constraints.together import named_elements
 from symmcd.diffusion.generator import Generator
 from symmcd.discovery import drafts as drafting
 from symmcd.discovery import files, inputs, page
@@ -156,12 +157,7 @@ class Discovery:
         model = StabilityModel.read(model_path(self.plan.stability_model)) if self.plan.stable > 1 else None
         first = self.hulls[self.plan.potentials[0]]
         hull = first.hull(_elements_in(drafts))
-        asked = {
-            number
-            for constraint in self.plan.asked()
-            if isinstance(constraint, Elements | ChemicalSystem)
-            for number in constraint.numbers
-        }
+        asked = named_elements(self.plan.asked())
         left_out = arrangements_of(self.plan.leave_out)
         chosen = drafting.chosen(drafts, self.plan.number, model, hull, asked, left_out)
         journal.append({"choice": {**chosen.as_json(), "of": len(drafts)}})
@@ -190,7 +186,9 @@ class Discovery:
             journal.append({"shard": shard, "seconds": took, "crystals": crystals})
 
     def _make(self, drafts: Drafts) -> list[AsymmetricUnit]:
-        return self.generator.with_geometries(drafts, steps=self.plan.steps, proposals=self.plan.proposals)
+        asked = of_geometries(self.plan.asked())  # which a journal of drafts does not keep
+        made = replace(drafts, asked=asked)
+        return self.generator.with_geometries(made, steps=self.plan.steps, proposals=self.plan.proposals)
 
     def ids(self, chosen: Chosen) -> list[str]:
         """Names of the crystals, the most promising first."""

@@ -154,6 +154,16 @@ def read_constraints(given: Mapping[str, Any], *, options: bool = False) -> tupl
     return tuple(constraints)
 
 
+def of_geometries(constraints: Sequence[Constraint]) -> tuple[Constraint, ...]:
+    """Those that speak of geometries, which drafts carry along."""
+    free = Constraint
+    return tuple(
+        constraint
+        for constraint in constraints
+        if type(constraint).volume is not free.volume or type(constraint).known_geometry is not free.known_geometry
+    )
+
+
 def space_groups_of(constraints: Sequence[Constraint]) -> tuple[int, ...]:
     """Groups that all of `constraints` agree to; none: any.
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike, fspath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from symmcd.crystallography.composition import NUMBERS
 from symmcd.diffusion.constraints.constraint import Constraint
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from symmcd.diffusion.constraints.known_geometry import KnownGeometry
     from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
 
+PAST = 1 << 20  # beyond all rows of the Wyckoff table
 EXPECTED = "a file and what is added to its crystal, as host.cif+Li or host.cif-Na+2Li"
 
 
@@ -51,7 +52,9 @@ class Fill(Constraint):
                 raise InputError(f"{unknown[0]!r}: expected host, add and remove")
             added = atomic_numbers_of(value.get("add", ()))  # type: ignore[arg-type]
             removed = atomic_numbers_of(value.get("remove", ()))  # type: ignore[arg-type]
-            return cls.of(unit_of(value.get("host")), added, removed, str(value.get("host"))[:60])  # type: ignore[arg-type]
+            host: Any = value.get("host")
+            name = fspath(host)[:60] if isinstance(host, str | PathLike) else "the host"
+            return cls.of(unit_of(host), added, removed, name)
         found = (
             re.fullmatch(r"(.+?)((?:-[A-Z][a-z]?)*)((?:\+\d{0,2}[A-Z][a-z]?)+)", fspath(value))
             if isinstance(value, str | PathLike)
@@ -192,10 +195,9 @@ class Fill(Constraint):
 
 def _at(values: Tensor, index: Tensor) -> Tensor:
     """``values[index]``, a number above all of them where the index is past the end."""
-    import torch
     from torch.nn.functional import pad
 
-    return pad(values, (0, 1), value=torch.iinfo(values.dtype).max)[index]
+    return pad(values, (0, 1), value=PAST)[index]
 
 
 FILL = ConstraintKind(

@@ -77,6 +77,13 @@ class Together:
         return mask
 
 
+def named_elements(constraints: Sequence[Constraint]) -> set[int]:
+    """Atomic numbers that somebody asks for by name: not those that are left where a few are excluded."""
+    from symmcd.diffusion.constraints.exclude import Exclude
+
+    return {z for constraint in constraints if not isinstance(constraint, Exclude) for z in constraint.elements or ()}
+
+
 def check_together(constraints: Sequence[Constraint], most_orbits: int) -> None:
     """Raise InputError where constraints contradict each other, or no Wyckoff positions can have what they ask for.
 
