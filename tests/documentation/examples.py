@@ -12,6 +12,7 @@ RUN = ("README", "docs/tutorial", "docs/stable-crystals", "docs/formula", "docs/
 RUN += ("docs/concepts", "docs/reproducibility")
 SMALL = {  # what a command gets in addition, so that it takes seconds; a later word wins over an earlier one
     "generate": "--number 2 --steps 3 --proposals 1",
+    "discover": "--number 4 --stable 4 --steps 3 --judges chgnet",
     "predict": "--number 2 --steps 3 --proposals 1",
     "evaluate": "--workers 1 --set score.prototype_sample=2",
     "relax": "--set relax.steps=2",
