@@ -46,6 +46,7 @@ class Cluster:
 
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
     config: tuple[str, ...] = ("device=auto",)  # a GPU is asked for, and where there is none the CPU serves
 
     def __post_init__(self) -> None:
@@ -64,18 +65,16 @@ class Cluster:
 
     def start(self, *words: str, slurm: bool = True) -> subprocess.Popen[str]:
         with self.said.open("a") as said:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 self.command(*words, slurm=slurm), cwd=self.folder, env=os.environ | self.environment,
                 stdout=said, stderr=subprocess.STDOUT, text=True,
             )  # fmt: skip
+        self.started.append(process)
+        return process
 
     def finish(self, process: subprocess.Popen[str]) -> None:
         """Wait for Snakemake, which must end well."""
-        try:
-            status = process.wait(PATIENCE)
-        finally:
-            process.kill()
-        assert status == 0, self.said.read_text()[-8000:]
+        assert process.wait(PATIENCE) == 0, self.said.read_text()[-8000:]
 
     def wait(self, process: subprocess.Popen[str], condition: Callable[[list[Job]], bool]) -> list[Job]:
         """The jobs as soon as `condition` holds for them; Snakemake must be running meanwhile."""
@@ -109,7 +108,9 @@ class Cluster:
         return Counter(rule for rule, _ in jobs), {rule for rule, asked in jobs if re.search(r"\bgpu=1\b", asked)}
 
     def close(self) -> None:
-        """Cancel what is left in the queue."""
+        """End what a test that failed has left: Snakemake, and jobs in the queue."""
+        for process in self.started:
+            process.kill()
         left = [job.number for job in self.jobs() if job.state in ("PENDING", "RUNNING", "COMPLETING")]
         if left:
             slurm("scancel", *left)
