@@ -22,7 +22,7 @@ def stop_without_gpu():
         if not torch.cuda.is_available():
             raise WorkflowError(
                 "This configuration trains at paper scale, and there is no CUDA device here.  On a CPU use"
-                " `--configfile config/cpu.yaml` (MP-20, an hour and a half) or `make quickstart` (minutes);"
+                " `--configfile config/cpu.yaml` (MP-20, an hour and a half) or `config/quickstart.yaml` (minutes);"
                 " to train at this scale on a CPU all the same, for days, add `--config device=cpu`."
             )
 
