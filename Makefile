@@ -42,7 +42,7 @@ check: $(READY)
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check . || { echo "run: ruff format ."; exit 1; }
 	@$(BIN)/mypy --no-error-summary
-	@$(BIN)/snakefmt --line-length 120 --check Snakefile workflow
+	@$(BIN)/snakefmt --check Snakefile workflow
 	@$(BIN)/snakemake --lint
 	@echo "check: all good"
 

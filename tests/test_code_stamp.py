@@ -74,20 +74,24 @@ def test_what_changes_no_result_is_not_seen(package):
     assert {command: len(code_stamp.files(command, package)) for command in CHAIN} == before
 
 
+def loaded_by(words: list[str]) -> set[Path]:
+    """Modules of our packages that Python has loaded after a command, as paths without their ending."""
+    program = f"import sys; from symmcd.cli import main; main({words!r}); print('LOADED', *sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    names = done.stdout.partition("LOADED")[2].split()
+    paths = {Path(*name.split(".")[1:]) for name in names if name.startswith("symmcd.")}
+    return {path for path in paths if len(path.parts) > 1 and (code_stamp.PACKAGE / f"{path}.py").is_file()}
+
+
 def test_files_have_all_modules_that_a_stage_loads(tmp_path):
-    """Against Python itself, which loads what a stage runs through."""
-    settings = '{"source": "prototypes", "limit": 4}'
+    """Against Python itself; but for what reading settings loads, which are no code of a stage."""
+    settings = loaded_by(["settings"])
     ran = {
-        "download": ["download", "--output", f"{tmp_path}", "--settings", settings],
+        "download": ["download", "--output", f"{tmp_path}", "--settings", '{"source": "prototypes", "limit": 4}'],
         "reduce": f"reduce {tmp_path}/test.csv.gz --output {tmp_path}/u.npz --output-rejects {tmp_path}/r.csv".split(),
     }
     for command, words in ran.items():
-        program = f"import sys; from symmcd.cli import main; main({words!r}); print('LOADED', *sys.modules)"
-        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-        names = done.stdout.partition("LOADED")[2].split()
-        paths = {Path(*name.split(".")[1:]) for name in names if name.startswith("symmcd.")}
-        # modules that carry files, settings and messages lie beside the packages; an __init__.py has nothing in it
-        loaded = {path for path in paths if len(path.parts) > 1 and (code_stamp.PACKAGE / f"{path}.py").is_file()}
+        loaded = loaded_by(words) - settings
         found = {path.relative_to(code_stamp.PACKAGE).with_suffix("") for path in code_stamp.files(command)}
         assert len(loaded) > 10
         assert loaded <= found

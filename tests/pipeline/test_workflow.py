@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import zipfile
 from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from symmcd.settings import SECTIONS
 
+ROOT = Path(__file__).parents[2]
 AFTER_RELAX = {"gather_relaxed", "reference", "hull", "sun", "candidates", "report"}
 AFTER_REPLICATE = {"score", "fingerprint", "summarise", "relax"} | AFTER_RELAX
 AFTER_TRAIN = {"sample", "replicate"} | AFTER_REPLICATE
@@ -226,6 +229,42 @@ def test_what_trains_on_a_cluster_has_the_memory_and_time_for_it(workflow):
     assert joint["train_part"]["gpu"] == "1"
     assert int(joint["train_part"]["mem_mb"]) >= 32_000
     assert int(joint["train_part"]["runtime"]) >= 1440
+
+
+def test_given_weights_are_no_training_on_a_cluster(workflow):
+    given = workflow.resources("results/training/seed0/denoiser.safetensors", config="training: {weights: mp20}")
+    assert set(given) == {"download", "reduce", "train"}
+    assert int(given["train"]["mem_mb"]) <= 8_000
+    assert int(given["train"]["runtime"]) <= 120
+
+
+def test_every_rule_that_may_take_long_has_its_time_on_a_cluster():
+    """Those that ask for a GPU; what each attempt gets grows with its number."""
+    text = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "workflow/rules").glob("*.smk")))
+    profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text(encoding="utf-8"))
+    long = {
+        name for name, body in re.findall(r"^rule (\w+):\n((?:(?:    .*)?\n)*)", text, re.MULTILINE) if "gpu=" in body
+    }
+    long |= {name for before, name in re.findall(r"^use rule (\w+) as (\w+)", text, re.MULTILINE) if before in long}
+    assert {"train_part", "sample_labels", "own_reference"} < long
+    assert set(profile["set-resources"]) == long
+    asked = [str(value) for rule in profile["set-resources"].values() for value in rule.values()]
+    asked += [line.partition("=")[2] for line in profile["default-resources"]]
+    assert all(value.startswith("attempt * ") for value in asked)
+
+
+def test_partitions_of_the_example_are_picked_by_what_jobs_ask_for():
+    plugin = pytest.importorskip("snakemake_executor_plugin_slurm.partitions")
+    partitions = {p.name: p.limits for p in plugin.read_partition_file(ROOT / "profiles/slurm/partitions.yaml")}
+    assert {name for name, limits in partitions.items() if limits.max_gpu} == {"gpu"}
+    assert partitions["gpu"].max_runtime >= 3 * 1440, "the third attempt of a training"
+    assert partitions["gpu"].max_mem_mb >= 3 * 32_000
+
+
+@pytest.mark.parametrize("name", ["workstation", "laptop"])
+def test_profiles_of_one_machine_plan_the_chain(workflow, name):
+    planned = workflow.planned("--workflow-profile", f"profiles/{name}", "--configfile", "config/test.yaml")
+    assert planned["relax"] == 2
 
 
 def test_the_report_is_told_where_there_is_no_table_5(workflow):

@@ -28,6 +28,7 @@ rule reduce:
         units="<results>/asymmetric_units/{split}.npz",
         rejects=report(
             "<results>/asymmetric_units/{split}_rejects.csv",
+            caption="../report/rejects.rst",
             category="Data",
             labels={"table": "rejects", "of": "{split}"},
         ),

@@ -64,7 +64,7 @@ rule summarise:
         predictor=expand("<results>/predictor/{variant}.safetensors", variant=OF_D_E),
         table_5=TABLE_5,  # not read here: the report, which comes after, shows it where it is
     output:
-        per_crystal="<results>/metrics/per_crystal.csv",
+        per_crystal=ensure("<results>/metrics/per_crystal.csv", non_empty=True),
         parquet="<results>/metrics/per_crystal.parquet",
         tables=expand(
             "<results>/metrics/table{number}.{suffix}",
@@ -72,7 +72,8 @@ rule summarise:
             suffix=("md", "tex"),
         ),
         summary=report(
-            "<results>/metrics/summary.csv",
+            ensure("<results>/metrics/summary.csv", non_empty=True),
+            caption="../report/summary.rst",
             category="Metrics",
             labels={"table": "summary"},
         ),

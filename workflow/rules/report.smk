@@ -18,8 +18,17 @@ rule report:
         "<results>/sun_per_crystal.csv",
         "<results>/candidates.csv",
     output:
-        report("<results>/report/index.html", category="Report", labels={"page": "report"}),
-        [report("<results>/report/viewer.html", category="Report", labels={"page": "crystals to turn"})]
+        report(
+            "<results>/report/index.html", caption="../report/report.rst", category="Report", labels={"page": "report"}
+        ),
+        [
+            report(
+                "<results>/report/viewer.html",
+                caption="../report/viewer.rst",
+                category="Report",
+                labels={"page": "crystals to turn"},
+            )
+        ]
         if CONFIG["report"].viewer_crystals
         else [],
     log:

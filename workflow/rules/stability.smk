@@ -32,7 +32,7 @@ rule gather_relaxed:
         tables=shards("relax", "<results>/relaxed/shard{shard}.csv"),
         crystals=shards("relax", "<results>/relaxed/shard{shard}.extxyz"),
     output:
-        table="<results>/relaxed/relaxed.csv",
+        table=ensure("<results>/relaxed/relaxed.csv", non_empty=True),
         crystals="<results>/relaxed/relaxed.extxyz",
     log:
         "<logs>/gather_relaxed/gather_relaxed.log",
@@ -80,7 +80,7 @@ rule reference:
         # a potential's energies are computed for the systems of these crystals only
         relaxed="<results>/relaxed/relaxed.csv" if CONFIG["hull"].source in POTENTIALS else [],
     output:
-        "<results>/hull/reference.csv",
+        ensure("<results>/hull/reference.csv", non_empty=True),
     log:
         "<logs>/reference/reference.log",
     benchmark:
@@ -130,7 +130,7 @@ rule hull:
         relaxed=["<results>/relaxed/relaxed.csv", *judgements()],
         reference=["<results>/hull/reference.csv", *expand("<results>/hull/own/{judge}.csv", judge=own_hulls())],
     output:
-        "<results>/hull.csv",
+        ensure("<results>/hull.csv", non_empty=True),
     log:
         "<logs>/hull/hull.log",
     benchmark:
@@ -152,7 +152,12 @@ rule sun:
         test="<results>/asymmetric_units/test.npz",
         scores=shards("score", "<results>/metrics/shard{shard}.csv"),
     output:
-        table=report("<results>/sun.csv", category="Stability", labels={"table": "stable, unique, novel"}),
+        table=report(
+            ensure("<results>/sun.csv", non_empty=True),
+            caption="../report/sun.rst",
+            category="Stability",
+            labels={"table": "stable, unique, novel"},
+        ),
         per_crystal="<results>/sun_per_crystal.csv",
     log:
         "<logs>/sun/sun.log",
@@ -176,7 +181,12 @@ rule candidates:
         per_crystal="<results>/sun_per_crystal.csv",
         relaxed="<results>/relaxed/relaxed.extxyz",
     output:
-        table=report("<results>/candidates.csv", category="Stability", labels={"table": "candidates"}),
+        table=report(
+            "<results>/candidates.csv",
+            caption="../report/candidates.rst",
+            category="Stability",
+            labels={"table": "candidates"},
+        ),
         cifs="<results>/candidates.zip",
     log:
         "<logs>/candidates/candidates.log",
