@@ -62,3 +62,13 @@ def test_rules_pass_settings_without_yaml():
     """PyYAML is only where Snakemake runs, so `--set` and `--config` would fail in an environment of conda's."""
     for path in (ROOT / "workflow" / "rules").glob("*.smk"):
         assert not re.findall(r"--set |--config \{", path.read_text(encoding="utf-8")), path.name
+
+
+def test_the_image_is_made_of_the_lock_file_and_the_python_it_was_made_with():
+    """Debian 12 has Python 3.11; of the tree nothing that was made here goes into an image."""
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    assert "on Python 3.11" in lock.partition("\n")[0]
+    assert re.findall(r"^FROM (.*)$", text, re.MULTILINE) == ["debian:bookworm-slim"]
+    assert text.index("--requirement requirements.lock") < text.index("COPY . .")
+    assert {".git", ".venv", "results*"} <= set((ROOT / ".dockerignore").read_text(encoding="utf-8").split())

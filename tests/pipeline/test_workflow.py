@@ -354,6 +354,37 @@ def test_a_failed_stage_is_shown_and_made_again(workflow):
     assert workflow.calls()[-1] == "report"
 
 
+@pytest.mark.parametrize(
+    ("rule", "target"),
+    [("report", "report/index.html"), ("hull", "hull.csv"), ("gather_relaxed", "relaxed/relaxed.csv")],
+)
+def test_the_reason_of_a_failure_is_on_the_console(workflow, rule, target):
+    """With Snakemake's own words switched off and without a profile too; where to read more is said."""
+    results = workflow.folder / "results"
+    missing = workflow.run("-n", f"results/{target}", "--allowed-rules", rule, config="{device: cpu}")
+    listed = re.search(r"affected files:\n((?:    .*\n)+)", missing.stderr + missing.stdout)
+    for name in listed[1].split():
+        (workflow.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (workflow.folder / name).write_text("")
+    if rule == "gather_relaxed":
+        reason = "Is a directory"
+        (results / "relaxed/shard0.csv").unlink()
+        (results / "relaxed/shard0.csv").mkdir()
+    else:
+        reason = f"symmcd {rule}: no such crystal, choose another"
+        stand_in = workflow.folder / "bin/symmcd"
+        failing = f"\nif stage == {rule!r}:\n    sys.exit({reason!r})\n"
+        stand_in.write_text(stand_in.read_text().replace("cli.command_of", f"{failing}cli.command_of", 1))
+    words = ("--cores", "1", f"results/{target}", "--allowed-rules", rule)
+    quiet = workflow.run(*words, "--workflow-profile", "none", "--quiet", "rules", config="{device: cpu}")
+    assert quiet.returncode != 0
+    assert reason in quiet.stdout + quiet.stderr
+    assert "tail -n 20 $(ls -t results/logs/*/*.log | head -n 1)" in quiet.stderr
+    assert reason in (results / f"logs/{rule}/{rule}.log").read_text()
+    usual = workflow.run(*words, config="{device: cpu}")
+    assert reason in usual.stderr.partition(f"Logfile results/logs/{rule}/{rule}.log:")[2], "by profiles/default"
+
+
 def test_results_that_cannot_be_written(workflow):
     done = workflow.run("--cores", "1", "--configfile", "config/test.yaml", "--config", "results=/proc/results")
     assert done.returncode != 0
