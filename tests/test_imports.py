@@ -51,6 +51,7 @@ TABLE: dict[str, tuple[set[str], set[str] | None]] = {
     ),
     "journal": (set(), {"tqdm"}),
     "sqlite_cache": (set(), set()),
+    "screens": ({"screens", "structures", "workers"}, None),
     "stability": (
         {
             "journal",

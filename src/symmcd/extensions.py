@@ -1,4 +1,4 @@
-"""What can be added to symmcd, a registry each: generation constraints, metrics, models, potentials, data sources.
+"""What can be added to symmcd, a registry each: constraints, metrics, screens, models, potentials, data sources.
 
 An entry is one file and one line here; an installed package offers its own by an entry point of the registry's group
 (`symmcd.registry`).  Reading a registry loads no torch, pandas or pymatgen.
@@ -137,6 +137,56 @@ def quantities(of: Literal["crystal", "set"] = "set") -> dict[str, Quantity]:
     """Numbers of all metrics of this kind by name: rows of summary.csv, or columns of per_crystal.csv."""
     metrics = (METRICS[name] for name in METRICS)
     return {name: number for metric in metrics if metric.of == of for name, number in metric.quantities.items()}
+
+
+# --- screens ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Screen:
+    """A value of one crystal, by which candidates are looked through: a column with a unit.
+
+    Attributes:
+        label: a few words.
+        sentence: what it is; plain text that ends with a full stop.
+        function: ``module:attribute``, imported when it is first called; takes a
+            `symmcd.screens.crystal.ScreenedCrystal` and returns a number, a text or None.
+        unit: "Å", "%" …; empty for what has none.
+        text: the value is a text, else a number.
+        slow: it may take seconds, and gets a time limit of its own.
+        package: that it needs; empty: none.
+    """
+
+    label: str
+    sentence: str
+    function: str
+    unit: str = ""
+    text: bool = False
+    slow: bool = False
+    package: str = ""
+
+    def load(self) -> Callable[[Any], Any]:
+        """The function itself."""
+        function: Callable[[Any], Any] = loaded(self.function)
+        return function
+
+
+SCREENS = Registry(
+    "screen",
+    "symmcd.screens",
+    Screen,
+    {  # in the order of columns
+        "dimensionality": "symmcd.screens.bonds:DIMENSIONALITY",
+        "shortest_distance": "symmcd.screens.bonds:SHORTEST_DISTANCE",
+        "largest_void": "symmcd.screens.voids:LARGEST_VOID",
+        "channel": "symmcd.screens.voids:CHANNEL",
+        "oxidation_states": "symmcd.screens.chemistry:OXIDATION_STATES",
+        "volume_change": "symmcd.screens.relaxation:VOLUME_CHANGE",
+        "radioactive": "symmcd.screens.chemistry:RADIOACTIVE_ELEMENTS",
+        "scarce": "symmcd.screens.chemistry:SCARCE_ELEMENTS",
+        "synthesis": "symmcd.screens.synthesis:SYNTHESIS",
+    },
+)
 
 
 # --- models ----------------------------------------------------------------------------------------------------------

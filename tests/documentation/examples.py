@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-RUN = ("README", "docs/tutorial", "docs/wishes", "docs/stable-crystals", "docs/formula", "docs/own-data", "docs/judge-crystals")
+RUN = (
+    "README",
+    "docs/tutorial",
+    "docs/wishes",
+    "docs/stable-crystals",
+    "docs/formula",
+    "docs/own-data",
+    "docs/judge-crystals",
+)
 RUN += ("docs/concepts", "docs/reproducibility")
 SMALL = {  # what a command gets in addition, so that it takes seconds; a later word wins over an earlier one
     "generate": "--number 2 --steps 3 --proposals 1",

@@ -1,0 +1,66 @@
+"""Screens of many crystals in several processes, each crystal under a time limit."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from collections.abc import Sequence
+
+from symmcd.errors import InputError
+from symmcd.extensions import SCREENS
+from symmcd.screens.crystal import ScreenedCrystal, Value
+from symmcd.workers import cores, work
+
+SECONDS = 30.0  # wall-clock limit of the quick screens of a crystal together, and of each slow one
+
+
+def usable() -> list[str]:
+    """Names of the screens whose packages are installed, in order."""
+    return [name for name in SCREENS if not SCREENS[name].package or importlib.util.find_spec(SCREENS[name].package)]
+
+
+def screened(
+    crystals: Sequence[ScreenedCrystal],
+    names: Sequence[str] | None = None,
+    *,
+    processes: int = 0,
+    seconds: float = SECONDS,
+) -> list[dict[str, Value]]:
+    """Values of screens of each crystal, by their names; None where a screen fails or takes too long.
+
+    Args:
+        crystals: that are ordered; others, and cells without a volume, come to None.
+        names: of `symmcd.extensions.SCREENS`; None: all that are `usable`.
+        processes: 0: one a core; they end with the last crystal.
+        seconds: limit of the quick screens of a crystal together, and of each slow one.
+
+    Raises:
+        InputError: no such screen, or one whose package is not installed.
+    """
+    asked = usable() if names is None else list(names)
+    for name in asked:
+        if (package := SCREENS[name].package) and not importlib.util.find_spec(package):
+            raise InputError(f"screen {name!r}: the Python package {package!r} is not installed; install it")
+    quick = [name for name in asked if not SCREENS[name].slow]
+    lots = [lot for lot in (quick, *([name] for name in asked if SCREENS[name].slow)) if lot]
+    values: list[dict[str, Value]] = [dict.fromkeys(asked) for _ in crystals]
+    items = [(crystal, lot) for crystal in crystals for lot in lots]
+    owner = [row for row in range(len(crystals)) for _ in lots]
+    for index, outcome in work(f"{__name__}:values_of", items, min(processes or cores(), len(items)), seconds):
+        if outcome.status == "ok":
+            values[owner[index]] |= outcome.value
+    return values
+
+
+def values_of(item: tuple[ScreenedCrystal, Sequence[str]]) -> dict[str, Value]:
+    """Values of some screens of one crystal; None where one fails."""
+    crystal, names = item
+    return {name: _value(crystal, name) for name in names}
+
+
+def _value(crystal: ScreenedCrystal, name: str) -> Value:
+    try:
+        value: Value = SCREENS[name].load()(crystal)
+    except (ValueError, ArithmeticError, LookupError, RuntimeError, AttributeError, TypeError):
+        return None  # a crystal that it can say nothing of; the column is empty
+    return None if isinstance(value, float) and not math.isfinite(value) else value
