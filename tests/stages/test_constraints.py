@@ -12,7 +12,8 @@ import symmcd
 from symmcd.crystallography.space_group import lattice_points
 from symmcd.diffusion.generator import Generator
 from symmcd.errors import InputError
-from symmcd.stages import generate
+from symmcd.settings import SamplingSettings, read_section
+from symmcd.stages import generate, sample
 from symmcd.storage import read_units
 
 
@@ -77,3 +78,49 @@ def test_no_more_atoms_than_asked_for(denoiser, tmp_path):
         generator.generate(30, 14, max_atoms=1, steps=2)  # its smallest orbits have two
     with pytest.raises(InputError, match="at least 1"):
         generator.generate(3, max_atoms=0)
+
+
+def test_the_chain_takes_wishes_and_shards_change_nothing(denoiser, tmp_path):
+    """Stage sample with sampling.constraints: whole, in two shards, and as `generate` makes them."""
+    wishes = {"elements": "O,Fe", "orbits": "2-4", "space_group": [14, 62, 225], "density": "0.1-20"}
+    settings = SamplingSettings(number=11, steps=2, proposals=1, batch_size=4, constraints=wishes)
+    sample.run(denoiser, tmp_path / "whole.npz", 0, 1, settings, seed=5, device="cpu")
+    whole = read_units(tmp_path / "whole.npz")
+    for shard in (0, 1):
+        sample.run(denoiser, tmp_path / f"{shard}.npz", shard, 2, settings, seed=5, device="cpu")
+        part = read_units(tmp_path / f"{shard}.npz")
+        for own, row in enumerate(range(shard, 11, 2)):
+            assert part[own].letter == whole[row].letter
+            np.testing.assert_array_equal(part[own].element, whole[row].element)
+            np.testing.assert_allclose(part[own].lattice, whole[row].lattice, atol=1e-4)
+    made = Generator.load(denoiser, "cpu").generate(11, seed=5, steps=2, proposals=1, **wishes)
+    for row in range(11):
+        assert (made[row].letter, made[row].space_group) == (whole[row].letter, whole[row].space_group)
+        assert set(whole[row].element.tolist()) <= {8, 26}
+        assert 2 <= len(whole[row].element) <= 4
+
+
+def test_no_wishes_leave_samples_as_they_were(denoiser, tmp_path):
+    """Groups as a wish, and as the setting of old, are the same request; none is the free model."""
+    few = {"number": 6, "steps": 2, "proposals": 1}
+    cases = ({"space_groups": (14, 62)}, {"constraints": {"space_group": "14,62"}}, {}, {"constraints": {}})
+    for name, case in enumerate(cases):
+        sample.run(denoiser, tmp_path / f"{name}.npz", 0, 1, SamplingSettings(**few, **case), seed=2, device="cpu")
+    content = [(tmp_path / f"{name}.npz").read_bytes() for name in range(len(cases))]
+    assert content[0] == content[1] != content[2] == content[3]
+
+
+@pytest.mark.parametrize(
+    ("wishes", "message"),
+    [
+        ({"atom": 4}, "sampling.constraints.atom: no constraint named 'atom'; did you mean 'atoms'"),
+        ({"atoms": "few"}, "sampling.constraints.atoms: 'few': expected a whole number or a range from 1 to 200"),
+        ({"polar": 3}, "sampling.constraints.polar: 3: it is asked for or not"),
+        ({"elements": {"Li": 1}}, "sampling.constraints.elements"),
+        (["polar"], "sampling.constraints = ['polar']: expected a mapping, got list"),
+    ],
+)
+def test_wishes_are_checked_with_the_settings(wishes, message):
+    with pytest.raises(InputError) as refused:
+        read_section("sampling", {"constraints": wishes})
+    assert message in str(refused.value)
