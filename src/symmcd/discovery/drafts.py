@@ -24,7 +24,12 @@ ARRAYS = ("space_group", "start", "element", "wyckoff", "log_probability")
 
 
 def drawn(
-    draw: Callable[[np.ndarray], Drafts], wanted: int, seed: int, journal: Journal, course: Course, enough: int
+    draw: Callable[[np.ndarray], Drafts],
+    wanted: int,
+    like: Drafts,
+    journal: Journal,
+    course: Course,
+    enough: int,
 ) -> Drafts:
     """The first `wanted` drafts, whatever of them the journal lacks drawn now.
 
@@ -33,7 +38,7 @@ def drawn(
     Args:
         draw: drafts of some numbers.
         wanted: how many.
-        seed: of `draw`.
+        like: has the seed of these drafts and the constraints of their geometries, whatever else.
         journal: of these drafts.
         course: told how far it is.
         enough: fewest.
@@ -58,17 +63,18 @@ def drawn(
         took = course.advance(STAGE, min(BLOCK, wanted - block * BLOCK))
         blocks[block] = {"block": block, "seconds": took, **arrays}
         journal.append(blocks[block])
-    whole = Drafts.concatenate([_drafts(blocks[block], seed) for block in range(number)])
+    whole = Drafts.concatenate([_drafts(blocks[block], like) for block in range(number)])
     course.stages[STAGE].total = course.stages[STAGE].done = min(len(whole), wanted)
     return whole.take(np.arange(min(len(whole), wanted)))
 
 
-def _drafts(line: dict[str, Any], seed: int) -> Drafts:
+def _drafts(line: dict[str, Any], like: Drafts) -> Drafts:
     """A block as it was drawn."""
     kind = {"log_probability": float}
     arrays: dict[str, Any] = {name: np.array(line[name], kind.get(name, int)) for name in ARRAYS}
     first = line["block"] * BLOCK
-    return Drafts(number=np.arange(first, first + len(arrays["space_group"])), seed=seed, **arrays)
+    number = np.arange(first, first + len(arrays["space_group"]))
+    return Drafts(number=number, seed=like.seed, asked=like.asked, **arrays)
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,6 +141,12 @@ def copies(arrangement: list[str]) -> np.ndarray:
         found[index] = seen.get(text, 0)
         seen[text] = found[index] + 1
     return found
+
+
+def no_drafts(seed: int, asked: tuple[Any, ...]) -> Drafts:
+    """None, of a seed and of constraints of geometries (`Sampler.of_geometries`)."""
+    none = np.zeros(0, int)
+    return Drafts(none, np.zeros(1, int), none, none, none, np.zeros(0), seed, asked)
 
 
 def journal_of(folder: Path, identity: dict[str, Any]) -> Journal:

@@ -6,14 +6,15 @@ import dataclasses
 import hashlib
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from symmcd import __version__
-from symmcd.diffusion.abilities import Abilities, read_abilities, weights_path
-from symmcd.diffusion.constraints.constraint import Constraint, read_constraints, space_groups_of
+from symmcd.diffusion.abilities import Abilities, in_symbols, read_abilities, weights_path
+from symmcd.diffusion.constraints.constraint import Constraint, read_constraints
+from symmcd.diffusion.constraints.together import Together
 from symmcd.diffusion.pretrained import SHIPPED as WEIGHTS
 from symmcd.diffusion.sampler import Sampler
 from symmcd.errors import InputError
@@ -84,7 +85,6 @@ class Plan:
             if getattr(self, name) < 1:
                 raise InputError(f"{name} = {getattr(self, name)}: expected a whole number, at least 1")
         asked = self.asked()
-        space_groups_of(asked)
         abilities = read_abilities(self.weights)
         abilities.check_can("composition")
         abilities.check(Sampler(self.steps, self.proposals, temperature=self.temperature, constraints=asked))
@@ -96,17 +96,14 @@ class Plan:
         self._check_judges(asked)
         return abilities
 
-    def _check_judges(self, asked: Iterable[Constraint]) -> None:
+    def _check_judges(self, asked: Sequence[Constraint]) -> None:
         for name, times in Counter(self.potentials).items():
             if name not in POTENTIALS:
                 raise InputError(f"judge {name!r}: choose from {', '.join(POTENTIALS)}")
             if times > 1:
                 raise InputError(f"judge {name!r}: it is there twice; leave one out")
             POTENTIALS[name].check_installed()
-            wanted = needed_elements(asked)
-            if unknown := sorted(wanted - POTENTIALS[name].elements):
-                from symmcd.diffusion.abilities import in_symbols
-
+            if unknown := sorted(needed_elements(asked) - POTENTIALS[name].elements):
                 raise InputError(f"the judge {name} does not know {in_symbols(unknown)}; leave one of the two out")
 
     def drafts_identity(self, block: int) -> dict[str, Any]:
@@ -155,9 +152,15 @@ class Plan:
         return shlex.join(words)
 
 
-def needed_elements(asked: Iterable[Constraint]) -> frozenset[int]:
+def needed_elements(asked: Sequence[Constraint]) -> frozenset[int]:
     """Atomic numbers that every crystal has, as far as constraints say which."""
-    return frozenset(number for constraint in asked for number in constraint.required)
+    return Together.of(asked).required
+
+
+def only_elements(asked: Sequence[Constraint]) -> frozenset[int]:
+    """Atomic numbers of the chemical system that all crystals have; empty where they may have several."""
+    together = Together.of(asked)
+    return together.required if together.required == together.elements else frozenset()
 
 
 def file_hash(path: Path) -> str:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +14,26 @@ import numpy as np
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, labels_of
 from symmcd.crystallography.drafts import Drafts
-from symmcd.diffusion.constraints.chemical_system import ChemicalSystem
 from symmcd.diffusion.constraints.constraint import of_geometries
 from symmcd.diffusion.constraints.together import named_elements
 from symmcd.diffusion.generator import Generator
 from symmcd.discovery import drafts as drafting
 from symmcd.discovery import files, inputs, page
+from symmcd.discovery.claim import claim
 from symmcd.discovery.course import Course
 from symmcd.discovery.drafts import Chosen
 from symmcd.discovery.hulls import NamedEntries, hulls_of
 from symmcd.discovery.known import KnownMaterials, elements_of, own_name
 from symmcd.discovery.plan import Plan
 from symmcd.discovery.shards import SIZE, Machine
-from symmcd.discovery.table import Hulls, found_again, ranked
+from symmcd.discovery.summary import summary
+from symmcd.discovery.table import Hulls, ranked
 from symmcd.discovery.unit_json import from_json
-from symmcd.errors import InputError
 from symmcd.journal import Journal
 from symmcd.one_writer import one_writer
 from symmcd.provenance import version
+from symmcd.stability.hull import ConvexHull
+from symmcd.stability.hull_sources import from_units
 from symmcd.stability_model.materials import arrangements_of
 from symmcd.stability_model.model import StabilityModel, model_path
 from symmcd.storage import read_units
@@ -54,6 +55,7 @@ class Discovery:
     inputs: str | None = None  # vasp or qe
     rows: list[dict[str, Any]] = field(default_factory=list)
     summary: dict[str, Any] = field(default_factory=dict)
+    own: dict[str, ConvexHull] = field(default_factory=dict)  # of each judge's own energies
 
     @functools.cached_property
     def generator(self) -> Generator:
@@ -79,7 +81,7 @@ class Discovery:
         """
         work = self.folder / files.WORK
         with one_writer(self.folder / files.TABLE), contextlib.ExitStack() as open_journals:
-            self._claim(work)
+            claim(self.folder, self.plan)
             drafts_journal = drafting.journal_of(work, self.plan.drafts_identity(drafting.BLOCK))
             open_journals.callback(drafts_journal.close)
             journal = Journal(work / "crystals", self.plan.identity())
@@ -96,6 +98,7 @@ class Discovery:
             try:
                 drafts = self._drafts(drafts_journal, journal, course)
                 chosen = self._chosen(drafts, journal)
+                self._own_hulls(drafts, chosen, work)
                 self._shards(drafts, chosen, journal, course)
             except KeyboardInterrupt as error:
                 course.close()
@@ -110,30 +113,6 @@ class Discovery:
             print("interrupted: the list has what was finished; the same command goes on from here", file=sys.stderr)
             raise interrupt
 
-    def _claim(self, work: Path) -> None:
-        """Begin in a folder, or go on in one of the same plan.
-
-        Raises:
-            InputError: it is of another plan.
-        """
-        path, identity = work / "plan.json", self.plan.identity()
-        if path.exists():
-            try:
-                before = json.loads(path.read_text(encoding="utf-8"))
-            except (OSError, ValueError):
-                before = {}
-            identity = json.loads(json.dumps(identity))
-            if names := sorted(name for name in {*before, *identity} if before.get(name) != identity.get(name)):
-                raise InputError(
-                    f"{self.folder}: holds a list made with another {', '.join(names)}; choose another folder, "
-                    "or give --overwrite"
-                )
-            return
-        if (self.folder / files.TABLE).exists():
-            raise InputError(f"{self.folder}: holds candidates.csv of another command; choose another folder")
-        work.mkdir(parents=True, exist_ok=True)
-        files.write_json(path, identity)
-
     def _drafts(self, journal: Journal, crystals: Journal, course: Course) -> Drafts:
         """All drafts, as many as there were when the choice was made if it has been."""
         wanted, enough = self.plan.number * self.plan.stable, self.plan.number
@@ -146,7 +125,8 @@ class Discovery:
                 numbers, seed=self.plan.seed, temperature=self.plan.temperature, **self.plan.constraints
             )
 
-        return drafting.drawn(draw, wanted, self.plan.seed, journal, course, enough)
+        like = drafting.no_drafts(self.plan.seed, of_geometries(self.plan.asked()))
+        return drafting.drawn(draw, wanted, like, journal, course, enough)
 
     def _chosen(self, drafts: Drafts, journal: Journal) -> Chosen:
         """The choice in the journal, or one made now."""
@@ -162,6 +142,20 @@ class Discovery:
         chosen = drafting.chosen(drafts, self.plan.number, model, hull, asked, left_out)
         journal.append({"choice": {**chosen.as_json(), "of": len(drafts)}})
         return chosen
+
+    def _own_hulls(self, drafts: Drafts, chosen: Chosen, work: Path) -> None:
+        """Hulls of the judges' own energies of the user's known crystals, where there are such.
+
+        Only crystals that have a part in the hull at one of the drafts are computed; what is known from an earlier run
+        is not computed again.
+        """
+        if not self.plan.known:
+            return
+        systems = {frozenset(of) for of in drafts.take(chosen.row).elements}
+        sets = [(own_name(path), read_units(path)) for path in self.plan.known]
+        for judge in self.plan.potentials:
+            own = from_units(judge, sets, self.plan.device, work / "energies.sqlite", systems)
+            self.own[judge] = NamedEntries(own.name, own.entries).hull()
 
     def _shards(self, drafts: Drafts, chosen: Chosen, journal: Journal, course: Course) -> None:
         """Make and judge the crystals that the journal lacks, as many as the budget lets."""
@@ -186,9 +180,7 @@ class Discovery:
             journal.append({"shard": shard, "seconds": took, "crystals": crystals})
 
     def _make(self, drafts: Drafts) -> list[AsymmetricUnit]:
-        asked = of_geometries(self.plan.asked())  # which a journal of drafts does not keep
-        made = replace(drafts, asked=asked)
-        return self.generator.with_geometries(made, steps=self.plan.steps, proposals=self.plan.proposals)
+        return self.generator.with_geometries(drafts, steps=self.plan.steps, proposals=self.plan.proposals)
 
     def ids(self, chosen: Chosen) -> list[str]:
         """Names of the crystals, the most promising first."""
@@ -209,6 +201,7 @@ class Discovery:
         hulls = Hulls(
             {judge: named.hull(elements) for judge, named in self.hulls.items()},
             {judge: named.name for judge, named in self.hulls.items()},
+            self.own,
         )
         predicted = dict(zip(ids, chosen.predicted, strict=True))
         self.rows = ranked(crystals, predicted, hulls, self.known, self.plan.threshold)
@@ -229,7 +222,7 @@ class Discovery:
             row |= {"weights": identity["checkpoint"], "command": self.plan.command()}
         files.write_table(self.folder / files.TABLE, self.rows, self.plan.potentials)
         self._inputs(units)
-        self.summary = self._summary(chosen)
+        self.summary = summary(self.plan, self.rows, self.hulls, self.known, chosen.sentence)
         files.write_json(self.folder / files.SUMMARY, self.summary)
         page.write(self.folder / files.PAGE, self.rows, texts, places, self.summary)
 
@@ -242,41 +235,7 @@ class Discovery:
         worth = [row["id"] for row in self.rows if row["verdict"] in ("candidate", "doubtful")]
         inputs.write(self.inputs, folder, {name: units[name] for name in worth})
 
-    def _summary(self, chosen: Chosen) -> dict[str, Any]:
-        """What the page says of the whole list."""
-        systems = [frozenset(c.numbers) for c in self.plan.asked() if isinstance(c, ChemicalSystem)]
-        again = None
-        if systems:
-            again = found_again(self.rows, self.known, _symbols(systems[0]))
-        counts: dict[str, int] = {}
-        for row in self.rows:
-            counts[row["verdict"]] = counts.get(row["verdict"], 0) + 1
-        return {
-            "command": self.plan.command(),
-            "version": version(),
-            "identity": self.plan.identity(),
-            "choice": chosen.sentence,
-            "shipped_hull": self.plan.hull is None,
-            "hulls": {judge: named.name for judge, named in self.hulls.items()},
-            "known": self.known.name,
-            "threshold": self.plan.threshold,
-            "verdicts": counts,
-            "found_again": again,
-        }
-
-
-def _symbols(numbers: frozenset[int]) -> frozenset[str]:
-    from symmcd.crystallography.composition import SYMBOLS
-
-    return frozenset(SYMBOLS[number - 1] for number in numbers)
-
 
 def _elements_in(drafts: Drafts) -> Sequence[str]:
     """Symbols in some drafts."""
     return sorted(elements_of("".join(drafts.formula)))
-
-
-def start_over(folder: Path) -> None:
-    """Delete what an earlier run has left in a folder."""
-    for name in files.RESULTS:
-        delete(folder / name)

@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from symmcd.crystallography import content
@@ -45,6 +45,7 @@ class Hulls:
 
     hull: Mapping[str, ConvexHull]
     name: Mapping[str, str]
+    own: Mapping[str, ConvexHull] = field(default_factory=dict)  # of the judge's own energies of known crystals
 
 
 def ranked(
@@ -163,6 +164,8 @@ def _energies(crystal: Mapping[str, Any], row: Mapping[str, Any], hulls: Hulls) 
             continue
         values.append(energy - point.energy_per_atom)
         said[f"e_above_hull_{judge}"] = values[-1]
+        if judge in hulls.own:
+            said[f"e_above_own_hull_{judge}"] = _above(energy, row["formula"], hulls.own[judge])
         if len(values) == 1:
             said |= {"decomposition": point.decomposition, "hull": hulls.name[judge]}
             said["reference_entries"] = hull.entries_in(row["formula"])
@@ -179,6 +182,14 @@ def _energies(crystal: Mapping[str, Any], row: Mapping[str, Any], hulls: Hulls) 
         )
     )  # fmt: skip
     return said
+
+
+def _above(energy: float, formula: str, hull: ConvexHull) -> float | None:
+    """Energy above a hull, eV/atom; None where it lacks an element."""
+    try:
+        return energy - hull.at(formula).energy_per_atom
+    except MissingReferenceError:
+        return None
 
 
 def verdict(row: Mapping[str, Any], threshold: float) -> str:

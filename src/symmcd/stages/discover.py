@@ -172,9 +172,10 @@ def _discovery(
     abilities = plan.check()
     from symmcd.discovery import run as running
     from symmcd.discovery.announcement import announcement
+    from symmcd.discovery.claim import start_over as begin_anew
 
     if start_over:
-        running.start_over(folder)
+        begin_anew(folder)
     discovery = running.Discovery(plan, folder, None if budget is None else 60 * budget)
     print(announcement(discovery, abilities), file=sys.stderr, flush=True)
     return discovery

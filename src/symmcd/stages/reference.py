@@ -20,7 +20,8 @@ EXAMPLE = "results/asymmetric_units/train.npz results/asymmetric_units/val.npz -
 
 def arguments(parser: Parser) -> None:
     """What the command line takes."""
-    parser.add_argument("units", type=Path, nargs="+", help="asymmetric units of the reference crystals, npz")
+    text = "asymmetric units of the reference crystals, npz; needed where a potential computes the hull"
+    parser.add_argument("units", type=Path, nargs="*", help=text)
     parser.add_output("formula and energy, csv")
     parser.add_argument(
         "--in-play", type=Path, nargs="+", default=(), metavar="FILE",
@@ -64,6 +65,10 @@ def run(
     """
     from symmcd.stability.hull_entries import write_entries
 
+    if not units and settings.source not in HULL_SOURCES:
+        raise InputError(
+            f"hull.source = {settings.source}: its hull is made of crystals; name files of asymmetric units, npz"
+        )
     useless = [option for option, value in (("--in-play", in_play), ("--cache", cache)) if value]
     if useless and settings.source in HULL_SOURCES:
         raise InputError(

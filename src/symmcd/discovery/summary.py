@@ -1,0 +1,45 @@
+"""What is said of a whole list: how it was made, how many of each verdict, what was found again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from symmcd.crystallography.composition import SYMBOLS
+from symmcd.discovery.hulls import NamedEntries
+from symmcd.discovery.known import KnownMaterials
+from symmcd.discovery.plan import Plan, only_elements
+from symmcd.discovery.table import found_again
+from symmcd.provenance import version
+
+
+def summary(
+    plan: Plan,
+    rows: Sequence[Mapping[str, Any]],
+    hulls: Mapping[str, NamedEntries],
+    known: KnownMaterials,
+    choice: str,
+) -> dict[str, Any]:
+    """Content of summary.json.
+
+    Args:
+        plan: of the list.
+        rows: of the table.
+        hulls: of each judge.
+        known: materials that are no news.
+        choice: how drafts were chosen, in a sentence.
+    """
+    system = frozenset(SYMBOLS[number - 1] for number in only_elements(plan.asked()))
+    return {
+        "command": plan.command(),
+        "version": version(),
+        "identity": plan.identity(),
+        "choice": choice,
+        "shipped_hull": plan.hull is None,
+        "hulls": {judge: named.name for judge, named in hulls.items()},
+        "known": known.name,
+        "threshold": plan.threshold,
+        "verdicts": dict(Counter(row["verdict"] for row in rows)),
+        "found_again": found_again(rows, known, system) if system else None,
+    }
