@@ -31,8 +31,6 @@ def prose(text: str) -> str:
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_lines_are_short(path):
     """Tables of docs/ may be wider: a row cannot be broken."""
-    if path.name == "slurm.md":
-        pytest.skip("rewritten at the moment")
     lines = path.read_text(encoding="utf-8").splitlines()
     tables = path.parent != ROOT
     assert [line for line in lines if len(line) > WIDEST and not (tables and line.startswith("|"))] == []
