@@ -15,14 +15,22 @@ ROOT = Path(__file__).parents[1]
 
 
 def commands() -> list[tuple[str, str]]:
-    """File and words of each ``symmcd …`` in an indented block; remarks stand behind # or three blanks.
+    """File and words of each ``symmcd …`` in a block or at the end of a row; remarks stand behind # or three blanks.
 
     Of a synopsis what has to be given, of several words the first: ``[--seed S]`` is left out, ``a|b`` is a.
     """
     found = []
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "bench").rglob("*.md"))):
         text = re.sub(r" *\\\n *", " ", path.read_text(encoding="utf-8"))
-        for line in re.findall(r"^    symmcd (\w+ .*(?:\n        .*)*)", text, re.MULTILINE):
+        indented = re.findall(r"^    symmcd (\w+ .*(?:\n        .*)*)", text, re.MULTILINE)
+        fenced = [
+            line.removeprefix("symmcd ")
+            for block in re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+            for line in block.splitlines()
+            if re.match(r"symmcd \w", line)
+        ]
+        cells = re.findall(r"^\|.*\| `symmcd ((?!.*--[A-Z])[^`]*)` \|$", text, re.MULTILINE)
+        for line in [*indented, *fenced, *cells]:
             said = " ".join(re.split(r"   |\s#", part.strip())[0] for part in line.splitlines())
             said = re.sub(r"\[[^\]]*\]|…|\|\S*", "", said).replace(" I/N", " 0/1")
             found.append((str(path.relative_to(ROOT)), said))
