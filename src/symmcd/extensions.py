@@ -53,6 +53,7 @@ CONSTRAINTS = Registry(
         "orbits": "symmcd.diffusion.constraints.sizes:ORBITS",
         "density": "symmcd.diffusion.constraints.volumes:DENSITY",
         "volume_per_atom": "symmcd.diffusion.constraints.volumes:VOLUME_PER_ATOM",
+        "cell_of": "symmcd.diffusion.constraints.volumes:CELL_OF",
         "crystal_system": "symmcd.diffusion.constraints.kinds_of_group:CRYSTAL_SYSTEM",
         "point_group": "symmcd.diffusion.constraints.kinds_of_group:POINT_GROUP",
         "polar": "symmcd.diffusion.constraints.kinds_of_group:POLAR_GROUPS",

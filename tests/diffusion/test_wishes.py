@@ -186,6 +186,25 @@ def test_a_host_stays_as_it_is(shipped):
         assert sorted(unit.element.tolist()) == [16, 16, 22]
 
 
+def test_a_cell_or_coordinates_alone_stay(shipped):
+    host = reduce(RUTILE)
+    for unit in shipped.generate(3, cell_of=host, elements="Ti,O,F", **FEW):
+        assert unit.space_group == 136
+        np.testing.assert_allclose(unit.lattice, host.lattice, atol=1e-5)
+    oxygen = host.position[host.letter.index("f")]
+    for unit in shipped.generate(3, fill={"host": host, "add": ["Li"], "cell": False}, density="0.5-3", **FEW):
+        assert 0.5 <= replicate(unit).density <= 3
+        own = [i for i, element in enumerate(unit.element.tolist()) if element == 8]
+        apart = unit.position[own[0]] - oxygen
+        np.testing.assert_allclose(apart - np.rint(apart), 0, atol=1e-6)
+
+
+def test_a_wish_that_is_too_rare_is_refused_before_all_are_tried(shipped, monkeypatch):
+    monkeypatch.setattr("symmcd.diffusion.drafting.HOPELESS", 512)
+    with pytest.raises(InputError, match="64 of 64 crystals: none of 32 drawn ones has a density of 900 to 1000"):
+        shipped.draft(5000, density="900-1000", chemical_system="Li-O")
+
+
 def test_a_template_of_a_file_and_an_arrangement(shipped, tmp_path):
     RUTILE.to(filename=str(tmp_path / "rutile.cif"))
     for unit in shipped.generate(4, like=str(tmp_path / "rutile.cif"), **FEW):

@@ -42,6 +42,7 @@ from symmcd.errors import InputError
 
 LOOKED, LOOKS = 4, 2  # freely drawn crystals that are looked through first, twice: enough for one in three
 PROPOSED, ATTEMPTS = 32, 64  # proposals of positions and elements that a crystal of given elements is kept from
+PILOT, HOPELESS = 64, 8192  # crystals tried first; proposals of all of them that are enough where none is found
 AT_ONCE = 2048  # crystals whose proposals are in memory together, 25 MB
 POOL = 1000  # sets of Wyckoff positions drawn for a composition, beside those of the training set
 
@@ -169,7 +170,17 @@ class Drafting:
         return drawn.select(draw((weight - weight.max()).exp(), uniform))
 
     def _chosen(self, names: Tensor, asked: Asked, seed: int) -> Drawn:
-        """Positions and elements of the crystals `names` (B,), ascending, given the constraints of `asked`."""
+        """Positions and elements of the crystals `names` (B,), ascending, given the constraints of `asked`.
+
+        Where none of the first `PILOT` is found, the rest is not tried: a wish that is too rare is refused in seconds.
+        """
+        if len(names) > PILOT:
+            parts = (names[:PILOT], names[PILOT:])
+            return Drawn.concatenate([self._tried(part, asked, seed) for part in parts])
+        return self._tried(names, asked, seed)
+
+    def _tried(self, names: Tensor, asked: Asked, seed: int) -> Drawn:
+        """`_chosen`, all at once."""
         missing = torch.arange(len(names), device=names.device)
         found: list[Drawn] = []
         order: list[Tensor] = []
@@ -185,8 +196,10 @@ class Drafting:
             missing = torch.cat(left)
             if not len(missing):
                 return Drawn.concatenate(found).select(torch.cat(order).argsort())
+            if len(missing) == len(names) and (attempt + 1) * PROPOSED * len(names) >= HOPELESS:
+                break
         raise InputError(
-            f"{len(missing)} of {len(names)} crystals: none of {ATTEMPTS * PROPOSED} drawn ones has "
+            f"{len(missing)} of {len(names)} crystals: none of {(attempt + 1) * PROPOSED} drawn ones has "
             f"{_asking(asked.sampler)}; ask for less, or give a composition"
         )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
 
@@ -41,20 +41,24 @@ class Fill(Constraint):
     position: tuple[tuple[float, float, float], ...]  # of each, fractional, in generator form
     added: tuple[int, ...]  # atomic number of each orbit that is added, ascending
     name: str  # of the host
+    cell: bool = True  # it stays too
 
     @classmethod
     def read(cls, value: str | Mapping[str, object]) -> Fill:
-        """From a text, or in Python ``{"host": file or asymmetric unit, "add": ["Li"], "remove": ["Na"]}``."""
+        """From a text, or in Python ``{"host": file or asymmetric unit, "add": ["Li"], "remove": ["Na"]}``.
+
+        With ``"cell": False`` only the coordinates stay, and the cell is made anew.
+        """
         from symmcd.crystallography.composition import atomic_numbers_of
 
         if isinstance(value, Mapping):
-            if unknown := sorted(set(value) - {"host", "add", "remove"}):
-                raise InputError(f"{unknown[0]!r}: expected host, add and remove")
+            if unknown := sorted(set(value) - {"host", "add", "remove", "cell"}):
+                raise InputError(f"{unknown[0]!r}: expected host, add, remove and cell")
             added = atomic_numbers_of(value.get("add", ()))  # type: ignore[arg-type]
             removed = atomic_numbers_of(value.get("remove", ()))  # type: ignore[arg-type]
             host: Any = value.get("host")
             name = fspath(host)[:60] if isinstance(host, str | PathLike) else "the host"
-            return cls.of(unit_of(host), added, removed, name)
+            return replace(cls.of(unit_of(host), added, removed, name), cell=value.get("cell") is not False)
         found = (
             re.fullmatch(r"(.+?)((?:-[A-Z][a-z]?)*)((?:\+\d{0,2}[A-Z][a-z]?)+)", fspath(value))
             if isinstance(value, str | PathLike)
@@ -124,7 +128,7 @@ class Fill(Constraint):
         if (orbits := len(self.host) + len(self.added)) > abilities.most_orbits:
             raise InputError(f"{self}: {orbits} orbits, and this model's crystals have at most {abilities.most_orbits}")
         for other in beside:
-            if type(other).volume is not Constraint.volume:
+            if self.cell and type(other).volume is not Constraint.volume:
                 raise InputError(f"{self}, whose cell stays as it is: leave out {other}")
 
     def allowed_positions(self, drawn: WyckoffSequences, place: int, rows: Tensor) -> Tensor:
@@ -184,7 +188,7 @@ class Fill(Constraint):
         device = drawn.count.device
         k = torch.tensor(self.k, dtype=torch.float64).expand(len(drawn), 6)
         return KnownGeometry(
-            k.to(device), torch.ones(len(drawn), dtype=torch.bool, device=device), position.to(device), known.to(device)
+            k.to(device), torch.full((len(drawn),), self.cell, device=device), position.to(device), known.to(device)
         )
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""``--density 4-6``, ``--volume-per-atom 10-15``: exact bounds of the volume, within which the geometry is made.
+"""``--density 4-6``, ``--volume-per-atom 10-15``: exact bounds of the volume; ``--cell-of file.cif``: a given cell.
 
 At every reverse step the model's estimate of the finished cell is moved into the bounds, so the rest of the geometry
 comes to agree with it, and the finished cell lies within them.  Drafts of elements that would not have such a volume
@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from os import PathLike
 from typing import TYPE_CHECKING
 
 from symmcd.diffusion.constraints.constraint import Constraint
@@ -20,9 +21,12 @@ from symmcd.extensions import ConstraintKind
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
     from symmcd.diffusion.abilities import Abilities
+    from symmcd.diffusion.constraints.known_geometry import KnownGeometry
     from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
 
+NEAR = 0.1  # of the volume of a given cell, that contents would have by themselves
 DALTON = 1.66053906660  # g/cm³ of 1 Da/Å³
 LEAST_WIDTH = 1e-4  # of a range, relative: single precision and rounded files must not leave it
 
@@ -75,5 +79,66 @@ def _wide(ends: tuple[float, float], value: object) -> tuple[float, float]:
     return low, high
 
 
+@dataclass(frozen=True)
+class CellOf(Constraint):
+    """The space group and the cell of a crystal; what is in it is made."""
+
+    space_group: int
+    k: tuple[float, ...]  # (6) coefficients of the cell
+    size: float  # Å³, of the conventional cell
+
+    @classmethod
+    def read(cls, value: str | PathLike[str] | AsymmetricUnit) -> CellOf:
+        """From a file with one crystal, or an asymmetric unit."""
+        import numpy as np
+
+        from symmcd.crystallography.lattice import k_from_lattice
+        from symmcd.diffusion.constraints.template import unit_of
+
+        unit = unit_of(value)
+        k = k_from_lattice(unit.lattice[None])[0]
+        return cls(unit.space_group, tuple(k.tolist()), float(np.linalg.det(unit.lattice)))
+
+    @property
+    def space_groups(self) -> Sequence[int]:
+        return (self.space_group,)
+
+    def volume(self, drawn: WyckoffSequences) -> tuple[Tensor, Tensor]:
+        """Near that of the cell, so that contents are drawn that fill it; the cell itself is then put in."""
+        import torch
+
+        size = torch.full((len(drawn),), self.size, dtype=torch.float64, device=drawn.count.device)
+        return size * (1 - NEAR), size * (1 + NEAR)
+
+    def known_geometry(self, drawn: WyckoffSequences) -> KnownGeometry:
+        import torch
+
+        from symmcd.diffusion.constraints.known_geometry import KnownGeometry
+
+        device = drawn.count.device
+        k = torch.tensor(self.k, dtype=torch.float64, device=device).expand(len(drawn), 6)
+        none = torch.zeros(drawn.wyckoff.shape, dtype=torch.bool, device=device)
+        return KnownGeometry(
+            k,
+            torch.ones(len(drawn), dtype=torch.bool, device=device),
+            none[..., None].expand(*none.shape, 3).double(),
+            none,
+        )
+
+    def check(self, abilities: Abilities, beside: Sequence[Constraint]) -> None:  # noqa: ARG002
+        for other in beside:
+            if type(other).volume is not Constraint.volume:
+                raise InputError(f"{self}: leave out {other}")
+
+    def __str__(self) -> str:
+        return f"a given cell of space group {self.space_group} ({self.size:.1f} Å³)"
+
+
 DENSITY = ConstraintKind("in g/cm³, a range as 4-6.5", Volume.density, metavar="A-B")
+CELL_OF = ConstraintKind(
+    "space group and cell of the crystal in this file; what is in it is made",
+    CellOf.read,
+    metavar="FILE",
+    reads_file=True,
+)
 VOLUME_PER_ATOM = ConstraintKind("in Å³, a range as 10-15", Volume.per_atom, metavar="A-B")
