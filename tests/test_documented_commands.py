@@ -27,7 +27,7 @@ def commands() -> list[tuple[str, str]]:
             line.removeprefix("symmcd ")
             for block in re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
             for line in block.splitlines()
-            if re.match(r"symmcd \w", line)
+            if re.match(r"symmcd \w", line) and path.name != "extending.md"  # tests/test_extending.py runs those
         ]
         cells = re.findall(r"^\|.*\| `symmcd ((?!.*--[A-Z])[^`]*)` \|$", text, re.MULTILINE)
         for line in [*indented, *fenced, *cells]:
