@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -31,6 +32,12 @@ def volumes(folder: Path) -> None:
     assert "mean atomic volume" in (folder / "comparison.html").read_text(encoding="utf-8")
 
 
+def looked(folder: Path) -> None:
+    rows = [ast.literal_eval(line) for line in (folder / "screened.txt").read_text().splitlines()]
+    assert [row["heaviest"] for row in rows] == [22, 22]
+    assert {row["dimensionality"] for row in rows} <= {0, 1, 2, 3}
+
+
 def relaxed(folder: Path) -> None:
     from ase.calculators.emt import EMT
 
@@ -56,6 +63,7 @@ def alloys(folder: Path) -> None:
 CHECKS: dict[str, Callable[[Path], None]] = {
     "distinct_elements": distinct,
     "atom_volume": volumes,
+    "heaviest": looked,
     "emt_potential": relaxed,
     "echo_model": echoed,
     "alloys": alloys,
@@ -78,7 +86,9 @@ def test_a_recipe_works_as_it_stands(recipe: Recipe, tmp_path: Path) -> None:
 
 def test_there_is_a_short_recipe_for_every_registry() -> None:
     found = {group for recipe in recipes() for group in recipe.entries}
-    assert found == {f"symmcd.{name}" for name in ("constraints", "metrics", "models", "potentials", "sources")}
+    assert found == {
+        f"symmcd.{name}" for name in ("constraints", "metrics", "models", "potentials", "screens", "sources")
+    }
     assert set(CHECKS) == {recipe.name for recipe in recipes()}
     for recipe in recipes():
         lines = [line for line in recipe.code.splitlines()[1:] if line.strip()]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import math
 from collections.abc import Sequence
 
 from symmcd.errors import InputError
@@ -11,7 +10,7 @@ from symmcd.extensions import SCREENS
 from symmcd.screens.crystal import ScreenedCrystal, Value
 from symmcd.workers import cores, work
 
-SECONDS = 30.0  # wall-clock limit of the quick screens of a crystal together, and of each slow one
+SECONDS = 60.0  # wall-clock limit of the quick screens of a crystal together, and of each slow one
 
 
 def usable() -> list[str]:
@@ -46,21 +45,9 @@ def screened(
     values: list[dict[str, Value]] = [dict.fromkeys(asked) for _ in crystals]
     items = [(crystal, lot) for crystal in crystals for lot in lots]
     owner = [row for row in range(len(crystals)) for _ in lots]
-    for index, outcome in work(f"{__name__}:values_of", items, min(processes or cores(), len(items)), seconds):
+    for index, outcome in work(
+        "symmcd.screens.values:values_of", items, min(processes or cores(), len(items)), seconds
+    ):
         if outcome.status == "ok":
             values[owner[index]] |= outcome.value
     return values
-
-
-def values_of(item: tuple[ScreenedCrystal, Sequence[str]]) -> dict[str, Value]:
-    """Values of some screens of one crystal; None where one fails."""
-    crystal, names = item
-    return {name: _value(crystal, name) for name in names}
-
-
-def _value(crystal: ScreenedCrystal, name: str) -> Value:
-    try:
-        value: Value = SCREENS[name].load()(crystal)
-    except (ValueError, ArithmeticError, LookupError, RuntimeError, AttributeError, TypeError):
-        return None  # a crystal that it can say nothing of; the column is empty
-    return None if isinstance(value, float) and not math.isfinite(value) else value
