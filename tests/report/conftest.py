@@ -9,11 +9,13 @@ import pandas as pd
 from safetensors.numpy import save_file
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
+from symmcd.crystallography.orbit import replicate_flat
 from symmcd.stability.doubts import DISAGREE
 from symmcd.stability.judges import with_all_judges, with_doubts_of_all
 from symmcd.stability.sun import judged, stable_ones
 from symmcd.stability.sun_comparison import Comparison
-from symmcd.storage import write_units
+from symmcd.storage import read_units, write_units
+from symmcd.structures.write import cifs, write_zip
 
 HEXAGONAL = [[3.6, 0, 0], [-1.8, 1.8 * 3**0.5, 0], [0, 0, 5.03]]
 KINDS = [
@@ -147,8 +149,16 @@ def write_tables(folder, units, rng):
     found = judged[judged["sun_at_0.1"]].assign(space_group=units.space_group[judged["sun_at_0.1"]])
     found = found.assign(space_group_relaxed=found["space_group"], e_above_hull=found["e_above_hull_relaxed"])
     found = found.sort_values(["doubts", "e_above_hull"])
-    columns = ["id", "formula", "space_group", "space_group_relaxed", "e_above_hull", "hull", "doubts"]
-    found[columns].to_csv(folder / "candidates.csv", index=False)
+    columns = ["id", "formula", "space_group", "space_group_relaxed", "e_above_hull", "hull", "doubts", "file"]
+    write_candidate_cifs(folder, found, units)[columns].to_csv(folder / "candidates.csv", index=False)
+
+
+def write_candidate_cifs(folder, found, units):
+    """Write candidates.zip; the table with the names of its files."""
+    rows = [units.label.tolist().index(name) for name in found["id"]]
+    files = list(cifs(replicate_flat(units.take(rows)), units.take(rows))) if rows else []
+    write_zip(folder / "candidates.zip", files)
+    return found.assign(file=[name for name, _ in files])
 
 
 JUDGES = ("chgnet", "sevennet-0")
@@ -199,10 +209,12 @@ def _write_candidates(folder, per_crystal, judges):
     found = of[judges[0], DFT]
     found = found[found["sun_at_0.1"]].assign(hull=DFT, space_group=225, space_group_relaxed=225)
     found = found.assign(e_above_hull=found["e_above_hull_relaxed"])
-    columns = ["formula", "space_group", "space_group_relaxed", "e_above_hull", "hull", "doubts"]
+    found = write_candidate_cifs(folder, found.reset_index(), read_units(folder / "crystals/units.npz"))
+    columns = ["id", "formula", "space_group", "space_group_relaxed", "e_above_hull", "hull", "doubts", "file"]
     if len(judges) > 1:
         for judge in judges:
-            found[f"e_above_hull_{judge}"] = of[judge, DFT]["e_above_hull_relaxed"]
-        found["sun_by_all"] = of["all", DFT]["sun_at_0.1"]
+            found[f"e_above_hull_{judge}"] = found["id"].map(of[judge, DFT]["e_above_hull_relaxed"])
+        found["sun_by_all"] = found["id"].map(of["all", DFT]["sun_at_0.1"])
+        found["judges_spread"] = found["id"].map(of["all", DFT]["judges_spread"])
         columns += [*(f"e_above_hull_{judge}" for judge in judges), "judges_spread", "sun_by_all"]
-    found.sort_values(["doubts", "e_above_hull"])[columns].reset_index().to_csv(folder / "candidates.csv", index=False)
+    found.sort_values(["doubts", "e_above_hull"])[columns].to_csv(folder / "candidates.csv", index=False)

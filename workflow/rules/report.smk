@@ -17,6 +17,7 @@ rule report:
         "<results>/sun.csv",
         "<results>/sun_per_crystal.csv",
         "<results>/candidates.csv",
+        "<results>/candidates.zip",
     output:
         report(
             "<results>/report/index.html", caption="../report/report.rst", category="Report", labels={"page": "report"}

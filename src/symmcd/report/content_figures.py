@@ -86,61 +86,72 @@ def place_in_table(number: int) -> tuple[int, float]:
     return (within if within <= 2 else 18 - left), period
 
 
-def periodic_table(generated: np.ndarray, training: np.ndarray) -> Any:
+def periodic_table(generated: np.ndarray, training: np.ndarray, *, narrow: bool = False) -> Any:
     """Share of crystals with each element: colour and upper number generated, lower number training.
 
     Args:
         generated, training: (119,) per cent by atomic number, from `element_shares`.
+        narrow: the left half above the right one, for a narrow screen.
     """
+    with figure_style():
+        if narrow:
+            figure, (left, right) = new_figure((PANEL[0], 9.6), 2)
+            spans = [(left, 0.4, 9.5), (right, 9.5, 18.6)]
+        else:
+            figure, axes = new_figure((WIDE[0], 5.4))
+            spans = [(axes, 0.4, 18.6)]
+        for axes, first, last in spans:
+            _elements(axes, generated, training, (first, last), larger=1.2 if narrow else 1.0)
+            axes.set(xlim=(first, last), ylim=(10.0, 0.4))
+            axes.set_axis_off()
+        _key(spans[-1][0], *((9.65, 0.5) if narrow else (5.53, 1.13)))
+    return figure
+
+
+def _elements(
+    axes: Any, generated: np.ndarray, training: np.ndarray, span: tuple[float, float], *, larger: float
+) -> None:
+    """Draw the elements of the columns in `span`; `larger`: factor of the text."""
     from ase.data import chemical_symbols
-    from matplotlib.patches import Rectangle
 
     top = max(float(np.quantile(generated[generated > 0], 0.98)) if (generated > 0).any() else 1.0, 1e-9)
-    with figure_style():
-        figure, axes = new_figure((WIDE[0], 5.4))
-        for number in range(1, LAST_ELEMENT + 1):
-            column, row = place_in_table(number)
-            used = generated[number] > 0 or training[number] > 0
-            strength = min(generated[number] / top, 1.0) ** 0.6
-            axes.add_patch(
-                Rectangle(
-                    (column - 0.47, row - 0.47), 0.94, 0.94, facecolor=GENERATED, alpha=0.85 * strength, linewidth=0
-                )
-            )
-            axes.add_patch(
-                Rectangle((column - 0.47, row - 0.47), 0.94, 0.94, fill=False, edgecolor=GRID, linewidth=0.7)
-            )
-            look = {"weight": "bold", "color": INK} if used else {"color": MUTED}
-            axes.text(column - 0.40, row - 0.12, chemical_symbols[number], fontsize=9.5, va="center", **look)
-            if used:
-                axes.text(
-                    column + 0.42,
-                    row - 0.16,
-                    _percent(generated[number]),
-                    fontsize=6.8,
-                    color=INK,
-                    ha="right",
-                    va="center",
-                )
-                axes.text(
-                    column + 0.42,
-                    row + 0.24,
-                    _percent(training[number]),
-                    fontsize=6.8,
-                    color=INK,
-                    alpha=0.75,
-                    ha="right",
-                    va="center",
-                )
-        for row, name in ((6, "57–71"), (7, "89–103")):
-            axes.text(3, row, name, fontsize=6.8, color=MUTED, ha="center", va="center")
-        axes.add_patch(Rectangle((5.53, 1.13), 0.94, 0.94, facecolor=GENERATED, alpha=0.4, linewidth=0))
-        axes.text(5.60, 1.48, "X", fontsize=9.5, weight="bold", color=INK, ha="left", va="center")
-        axes.text(6.65, 1.44, "% of generated crystals with X (and colour)", fontsize=7.5, color=INK, va="center")
-        axes.text(6.65, 1.84, "% of training crystals with X", fontsize=7.5, color=MUTED, va="center")
-        axes.set(xlim=(0.4, 18.6), ylim=(10.0, 0.4))
-        axes.set_axis_off()
-    return figure
+    for number in range(1, LAST_ELEMENT + 1):
+        column, row = place_in_table(number)
+        if not span[0] < column < span[1]:
+            continue
+        used = generated[number] > 0 or training[number] > 0
+        strength = min(generated[number] / top, 1.0) ** 0.6
+        _box(axes, column - 0.47, row - 0.47, facecolor=GENERATED, alpha=0.85 * strength, linewidth=0)
+        _box(axes, column - 0.47, row - 0.47, fill=False, edgecolor=GRID, linewidth=0.7)
+        look = {"weight": "bold", "color": INK} if used else {"color": MUTED}
+        name = chemical_symbols[number]
+        axes.text(column - 0.40, row - 0.12, name, fontsize=9.5 * larger, va="center", **look)
+        if not used:
+            continue
+        for down, share, alpha in ((-0.16, generated, 1.0), (0.24, training, 0.75)):
+            axes.text(
+                column + 0.42, row + down, _percent(share[number]), fontsize=6.8 * larger, color=INK, alpha=alpha,
+                ha="right", va="center",
+            )  # fmt: skip
+    for row, name in ((6, "57–71"), (7, "89–103")):
+        if span[0] < 3 < span[1]:
+            axes.text(3, row, name, fontsize=6.8 * larger, color=MUTED, ha="center", va="center")
+
+
+def _key(axes: Any, left: float, top: float) -> None:
+    """What the colour and the numbers are, in a box as those of the elements."""
+    _box(axes, left, top, facecolor=GENERATED, alpha=0.4, linewidth=0)
+    axes.text(left + 0.07, top + 0.35, "X", fontsize=9.5, weight="bold", color=INK, ha="left", va="center")
+    for down, text, colour in (
+        (0.31, "% of generated crystals with X (and colour)", INK), (0.71, "% of training crystals with X", MUTED)
+    ):  # fmt: skip
+        axes.text(left + 1.12, top + down, text, fontsize=7.5, color=colour, va="center")
+
+
+def _box(axes: Any, left: float, top: float, **look: Any) -> None:
+    from matplotlib.patches import Rectangle
+
+    axes.add_patch(Rectangle((left, top), 0.94, 0.94, **look))
 
 
 def _percent(value: float) -> str:

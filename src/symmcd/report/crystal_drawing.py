@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -150,7 +151,7 @@ def element_colours(elements: Sequence[int]) -> dict[str, str]:
 def write_gallery(
     path: Path, units: Sequence[AsymmetricUnit], columns: int = 3, images: Sequence[np.ndarray] | None = None
 ) -> None:
-    """Several crystals on white, each with its formula and space group (paper, figure 6), as ``path`` (png).
+    """Several crystals on white, each with its formula, space group and the colours of its elements, as ``path`` (png).
 
     `images` are those of `draw_crystal`, where they are drawn already.
     """
@@ -158,7 +159,7 @@ def write_gallery(
     from matplotlib.figure import Figure
 
     rows = -(-len(units) // columns)
-    figure = Figure(figsize=(3.1 * columns, 3.25 * rows), layout="constrained")
+    figure = Figure(figsize=(3.1 * columns, 3.55 * rows), layout="constrained")
     FigureCanvasAgg(figure)
     images = [draw_crystal(unit) for unit in units] if images is None else images
     drawn = zip(units, images, strict=True)
@@ -168,6 +169,22 @@ def write_gallery(
             unit, image = pair
             axes.imshow(image, interpolation="antialiased")
             title = f"{formula_mathtext(unit.formula)}   {symbol_mathtext(unit.space_group)}"
-            axes.set_title(title, fontsize=13, color="#202428")
+            axes.set_title(title, fontsize=16, color="#202428")
+            _name_elements(axes, unit)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=150, facecolor="white")
+
+
+def _name_elements(axes: Any, unit: AsymmetricUnit) -> None:
+    """Write the colour of each element below a drawing."""
+    from matplotlib.lines import Line2D
+
+    colours = element_colours(list(dict.fromkeys(unit.element.tolist())))
+    dots = [
+        Line2D([], [], marker="o", linestyle="", markersize=10, markerfacecolor=colour, markeredgecolor="#6b7280")
+        for colour in colours.values()
+    ]
+    axes.legend(
+        dots, list(colours), loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=len(colours), frameon=False,
+        fontsize=14, handletextpad=0.1, columnspacing=1.0, borderpad=0,
+    )  # fmt: skip

@@ -20,10 +20,16 @@ from symmcd.report.load import SUN_RATES, Results
 from symmcd.report.page import Section, Table, Text, place
 from symmcd.report.run_figures import Rate
 from symmcd.report.sections import chosen_remark, metric_sentence, sizes
-from symmcd.report.values import label_html, sentence, shown
+from symmcd.report.values import label_html, protocol, sentence, shown
 from symmcd.report.verdicts import main_row, of_rate, published, verdict
 from symmcd.stability.judge_words import judge_name, over, several
 
+COMPUTED = "Metrics are computed as by Levy et al., unless a row says otherwise."
+PROTOCOLS = (
+    "The “paper” protocol computes a metric as Levy et al. did. The “strict” protocol is harder to pass, or leaves less"
+    " to chance; the notes in the table say how. Rows of a protocol that ends in “floor” are the same metric of real"
+    " crystals: no generator can be expected to score less."
+)
 VALIDITY = (
     ("structural_validity", "paper"),
     ("structural_validity", "strict"),
@@ -53,7 +59,7 @@ def glance(results: Results) -> Section:
     predicted = "formation_energy_wasserstein"  # only where a predictor was trained
     for name in (*GLANCE, *([predicted] if (results.summary["metric"] == predicted).any() else [])):
         row = results.metric(name)
-        how = f"protocol {row['protocol']}"
+        how = "" if row["protocol"] == "paper" else protocol(row["protocol"])
         beside = published(name), verdict(name, row["low"], row["high"], results.floor(name))
         rows.append(_glance_row(name, row, ("value", "low", "high"), how, beside))
     row, of_judges = main_protocol(results), several(results.sun)
@@ -66,7 +72,7 @@ def glance(results: Results) -> Section:
         rows.append(_glance_row("sun", together, ("sun", "sun_low", "sun_high"), how, ("", "")))
     head = ("", "this run", "95 % interval", "n", Markup("<span class='published'>published</span>"))
     if results.best_of is not None:
-        caption = Markup("This run with 95 % intervals: {}.").format(oversampling.chosen(results.best_of))
+        caption = Markup("This run with 95 % intervals: {}. {}").format(oversampling.chosen(results.best_of), COMPUTED)
         alone = [row[:-1] for row in rows]
         table = Table(caption, head[:-1], alone, numbers=frozenset({1, 2, 3}), kind="glance stack")
         return Section("glance", "At a glance", paragraphs=(warning(results),), tables=(table,))
@@ -76,8 +82,8 @@ def glance(results: Results) -> Section:
             " (Levy et al., ICLR 2025; MP-20, {:,} crystals, {:,} for stability). Under that: better or worse where"
             " this run's interval leaves it out, “no difference shown” where it does not; “published is below real"
             " crystals” where as many test crystals score more against the test set, so that nothing can be compared;"
-            " “other hull” where stability is measured over another one than the published."
-        ).format(CRYSTALS, JUDGED),
+            " “other hull” where stability is measured over another one than the published. {}"
+        ).format(CRYSTALS, JUDGED, COMPUTED),
         head=head,
         rows=rows,
         numbers=frozenset({1, 2, 3, 4}),
@@ -92,9 +98,8 @@ def _glance_row(
     metric = described(name)
     at, low, high = (row[column] for column in columns)
     value, interval = shown(at, low, high, metric.unit)
-    label = Markup("{}<small>{} <i>{}.</i></small>").format(
-        label_html(metric), metric.sentence, how[0].upper() + how[1:]
-    )
+    said = Markup(" <i>{}.</i>").format(how[0].upper() + how[1:]) if how else ""
+    label = Markup("{}<small>{}{}</small>").format(label_html(metric), metric.sentence, said)
     paper = Markup("<span class='published'>{}</span><small>{}</small>").format(beside[0] or "–", beside[1])
     return (label, value, interval, f"{int(row['n']):,}", paper)
 
@@ -105,9 +110,9 @@ def main_protocol(results: Results) -> Any:
 
 
 def describe(row: Any, *, of_judges: bool) -> str:
-    """Protocol, hull and threshold of a row of sun.csv in words, and the judge where there are several."""
+    """Hull and threshold of a row of sun.csv in words, and the judge where there are several."""
     hull = over(row["judge"], row["hull"]) if of_judges else f"hull {row['hull']}"
-    return f"protocol {row['protocol']}, {hull}, threshold {row['threshold']:g} eV/atom{draw_of(row)}"
+    return f"{hull}, threshold {row['threshold']:g} eV/atom{draw_of(row)}"
 
 
 def warning(results: Results) -> Text:
@@ -171,7 +176,9 @@ def validity(results: Results, folder: Path) -> Section:
         numbers=frozenset({2, 3, 4}),
         kind="stack",
     )
-    return Section("metrics", "Validity and distributions", figures=(figure, elements), tables=(table,))
+    return Section(
+        "metrics", "Validity and distributions", paragraphs=(PROTOCOLS,), figures=(figure, elements), tables=(table,)
+    )
 
 
 def diamonds(results: Results) -> str:

@@ -161,13 +161,6 @@ def _figure(pair: Pair, folder: Path, name: str, remark: str) -> PlacedFigure:
     return place(figure, folder, name, caption, f"Energies above the hull by {second} against those by {first}")
 
 
-def candidate_columns(results: Results) -> dict[str, str]:
-    """Columns of candidates.csv that have energies of relaxed crystals, and their headings: one a judge."""
-    columns = {f"e_above_hull_{judge}": f"eV/atom, {judge_name(judge)}" for judge in results.judges}
-    there = {name: heading for name, heading in columns.items() if name in results.candidates}
-    return there or {"e_above_hull": "eV/atom, relaxed"}
-
-
 def of_all(sun: Any, main: Any) -> Any:
     """The row of sun.csv of all judges together that is beside `main`, over hulls of the same kind where it can be.
 

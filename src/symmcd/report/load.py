@@ -14,6 +14,7 @@ from symmcd.crystallography.best_of import BestOf
 from symmcd.errors import InputError
 from symmcd.extensions import MODELS, ModelKind
 from symmcd.metrics.oversampling import TEXTS, best_of_rows
+from symmcd.report.candidate_cifs import read_candidate_cifs
 from symmcd.report.consistency import check_crystals
 from symmcd.report.stage_times import Stage, stages
 from symmcd.stability.judge_words import judge_name
@@ -42,7 +43,7 @@ TABLES: dict[str, tuple[str, tuple[str, ...]]] = {
     "sun_per_crystal.csv": ("sun", ("id", "hull", "formula", "e_above_hull_initial", "e_above_hull_relaxed")),
     "candidates.csv": (
         "candidates",
-        ("id", "hull", "formula", "space_group", "space_group_relaxed", "e_above_hull", "doubts"),
+        ("id", "hull", "formula", "space_group", "space_group_relaxed", "e_above_hull", "doubts", "file"),
     ),
 }
 
@@ -50,7 +51,7 @@ MAY_BE_EMPTY = {"train", "candidates"}  # nothing was trained where weights were
 NO_NUMBERS = frozenset(
     {
         "id", "status", "metric", "protocol", "note", "hull", "formula", "structurally_valid", "compositionally_valid",
-        "variant", "train_crystals", "doubts",
+        "variant", "train_crystals", "doubts", "file",
     }
 )  # fmt: skip
 
@@ -74,6 +75,7 @@ class Results:
     sun: Any
     sun_per_crystal: Any
     candidates: Any
+    candidate_cifs: Mapping[str, str]  # id → text
     stages: Sequence[Stage]
 
     @property
@@ -137,6 +139,8 @@ def load(folder: Path, seed: int) -> Results:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; give the folder that the chain wrote, usually `results`")
     training = folder / f"training/seed{seed}"
+    candidates = _table(folder / "candidates.csv", *TABLES["candidates.csv"])
+    files = zip(candidates["id"], candidates["file"].astype(str), strict=True)
     results = Results(
         folder=folder,
         seed=seed,
@@ -152,7 +156,8 @@ def load(folder: Path, seed: int) -> Results:
         hull=_judged(folder / "hull.csv"),
         sun=read_sun(folder / "sun.csv"),
         sun_per_crystal=_judged(folder / "sun_per_crystal.csv"),
-        candidates=_table(folder / "candidates.csv", *TABLES["candidates.csv"]),
+        candidates=candidates,
+        candidate_cifs=read_candidate_cifs(folder / "candidates.zip", files),
         stages=stages(folder / "benchmarks", folder / "logs"),
     )
     check_crystals(results)

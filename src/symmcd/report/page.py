@@ -25,6 +25,7 @@ class PlacedFigure:
     svg: Markup
     caption: Text
     wide: bool = False
+    narrow: Markup | None = None  # shown in its place on a narrow screen
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,11 @@ class Table:
     half: bool = False  # half as wide as the page, beside a figure
     folded: str = ""  # shown only after a click on these words
 
+    @property
+    def marked(self) -> list[bool]:
+        """Which headings have elements, such as subscripts, that an attribute cannot hold."""
+        return [isinstance(name, Markup) and "<" in name for name in self.head]
+
 
 @dataclass(frozen=True)
 class Section:
@@ -63,10 +69,26 @@ class Section:
     notes: Sequence[Text] = ()
 
 
-def place(figure: Any, folder: Path, name: str, caption: Text, alternative: str, *, wide: bool = False) -> PlacedFigure:
-    """Save a figure as ``name.svg`` and ``name.png`` in `folder` and make it ready for the page."""
-    svg = style.save(figure, folder, name)
-    return PlacedFigure(Markup(style.inline(svg, name, alternative)), caption, wide)  # noqa: S704  (our own svg)
+def place(
+    figure: Any, folder: Path, name: str, caption: Text, alternative: str, *, wide: bool = False, narrow: Any = None
+) -> PlacedFigure:
+    """Save a figure as ``name.svg`` and ``name.png`` in `folder` and make it ready for the page.
+
+    Args:
+        figure: matplotlib's.
+        folder: for the files.
+        name: of the files, without ending.
+        caption: below the figure.
+        alternative: what the figure shows, for readers who cannot see it.
+        wide: as wide as the page.
+        narrow: the same as a figure for a narrow screen; it is on the page alone.
+    """
+    svg = Markup(style.inline(style.save(figure, folder, name), name, alternative))  # noqa: S704  (our own svg)
+    other = None
+    if narrow is not None:
+        own = f"{name}_narrow"
+        other = Markup(style.inline(style.svg_text(narrow, own), own, alternative))  # noqa: S704
+    return PlacedFigure(svg, caption, wide, other)
 
 
 def place_drawing(image: np.ndarray, folder: Path, name: str, caption: Text, alternative: str) -> Drawing:

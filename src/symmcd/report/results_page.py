@@ -12,6 +12,7 @@ from symmcd.metrics import oversampling
 from symmcd.metrics.paper_tables import Run, paper_tables
 from symmcd.report import judgement, run_section, sections, stability_section
 from symmcd.stability.judge_words import naming, side_by_side
+from symmcd.report.candidates_section import candidates
 from symmcd.report.load import Results
 from symmcd.report.page import write_page
 from symmcd.report.side_by_side import paper_section, predictor_table
@@ -57,6 +58,7 @@ def write_pages(
         sections.content(run, figures),
         judgement.validity(run, figures),
         stability_section.stability(run, figures),
+        *candidates(run),
         sections.training(run, figures),
         run_section.limits(run),
     ]

@@ -24,6 +24,7 @@ from symmcd.report.style import (
     plain_log_ticks,
 )
 
+BROAD = (WIDE[0], 2.5)
 MANY = 1500  # points of a figure; more are drawn as an image within it
 
 
@@ -38,7 +39,7 @@ class Rate:
     paper: float | None = None
 
 
-def losses(table: Mapping[str, np.ndarray]) -> Any:
+def losses(table: Mapping[str, np.ndarray], *, narrow: bool = False) -> Any:
     """Training and validation loss of each component over epochs.
 
     Args:
@@ -47,7 +48,8 @@ def losses(table: Mapping[str, np.ndarray]) -> Any:
     """
     components = [name.removeprefix("train_") for name in table if name.startswith("train_")]
     with figure_style():
-        figure, panels = new_figure((WIDE[0], 2.5), 1, len(components))
+        number = len(components)
+        figure, panels = new_figure((PANEL[0], 2.4 * number), number) if narrow else new_figure(BROAD, 1, number)
         row = np.atleast_1d(panels)
         epoch = np.asarray(table["epoch"], float)
         for axes, component in zip(row, components, strict=True):
@@ -72,7 +74,8 @@ def losses(table: Mapping[str, np.ndarray]) -> Any:
             axes.set_xlabel("epoch")
             axes.grid()
         row[0].legend()
-        row[0].set_ylabel("loss")
+        for axes in row if narrow else row[:1]:
+            axes.set_ylabel("loss")
     return figure
 
 

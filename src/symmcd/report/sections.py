@@ -19,6 +19,14 @@ from symmcd.report.page import Section, Table, Text, place
 from symmcd.report.typesetting import symbol_html
 from symmcd.report.values import number, sentence, shown
 
+RISE = 0.05
+"""Share of its lowest value by which a validation loss rises before the page says so."""
+
+OVERFITTED = (
+    "Validation losses rose again after their lowest values: {}. From there on the network learned its training"
+    " crystals by heart, and longer training would not help; more data or a smaller network would. Crystals are"
+    " generated with the weights of the epoch that had the lowest total validation loss, so the rise is not in them."
+)
 ORIGINALITY = ("uniqueness", "novelty", "unique_novelty", "prototype_novelty")
 
 
@@ -60,6 +68,7 @@ def symmetry(results: Results, folder: Path) -> Section:
         ).format(n, metric_sentence(results, "space_group_jsd")),
         "Bars of the share of each space group, generated above and training crystals below the axis",
         wide=True,
+        narrow=symmetry_figures.space_groups(generated, training, narrow=True),
     )
     systems = place(
         symmetry_figures.crystal_systems(generated, training),
@@ -143,8 +152,8 @@ def content(results: Results, folder: Path) -> Section:
     """Atoms, elements, density."""
     generated, training, n = results.generated, results.train, sizes(results)
 
-    def compared(draw: Callable[..., Any], measure: Callable[[AsymmetricUnits], np.ndarray]) -> Any:
-        return draw(measure(generated), measure(training))
+    def compared(draw: Callable[..., Any], measure: Callable[[AsymmetricUnits], np.ndarray], **how: Any) -> Any:
+        return draw(measure(generated), measure(training), **how)
 
     atoms = place(
         compared(content_figures.atoms_per_cell, lambda units: units.number_of_atoms),
@@ -174,6 +183,7 @@ def content(results: Results, folder: Path) -> Section:
         ).format(n),
         "Periodic table coloured by the share of generated crystals with each element",
         wide=True,
+        narrow=compared(content_figures.periodic_table, content_figures.element_shares, narrow=True),
     )
     return Section("content", "Composition and size", figures=(atoms, density, table))
 
@@ -193,14 +203,20 @@ def training(results: Results, folder: Path) -> Section:
     names = [column.removeprefix("val_") for column in table if column.startswith("val_")]
     words = {} if results.kind is None else results.kind.losses
     meanings = [f"{name.replace('_', ' ')}: {words[name]}" for name in names if name in words]
-    last = []
+    last, rising = [], []
     for name in names:
         validated = table[np.isfinite(table[f"val_{name}"].astype(float))]
-        if len(validated):
-            row = validated.iloc[-1]
-            last.append(f"{name.replace('_', ' ')} {number(float(row[f'val_{name}']))} (epoch {int(row['epoch'])})")
+        if not len(validated):
+            continue
+        value, epoch = validated[f"val_{name}"].to_numpy(float), validated["epoch"].to_numpy(int)
+        words_of = name.replace("_", " ")
+        last.append(f"{words_of} {number(value[-1])} (epoch {epoch[-1]})")
+        best = int(value.argmin())
+        if value[-1] - value[best] > RISE * abs(value[best]):
+            rising.append(f"{words_of} from {number(value[best])} (epoch {epoch[best]}) to {number(value[-1])}")
+    columns = {name: table[name].to_numpy() for name in table.columns}
     figure = place(
-        run_figures.losses({name: table[name].to_numpy() for name in table.columns}),
+        run_figures.losses(columns),
         folder,
         "losses",
         Markup("<b>Losses</b> over {:,} epochs on n = {:,} training crystals{}. Last validation losses: {}.").format(
@@ -208,5 +224,7 @@ def training(results: Results, folder: Path) -> Section:
         ),
         "Training and validation loss of each component over epochs",
         wide=True,
+        narrow=run_figures.losses(columns, narrow=True),
     )
-    return Section("training", "Training", figures=(figure,))
+    notes = (OVERFITTED.format("; ".join(rising)),) if rising else ()
+    return Section("training", "Training", figures=(figure,), notes=notes)

@@ -1,4 +1,4 @@
-"""The section on stability: distance to the hull, S.U.N., relaxations, and the crystals found."""
+"""The section on stability: distance to the hull, S.U.N., relaxations."""
 
 from __future__ import annotations
 
@@ -16,9 +16,7 @@ from symmcd.report.judgement import describe, diamonds, main_protocol, rate, war
 from symmcd.report.load import OPTIONAL_RATES, SUN_RATES, Results
 from symmcd.report.page import PlacedFigure, Section, Table, Text, place
 from symmcd.report.sections import chosen_remark
-from symmcd.report.typesetting import formula_html, symbol_html
 from symmcd.report.values import shown
-from symmcd.stability.doubts import WORDS
 from symmcd.stability.judge_words import hull_name, judge_name, several
 from symmcd.stability.rate_names import RATES
 
@@ -41,7 +39,7 @@ def stability(results: Results, folder: Path) -> Section:
         ),
         "Rates of stable and of stable, unique and novel crystals with 95 % intervals",
     )
-    tables = (_sun_table(results), _status_table(results), *_candidates(results))
+    tables = (_sun_table(results), _status_table(results))
     chosen = () if results.best_of is None else (warning(results),)
     if not of_judges:
         return Section("stability", "Stability", paragraphs=chosen, figures=(*figures, rate_figure), tables=tables)
@@ -98,7 +96,8 @@ def _sun_table(results: Results) -> Table:
     return Table(
         caption=Markup(
             "<b>Every protocol</b> of sun.csv, per cent of n with 95 % intervals; stable means at most so many eV/atom"
-            " above the hull. A crystal whose relaxation failed stays in the denominator and counts as unstable.{}{}"
+            " above the hull (protocol “paper”: 0, as published; “metastable”: a higher threshold). A crystal whose"
+            " relaxation failed stays in the denominator and counts as unstable.{}{}"
         ).format(
             chosen_remark(results),
             " Draws are disjoint and each is judged by itself, duplicates too; “all” is their mean, with the interval"
@@ -109,7 +108,7 @@ def _sun_table(results: Results) -> Table:
         head=(*head, *(described(name).label for name in names)),
         rows=rows,
         numbers=frozenset(range(head.index("eV/atom"), len(head) + len(names))),
-        kind="stack",
+        kind="stack dense",
         folded=f"Every protocol, judge and hull of sun.csv ({len(rows)} rows)" if of_judges else "",
     )
 
@@ -124,49 +123,3 @@ def _status_table(results: Results) -> Table:
         numbers=frozenset({1, 2}),
         half=True,
     )
-
-
-def _candidates(results: Results, rows: int = 8) -> list[Table]:
-    """The first S.U.N. crystals of candidates.csv, in its order; no table where there is none."""
-    candidates = results.candidates
-    if not len(candidates):
-        return []
-    of_first = results.hull[results.hull["judge"] == results.judges[0]]
-    initial = of_first.set_index(["hull", "id"])["e_above_hull_initial"]
-    threshold = float(results.sun["threshold"].max())
-    energies = judges_section.candidate_columns(results)
-    of_judges = "sun_by_all" in candidates
-
-    def symbol(number: float) -> Text:
-        return Markup("{} ({})").format(symbol_html(int(number)), int(number)) if np.isfinite(number) else "–"
-
-    caption = Markup(
-        "<b>The S.U.N. crystals lowest in energy</b>, {} of {} within {:g} eV/atom of the hull “{}”, by {}; those"
-        " with a doubt ({:,}: {}) come last.{} All are in candidates.csv, their relaxed structures as CIFs in"
-        " candidates.zip; as generated they are in crystals/, named by id."
-    ).format(
-        min(rows, len(candidates)), len(candidates), threshold, candidates["hull"].iloc[0], results.potential,
-        int(candidates["doubts"].notna().sum()), ", ".join(WORDS.values()),
-        " The judge that calls a crystal least stable decides its place." if of_judges else "",
-    )  # fmt: skip
-    head = ("id", "formula", "space group", "after relaxation", "eV/atom, generated", *energies.values())
-    return [
-        Table(
-            caption=caption,
-            head=(*head, *(["S.U.N. by all"] if of_judges else [])),
-            rows=[
-                (
-                    row["id"],
-                    formula_html(row["formula"]),
-                    symbol(row["space_group"]),
-                    symbol(row["space_group_relaxed"]),
-                    f"{initial[row['hull'], row['id']]:.3f}",
-                    *(f"{row[name]:.3f}" if np.isfinite(row[name]) else "–" for name in energies),
-                    *(["yes" if str(row["sun_by_all"]) == "True" else "no"] if of_judges else []),
-                )
-                for _, row in candidates.head(rows).iterrows()
-            ],
-            numbers=frozenset(range(4, 5 + len(energies))),
-            kind="stack",
-        )
-    ]

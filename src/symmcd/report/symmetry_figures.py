@@ -37,36 +37,49 @@ def shares(space_group: np.ndarray) -> np.ndarray:
     return 100 * np.bincount(space_group, minlength=231)[1:] / len(space_group)
 
 
-def space_groups(generated: np.ndarray, training: np.ndarray, named: int = 9) -> Any:
+def space_groups(generated: np.ndarray, training: np.ndarray, named: int = 9, *, narrow: bool = False) -> Any:
     """Shares of the 230 space groups, generated upwards and training downwards (paper, figure 4).
 
     Args:
         generated, training: (B,) space-group numbers.
         named: this many of the most frequent groups get their symbol.
+        narrow: three panels, one below the other, for a narrow screen.
     """
     up, down = shares(generated), shares(training)
-    number = np.arange(1, 231)
+    top = 1.18 * max(up.max(), down.max())
+    spans = ((1, 74), (75, 167), (168, 230)) if narrow else ((1, 230),)
     with figure_style():
-        figure, axes = new_figure(WIDE)
-        top = 1.18 * max(up.max(), down.max())
-        for i, (name, (first, last)) in enumerate(CRYSTAL_SYSTEMS.items()):
-            if i % 2 == 0:
-                axes.axvspan(first - 0.5, last + 0.5, color=BAND, linewidth=0)
-            narrow = last - first < 14  # these two names would run into each other: one lower than the other
-            place = ((first + last) / 2 if i else 0.5, top * (1.02 if i != 1 else 1.10))
-            axes.text(
-                *place, name, ha="center" if i else "left", va="bottom", color=MUTED, fontsize=7.5 if narrow else 8
-            )
-        axes.bar(number, up, width=0.92, color=GENERATED, label=f"generated (n = {len(generated):,})")
-        axes.bar(number, -down, width=0.92, color=REFERENCE, label=f"training (n = {len(training):,})")
-        axes.axhline(0, color=MUTED, linewidth=0.7)
-        _name_bars(axes, up, number, named, sign=1, top=top)
-        _name_bars(axes, down, number, named, sign=-1, top=top)
-        axes.set(xlim=(-0.5, 231.5), ylim=(-top, top), xlabel="space-group number", ylabel="% of crystals")
-        axes.set_xticks([1, 25, 50, 75, 100, 125, 150, 175, 200, 225])
-        axes.yaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
-        axes.legend(loc="lower left", bbox_to_anchor=(0.08, 0.0), ncols=2)
+        figure, panels = new_figure((PANEL[0], 6.6) if narrow else WIDE, len(spans), squeeze=False)
+        for axes, (first, last) in zip(panels[:, 0], spans, strict=True):
+            _system_bands(axes, top, first, last, 1.22 if narrow else 1.10)
+            number = np.arange(first, last + 1)
+            part = slice(first - 1, last)
+            axes.bar(number, up[part], width=0.92, color=GENERATED, label=f"generated (n = {len(generated):,})")
+            axes.bar(number, -down[part], width=0.92, color=REFERENCE, label=f"training (n = {len(training):,})")
+            axes.axhline(0, color=MUTED, linewidth=0.7)
+            _name_bars(axes, up[part], number, named, sign=1, top=top)
+            _name_bars(axes, down[part], number, named, sign=-1, top=top)
+            axes.set(xlim=(first - 1.5, last + 1.5), ylim=(-top, top), ylabel="% of crystals")
+            axes.set_xticks([*range(first, last, 15)] if narrow else [1, *range(25, 231, 25)])
+            axes.yaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
+        panels[-1, 0].set_xlabel("space-group number")
+        if narrow:
+            figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
+        else:
+            panels[0, 0].legend(loc="lower left", bbox_to_anchor=(0.08, 0.0), ncols=2)
     return figure
+
+
+def _system_bands(axes: Any, top: float, first: int, last: int, higher: float) -> None:
+    """Names of the crystal systems above the groups `first` to `last`, and a band behind every second of them."""
+    for i, (name, (low, high)) in enumerate(CRYSTAL_SYSTEMS.items()):
+        if high < first or low > last:
+            continue
+        if i % 2 == 0:
+            axes.axvspan(low - 0.5, high + 0.5, color=BAND, linewidth=0)
+        small = high - low < 14  # the first two names would run into each other: one is lower than the other
+        place = ((low + high) / 2 if i else 0.5, top * (1.02 if i != 1 else higher))
+        axes.text(*place, name, ha="center" if i else "left", va="bottom", color=MUTED, fontsize=7.5 if small else 8)
 
 
 def _name_bars(axes: Any, share: np.ndarray, number: np.ndarray, named: int, sign: int, top: float) -> None:

@@ -21,6 +21,10 @@ from symmcd.stability.judge_words import judge_name, kinds_of, several
 from symmcd.stability.judges import ALL, OWN, family
 
 WIDTH = 110  # characters of a line of remarks
+PROTOCOLS = (
+    "[paper] as Levy et al. computed it; [strict] harder to pass, or leaving less to chance: docs/evaluation.md",
+    "distance: between generated and test crystals; [..._floor] of as many real ones, hardly to be undercut",
+)
 DETAILS = ("agreement_", "resolvable_")  # metrics for the report only
 
 
@@ -43,7 +47,7 @@ def terminal_summary(results: Path) -> str:
         if row["metric"].startswith(DETAILS) or math.isnan(row["value"]):
             continue
         metric = described(row["metric"])
-        label = f"{metric.label} [{row['protocol']}]"
+        label = f"{in_words(metric.label)} [{row['protocol']}]"
         beside = ["", ""]  # the published values were measured by the paper's protocol
         if row["protocol"] == "paper":
             floor = floor_of(summary, row["metric"])
@@ -56,6 +60,7 @@ def terminal_summary(results: Path) -> str:
         rows.append([_heading(block, of_judges=several(sun))])
         rows += _rates(block, sun, main, compared=compared)
     rows.append([""] * len(head))
+    rows += [[line] for line in PROTOCOLS]
     if sun is None:
         rows.append(["stability was not judged: `symmcd evaluate --relax` does it"])
     if prototypes:
@@ -69,6 +74,12 @@ def terminal_summary(results: Path) -> str:
     if main is not None and main["threshold"] == 0 and main["hull"] != HULL:
         rows.append([f"{OTHER}: published rates are over that of {HULL}, and not judged beside these"])
     return columns(rows)
+
+
+def in_words(label: str) -> str:
+    """A label whose symbol stands last: ``d_sg, space groups`` → ``space groups, distance d_sg``."""
+    letter, _, what = label.partition(", ")
+    return f"{what}, distance {letter}" if letter.startswith("d_") and what else label
 
 
 def remarks(best_of: BestOf, sun: Any) -> list[list[str]]:

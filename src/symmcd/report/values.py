@@ -33,10 +33,15 @@ def shown(value: float, low: float, high: float, unit: str = "") -> tuple[str, s
     return (f"{text[0]} %" if unit == "%" else text[0]) if text[0] else "–", interval
 
 
+def protocol(name: str) -> str:
+    """``paper’s protocol``, ``strict protocol``: how a metric was computed."""
+    return "paper’s protocol" if name == "paper" else f"{name.replace('_', ' ')} protocol"
+
+
 def sentence(row: Any) -> str:
-    """``91.0 % (95 % interval 88.0 to 93.0, n = 800, protocol paper)`` of a row of summary.csv."""
+    """``91.0 % (95 % interval 88.0 to 93.0, n = 800, paper's protocol)`` of a row of summary.csv."""
     metric = known(row["metric"])
     value, interval = shown(row["value"], row["low"], row["high"], metric.unit if metric else "")
     parts = [f"95 % interval {interval}"] if interval else []
-    parts += [f"n = {int(row['n']):,}", f"protocol {row['protocol']}"]
+    parts += [f"n = {int(row['n']):,}", protocol(row["protocol"])]
     return f"{value} ({', '.join(parts)})"

@@ -1,4 +1,4 @@
-"""Stage ``show``: the results of a finished run, on the terminal."""
+"""Stage ``show``: what a folder that one of our commands wrote holds, on the terminal."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ EXAMPLE = "results"
 
 def arguments(parser: command.Parser) -> None:
     """What the command line takes."""
-    parser.add_argument("results", type=Path, help="folder that the chain or `symmcd evaluate` wrote")
+    text = "folder that the chain, `generate`, `predict`, `relax`, `evaluate`, `discover` or `export` wrote"
+    parser.add_argument("results", type=Path, help=text)
 
 
 def run(results: Path) -> None:
-    """Print the tables of `results` and the path of the report.
+    """Print what `results` holds, and the path of the report where there is one.
 
     Raises:
-        InputError: a table is missing; the message names the stage that makes it.
+        InputError: nothing of ours, or a table that is missing or damaged; the message names the command that makes it.
     """
-    from symmcd.report.terminal import terminal_summary
+    from symmcd.report.folder_summary import folder_summary
 
-    print(terminal_summary(results))
+    print(folder_summary(results))
     report = results / "report" / "index.html"
     if report.exists():
         print(f"\nreport: {report.resolve()}")
