@@ -1,4 +1,4 @@
-"""``symmcd COMMAND …``: which commands there are; the words of one as arguments of its stage; how it ends.
+"""``symmcd COMMAND …``: list of the commands, arguments of each for its stage, exit status.
 
 A command is a module `symmcd.stages.COMMAND`, which says what it takes (`symmcd.command`).  Only that of the command
 that is asked for is imported, so that ``symmcd --help`` is instant.
@@ -21,7 +21,7 @@ from symmcd.threads import let_threads_sleep
 
 @dataclass(frozen=True)
 class Group:
-    """Commands that belong together, each with what it does in one line."""
+    """Commands of one group, each with a line that says what it does."""
 
     title: str
     example: str
@@ -33,12 +33,12 @@ GROUPS = (
         "for your own crystals",
         "symmcd generate --space-group Pnma --number 100 --output crystals/",
         {
-            "discover": "from a wish to a ranked list of relaxed, judged candidates",
-            "generate": "make crystals from trained weights",
-            "predict": "make crystals that a composition may form, the likeliest first",
+            "discover": "generate, relax and judge crystals: one ranked list of candidates",
+            "generate": "generate crystals from trained weights",
+            "predict": "predict crystals that a composition may form, the likeliest first",
             "evaluate": "score crystals of your own",
-            "compare": "several runs and the published systems side by side",
-            "export": "write generated crystals as other programs want them",
+            "compare": "compare several runs with each other and with published systems",
+            "export": "write generated crystals in the formats of other programs",
             "surrogate": "fit a model of the energy above the hull, for `generate --stable`",
         },
     ),
@@ -46,22 +46,22 @@ GROUPS = (
         "the chain",
         "snakemake --cores 8        runs all of these, in this order",
         {
-            "download": "fetch raw crystals, or make the embedded ones",
+            "download": "download raw crystals, or make the embedded ones",
             "reduce": "reduce raw crystals to asymmetric units",
             "train": "train the model, resuming from checkpoints in the output folder",
             "sample": "sample asymmetric units from a trained model",
             "replicate": "replicate sampled asymmetric units to whole crystals",
             "score": "score each crystal: validity, symmetry, template, density",
-            "fingerprint": "structure and composition fingerprints, for the coverage metrics",
+            "fingerprint": "compute structure and composition fingerprints, for the coverage metrics",
             "summarise": "gather scored shards and compare them with training and test crystals",
             "relax": "relax crystals with a machine-learned potential",
-            "judge": "energies of relaxed crystals by a further potential",
-            "reference": "energies of the reference crystals that the hull is made of",
-            "hull": "energy above the convex hull of each crystal",
+            "judge": "compute energies of relaxed crystals by another potential",
+            "reference": "compute energies of the reference crystals that make up the hull",
+            "hull": "compute the energy of each crystal above the convex hull",
             "sun": "count stable, unique and novel crystals",
-            "candidates": "stable, unique, novel crystals as a table and CIFs of the relaxed structures",
+            "candidates": "write the stable, unique, novel crystals as a table and as CIFs, relaxed",
             "predictor": "train DimeNet++ for formation energies: Table 5, and the predictor of d_E",
-            "report": "tables and figures as one page",
+            "report": "write the report: tables and figures on one page",
         },
     ),
     Group(
@@ -69,7 +69,7 @@ GROUPS = (
         "symmcd init my_run",
         {
             "init": "write the workflow and its configuration into a folder",
-            "show": "print the tables of results and where the report is",
+            "show": "print what a folder of results holds",
             "settings": "print every setting with its meaning, or check a config file",
         },
     ),
@@ -112,13 +112,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def command_of(name: str) -> tuple[Callable[..., None], Parser]:
-    """The function that does it, and the parser of its arguments."""
+    """The function of a command, and the parser of its arguments."""
     stage = importlib.import_module(f"symmcd.stages.{name}")
     return stage.run, parser_of(name, SUMMARIES[name], stage.EXAMPLE, stage.arguments)
 
 
 def overview() -> Parser:
-    """What there is, as `symmcd --help` says it; it refuses a word that is no command."""
+    """The parser of `symmcd --help`, which lists the commands and refuses other words."""
     parser = _Overview(prog="symmcd", usage="symmcd COMMAND …")
     parser.add_argument("--version", action=_Version, nargs=0, help="show version and commit, and exit")
     parser.add_argument("command", choices=SUMMARIES, help=argparse.SUPPRESS)
@@ -136,7 +136,7 @@ class _Overview(Parser):
 
 
 class _Version(argparse.Action):
-    """Asks git only where somebody wants to know."""
+    """Print the version; git is asked only here."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
         print(version())

@@ -91,7 +91,7 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--seed", type=number(Seed), default=0, metavar="S", help="random seed (default: 0)")
 
     def add_device(self) -> None:
-        text = "auto (default) takes CUDA where there is one"
+        text = "device to compute on; auto (default): CUDA if available"
         self.add_argument("--device", choices=("auto", "cuda", "cpu"), default="auto", help=text)
 
     def add_workers(self) -> None:

@@ -27,7 +27,7 @@ class Journal:
 
     Args:
         output: file that the stage will write in the end.
-        work: what the results depend on, JSON; results are gone on from only if it is the same.
+        work: what the results depend on, JSON; earlier results are kept only if it is the same.
 
     Raises:
         InputError: another process writes this output, the journal is damaged, or the disk is full.

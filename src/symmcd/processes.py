@@ -14,7 +14,7 @@ _EVERY = 1.0  # seconds between two looks at the parent, where the kernel does n
 
 
 def end_with_parent(parent: int) -> None:
-    """In a process just started: end it when the process `parent`, which started it, has ended, killed or not.
+    """End this process, just started, when the process `parent`, which started it, has ended, killed or not.
 
     Otherwise it would go on for nothing, its standard output open: who reads that, such as the `tee` of a rule, would
     wait for it.  On Linux the kernel kills it, also inside C code that holds the interpreter's lock for ever; elsewhere

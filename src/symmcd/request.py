@@ -37,18 +37,18 @@ AT_ONCE = {"cpu": 64, "cuda": 256}
 
 def add_what(parser: Parser) -> None:
     """``--output``, ``--number``."""
-    parser.add_output("gets CIFs, crystals.extxyz and crystals.csv", metavar="DIR")
-    text = "crystals to make (default: 10)"
+    parser.add_output("folder for the CIFs, crystals.extxyz and crystals.csv", metavar="DIR")
+    text = "number of crystals to generate (default: 10)"
     parser.add_argument("--number", type=number(Count), default=10, metavar="N", help=text)
 
 
 def add_how(parser: Parser) -> None:
     """``--checkpoint``, ``--steps``, ``--proposals`` and what all commands of networks have."""
-    text = "denoiser.safetensors of `symmcd train`, or mp20 (default: the shipped weights, mp20)"
+    text = "weights: denoiser.safetensors of `symmcd train`, or mp20 (default: the shipped weights, mp20)"
     parser.add_argument("--checkpoint", metavar="FILE", help=text)
-    text = "reverse steps of a geometry (default: of the model, 50 for mp20)"
+    text = "denoising steps for a geometry (default: the model's own, 50 for mp20)"
     parser.add_argument("--steps", type=number(Steps), metavar="N", help=text)
-    text = "geometries a crystal, the likeliest is kept (default: of the model, 4 for mp20)"
+    text = "geometries drawn for each crystal; the likeliest is kept (default: the model's own, 4 for mp20)"
     parser.add_argument("--proposals", type=number(Few), metavar="N", help=text)
     parser.add_seed()
     parser.add_device()
@@ -61,7 +61,7 @@ def add_constraints(parser: Parser) -> None:
     Raises:
         InputError: a constraint of another package has the name of an option that is there already.
     """
-    text = "crystals are as frequent as without them, if they fulfil all"
+    text = "every crystal fulfils all of them; otherwise crystals are as frequent as without constraints"
     group = parser.add_gathered("constraints", text, CONSTRAINTS)
     for name in CONSTRAINTS:
         option = f"--{name.replace('_', '-')}"

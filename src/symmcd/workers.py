@@ -27,7 +27,7 @@ from symmcd.processes import end_with_parent
 from symmcd.registry import loaded
 
 START_SECONDS = 120.0
-"""For a process to start and to import its function."""
+"""Time that a process has to start and to import its function."""
 OF_THE_MACHINE = ("timed_out", "crashed", "out_of_memory")
 """What becomes of an item on one machine and not on another: nothing to be kept for later."""
 _ALIVE = "alive"
@@ -116,9 +116,9 @@ def work(function: str, items: Iterable[Any], workers: int, seconds: float) -> I
 
 
 def alive() -> None:
-    """In a function at work on an item of many parts: tell that a part is done; the time limit begins anew.
+    """Tell that a part of the item at work is done: its time limit begins anew.
 
-    Without effect in a process that works for itself.
+    It has no effect in a process that works for itself.
     """
     if _Server.answers is not None:
         _send(_Server.answers, _ALIVE)

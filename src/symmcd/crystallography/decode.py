@@ -1,4 +1,4 @@
-"""From a model's raw output to exact asymmetric units (paper, appendix A: projection), vectorised over a batch."""
+"""Exact asymmetric units from a model's raw output (paper, appendix A: projection), vectorised over a batch."""
 
 from __future__ import annotations
 

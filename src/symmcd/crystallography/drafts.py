@@ -63,7 +63,7 @@ class Drafts(FlatOrbits):
 
     @property
     def arrangement(self) -> list[str]:
-        """Of each crystal the same text for all descriptions of it, see `content.arrangements`."""
+        """One text for each crystal, the same for all its descriptions; see `content.arrangements`."""
         return content.arrangements(self)
 
     def take(self, indices: Sequence[int] | np.ndarray) -> Drafts:

@@ -48,7 +48,7 @@ class Abilities:
 
     @classmethod
     def of(cls, settings: ModelSettings, tensors: Mapping[str, np.ndarray]) -> Abilities:
-        """Of a checkpoint with these tensors (those of `NEEDED` that it has).
+        """Abilities of a checkpoint with these tensors (those of `NEEDED` that it has).
 
         Raises:
             KeyError: a tensor that every checkpoint has is missing.

@@ -115,7 +115,7 @@ class Senders:
 
     @classmethod
     def of(cls, parts: Sequence[NoisyBatch], dtype: torch.dtype, blocks: Blocks) -> Senders:
-        """Of the orbits of `parts`."""
+        """Senders for the orbits of `parts`."""
         full = torch.stack([part.mask.all() for part in parts]).tolist()
         return cls(blocks, torch.cat([p.mask.flatten() for p in parts]).to(dtype), tuple(full))
 

@@ -33,7 +33,7 @@ class Process:
         return self.rank == 0
 
     def device(self, device: torch.device) -> torch.device:
-        """Of the kind of `device`, the one that this process works on."""
+        """The device that this process works on, of the same kind as `device`."""
         return torch.device("cuda", self.local_rank) if device.type == "cuda" and self.number > 1 else device
 
     def share(self, rows: Tensor) -> Tensor:

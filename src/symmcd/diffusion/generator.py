@@ -1,4 +1,4 @@
-"""From a checkpoint to new crystals: groups and numbers of orbits from the prior, sampling in batches, decoding."""
+"""New crystals from a checkpoint: groups and numbers of orbits from the prior, sampling in batches, decoding."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Generator:
 
     @functools.cached_property
     def sha256(self) -> str:
-        """Of the file of the weights; empty if they are from none."""
+        """Hash of the file of the weights; empty if they do not come from a file."""
         return hashlib.sha256(self.path.read_bytes()).hexdigest() if self.path else ""
 
     def generate(
@@ -272,7 +272,7 @@ class Generator:
         pool: int = POOL,
         seed: int = 0,
     ) -> list[Arrangements]:
-        """Of each composition the likeliest positions and elements, from one pool for all; see `predict`.
+        """The likeliest positions and elements of each composition, from one pool for all; see `predict`.
 
         Raises:
             InputError: as `predict`, but for compositions that nothing was found for.

@@ -144,13 +144,13 @@ class ComposingModel(Model, Protocol):
         pool: Sequence[tuple[Plan, CrystalStreams]],
         space_groups: Sequence[int] = (),
     ) -> list[Arrangements]:
-        """Of each composition the likeliest positions and elements.
+        """The likeliest positions and elements of each composition.
 
         Args:
             compositions: what the crystals are to be made of.
-            number: how many of each, at most.
+            number: largest number for each composition.
             pool: plans of one padded size each, for which positions are drawn, beside those of the training set.
-            space_groups: that are wanted; none: any.
+            space_groups: allowed ones; none given: all.
         """
 
     def log_share(self, sequences: WyckoffSequences, constraints: Sequence[Constraint]) -> Tensor:

@@ -53,7 +53,7 @@ class ModelTraining:
 
     @classmethod
     def of(cls, task: Task, seed: int, output_dir: Path, process: Process, *, automatic: bool) -> ModelTraining:
-        """With the hashes of its data.
+        """A training of `task`, with the hashes of its data.
 
         Raises:
             InputError: no such weights as `training.init` names, or those of another kind of model.

@@ -17,7 +17,7 @@ class Objective(Protocol):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the losses; "total" is the last."""
+        """Names of the losses; "total" is the last."""
 
     @property
     def network(self) -> nn.Module:

@@ -1,4 +1,4 @@
-"""In which precision matrix products run: bfloat16 where a device is made for it, else float32.
+"""Precision of matrix products: bfloat16 where a device is made for it, else float32.
 
 CUDA devices and processors with instructions for it (Intel's AMX, AVX-512 BF16 of AMD's Zen 4 and 5) multiply matrices
 of bfloat16 several times as fast as of float32.  Weights, optimiser, noise, distances and losses stay float32; autocast

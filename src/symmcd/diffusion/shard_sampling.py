@@ -110,7 +110,7 @@ class _Batch:
     orbits: np.ndarray  # (B,)
     make: Callable[[OnStep], AsymmetricUnits]  # in this order
     best_of: BestOf | None = None  # how they were chosen
-    choice: str = ""  # names which drafts were, so that batches of another choice are not gone on from
+    choice: str = ""  # names the drafts chosen, so that batches of another choice are not continued
 
 
 def _planned(

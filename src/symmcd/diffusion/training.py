@@ -1,4 +1,4 @@
-"""The training loop: one network, its objective and AdamW, killed and gone on with at any step."""
+"""The training loop: one network, its objective and AdamW, which can be killed and continued at any step."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ Function = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Size:
-    """Of the graph and the network; the defaults are CDVAE's for MP-20 (Xie et al., ICLR 2022)."""
+    """Sizes of the graph and the network; the defaults are CDVAE's for MP-20 (Xie et al., ICLR 2022)."""
 
     width: int = 128
     blocks: int = 4

@@ -11,7 +11,7 @@ from symmcd.formation_energy.graphs import Graphs
 from symmcd.formation_energy.network import DimeNetPlusPlus, Size
 
 RIDGE = 1e-3
-"""Of the regression on elements, so that rare ones stay near the mean."""
+"""Ridge of the regression on elements; it keeps rare ones near the mean."""
 
 
 class EnergyObjective:

@@ -1,4 +1,4 @@
-"""From asymmetric units with formation energies to a trained DimeNet++ and its error on the test set."""
+"""Train DimeNet++ on asymmetric units with formation energies, and measure its error on the test set."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def _provenance(sets: dict[str, AsymmetricUnits]) -> dict[str, Any]:
 
 
 def mean_absolute_error(predicted: np.ndarray, known: np.ndarray, seed: int) -> dict[str, float | int]:
-    """Of energies per atom (n,), eV, with its 95 % interval (± 1.96 bootstrap standard errors)."""
+    """Mean absolute error of energies per atom (n,), eV, with its 95 % interval (± 1.96 bootstrap standard errors)."""
     error = np.abs(predicted - known)
     low, high = bootstrap(np.mean, error, seed)
     return {"mae": float(error.mean()), "low": low, "high": high, "n": len(error)}

@@ -68,7 +68,7 @@ class Scale:
 
     @classmethod
     def of(cls, fingerprints: np.ndarray) -> Scale:
-        """Of the training set's fingerprints (B, 132); missing values are left out."""
+        """Scale of the training set's fingerprints (B, 132); missing values are left out."""
         deviation = np.nanstd(fingerprints, axis=0)
         return cls(np.nanmean(fingerprints, axis=0), np.where(deviation > 0, deviation, 1.0))
 

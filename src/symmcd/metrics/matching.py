@@ -18,7 +18,7 @@ SECONDS = 600.0  # limit of all pairs of a composition in another process
 
 
 def first_matches(items: Iterable[int], same: Callable[[int, int], bool]) -> dict[int, int | None]:
-    """For each item the first one kept before it that it matches; None if there is none, and then it is kept.
+    """The first kept item before each item that it matches; None if there is none, and then the item is kept.
 
     This is FlowMM's rule: of duplicates the first stays, and what matches only a dropped one stays too (matching is not
     transitive).

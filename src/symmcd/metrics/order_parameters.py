@@ -35,7 +35,7 @@ class Shell:
 
     @classmethod
     def of(cls, vectors: np.ndarray) -> Shell:
-        """From (n, 3) vectors from the atom to its neighbours, Å."""
+        """The shell of (n, 3) vectors from the atom to its neighbours, Å."""
         n = len(vectors)
         distance = np.sqrt((vectors**2).sum(axis=1))
         unit = vectors / distance[:, None]

@@ -105,7 +105,7 @@ def _what_is_kept_changes_nothing(potential: Potential, crystals: Sequence[Reque
 
 
 def _symmetry_changes_nothing(potential: Potential, crystals: Sequence[Request]) -> Iterator[str]:
-    """With its symmetry told a crystal has the same energy, and the same forces and virial when averaged over it."""
+    """A crystal has the same energy with and without its symmetry, and the same forces and virial, averaged over it."""
     elements = crystals[-1].element
     scale = float(np.linalg.norm(crystals[-1].lattice, axis=1).max())
     units = [

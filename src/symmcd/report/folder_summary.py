@@ -54,7 +54,7 @@ def folder_summary(folder: Path) -> str:
 
 
 def generated_summary(folder: Path) -> str:
-    """Of crystals.csv: how many crystals, their sizes, space groups and elements; those of `predict` are ranked."""
+    """Number, sizes, space groups and elements of the crystals of crystals.csv; those of `predict` are ranked."""
     rows = read_rows(folder / "crystals.csv", ("id", "formula", "space_group", "atoms_primitive"), "generate")
     lines = [f"{counted(rows)} of `symmcd {'predict' if rows and 'log_probability' in rows[0] else 'generate'}`"]
     if not rows:
@@ -85,7 +85,7 @@ def ranking(rows: Sequence[Row]) -> str:
 
 
 def relaxed_summary(path: Path) -> str:
-    """Of a table of `symmcd relax`, or of the folder that holds some: how many relaxations converged, how far."""
+    """What became of the relaxations of a table of `symmcd relax`, or of all tables of a folder."""
     tables = relaxed_tables(path) if path.is_dir() else [path]
     rows = [row for table in tables for row in read_rows(table, RELAXED, "relax")]
     by = f" by {judge_name(rows[0].get('potential') or 'chgnet')}" if rows else ""
@@ -109,7 +109,7 @@ def relaxed_summary(path: Path) -> str:
 
 
 def candidates_summary(folder: Path) -> str:
-    """Of the ranked list of `symmcd discover`: how many of each verdict, and the first ones with their energies."""
+    """Numbers of each verdict in the list of `symmcd discover`, and its first crystals with their energies."""
     rows = read_rows(folder / "candidates.csv", ("id", "formula", "verdict"), "discover")
     lines = [f"{counted(rows)} of `symmcd discover`", ""]
     verdicts = Counter(row["verdict"].replace("_", " ") for row in rows)
@@ -131,7 +131,7 @@ def candidates_summary(folder: Path) -> str:
 
 
 def exported_summary(folder: Path) -> str:
-    """Of the files of `symmcd export`: which format, and for which program."""
+    """Files of `symmcd export`, and the program that reads each."""
     lines = []
     for name, what in EXPORTED.items():
         if (folder / name).exists():

@@ -22,8 +22,9 @@ from symmcd.stability.judges import ALL, OWN, family
 
 WIDTH = 110  # characters of a line of remarks
 PROTOCOLS = (
-    "[paper] as Levy et al. computed it; [strict] harder to pass, or leaving less to chance: docs/evaluation.md",
-    "distance: between generated and test crystals; [..._floor] of as many real ones, hardly to be undercut",
+    "d_…: distance between the distributions of generated and of test crystals, less is better",
+    "[paper] as Levy et al. computed it; [strict] harder to pass, or less left to chance (docs/evaluation.md);",
+    "[…_floor] the same of as many real crystals: a generator can hardly do better",
 )
 DETAILS = ("agreement_", "resolvable_")  # metrics for the report only
 
@@ -47,7 +48,7 @@ def terminal_summary(results: Path) -> str:
         if row["metric"].startswith(DETAILS) or math.isnan(row["value"]):
             continue
         metric = described(row["metric"])
-        label = f"{in_words(metric.label)} [{row['protocol']}]"
+        label = f"{metric.label} [{row['protocol']}]"
         beside = ["", ""]  # the published values were measured by the paper's protocol
         if row["protocol"] == "paper":
             floor = floor_of(summary, row["metric"])
@@ -74,12 +75,6 @@ def terminal_summary(results: Path) -> str:
     if main is not None and main["threshold"] == 0 and main["hull"] != HULL:
         rows.append([f"{OTHER}: published rates are over that of {HULL}, and not judged beside these"])
     return columns(rows)
-
-
-def in_words(label: str) -> str:
-    """A label whose symbol stands last: ``d_sg, space groups`` → ``space groups, distance d_sg``."""
-    letter, _, what = label.partition(", ")
-    return f"{what}, distance {letter}" if letter.startswith("d_") and what else label
 
 
 def remarks(best_of: BestOf, sun: Any) -> list[list[str]]:

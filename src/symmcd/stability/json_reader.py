@@ -27,7 +27,7 @@ class JsonReader:
         self._decoder = json.JSONDecoder()
 
     def members(self) -> Iterator[str | int]:
-        """Of each member of the array or object that comes next its index or name, when the member is at hand.
+        """Index or name of each member of the array or object that comes next, when the member is at hand.
 
         Raises:
             JSONDecodeError: something else comes next, or the text is damaged or ends too early.

@@ -102,7 +102,7 @@ def with_doubts_of_all(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _statuses(of_judge: dict[str, pd.DataFrame], relaxed: pd.DataFrame) -> pd.Series:
-    """Of each crystal the status of the first judge that has no energy of it, or of the first judge."""
+    """Status of each crystal: that of the first judge without an energy of it, or of the first judge."""
     statuses = pd.DataFrame({judge: rows.set_index("id")["status"] for judge, rows in of_judge.items()})
     statuses = statuses.loc[relaxed.index]
     which = np.argmax(relaxed.isna().to_numpy(), axis=1)  # 0 where all have one

@@ -24,7 +24,7 @@ UNJUDGED = ("no_reference", "no_correction", "too_large")  # what says nothing o
 
 @dataclass(frozen=True, eq=False)
 class RelaxedEnergies:
-    """Of B crystals of a run, by one judge over one hull."""
+    """Energies of B crystals of a run, by one judge over one hull."""
 
     row: np.ndarray  # (B,) of each among the asymmetric units of the run
     energy: np.ndarray  # (B,) eV/atom above the hull, relaxed; nan where the relaxation failed

@@ -8,7 +8,7 @@ QUARTER = 0.25  # the best predicted ones, whose energies are looked at
 
 
 def measures(predicted: np.ndarray, energies: np.ndarray, target: np.ndarray) -> dict[str, float | int]:
-    """Of predictions for B crystals that were held out.
+    """Measures of predictions for B crystals that were held out.
 
     Args:
         predicted: (B,) eV/atom.

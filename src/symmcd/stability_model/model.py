@@ -54,7 +54,7 @@ def targets(energies: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """Of B crystals."""
+    """Predicted energies of B crystals."""
 
     energy: np.ndarray  # (B,) eV/atom above the hull, relaxed, between about -0.2 and 0.3
     uncertainty: np.ndarray  # (B,) eV/atom, one standard deviation
@@ -70,7 +70,7 @@ class StabilityModel:
     sha256: str = ""  # of the file that it was read from, in hexadecimal
 
     def predict(self, values: np.ndarray) -> Prediction:
-        """Of `features` (B, F): the mean of the members, and their spread and the noise together.
+        """Predict from `features` (B, F): the mean of the members, and their spread and the noise together.
 
         Raises:
             ValueError: another number of features.
@@ -81,7 +81,7 @@ class StabilityModel:
         return Prediction(said.mean(axis=0), np.sqrt(spread(said) ** 2 + self.noise**2))
 
     def of(self, drafts: Drafts, hull: ConvexHull) -> Prediction:
-        """Of drafts, over the hull that the energies are to be above."""
+        """Predict energies of drafts above a hull."""
         return self.predict(features(drafts, drafts.log_probability, hull))
 
     def best_of(self, drafts: int) -> BestOf:

@@ -56,7 +56,7 @@ class Trees:
         return said
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """By name, as `of_arrays` takes them."""
+        """Arrays by name, as `of_arrays` takes them."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @classmethod

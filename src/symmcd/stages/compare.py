@@ -15,7 +15,7 @@ def arguments(parser: command.Parser) -> None:
     text = "folders that the chain or `symmcd evaluate` wrote"
     parser.add_argument("folders", type=Path, nargs="+", metavar="RUNS", help=text)
     parser.add_output("page; .md and .tex lie beside it", metavar="HTML")
-    text = "of the runs (default: of the folders)"
+    text = "names of the runs (default: names of the folders)"
     parser.add_argument("--names", nargs="+", default=[], metavar="NAME", help=text)
 
 

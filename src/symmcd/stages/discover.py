@@ -55,7 +55,7 @@ def arguments(parser: command.Parser) -> None:
     group.add_argument("--stability-model", metavar="FILE", help=text)
     text = "denoiser.safetensors of `symmcd train`, or mp20 (default)"
     group.add_argument("--checkpoint", metavar="FILE", help=text)
-    text = "above 1: more new templates, fewer valid crystals (default: 1)"
+    text = "sampling temperature; above 1: more new templates, fewer valid crystals (default: 1)"
     group.add_argument("--temperature", type=command.number(Temperature), default=1.0, metavar="T", help=text)
     text = "reverse steps of a geometry (default: 25, as the crystals are relaxed afterwards)"
     group.add_argument("--steps", type=command.number(Steps), metavar="N", help=text)

@@ -37,11 +37,11 @@ def arguments(parser: Parser) -> None:
     """What the command line takes."""
     text = "a folder or zip of CIFs, a csv, an extxyz, JSON of structures; or what `generate` wrote"
     parser.add_argument("structures", type=Path, help=text)
-    parser.add_output("gets per_crystal.csv, summary.csv, tables", metavar="DIR")
+    parser.add_output("folder for per_crystal.csv, summary.csv and the tables", metavar="DIR")
     for option, text in (
-        ("--reference", "test crystals; without them neither coverage nor distances"),
-        ("--train", "training crystals; without them neither novelty nor new templates"),
-        ("--predictor", "of `symmcd predictor`, for d_E beside a reference; without it no d_E"),
+        ("--reference", "test crystals; needed for coverage and distances"),
+        ("--train", "training crystals; needed for novelty and new templates"),
+        ("--predictor", "predictor of `symmcd predictor`; with --reference, needed for d_E"),
         ("--cache", "known fingerprints (default: fingerprints.sqlite in the output)"),
     ):
         parser.add_argument(option, type=Path, metavar="FILE", help=text)
@@ -49,11 +49,11 @@ def arguments(parser: Parser) -> None:
     parser.add_workers()
     parser.add_overwrite(RESULTS["evaluate"])
     group = parser.add_argument_group("stability", "Table 3: stable, unique and novel crystals")
-    text = "relax the crystals (relax.number of them, drawn at random) and hold them against hulls; needs --train"
+    text = "relax the crystals (relax.number of them, drawn at random) and compute energies above hulls; needs --train"
     group.add_argument("--relax", action="store_true", help=text)
-    text = "a further potential that judges the relaxed crystals; may be repeated"
+    text = "another potential that judges the relaxed crystals; may be repeated"
     group.add_argument("--judge", dest="judges", action="append", default=[], metavar="NAME", help=text)
-    text = "csv with formula, formation_energy_per_atom: one more hull (default: each judge's own alone)"
+    text = "csv with formula and formation_energy_per_atom, for one more hull (default: only each judge's own hull)"
     group.add_argument("--hull", type=Path, metavar="FILE", help=text)
     text = "JSON of elemental reference entries, for --hull"
     group.add_argument("--elemental-references", type=Path, metavar="FILE", help=text)

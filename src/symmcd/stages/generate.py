@@ -23,7 +23,7 @@ EXAMPLE = "--space-group Pnma --number 100 --output crystals/"
 def arguments(parser: command.Parser) -> None:
     """What the command line takes; the constraints are those of the registry."""
     add_what(parser)
-    text = "above 1: more new templates, fewer valid crystals (default: 1)"
+    text = "sampling temperature; above 1: more new templates, fewer valid crystals (default: 1)"
     parser.add_argument("--temperature", type=command.number(Temperature), default=1.0, metavar="T", help=text)
     add_how(parser)
     _add_choice(parser)
@@ -32,18 +32,18 @@ def arguments(parser: command.Parser) -> None:
 
 def _add_choice(parser: command.Parser) -> None:
     """``--stable``, and what goes with it."""
-    text = "by a model of the energy above the hull, before there is a geometry"
+    text = "by a model that predicts the energy above the hull before the geometry is generated"
     group = parser.add_argument_group("choosing stable crystals", text)
-    text = f"draw N for each crystal, and make those that will be most stable (N if not said: {OFTEN})"
+    text = f"draw N drafts for each crystal, keep those predicted to be most stable (N = {OFTEN} if not given)"
     group.add_argument(
         "--stable", type=command.number(Oversample), nargs="?", const=OFTEN, default=1, metavar="N", help=text
     )
     group.add_argument(
         "--stability-model", type=Path, metavar="FILE", help="of `symmcd surrogate` (default: the shipped one)"
     )
-    text = "what is known, reference.csv of `symmcd reference` (default: MP-20's materials)"
+    text = "known materials: reference.csv of `symmcd reference` (default: MP-20's materials)"
     group.add_argument("--hull", type=Path, metavar="FILE", help=text)
-    text = "not made again: splits of MP-20 and units.npz of yours, as train,val,mine.npz (default: train), or none"
+    text = "known crystals to skip: splits of MP-20 or units.npz, as train,val,mine.npz; or none (default: train)"
     group.add_argument("--leave-out", type=_splits, metavar="A,B", help=text)
 
 

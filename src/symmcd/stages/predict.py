@@ -34,11 +34,11 @@ def arguments(parser: command.Parser) -> None:
     text = "in the primitive cell (default: any number of formula units)"
     parser.add_argument("--atoms", type=command.number(Count), metavar="N", help=text)
     add_how(parser)
-    text = "relaxed within the space group by relax.potential (CHGNet), ordered by E - β log p: energy and probability"
+    text = "relax within the space group by relax.potential (CHGNet), and rank by E - β log p: energy and probability"
     group = parser.add_argument_group("order by energy", text)
-    text = "relax the crystals, and write them relaxed, the best first; unrelaxed.npz has them as they were"
+    text = "write relaxed crystals, best first; unrelaxed.npz keeps the crystals before relaxation"
     group.add_argument("--relax", action="store_true", help=text)
-    text = f"eV/atom that a factor e in the probability is worth; 0: energy alone, which does worse (default: {BETA})"
+    text = f"weight β of the log probability, eV/atom; 0 ranks by energy alone, which does worse (default: {BETA})"
     group.add_argument("--beta", type=command.number(NotNegative), metavar="B", help=text)
     parser.add_settings("relax")
 

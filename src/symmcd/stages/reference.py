@@ -25,7 +25,7 @@ def arguments(parser: Parser) -> None:
     parser.add_output("formula and energy, csv")
     parser.add_argument(
         "--in-play", type=Path, nargs="+", default=(), metavar="FILE",
-        help="tables of `symmcd relax`: compute only what has a part in the hull at a crystal of theirs",
+        help="tables of `symmcd relax`: compute only what can matter for the hulls of these crystals",
     )  # fmt: skip
     text = "energies already known (default: hull.cache, or energies.sqlite beside the output)"
     parser.add_argument("--cache", type=Path, metavar="FILE", help=text)

@@ -33,13 +33,13 @@ def arguments(parser: Parser) -> None:
         ("--units", "units.npz of `symmcd replicate`"),
         ("--train", "asymmetric units of the training set"),
         ("--reference", "asymmetric units of the test set"),
-        ("--fingerprints", "of the units, by `symmcd fingerprint`"),
+        ("--fingerprints", "fingerprints of the generated crystals, by `symmcd fingerprint`"),
         ("--reference-fingerprints", "of the test set"),
     ):
         parser.add_argument(option, type=Path, required=True, metavar="FILE", help=text)
-    text = "of `symmcd predictor`; without it no d_E"
+    text = "predictor of `symmcd predictor`; needed for d_E"
     parser.add_argument("--predictor", type=Path, metavar="FILE", help=text)
-    parser.add_output("gets per_crystal.csv, summary.csv, tables", metavar="DIR")
+    parser.add_output("folder for per_crystal.csv, summary.csv and the tables", metavar="DIR")
     parser.add_seed()
     parser.add_workers()
     parser.add_settings("score")

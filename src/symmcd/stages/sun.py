@@ -25,9 +25,9 @@ def arguments(parser: Parser) -> None:
     parser.add_argument("--relaxed", required=True, **files, help="extxyz files of `symmcd relax`")
     text = "asymmetric units of the training set, npz"
     parser.add_argument("--train", type=Path, required=True, metavar="FILE", help=text)
-    text = "held-out crystals, npz: S.U.N. is counted once more without what matches them"
+    text = "held-out crystals, npz: S.U.N. is also counted without crystals that match them"
     parser.add_argument("--known", action="extend", default=[], **files, help=text)
-    text = "csv files of `symmcd score`: S.U.N. is counted once more of the valid ones"
+    text = "csv files of `symmcd score`: S.U.N. is also counted among valid crystals alone"
     parser.add_argument("--scores", default=[], **files, help=text)
     parser.add_output("one row a protocol, csv")
     parser.add_output("one row a crystal, csv", what="per-crystal")

@@ -15,16 +15,26 @@ SIZES = (250, 500, 1000, 2000, 4000, 8000, 16000)  # of the learning curve
 
 def arguments(parser: Parser) -> None:
     """What the command line takes."""
-    parser.add_argument("crystals", type=Path, nargs="+", help="units.npz of `symmcd replicate`; several: rounds")
+    parser.add_argument(
+        "crystals",
+        type=Path,
+        nargs="+",
+        help="units.npz of `symmcd replicate`, one for each round",
+    )
     text = "hull.csv of `symmcd hull` for each: energies of these crystals, of which the first judge and hull count"
     parser.add_argument("--hull", type=Path, nargs="+", required=True, metavar="FILE", help=text)
     text = "denoiser.safetensors that drew the crystals, or mp20 (default: the shipped weights, mp20)"
     parser.add_argument("--checkpoint", metavar="FILE", help=text)
-    text = "hull that the model is told of, reference.csv of `symmcd reference` (default: MP-20's materials)"
+    text = "hull of known materials: reference.csv of `symmcd reference` (default: MP-20's materials)"
     parser.add_argument("--reference", type=Path, metavar="FILE", help=text)
     text = "splits of MP-20 whose materials make that hull (default: train val test)"
     parser.add_argument("--splits", default="train,val,test", metavar="A,B", help=text)
-    parser.add_argument("--no-curve", dest="curve", action="store_false", help="measure no fits to fewer labels")
+    parser.add_argument(
+        "--no-curve",
+        dest="curve",
+        action="store_false",
+        help="do not measure how the error depends on the number of labels",
+    )
     parser.add_output("the fitted model, safetensors")
     parser.add_seed()
     parser.add_device()

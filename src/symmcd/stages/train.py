@@ -23,7 +23,7 @@ def arguments(parser: Parser) -> None:
     """What the command line takes."""
     parser.add_argument("train", type=Path, help="asymmetric units to learn from, npz")
     parser.add_argument("val", type=Path, help="asymmetric units for the validation loss, npz")
-    text = "gets denoiser.safetensors, losses.csv and a folder for each part"
+    text = "folder for denoiser.safetensors, losses.csv and a folder for each part"
     parser.add_output(text, metavar="DIR")
     parts = "; ".join(
         f"{', '.join(part.name for part in MODELS[name].parts)} of model.kind = {name}"

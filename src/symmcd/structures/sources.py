@@ -222,7 +222,7 @@ def trainable(parts: Mapping[str, Sequence[RawRow]]) -> dict[str, list[RawRow]]:
 
 
 def limited(rows: Sequence[RawRow], limit: int, seed: int | Sequence[int]) -> list[RawRow]:
-    """At most `limit` random rows in their original order; all of them for limit 0."""
+    """Take at most `limit` random rows in their original order; all of them for limit 0."""
     if not 0 < limit < len(rows):
         return list(rows)
     chosen = np.random.default_rng(seed).choice(len(rows), limit, replace=False)

@@ -23,8 +23,9 @@ ON_POSITION = 1e-3
 """Å: how far an atom of an exactly symmetric cell may lie off its Wyckoff position; rounding gives 1e-13."""
 
 CENTRE = np.array([0.2371, 0.1713, 0.0917])
-"""Of the members of an orbit in generator form, the representative is the one nearest this generic point (fractional,
-wrapped): a fixed choice, and for the general position a convex asymmetric unit, up to the metric."""
+"""Generic point (fractional): the representative of an orbit is the member, in generator form, nearest to it (wrapped).
+
+This is a fixed choice, and for the general position a convex asymmetric unit, up to the metric."""
 
 
 def standard_cell(cell: Cell, symprec: float) -> Cell:

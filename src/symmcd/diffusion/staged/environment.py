@@ -9,8 +9,8 @@ with Gaussians R_r in the distance, and into
 
     Q_ij[w] = Σ_images W_w(d) R_image,                R_image the turn that makes this image of the representative j,
 
-with three windows W_w: what is known as a vector at representative j points elsewhere at each of its images, and a
-message about it has to be turned with them.  The moments see what a network on differences of representatives cannot:
+with three windows W_w: a vector at representative j points in another direction at each of its images, and a message
+about it has to be turned with them.  The moments see what a network on differences of representatives cannot:
 an atom too close to its own mirror image, and every neighbour in another cell.  They turn with the crystal and do not
 depend on the origin, nor on which member of an orbit is its representative; where a site has symmetry they have it too.
 Nothing here has gradients: coordinates are inputs of the denoiser, not its parameters.

@@ -16,7 +16,7 @@ from symmcd.errors import InputError
 
 
 def members_of(start: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """For each of `rows` (R,), the numbers start[row] … start[row + 1] - 1, one after the other.
+    """The numbers start[row] … start[row + 1] - 1 of each of `rows` (R,), one after the other.
 
     Returns:
         Index into `rows` of each number, and the numbers.
@@ -53,7 +53,7 @@ class FlatCrystals:
 
     @functools.cached_property
     def sums(self) -> RowSums:
-        """Of what belongs to orbits, over each crystal."""
+        """Sums of values of orbits over each crystal."""
         return RowSums.of(self.crystal, len(self))
 
     @functools.cached_property

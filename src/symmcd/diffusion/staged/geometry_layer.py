@@ -45,7 +45,7 @@ class Surroundings:
 
     @classmethod
     def of(cls, pairs: OrbitPairs, around: Environment, orbits: int) -> Surroundings:
-        """Of all pairs of `orbits` orbits."""
+        """Surroundings for all pairs of `orbits` orbits."""
         added = -len(pairs.i) % PAIRS_TO
         last = len(pairs.i) + torch.arange(added, device=pairs.i.device)
         moments = pad(around.moments, (0, 0, 0, 0, 0, added))

@@ -100,7 +100,7 @@ def noised(
 def squared_errors(
     process: GeometryProcess, network: GeometryNetwork, crystals: FlatCrystals, pairs: OrbitPairs, noisy: NoisyGeometry
 ) -> tuple[Tensor, Tensor]:
-    """Of the noise of the lattices (B, 6) and of the normalised scores (A, 3); zero where nothing is free."""
+    """Squared errors of the lattice noise (B, 6) and of the normalised scores (A, 3); zero where nothing is free."""
     prediction = process.predict(network, crystals, pairs, noisy.z, noisy.u, noisy.time)
     lattice = (prediction.lattice_noise - noisy.lattice_noise) ** 2 * _free_coefficients(crystals)
     return lattice, (prediction.score - noisy.score) ** 2 * _free_coordinates(crystals)

@@ -31,7 +31,7 @@ LAUNCH_PAIRS = {"cpu": 2000, "cuda": 40_000}  # what one more group of a batch c
 
 
 def wyckoff_precision(precision: Precision, device: torch.device) -> torch.dtype:
-    """Of the transformer; ``auto`` keeps float32 on a CPU, where attention over ten places is slower in bfloat16."""
+    """Precision of the transformer; ``auto`` is float32 on a CPU, where its attention over ten places is faster."""
     return choose_precision(precision, device, width=0)
 
 

@@ -1,4 +1,4 @@
-"""Of several geometries for the same Wyckoff positions and elements, the one that the denoiser finds likeliest.
+"""Choose the geometry that the denoiser rates likeliest among several for the same Wyckoff positions and elements.
 
 A reverse process may end in a structure that the network, asked again, does not believe: it predicts the noise put on a
 crystal better, the likelier the crystal is (the sum of these errors over all times is, up to a constant, the bound on
@@ -21,7 +21,7 @@ from symmcd.diffusion.staged.flat_crystals import FlatCrystals, members_of
 from symmcd.diffusion.staged.geometry_network import GeometryNetwork
 from symmcd.diffusion.staged.geometry_process import GeometryProcess, noised, reverse, squared_errors
 
-# of T: below, every geometry fits as well as the next; above, noise hides what they differ in (docs/model-study.md)
+# of T; at lower times all geometries fit alike, at higher ones noise hides their differences (docs/model-study.md)
 CHECKED = (0.1, 0.15, 0.2, 0.3, 0.4)
 TOGETHER = {"cpu": 256, "cuda": 4096}  # geometries in one call: a GPU is launch-bound, a CPU's caches are small
 
@@ -38,7 +38,7 @@ def likeliest_geometry(
     proposals: int = 1,
     asked: AskedGeometry | None = None,
 ) -> FlatCrystals:
-    """Of each crystal the likeliest of so many results of `geometry_process.reverse`, which see for the rest.
+    """The likeliest of `proposals` results of `geometry_process.reverse` for each crystal; other arguments are its own.
 
     `on_step` is called with the number of steps done as if there were one proposal.
     """

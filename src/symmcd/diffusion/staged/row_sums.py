@@ -23,7 +23,7 @@ class RowSums:
 
     @classmethod
     def of(cls, index: Tensor, size: int) -> RowSums:
-        """Of rows with these indices."""
+        """Sums over rows with these indices."""
         if not index.is_cuda or torch.is_grad_enabled():
             return cls(index, size, None)
         return cls.by_segments(index, size)

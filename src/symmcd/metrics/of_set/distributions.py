@@ -76,7 +76,7 @@ class _Property:
 
 
 def rows(crystals: CrystalSet) -> Iterator[Row]:
-    """By the paper's protocol of random valid crystals, then strictly of all; below each the floor."""
+    """Rows of the paper's protocol (random valid crystals) and the strict one (all crystals), each with its floor."""
     if crystals.reference is None:
         return
     scored = np.flatnonzero(crystals.table["density"].notna())  # all but those that could not be read
