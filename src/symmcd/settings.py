@@ -106,7 +106,7 @@ class RunSettings(Settings):
 
     results: ResultsFolder = "results"  # folder that everything is written to
     seed: Seed = 0
-    device: Literal["auto", "cuda", "cpu"] = "auto"  # of trainings, sample, relax and reference
+    device: Literal["auto", "cuda", "cpu"] = "auto"  # device of training, sample, relax and reference
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -147,7 +147,7 @@ class ReduceSettings(Settings):
     symprec: Symprec = 0.1  # Å, tolerance of the symmetry search (paper, section 5)
     max_orbits: Count = 20  # MP-20 has at most 20; larger crystals are listed as rejects
     max_atoms: Count = 400  # atoms of the conventional cell
-    max_rejected_share: Share = 0.02  # more stop the run; 3 never do, if at most a quarter of the rows; 0 = none may
+    max_rejected_share: Share = 0.02  # more stop the run; up to 3 pass, if at most a quarter of the rows; 0 = none
     seconds: Seconds = 30.0  # wall-clock limit a crystal, then the reject `timed_out`
 
 
@@ -168,10 +168,10 @@ class TrainingSettings(Settings):
     """Optimisation of the denoiser."""
 
     epochs: Count = 1000
-    wyckoff_epochs: Count = 200  # of the network for Wyckoff positions and elements (model.kind: staged)
+    wyckoff_epochs: Count = 200  # epochs of the network for Wyckoff positions and elements (staged)
     batch_size: Count = 512
-    precision: Precision = "auto"  # of matrix products; auto: bfloat16 on CUDA and processors that multiply it
-    crystals_at_once: Number = 0  # of a batch, gradients added up over its parts: less memory, more time; 0 = all
+    precision: Precision = "auto"  # matrix products; auto: bfloat16 on CUDA and on processors that support it
+    crystals_at_once: Number = 0  # a batch in parts, gradients added: less memory, more time; 0 = all
     learning_rate: Positive = 1e-3
     weight_decay: NotNegative = 0.0  # decoupled from the gradient (AdamW)
     gradient_norm: Positive = 1.0  # clip by global norm
@@ -179,15 +179,15 @@ class TrainingSettings(Settings):
     loss_weights: LossWeights = field(
         default_factory=lambda: {"lattice": 5.0, "position": 1.0, "element": 0.1, "site_symmetry": 10.0}
     )
-    warmup_steps: Number = 100  # over which the learning rate rises, before it falls along a cosine
+    warmup_steps: Number = 100  # the learning rate rises over these steps, then falls along a cosine
     validate_every: Count = 10  # epochs
-    patience: Number = 0  # epochs without a lower validation loss after which a training ends; 0 = it does not
-    calibration_rounds: Few = 4  # passes afterwards that make elements as frequent as they are (staged); 0 = none
-    checkpoint_minutes: Minutes = 2.0  # between two states that a killed training goes on from
+    patience: Number = 0  # stop after so many epochs without a lower validation loss; 0 = never
+    calibration_rounds: Few = 4  # passes after training that match element frequencies (staged); 0 = none
+    checkpoint_minutes: Minutes = 2.0  # between checkpoints, from which a killed training resumes
     tensorboard: bool = False  # curves for TensorBoard beside losses.csv; needs the package
-    weights: str = ""  # no training: `mp20`, the shipped ones, or the denoiser.safetensors of another run
-    init: str = ""  # weights to start from instead of random ones, named as `weights`; the same kind and widths
-    max_minutes: Minutes = 0  # end the schedule after so long, if not all epochs are done by then; 0 = never
+    weights: str = ""  # skip training: `mp20` (shipped weights), or a denoiser.safetensors
+    init: str = ""  # initial weights, given as for `weights`, of the same kind and widths; empty = random
+    max_minutes: Minutes = 0  # end the schedule after so long, even if epochs are left; 0 = never
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -208,18 +208,18 @@ class SamplingSettings(Settings):
 
     number: Count = 10_000
     batch_size: Count = 1024
-    steps: Number = 0  # reverse steps, spread evenly over T; 0 = as many as the kind of model takes by default
-    proposals: Few = 0  # geometries a crystal, the likeliest is kept; 0 = as many as the kind of model makes by default
+    steps: Number = 0  # denoising steps, spread evenly over T; 0 = default of the kind of model
+    proposals: Few = 0  # geometries drawn for each crystal, the likeliest is kept; 0 = default of the kind
     corrector: bool = True  # a Langevin step at each noise level: twice the time
-    corrector_step: NotNegative = 1e-5  # its size in a joint model, at σ_1
-    temperature: Temperature = 1.0  # of Wyckoff positions and elements (`staged` only): above 1, more new templates
-    precision: Precision = "auto"  # of matrix products, as in training
+    corrector_step: NotNegative = 1e-5  # size of the Langevin step in a joint model, at σ_1
+    temperature: Temperature = 1.0  # Wyckoff positions and elements (`staged` only); above 1: more new templates
+    precision: Precision = "auto"  # precision of matrix products, as in training
     space_groups: tuple[SpaceGroup, ...] = ()  # numbers or symbols, as Pnma; empty = as in the training set
     constraints: Wishes = field(default_factory=dict)  # name: value, as atoms: 4-8; `symmcd generate --help` lists them
-    oversample: Oversample = 1  # drafts a crystal, of which the most stable are completed (docs/stability-model.md)
-    stability_model: str = "mp20"  # that chooses them: shipped mp20 | fit (by this run) | a file of `symmcd surrogate`
-    known: str = ""  # reference.csv of what that model is told is known; empty = MP-20's materials, which come along
-    leave_out: tuple[str, ...] = ("train",)  # not chosen again: splits of MP-20 (train, val, test), files of units.npz
+    oversample: Oversample = 1  # drafts for each crystal; the most stable are completed (docs/stability-model.md)
+    stability_model: str = "mp20"  # chooses drafts: mp20 (shipped) | fit (by this run) | a file of `symmcd surrogate`
+    known: str = ""  # known materials for that model, a reference.csv; empty = MP-20's materials, shipped
+    leave_out: tuple[str, ...] = ("train",)  # known crystals to skip: splits of MP-20 (train, val, test), units.npz
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -248,9 +248,9 @@ class StabilityModelSettings(Settings):
 
     oversample: Rounds = (1, 4, 20, 20)  # rounds: drafts a crystal, the most stable by the model of the rounds before
     labels: Count = 5000  # crystals relaxed in each round
-    steps: Number = 25  # reverse steps of their geometries, as in `sampling`
-    proposals: Few = 1  # geometries a crystal, as in `sampling`
-    relax_steps: Count = 200  # in the asymmetric unit
+    steps: Number = 25  # denoising steps of their geometries, as in `sampling`
+    proposals: Few = 1  # geometries for each crystal, as in `sampling`
+    relax_steps: Count = 200  # steps of relaxation in the asymmetric unit
     fmax: Positive = 0.1  # eV/Å
     max_atoms: Count = 60  # larger primitive cells are no labels
 
@@ -266,7 +266,7 @@ class StabilityModelSettings(Settings):
 class ReplicateSettings(Settings):
     """Crystals from asymmetric units."""
 
-    cif_folder_limit: Number = 300  # more crystals than this go into one zip
+    cif_folder_limit: Number = 300  # more CIFs than this go into one zip
 
 
 @dataclass(frozen=True)
@@ -280,7 +280,7 @@ class ScoreSettings(Settings):
     composition_cutoff: NotNegative = 10.0  # coverage: distance of standardised Magpie fingerprints
     prototype_sample: Number = 500  # random crystals whose prototype is looked up, a quarter of a second each; 0 = none
     fingerprint_seconds: Seconds = 30.0  # wall-clock limit a crystal, then the outcome `timed_out`, a miss
-    crystal_seconds: Seconds = 60.0  # of `evaluate`: the same for its row, beside `smact_seconds`; then `timed_out`
+    crystal_seconds: Seconds = 60.0  # `evaluate`: wall-clock limit of a row, without `smact_seconds`; then `timed_out`
 
 
 @dataclass(frozen=True)
@@ -288,15 +288,15 @@ class RelaxSettings(Settings):
     """Relaxation of generated crystals by a machine-learned potential."""
 
     number: Count = 1000  # crystals relaxed, drawn from all samples
-    draws: Count = 1  # so many times `number`, no crystal twice: what S.U.N. is in each draw, and how much that varies
+    draws: Count = 1  # disjoint draws of `number` crystals: S.U.N. in each draw, and its spread
     potential: Annotated[str, Named(POTENTIALS)] = "chgnet"
     method: str = "unconstrained"  # symmetry: keeps the space group; structure_optimizer: chgnet's own, one by one
     batch_size: Number = 0  # crystals in progress at once; 0 = as measured best for the device
     steps: Count = 500
-    release_steps: Number = 0  # symmetry: FIRE steps afterwards without the group, to see whether it held up a saddle
+    release_steps: Number = 0  # symmetry: FIRE steps afterwards without the group, to detect saddle points
     fmax: Positive = 0.1  # eV/Å
     max_atoms: Count = 200  # larger primitive cells get the status `too_large`
-    seconds: Seconds = 600.0  # limit a crystal, of a batch its share of the time; then the status `timed_out`
+    seconds: Seconds = 600.0  # limit for each crystal (its share of a batch); then the status `timed_out`
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -312,8 +312,8 @@ class RelaxSettings(Settings):
 class JudgeSettings(Settings):
     """Further potentials that say which of the relaxed crystals are stable, each also over a hull of its own."""
 
-    potentials: Judges = ()  # beside relax.potential; none: that one alone judges, over the hull of hull.source
-    relax: bool = False  # each relaxes the crystals again, by relax.steps and relax.fmax; else they stay as they are
+    potentials: Judges = ()  # judges beside relax.potential; none: it judges alone, over the hull of hull.source
+    relax: bool = False  # relax again by each judge, with relax.steps and relax.fmax; false: energies only
 
 
 @dataclass(frozen=True)
@@ -345,10 +345,10 @@ class SunSettings(Settings):
 class PredictorSettings(Settings):
     """DimeNet++ for formation energies, at CDVAE's size: the paper's Table 5, and d_E of Table 2."""
 
-    variants: Variants = PREDICTOR_VARIANTS  # that are trained; none: no Table 5
-    d_e: PredictorVariant = "multigraph"  # whose energies d_E compares
+    variants: Variants = PREDICTOR_VARIANTS  # predictors that are trained; none: no Table 5
+    d_e: PredictorVariant = "multigraph"  # predictor whose energies d_E compares
     cdvae: str = ""  # folder with CDVAE's own weights (docs/table5.md), to take for d_E instead; empty = none
-    crystals: Number = 0  # of the training set, drawn at random; 0 = all
+    crystals: Number = 0  # training crystals, drawn at random; 0 = all
     width: Width = 128
     blocks: Layers = 4
     interaction_width: Width = 64
@@ -357,13 +357,13 @@ class PredictorSettings(Settings):
     spherical: Annotated[int, Bound(2, 100)] = 7  # Legendre polynomials of angles
     radial: Layers = 6  # Bessel functions of distances
     cutoff: Distance = 7.0  # Å
-    neighbours: Number = 20  # nearest within the cutoff, and all as far as the last
+    neighbours: Number = 20  # nearest neighbours within the cutoff, ties included
     epochs: Count = 300
     batch_size: Count = 64
-    learning_rate: Positive = 1e-3  # of AdamW, falling along a cosine
+    learning_rate: Positive = 1e-3  # AdamW, falling along a cosine
     gradient_norm: Positive = 1.0  # clip by global norm
     ema_decay: BelowOne = 0.999
-    checkpoint_minutes: Minutes = 2.0  # between two states that a killed training goes on from
+    checkpoint_minutes: Minutes = 2.0  # between checkpoints, from which a killed training resumes
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -377,7 +377,7 @@ class ReportSettings(Settings):
 
     title: str = "symmcd report"
     drawn_crystals: Number = 6
-    viewer_crystals: Number = 30  # of viewer.html, to turn and zoom; the drawn ones come first; 0 = no such page
+    viewer_crystals: Number = 30  # crystals in viewer.html, the drawn ones first; 0 = no such page
 
 
 SECTIONS: dict[str, type] = {
