@@ -62,6 +62,7 @@ GROUPS = (
             "candidates": "stable, unique, novel crystals as a table and CIFs of the relaxed structures",
             "predictor": "train DimeNet++ for formation energies: Table 5, and the predictor of d_E",
             "report": "tables and figures as one page",
+            "spread": "how much the numbers of runs with different seeds vary",
         },
     ),
     Group(
