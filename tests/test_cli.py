@@ -43,6 +43,7 @@ ARGUMENTS = {
     "candidates": "per_crystal.csv --relaxed a.extxyz b.extxyz --output candidates.csv --output-cifs candidates.zip",
     "predictor": "train.npz val.npz test.npz --output out",
     "report": "results --output out",
+    "spread": "runs/seed0 runs/seed1 --output seeds.csv",
     "init": "my_run",
     "show": "results",
     "settings": "",

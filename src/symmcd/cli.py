@@ -62,6 +62,7 @@ GROUPS = (
             "candidates": "write the stable, unique, novel crystals as a table and as CIFs, relaxed",
             "predictor": "train DimeNet++ for formation energies: Table 5, and the predictor of d_E",
             "report": "write the report: tables and figures on one page",
+            "spread": "show how much the numbers of runs with different seeds vary",
         },
     ),
     Group(

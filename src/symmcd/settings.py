@@ -38,6 +38,7 @@ LEAST_TEMPERATURE = 0.01  # below, and above its inverse, single precision makes
 
 Kind = Annotated[str, Named(MODELS)]  # of model
 Seed = Annotated[int, Bound(0, 2**63 - 1)]
+Seeds = Annotated[tuple[Seed, ...], Items(distinct=True)]
 SpaceGroup = Annotated[int, Spelt(_space_group), Bound(1, 230, words="space groups are 1 to 230")]
 Count = Annotated[int, Bound(1, 10**9)]
 Number = Annotated[int, Bound(0, 10**9)]  # as a count, but there may be none, or 0 has a meaning of its own
@@ -106,6 +107,7 @@ class RunSettings(Settings):
 
     results: ResultsFolder = "results"  # folder that everything is written to
     seed: Seed = 0
+    seeds: Seeds = ()  # a run of each, in results/seed{n}, and seeds.csv with their spread; empty: one run of `seed`
     device: Literal["auto", "cuda", "cpu"] = "auto"  # device of training, sample, relax and reference
 
     def __post_init__(self) -> None:

@@ -238,19 +238,20 @@ def test_given_weights_are_no_training_on_a_cluster(workflow):
     assert int(given["train"]["runtime"]) <= 120
 
 
-def test_every_rule_that_may_take_long_has_its_time_on_a_cluster():
-    """Those that ask for a GPU; what each attempt gets grows with its number."""
-    text = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "workflow/rules").glob("*.smk")))
+def test_every_rule_that_may_take_long_has_its_time_on_a_cluster(workflow):
+    """Those that ask for a GPU, also where they are those of a seed; what each attempt gets grows with its number."""
+    config = "{seeds: [3, 4], sampling: {oversample: 4, stability_model: fit}, judge: {potentials: [sevennet-0]}}"
+    asked = workflow.resources(config=config)
+    long = {rule: resources for rule, resources in asked.items() if resources.get("gpu") == "1"}
+    stages = {"train_part", "sample", "sample_labels", "relax_labels", "judge", "own_reference", "reference"}
+    assert {f"seed4_{stage}" for stage in stages} < set(long)
+    assert all(int(resources["runtime"]) >= 480 for resources in long.values())
+    assert int(long["seed4_train_part"]["mem_mb"]) >= 32_000
+    assert all(int(resources["runtime"]) == 120 for rule, resources in asked.items() if rule not in long)
+    rules = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "workflow/rules").glob("*.smk")))
+    assert not re.findall(r"(?:mem_mb|runtime)=(?!growing)", rules)
     profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text(encoding="utf-8"))
-    long = {
-        name for name, body in re.findall(r"^rule (\w+):\n((?:(?:    .*)?\n)*)", text, re.MULTILINE) if "gpu=" in body
-    }
-    long |= {name for before, name in re.findall(r"^use rule (\w+) as (\w+)", text, re.MULTILINE) if before in long}
-    assert {"train_part", "sample_labels", "own_reference"} < long
-    assert set(profile["set-resources"]) == long
-    asked = [str(value) for rule in profile["set-resources"].values() for value in rule.values()]
-    asked += [line.partition("=")[2] for line in profile["default-resources"]]
-    assert all(value.startswith("attempt * ") for value in asked)
+    assert all(value.partition("=")[2].startswith("attempt * ") for value in profile["default-resources"])
 
 
 def test_partitions_of_the_example_are_picked_by_what_jobs_ask_for():
@@ -278,6 +279,31 @@ def test_gpu_jobs_say_so(workflow):
     cpu = workflow.run("-n", "results/sun.csv", config="{device: cpu}").stdout
     assert "gpu=1" in gpu
     assert "gpu=1" not in cpu
+
+
+def test_several_seeds_are_runs_on_the_same_data(workflow):
+    """What depends on no seed is made once; a seed more or less makes nothing of the others again."""
+    config = "{{seeds: {seeds}, device: cpu, predictor: {{variants: [multigraph]}}}}"
+    planned = workflow.planned(config=config.format(seeds="[0, 7, 8]"))
+    one = workflow.planned(config="{seed: 7, device: cpu, predictor: {variants: [multigraph]}}")
+    shared = {"download", "reduce", "fingerprint_test", *PREDICTOR}
+    assert {rule.removeprefix("seed0_"): n for rule, n in planned.items() if rule.startswith("seed0_")} == one
+    others = {rule: n for rule, n in one.items() if rule not in shared} | {"shared": 1}
+    for seed in (7, 8):
+        found = {rule.removeprefix(f"seed{seed}_"): n for rule, n in planned.items() if rule.startswith(f"seed{seed}_")}
+        assert found == others
+    assert planned["spread"] == 1
+
+    weights = [f"results/seed{seed}/training/seed{seed}/denoiser.safetensors" for seed in (0, 7)]
+    done = workflow.run("--cores", "2", *weights, config=config.format(seeds="[0, 7]"), timeout=900)
+    assert done.returncode == 0, done.stderr
+    assert workflow.calls().count("download") == 1
+    first, other = (workflow.folder / f"results/seed{seed}/asymmetric_units/train.npz" for seed in (0, 7))
+    assert other.read_text() == first.read_text()
+    assert workflow.planned(*weights, config=config.format(seeds="[0, 7, 8]")) == {}
+    refused = workflow.run("-n", config="{seeds: [0, 0]}")
+    assert "seeds" in refused.stdout
+    assert "Traceback" not in refused.stdout + refused.stderr
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")

@@ -1,4 +1,5 @@
 # Before the first job of a real run, and after a failed one.  A workflow that uses this one as a module has its own.
+import re
 
 
 onstart:
@@ -11,12 +12,17 @@ onerror:
     say_where_the_logs_are()
 
 
+def rule_of(job):
+    """Name of the rule of a job, without the seed of its run where there are several (seeds.smk)."""
+    return re.sub(r"^seed\d+_", "", job.rule.name)
+
+
 def stop_without_gpu():
     """End a real run of a training that a CPU cannot finish, before its first job."""
     wants_gpu = RUN.device == "auto" and config_file.needs_gpu(CONFIG["model"], CONFIG["training"])
     if not wants_gpu or workflow.touch or not workflow.local_exec:  # a cluster's login node has no GPU either
         return
-    if any(job.rule.name == "train_part" for job in workflow.dag.needrun_jobs()):
+    if any(rule_of(job) == "train_part" for job in workflow.dag.needrun_jobs()):
         import torch
 
         if not torch.cuda.is_available():
@@ -34,7 +40,7 @@ def stop_without_potential():
     """
     if workflow.touch or not workflow.local_exec or workflow.deployment_settings.deployment_method:
         return
-    planned = {job.rule.name for job in workflow.dag.needrun_jobs()}
+    planned = {rule_of(job) for job in workflow.dag.needrun_jobs()}
     if "fit_stability_model" in planned:
         from symmcd.stability_model.fitting import check_library
 
@@ -58,7 +64,7 @@ def stop_before_training_again():
     """End a real run that would replace what took days to train for no other reason than that our code changed."""
     if workflow.touch:
         return
-    again = [job for job in workflow.dag.needrun_jobs() if job.rule.name in TRAININGS and only_code_changed(job)]
+    again = [job for job in workflow.dag.needrun_jobs() if rule_of(job) in TRAININGS and only_code_changed(job)]
     if again:
         raise WorkflowError(
             f"{', '.join(sorted(str(job.output[0]) for job in again))}: would be trained again, as the code of symmcd that"

@@ -212,6 +212,11 @@ def device(wildcards, resources):
     return RUN.device
 
 
+def growing(number):
+    """MB or minutes that a job may take in its first attempt; twice that in the second."""
+    return lambda wildcards, attempt: attempt * number
+
+
 def shards(stage, pattern):
     """The files of all shards of `stage`."""
     return expand(pattern, shard=range(getattr(SHARDS, stage)), allow_missing=True)

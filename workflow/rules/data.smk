@@ -11,6 +11,7 @@ rule download:
         "<logs>/download/download.log",
     benchmark:
         "<benchmarks>/download/download.tsv"
+    localrule: True
     conda:
         "../envs/crystals.yaml"
     params:

@@ -30,6 +30,8 @@ rule predictor_variant:
     threads: threads_at_most(8, at_once=2)
     resources:
         gpu=GPUS,
+        mem_mb=growing(16_000),
+        runtime=growing(1440),
     params:
         device=device,
         directory=subpath(output.weights, parent=True),

@@ -19,6 +19,7 @@ rule sample:
         "../envs/evaluation.yaml" if CHOOSES else "../envs/torch.yaml"
     resources:
         gpu=GPUS,
+        runtime=growing(480),
     params:
         device=device,
         seed=RUN.seed,

@@ -15,6 +15,7 @@ rule relax:
         "../envs/judge.yaml"
     resources:
         gpu=GPUS,
+        runtime=growing(480),
     params:
         device=device,
         seed=RUN.seed,
@@ -38,6 +39,7 @@ rule gather_relaxed:
         "<logs>/gather_relaxed/gather_relaxed.log",
     benchmark:
         "<benchmarks>/gather_relaxed/gather_relaxed.tsv"
+    localrule: True
     conda:
         "../envs/crystals.yaml"
     shell:
@@ -61,6 +63,7 @@ rule judge:
         "../envs/judge.yaml"
     resources:
         gpu=GPUS,
+        runtime=growing(480),
     params:
         device=device,
         shards=SHARDS.judge,
@@ -89,6 +92,7 @@ rule reference:
         "../envs/judge.yaml"
     resources:
         gpu=GPUS,
+        runtime=growing(480),
     params:
         device=device,
         settings=settings("hull", "source", "path", "elemental_references", "url"),
@@ -115,6 +119,7 @@ rule own_reference:
         "../envs/judge.yaml"
     resources:
         gpu=GPUS,
+        runtime=growing(480),
     params:
         device=device,
         settings=settings_of_own_hull,

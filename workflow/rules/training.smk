@@ -25,6 +25,8 @@ rule train_part:
     threads: threads_at_most(8, at_once=max(1, len(PARTS)))
     resources:
         gpu=GPUS,
+        mem_mb=growing(32_000),
+        runtime=growing(1440),
     params:
         device=device,
         part=lambda wildcards, output: Path(output.weights).parent.name,
