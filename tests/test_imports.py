@@ -83,6 +83,7 @@ TABLE: dict[str, tuple[set[str], set[str] | None]] = {
             "structures",
             "crystallography",
             "report",
+            "screens",
             "storage",
             "journal",
             "device",

@@ -15,8 +15,8 @@ def crystal(name: str, unit: AsymmetricUnit | str, energies: dict[str, float | N
     relaxation = Relaxation("converged", unit.formula, unit.primitive_atoms, rms_displacement=0.0, volume_change=0.0)
     values = as_json(unit)
     made = {
-        "id": name, "draft": int(name), "log_probability": -5.0, "unit": values, "valid": "valid",
-        "composition": "valid", "relaxation": relaxation.row(), "relaxed": values, "found": values, "detail": "",
+        "detail": "", "id": name, "draft": int(name), "log_probability": -5.0, "unit": values, "valid": "valid",
+        "composition": "valid", "screens": {}, "relaxation": relaxation.row(), "relaxed": values, "found": values,
         "judges": {judge: ["ok" if e is not None else "failed:nan_energy", e] for judge, e in energies.items()},
     }  # fmt: skip
     return made | changes

@@ -25,7 +25,8 @@ def plan(weights: str) -> Plan:
     """Twenty crystals of ten drafts a block, four crystals a shard."""
     drafts.BLOCK, run.SIZE = 10, 4
     limits = Limits(steps=5, fmax=0.1, max_atoms=60, seconds=60)
-    return Plan(number=20, stable=1, checkpoint=weights, judges=tuple(TOYS), limits=limits, steps=3, device="cpu")
+    how = {"stable": 1, "steps": 3, "screens": (), "device": "cpu"}
+    return Plan(number=20, checkpoint=weights, judges=tuple(TOYS), limits=limits, **how)
 
 
 def work(weights: str, folder: Path) -> None:

@@ -15,7 +15,10 @@ import pytest
 from symmcd.discovery import drafts, run
 from symmcd.discovery.course import Course
 from symmcd.errors import InputError
+from symmcd.screens.columns import values_of
+from symmcd.screens.crystal import ScreenedCrystal
 from symmcd.storage import read_units
+from symmcd.structures.units import replicate
 from tests.discovery import killed
 
 ROOT = Path(__file__).parents[2]
@@ -66,6 +69,22 @@ def test_every_crystal_has_a_row_and_every_relaxed_one_a_cif(plan, tmp_path):
         assert re.fullmatch("[0-9a-f]{64}", row["weights"])
         assert row["command"].startswith("symmcd discover ")
     assert "<table" in (tmp_path / "index.html").read_text()
+
+
+def test_screens_are_columns_with_the_values_of_the_relaxed_crystals(plan, tmp_path):
+    plan = dataclasses.replace(plan, screens=("dimensionality", "scarce"))
+    run.Discovery(plan, tmp_path).run()
+    units = read_units(tmp_path / "units.npz")
+    index = {name: place for place, name in enumerate(units.label.tolist())}
+    seen = 0
+    for row in rows(tmp_path):
+        if row["file"]:
+            crystal = ScreenedCrystal(replicate(units[index[row["id"]]]))
+            assert row["screen_dimensionality"] == str(values_of((crystal, ["dimensionality"]))["dimensionality"])
+            seen += 1
+        else:
+            assert row["screen_dimensionality"] == ""
+    assert seen
 
 
 def test_a_finished_list_is_written_again_without_work(plan, tmp_path, monkeypatch):

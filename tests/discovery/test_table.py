@@ -117,6 +117,16 @@ def test_a_judge_without_an_energy_is_a_doubt_and_not_a_zero(known):
     assert "judges_disagree" in row["doubts"].split(";")
 
 
+def test_a_volume_that_has_grown_by_half_and_more_is_a_doubt(known):
+    energies = {"chgnet": total("NaCl", -1.5)}
+    given = [crystal("00000", "NaCl", energies), crystal("00001", "CsCl", {"chgnet": total("CsCl", -1.5)})]
+    given[0]["relaxation"]["volume_change"], given[1]["relaxation"]["volume_change"] = 0.49, 0.51
+    rows = ranked(given, {}, hulls(elements=("Na", "Cs", "Cl")), known, 1.0)
+    doubts = {row["id"]: row["doubts"].split(";") for row in rows}
+    assert "volume_changed" not in doubts["00000"]
+    assert "volume_changed" in doubts["00001"]
+
+
 @pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0], [1, 2, 0]])
 def test_of_equal_crystals_the_lowest_is_kept_whatever_their_order(known, order):
     energies = [total("TiO2", e) for e in (-3.2, -3.205, -3.1)]

@@ -20,7 +20,7 @@ from symmcd.stability_model.materials import SPLITS, Material, fingerprint, mate
 from symmcd.stability_model.materials import hull_entries as mp20_entries
 from symmcd.structures.units import replicate
 
-SHIPPED = "Materials Project, the 45,229 materials of MP-20"  # name of the hull that comes with the package
+SHIPPED = "MP-20: 45229 materials"  # name of the hull that comes with the package
 SAME_ENERGY = 0.05  # eV/atom; CHGNet's formation energies are 0.02 off DFT's on average
 
 

@@ -8,9 +8,11 @@ from typing import Any
 
 from markupsafe import Markup
 
+from symmcd.discovery.table import SWOLLEN, VOLUME
 from symmcd.discovery.words import VERDICTS, again_sentence, verdict_sentence
 from symmcd.report.crystal_table import Column, columns_for, crystal_table
 from symmcd.report.page import Section, Table, write_page
+from symmcd.stability.doubts import WORDS
 from symmcd.stability.judge_words import judge_name
 
 TITLE = "Candidates"
@@ -47,7 +49,10 @@ def write(
     columns = [Column("verdict", "verdict"), *standard, Column("note", "known as, or why")]
     hull = next(iter(summary["hulls"].values()))
     paragraphs = [f"Energies above the hull “{hull}”, by each judge. {SPARSE if summary['shipped_hull'] else ''}", SAME]
-    table = crystal_table(shown, cifs, columns=columns, links=links, paragraphs=paragraphs, title="All crystals")
+    words = {**WORDS, SWOLLEN: f"volume changed by more than {VOLUME:.0%} in relaxation"}
+    table = crystal_table(
+        shown, cifs, columns=columns, links=links, words=words, paragraphs=paragraphs, title="All crystals"
+    )
     write_page(path, TITLE, _lead(summary, judges), [_numbers(summary), table], summary["version"])
 
 

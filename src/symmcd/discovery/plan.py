@@ -18,7 +18,8 @@ from symmcd.diffusion.constraints.together import Together
 from symmcd.diffusion.pretrained import SHIPPED as WEIGHTS
 from symmcd.diffusion.sampler import Sampler
 from symmcd.errors import InputError
-from symmcd.extensions import POTENTIALS
+from symmcd.extensions import POTENTIALS, SCREENS
+from symmcd.screens.columns import usable
 from symmcd.stability.outcome import Limits
 from symmcd.stability_model.materials import SPLITS
 from symmcd.stability_model.model import SHIPPED as STABILITY_MODEL
@@ -28,7 +29,7 @@ NUMBER, STABLE = 300, 20
 STEPS, PROPOSALS = 25, 1  # cheap geometries: the relaxation afterwards mends them
 RELAXES, JUDGES = "chgnet", ("sevennet-0",)  # by itself; where they are installed
 LIMITS = Limits(steps=200, fmax=0.1, max_atoms=60, seconds=300)
-VERSION = 1  # goes up where the same plan makes other crystals than before
+VERSION = 2  # goes up where the same plan makes other crystals than before
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Plan:
     hull: Path | None = None
     known: tuple[Path, ...] = ()  # units.npz: known beside what comes along
     leave_out: tuple[str, ...] = ()  # splits of MP-20 and units.npz whose arrangements are not made
+    screens: tuple[str, ...] | None = None  # by names of `extensions.SCREENS`; None: all whose packages are there
     threshold: float = 0.1  # eV/atom above the hull; a candidate is not higher
     limits: Limits = LIMITS  # of each relaxation
     device: str = "auto"
@@ -65,6 +67,11 @@ class Plan:
     def potentials(self) -> tuple[str, ...]:
         """Judges, the first of which relaxes."""
         return self.judges or (RELAXES, *(name for name in JUDGES if _installed(name)))
+
+    @property
+    def screened(self) -> tuple[str, ...]:
+        """Names of the screens."""
+        return tuple(usable()) if self.screens is None else self.screens
 
     def asked(self) -> tuple[Constraint, ...]:
         """The constraints.
@@ -94,6 +101,9 @@ class Plan:
             if not path.is_file():
                 raise InputError(f"{path}: no such file")
         self._check_judges(asked)
+        for name in self.screened:
+            if name not in SCREENS:
+                raise InputError(f"screen {name!r}: choose from {', '.join(SCREENS)}")
         return abilities
 
     def _check_judges(self, asked: Sequence[Constraint]) -> None:
@@ -125,6 +135,7 @@ class Plan:
             "checkpoint": file_hash(self.weights),
             "stability-model": file_hash(model_path(self.stability_model)) if self.stable > 1 else "",
             "judges": [[name, POTENTIALS[name].version] for name in self.potentials],
+            "screens": list(self.screened),
             "hull": file_hash(self.hull) if self.hull else "",
             "known": [file_hash(path) for path in self.known],
             "leave-out": [file_hash(Path(name)) if name not in SPLITS else name for name in self.leave_out],
@@ -148,6 +159,7 @@ class Plan:
                 words += [f"--{name.replace('_', '-')}", str(value)]
         words += ["--judges", ",".join(self.potentials)]
         words += ["--known", *map(str, self.known)] if self.known else []
+        words += ["--screens", ",".join(self.screens) or "none"] if self.screens is not None else []
         words += ["--leave-out", ",".join(self.leave_out)] if self.leave_out else []
         return shlex.join(words)
 

@@ -165,7 +165,8 @@ class Discovery:
         there = sum(len(part) for shard, part in enumerate(parts) if shard in done)
         course.expect(CRYSTALS, len(ids), CRYSTAL, there)
         course.expect(FINISH, len(ids), ROW)
-        machine = Machine(self._make, self.plan.potentials, self.plan.limits, self.plan.device)
+        plan = self.plan
+        machine = Machine(self._make, plan.potentials, plan.limits, plan.device, plan.screened)
         course.say(at_once=True)
         if len(done) < len(parts):
             _ = self.generator, machine.potentials  # loaded here, so that the time of a crystal is its own

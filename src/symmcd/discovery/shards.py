@@ -11,15 +11,20 @@ from pymatgen.core import Structure
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
 from symmcd.crystallography.drafts import Drafts
+from symmcd.crystallography.symmetric_cell import SymmetricCell
 from symmcd.device import choose_device, hold_gpu
 from symmcd.discovery.unit_json import as_json, from_json
 from symmcd.extensions import POTENTIALS
 from symmcd.metrics.validity import composition_verdict, distances, structural_verdict
 from symmcd.potentials.potential import Potential
+from symmcd.screens.columns import screened
+from symmcd.screens.crystal import ScreenedCrystal
 from symmcd.stability.batch_relaxation import relax_many
 from symmcd.stability.corrections import MISSING, correction
 from symmcd.stability.energies import energies
 from symmcd.stability.outcome import SYMPREC, Limits, Relaxation, nonsense
+from symmcd.structures.cell import Cell
+from symmcd.structures.convert import to_structure
 from symmcd.structures.symmetry_search import SymmetryError
 from symmcd.structures.units import reduce, replicate
 
@@ -36,12 +41,14 @@ class Machine:
         judges: names of potentials, the first of which relaxes.
         limits: of each relaxation.
         device: auto, cuda or cpu.
+        screens: names of `extensions.SCREENS`.
     """
 
     make: Callable[[Drafts], list[AsymmetricUnit]]
     judges: Sequence[str]
     limits: Limits
     device: str
+    screens: Sequence[str] = ()
 
     @functools.cached_property
     def potentials(self) -> dict[str, Potential]:
@@ -56,7 +63,7 @@ class Machine:
         Keys: ``id``, ``draft`` (its number), ``log_probability``, ``unit`` (as generated), ``valid``, ``composition``,
         ``relaxation`` (`Relaxation.row`, None where it was not tried), ``relaxed`` (in the space group it was made in),
         ``found`` (idealised to the symmetry found within 0.1 Å), ``detail``, ``judges``: name → status and
-        energy, eV/atom, with its correction.
+        energy, eV/atom, with its correction; ``screens``: name → value.
         """
         units = self.make(drafts)
         rows: list[dict[str, Any]] = []
@@ -70,7 +77,7 @@ class Machine:
                     "unit": as_json(unit),
                     "valid": structural_verdict(structure, distances(structure).with_self),
                     "composition": composition_verdict(unit.formula, SMACT_SECONDS),
-                    "relaxation": None, "relaxed": None, "found": None, "detail": "", "judges": {},
+                    "relaxation": None, "relaxed": None, "found": None, "detail": "", "judges": {}, "screens": {},
                 }
             )  # fmt: skip
         sound = [index for index, row in enumerate(rows) if row["valid"] == "valid"]
@@ -82,7 +89,17 @@ class Machine:
                 row |= _idealised(result.structure, row["detail"])
             row["judges"][self.judges[0]] = self._first(result)
         self._further(rows)
+        self._screen(rows)
         return rows
+
+    def _screen(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Fill in the screens of the relaxed crystals, in their primitive cells."""
+        there = [row for row in rows if row["relaxed"] is not None]
+        if not there or not self.screens:
+            return
+        crystals = [ScreenedCrystal(_cell(row["relaxed"]), _cell(row["unit"])) for row in there]
+        for row, values in zip(there, screened(crystals, self.screens), strict=True):
+            row["screens"] = {n: round(v, 4) if isinstance(v, float) else v for n, v in values.items()}
 
     def _first(self, result: Relaxation) -> list[Any]:
         """Status and energy by the potential that relaxed."""
@@ -113,6 +130,15 @@ class Machine:
             return ["ok", energy]
         shift = correction(structure)
         return [MISSING, None] if shift is None else ["ok", energy + shift]
+
+
+def _cell(values: dict[str, Any]) -> Structure:
+    """Primitive cell of a unit as JSON."""
+    unit = from_json(values)
+    assert unit is not None
+    cell = SymmetricCell(unit)
+    lattice, position = cell.geometry(cell.start)
+    return to_structure(Cell(lattice, cell.element, position))
 
 
 def _idealised(structure: Structure, detail: str) -> dict[str, Any]:

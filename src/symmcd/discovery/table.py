@@ -36,6 +36,8 @@ from symmcd.structures.units import replicate
 
 ORDER = {verdict: place for place, verdict in enumerate(VERDICTS)}
 SAME_ENERGY = 0.02  # eV/atom; crystals that one potential has relaxed and that are further apart are not the same
+SWOLLEN, VOLUME = "volume_changed", 0.5  # a doubt beside those of `stability.doubts`: share of the volume in relaxation
+SCREEN = "screen_"  # and the name of a screen: a column
 NAMES = 3  # of similar materials in a field
 
 
@@ -116,6 +118,7 @@ def _row(crystal: Mapping[str, Any], predicted: float | None, hulls: Hulls, know
     row |= _energies(crystal, row, hulls)
     formation = [e - _elements_energy(made) for _, e in crystal["judges"].values() if e is not None]
     row["formation_energy_per_atom"] = formation[0] if formation else None
+    row |= {f"{SCREEN}{name}": value for name, value in crystal["screens"].items()}
     return row | names_of(found or made, formation, known)
 
 
@@ -174,13 +177,13 @@ def _energies(crystal: Mapping[str, Any], row: Mapping[str, Any], hulls: Hulls) 
     lacking = len(values) < len(hulls.hull)
     spread = math.inf if lacking else max(values) - min(values)
     said |= {"e_above_hull": max(values), "judges_spread": None if lacking else spread}
-    said["doubts"] = ";".join(
-        doubts(
-            row["formula"], max(values), said["decomposition"],
-            math.nan if row["rms_displacement"] is None else row["rms_displacement"],
-            said["reference_entries"], judges_spread=spread if len(hulls.hull) > 1 else math.nan,
-        )
+    words = doubts(
+        row["formula"], max(values), said["decomposition"],
+        math.nan if row["rms_displacement"] is None else row["rms_displacement"],
+        said["reference_entries"], judges_spread=spread if len(hulls.hull) > 1 else math.nan,
     )  # fmt: skip
+    swollen = abs(row["volume_change"] or 0.0) > VOLUME
+    said["doubts"] = ";".join([*words, *[SWOLLEN] * swollen])
     return said
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from symmcd import command
 from symmcd.bounds import Bound
 from symmcd.errors import InputError
-from symmcd.extensions import POTENTIALS
+from symmcd.extensions import POTENTIALS, SCREENS
 from symmcd.request import add_constraints
 from symmcd.settings import Count, NotNegative, Oversample, Steps, Temperature
 
@@ -46,6 +46,8 @@ def arguments(parser: command.Parser) -> None:
     group.add_argument("--hull", type=Path, metavar="FILE", help=f"{text} (default: what comes along)")
     text = "units.npz of `symmcd reduce`: crystals that are no news, beside MP-20"
     group.add_argument("--known", type=Path, nargs="+", default=(), metavar="FILE", help=text)
+    text = f"further columns: {', '.join(SCREENS)}, or none (default: all that are installed)"
+    group.add_argument("--screens", type=_names, metavar="A,B", help=text)
     text = "eV/atom above the hull that a candidate may have by every judge (default: 0.1)"
     group.add_argument("--threshold", type=command.number(NotNegative), default=0.1, metavar="E", help=text)
     group = parser.add_argument_group("making")
@@ -128,7 +130,8 @@ def discover(
         leave_out: splits of MP-20 and units.npz whose arrangements are not made.
         inputs: ``vasp`` or ``qe``: inputs of the candidates, to `output`.
         options: ``steps``, ``proposals``, ``temperature``, ``checkpoint``, ``stability_model``, ``threshold``,
-            ``device``; and constraints by their names in `extensions.CONSTRAINTS`, as ``chemical_system="Li-Fe-P-O"``.
+            ``screens`` (names of `extensions.SCREENS`), ``device``; and constraints by their names in
+            `extensions.CONSTRAINTS`, as ``chemical_system="Li-Fe-P-O"``.
 
     Raises:
         InputError: what cannot be done, said before any work; or a folder that holds another list.
@@ -139,7 +142,7 @@ def discover(
     from symmcd.threads import let_threads_sleep
 
     let_threads_sleep()
-    plain = {"steps", "proposals", "temperature", "checkpoint", "stability_model", "threshold", "device"}
+    plain = {"steps", "proposals", "temperature", "checkpoint", "stability_model", "threshold", "device", "screens"}
     constraints = {name: value for name, value in options.items() if name not in plain}
     chosen: dict[str, Any] = {name: value for name, value in options.items() if name in plain}
     chosen |= {"stable": stable, "seed": seed, "judges": tuple(judges), "known": tuple(map(Path, known))}
