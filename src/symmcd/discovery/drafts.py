@@ -84,10 +84,11 @@ class Chosen:
     row: list[int]  # among all drafts
     predicted: list[float | None]  # eV/atom above the hull; None where the model abstains or does not choose
     sentence: str  # how they were chosen, for people
+    version: str = ""  # of symmcd, that chose
 
     def as_json(self) -> dict[str, Any]:
         """A line of a journal."""
-        return {"row": self.row, "predicted": self.predicted, "sentence": self.sentence}
+        return vars(self).copy()
 
 
 def chosen(

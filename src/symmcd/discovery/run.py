@@ -6,7 +6,7 @@ import contextlib
 import functools
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -133,13 +133,14 @@ class Discovery:
         for line in journal.done:
             if "choice" in line:
                 choice = line["choice"]
-                return Chosen(choice["row"], choice["predicted"], choice["sentence"])
+                return Chosen(**{name: value for name, value in choice.items() if name != "of"})
         model = StabilityModel.read(model_path(self.plan.stability_model)) if self.plan.stable > 1 else None
         first = self.hulls[self.plan.potentials[0]]
         hull = first.hull(_elements_in(drafts))
         asked = named_elements(self.plan.asked())
         left_out = arrangements_of(self.plan.leave_out)
         chosen = drafting.chosen(drafts, self.plan.number, model, hull, asked, left_out)
+        chosen = replace(chosen, version=version())
         journal.append({"choice": {**chosen.as_json(), "of": len(drafts)}})
         return chosen
 
@@ -170,6 +171,7 @@ class Discovery:
         course.say(at_once=True)
         if len(done) < len(parts):
             _ = self.generator, machine.potentials  # loaded here, so that the time of a crystal is its own
+        made_by = version()
         course.begin()
         for shard, part in enumerate(parts):
             if shard in done:
@@ -178,7 +180,8 @@ class Discovery:
                 return
             crystals = machine.shard(drafts.take([chosen.row[i] for i in part]), [ids[i] for i in part])
             took = course.advance(CRYSTALS, len(part))
-            journal.append({"shard": shard, "seconds": took, "crystals": crystals})
+            by = {"version": made_by}  # with the crystals, as a later version may go on from here
+            journal.append({"shard": shard, "seconds": took, "crystals": [crystal | by for crystal in crystals]})
 
     def _make(self, drafts: Drafts) -> list[AsymmetricUnit]:
         return self.generator.with_geometries(drafts, steps=self.plan.steps, proposals=self.plan.proposals)
@@ -219,11 +222,12 @@ class Discovery:
         places, texts = files.write_relaxed(self.folder, units)
         identity = self.plan.identity()
         for row in self.rows:
-            row |= {"file": places.get(row["id"], ""), "seed": self.plan.seed, "version": version()}
+            by = made.get(row["id"], {}).get("version", chosen.version)
+            row |= {"file": places.get(row["id"], ""), "seed": self.plan.seed, "version": by}
             row |= {"weights": identity["checkpoint"], "command": self.plan.command()}
         files.write_table(self.folder / files.TABLE, self.rows, self.plan.potentials)
         self._inputs(units)
-        self.summary = summary(self.plan, self.rows, self.hulls, self.known, chosen.sentence)
+        self.summary = summary(self.plan, self.rows, self.hulls, self.known, chosen)
         files.write_json(self.folder / files.SUMMARY, self.summary)
         page.write(self.folder / files.PAGE, self.rows, texts, places, self.summary)
 

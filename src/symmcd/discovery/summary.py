@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from symmcd.crystallography.composition import SYMBOLS
+from symmcd.discovery.drafts import Chosen
 from symmcd.discovery.hulls import NamedEntries
 from symmcd.discovery.known import KnownMaterials
 from symmcd.discovery.plan import Plan, only_elements
 from symmcd.discovery.table import found_again
-from symmcd.provenance import version
 
 
 def summary(
@@ -19,7 +19,7 @@ def summary(
     rows: Sequence[Mapping[str, Any]],
     hulls: Mapping[str, NamedEntries],
     known: KnownMaterials,
-    choice: str,
+    chosen: Chosen,
 ) -> dict[str, Any]:
     """Content of summary.json.
 
@@ -28,14 +28,14 @@ def summary(
         rows: of the table.
         hulls: of each judge.
         known: materials that are no news.
-        choice: how drafts were chosen, in a sentence.
+        chosen: the drafts.
     """
     system = frozenset(SYMBOLS[number - 1] for number in only_elements(plan.asked()))
     return {
         "command": plan.command(),
-        "version": version(),
+        "version": chosen.version,
         "identity": plan.identity(),
-        "choice": choice,
+        "choice": chosen.sentence,
         "shipped_hull": plan.hull is None,
         "hulls": {judge: named.name for judge, named in hulls.items()},
         "known": known.name,
