@@ -30,6 +30,7 @@ from symmcd.structures.units import reduce, replicate
 
 SIZE = 32  # crystals; what a kill costs at most
 SMACT_SECONDS = 10.0  # a composition
+SCREEN_SECONDS = 600.0  # a crystal; they take 0.1, but a busy machine is to make no gaps in the table
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +99,7 @@ class Machine:
         if not there or not self.screens:
             return
         crystals = [ScreenedCrystal(_cell(row["relaxed"]), _cell(row["unit"])) for row in there]
-        for row, values in zip(there, screened(crystals, self.screens), strict=True):
+        for row, values in zip(there, screened(crystals, self.screens, seconds=SCREEN_SECONDS), strict=True):
             row["screens"] = {n: round(v, 4) if isinstance(v, float) else v for n, v in values.items()}
 
     def _first(self, result: Relaxation) -> list[Any]:
