@@ -15,7 +15,7 @@ import pytest
 from symmcd.discovery import drafts, run
 from symmcd.discovery.course import Course
 from symmcd.errors import InputError
-from symmcd.screens.columns import values_of
+from symmcd.screens.bonds import dimensionality
 from symmcd.screens.crystal import ScreenedCrystal
 from symmcd.storage import read_units
 from symmcd.structures.units import replicate
@@ -81,7 +81,7 @@ def test_screens_are_columns_with_the_values_of_the_relaxed_crystals(plan, tmp_p
     for row in rows(tmp_path):
         if row["file"]:
             crystal = ScreenedCrystal(replicate(units[index[row["id"]]]))
-            assert row["screen_dimensionality"] == str(values_of((crystal, ["dimensionality"]))["dimensionality"])
+            assert row["screen_dimensionality"] == str(dimensionality(crystal))
             seen += 1
         else:
             assert row["screen_dimensionality"] == ""
