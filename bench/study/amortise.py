@@ -4,8 +4,8 @@
 
 The shipped network for positions and elements is trained on `--chosen` drafts that the stability model chose (one in
 `--one-in`), with p(space group, number of orbits) counted in them; training stops at the lowest loss on a tenth that is
-held out.  Written to the folder `--output`: chosen.npz, amortised.safetensors, and crystals of each way with cheap
-geometries (25 steps, one proposal), which `symmcd evaluate` then relaxes and judges:
+held out.  Written to the folder `--output`: amortised.safetensors, and crystals of each way with cheap geometries (25
+steps, one proposal), which `symmcd relax --set relax.method=symmetry`, `judge`, `hull` and `sun` then judge:
 
     shipped-20       best of 20 of the shipped network
     amortised-guards drafts of the trained network that pass the guards, unchosen

@@ -9,7 +9,7 @@ from importlib import resources
 
 import pytest
 
-from symmcd.storage import write_units
+from symmcd.storage import read_units, write_units
 from tests.structures.random_units import random_units
 
 WEIGHTS = str(resources.files("symmcd") / "weights/mp20.safetensors")
@@ -59,3 +59,14 @@ def test_schedule(folder, capsys, monkeypatch):
     assert [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| ")][1:] == [
         "evenly", "least cost, lattice", "least cost, coordinates", "least cost, both",
     ]  # fmt: skip
+
+
+def test_amortise(tmp_path, capsys, monkeypatch):
+    """What is learnt becomes likelier, and every way gives crystals that `symmcd relax` reads."""
+    words = ("--chosen", 200, "--one-in", 2, "--epochs", 2, "--number", 4)
+    text = printed("amortise", capsys, monkeypatch, "--output", tmp_path, *words)
+    before, *after = map(float, re.findall(r"held out (\d+\.\d+) nats", text))
+    assert len(after) == 2
+    assert min(after) < before + 0.05
+    for way in ("shipped-20", "amortised-guards", "amortised-20"):
+        assert len(read_units(tmp_path / f"{way}.npz")) == 4
