@@ -46,14 +46,10 @@ check: $(READY)
 	@$(BIN)/snakemake --lint
 	@echo "check: all good"
 
-docs: $(VENV)/docs
+docs: $(READY)
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 	@PATH="$(BIN):$$PATH" OMP_NUM_THREADS=1 $(BIN)/pytest --quiet tests/documentation/test_notebook.py
 	@echo "docs: site/index.html"
-
-$(VENV)/docs: $(READY)
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[docs]'
-	@touch $@
 
 test-slurm: SLURM_TESTS = tests/slurm
 test-slurm-short: SLURM_TESTS = tests/slurm/test_slurm.py
