@@ -47,7 +47,7 @@ def draw_labels(axes: plt.Axes, rows: Sequence[Sequence[str]]) -> None:
 
 
 def draw_stable(axes: plt.Axes, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    ways = [name.replace("N = 1", "as drawn\n(N = 1)") if name == "N = 1" else name for name in head[1:]]
+    ways = ["as drawn (N = 1)" if name == "N = 1" else name for name in head[1:]]
     for shift, (judge, colour) in zip((-0.25, 0, 0.25), JUDGES.items(), strict=True):
         cells = next(row[1:] for row in rows if row[0] == f"{judge}, table, ≤ 0.1")
         for place, cell in enumerate(cells):
@@ -55,7 +55,8 @@ def draw_stable(axes: plt.Axes, head: Sequence[str], rows: Sequence[Sequence[str
                 value, low, high = with_interval(cell)
                 axes.bar(place + shift, value, 0.23, color=colour, label=judge if place == 0 else None)
                 axes.errorbar(place + shift, value, [[value - low], [high - value]], color="#777777", lw=1, capsize=2)
-    axes.set_xticks(range(len(ways)), [way.replace(", ", ",\n") for way in ways])
+    lines = [way.replace(", ", ",\n").replace(" (", "\n(").replace("only", "\nonly") for way in ways]
+    axes.set_xticks(range(len(lines)), lines)
     axes.set(ylabel="S.U.N. at 0.1 eV/atom, %", ylim=(0, 100))
     axes.set_title("What choosing gains", loc="left")
     axes.legend(frameon=False, loc="upper left", ncols=3)
