@@ -100,11 +100,18 @@ class Cluster:
         ]
 
     def planned(self, *words: str) -> tuple[Counter[str], set[str]]:
-        """How many jobs of each rule go to the queue, and which rules ask for a GPU: from a dry run of the workflow."""
+        """How many jobs of each rule go to the queue, and which rules ask for a GPU: from a dry run of the workflow.
+
+        A dry run does not tell rules that run where Snakemake does; they say `localrule` in the workflow.
+        """
         done = subprocess.run(
             self.command("--dry-run", *words), cwd=self.folder, capture_output=True, text=True, check=True
         )
         jobs = re.findall(r"^rule (\w+):\n(?:    .*\n)*?    resources: (.*)$", done.stdout, re.MULTILINE)
+        files = [self.folder / "workflow/Snakefile", *(self.folder / "workflow/rules").glob("*.smk")]
+        rules = [part for file in files for part in re.split(r"^ *rule ", file.read_text(), flags=re.MULTILINE)[1:]]
+        local = {re.match(r"\w+", rule)[0] for rule in rules if "localrule: True" in rule}
+        jobs = [(rule, asked) for rule, asked in jobs if rule not in local]
         return Counter(rule for rule, _ in jobs), {rule for rule, asked in jobs if re.search(r"\bgpu=1\b", asked)}
 
     def close(self) -> None:
