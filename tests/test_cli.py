@@ -247,7 +247,7 @@ def test_a_closed_pipe_is_no_error():
 
 def test_results_that_are_not_there(tmp_path, capsys):
     assert cli.main(["show", str(tmp_path)]) == 2
-    assert "run `symmcd summarise` first" in capsys.readouterr().err
+    assert "nothing here that a command of symmcd writes" in capsys.readouterr().err
 
 
 def test_without_a_stage_there_is_the_help(capsys):

@@ -62,7 +62,7 @@ def test_a_stage_sees_what_it_computes_with(package):
 
 def test_tables_and_templates_are_seen(package):
     assert changed(package, "crystallography/tables/wyckoff.csv", "{}\n".format) == {*CHAIN}
-    assert changed(package, "report/templates/page.css", "{}\n".format) == {"report"}
+    assert changed(package, "report/templates/page.css", "{}\n".format) == {"report", "spread"}
 
 
 def test_what_changes_no_result_is_not_seen(package):
