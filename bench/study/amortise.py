@@ -44,16 +44,12 @@ BATCH, RATE, SEED = 256, 1e-4, 7  # of the drafts that are learnt from; others a
 HALF = 0.5  # a count that every number of orbits of a group in MP-20 keeps, so that none becomes impossible
 
 
-def cpu_seconds() -> float:
-    return time.process_time()
-
-
 def chosen_drafts(generator: Generator, number: int, often: int, seed: int) -> tuple[Drafts, float]:
     """And CPU seconds for each."""
-    began = cpu_seconds()
+    began = time.process_time()
     drafts, choice = generator.draft_stable(number, often, None, seed=seed)
     print(choice.sentence(), flush=True)
-    return drafts, (cpu_seconds() - began) / number
+    return drafts, (time.process_time() - began) / number
 
 
 def loss_of(network: WyckoffNetwork, crystals: WyckoffSequences) -> float:
@@ -122,9 +118,9 @@ def main() -> None:
 
     checkpoint = read_checkpoint(shipped.path)
     network = trained(WyckoffNetwork(checkpoint.settings), checkpoint, "wyckoff").requires_grad_(True)
-    began = cpu_seconds()
+    began = time.process_time()
     weights = fine_tuned(network, drafts, given.epochs)
-    print(f"trained in {cpu_seconds() - began:.0f} CPU s", flush=True)
+    print(f"trained in {time.process_time() - began:.0f} CPU s", flush=True)
     statistics = checkpoint.statistics.tensors() | checkpoint.tensors
     orbits = counted(drafts, checkpoint.statistics.orbit_count)
     statistics |= {"orbit_count": orbits, "space_group_count": orbits.sum(dim=1)}
@@ -134,12 +130,12 @@ def main() -> None:
 
     amortised = load_pretrained(file, device="cpu")
     known = arrangements_of(["train"])
-    began = cpu_seconds()
+    began = time.process_time()
     drawn = Drafts.concatenate(
         [amortised.draft(np.arange(first, first + BLOCK), seed=0) for first in range(0, 2 * given.number, BLOCK)]
     )
     passed = drawn.take(choosing.guards(drawn, known=known) == 0)
-    each = (cpu_seconds() - began) / max(1, len(passed))
+    each = (time.process_time() - began) / max(1, len(passed))
     print(f"{len(passed)} of {len(drawn)} drafts of the trained network pass the guards")
     ways = {
         "shipped-20": (shipped, *chosen_drafts(shipped, given.number, given.one_in, 0)),

@@ -17,6 +17,7 @@ from symmcd.diffusion.constraints.constraint import Constraint, read_constraints
 from symmcd.diffusion.constraints.together import Together
 from symmcd.diffusion.pretrained import SHIPPED as WEIGHTS
 from symmcd.diffusion.sampler import Sampler
+from symmcd.discovery.defaults import NUMBER, STABLE
 from symmcd.errors import InputError
 from symmcd.extensions import POTENTIALS, SCREENS
 from symmcd.screens.columns import usable
@@ -25,7 +26,6 @@ from symmcd.stability_model.materials import SPLITS
 from symmcd.stability_model.model import SHIPPED as STABILITY_MODEL
 from symmcd.stability_model.model import model_path
 
-NUMBER, STABLE = 300, 20
 STEPS, PROPOSALS = 25, 1  # cheap geometries: the relaxation afterwards mends them
 RELAXES, JUDGES = "chgnet", ("sevennet-0",)  # by itself; where they are installed
 LIMITS = Limits(steps=200, fmax=0.1, max_atoms=60, seconds=300)

@@ -16,6 +16,7 @@ Every crystal has a row.  Verdicts, in the order in which the table has them:
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -126,10 +127,15 @@ def _composition(verdict_of: str) -> str:
     return "valid" if verdict_of == "valid" else f"composition:{verdict_of}"
 
 
+@functools.cache
+def _energy_of_element() -> Mapping[str, float]:
+    """eV/atom by symbol, read once for all crystals."""
+    return {entry.formula: entry.energy_per_atom for entry in elemental_references()}
+
+
 def _elements_energy(unit: AsymmetricUnit) -> float:
     """Energy of the elements that formation energies count from, eV/atom; nan where one of them has none."""
-    reference = {entry.formula: entry.energy_per_atom for entry in elemental_references()}
-    atoms = unit.composition
+    reference, atoms = _energy_of_element(), unit.composition
     total = sum(reference.get(SYMBOLS[number - 1], math.nan) * count for number, count in atoms.items())
     return total / sum(atoms.values())
 

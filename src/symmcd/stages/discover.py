@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from symmcd import command
 from symmcd.bounds import Bound
+from symmcd.discovery.defaults import NUMBER, STABLE
 from symmcd.errors import InputError
 from symmcd.extensions import POTENTIALS, SCREENS
 from symmcd.request import add_constraints
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from symmcd.discovery.run import Discovery
 
-NUMBER, STABLE = 300, 20  # crystals; drafts for each
 SHOWN = 10  # rows that the command prints
 EXAMPLE = "--chemical-system Li-Fe-P-O --number 300 --output lfpo/"
 INPUTS = ("vasp", "qe")

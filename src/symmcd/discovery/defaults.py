@@ -1,0 +1,5 @@
+"""What `symmcd discover` does where nobody says otherwise; loads nothing, as the help of the command line reads it."""
+
+from __future__ import annotations
+
+NUMBER, STABLE = 300, 20  # crystals; drafts for each
