@@ -33,6 +33,8 @@ def position_log_probabilities(network: WyckoffNetwork, crystals: WyckoffSequenc
 
 def _batches(crystals: WyckoffSequences, size: int) -> Iterator[tuple[Tensor, WyckoffSequences]]:
     """Rows of crystals of about the same number of orbits, and these crystals, padded no more than they need."""
+    if not len(crystals):
+        return  # `split` would make a batch of none
     for rows in torch.argsort(crystals.count, stable=True).split(size):
         yield rows, crystals.select(rows, int(crystals.count[rows].max()))
 
