@@ -1,5 +1,5 @@
 # Several seeds: for each a run of its own by the rules of the other files, in results/seed{n}, and a table of how much
-# the numbers vary.  What does not depend on a seed is made once, by the first, and linked.
+# the numbers vary.  What does not depend on a seed is made once, by the first, and copied.
 import shlex
 import sys
 from pathlib import Path
@@ -67,9 +67,8 @@ for seed in RUN.seeds:
                 first=subpath(input[0], ancestor=2),
                 files=SHARED,
             shell:
-                "for file in {params.files}; do"
-                " ln -f {params.first}/$file {params.here}/$file || cp {params.first}/$file {params.here}/$file; done"
-                " 2>&1 | keep {log}"
+                # no hard links: Snakemake sets the time of each output, and inputs that are the same file are then newer
+                "for file in {params.files}; do cp {params.first}/$file {params.here}/$file; done 2>&1 | keep {log}"
 
 
 rule spread:
