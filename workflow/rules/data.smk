@@ -3,10 +3,10 @@
 
 rule download:
     input:
-        source=files_at(CONFIG["data"].source, ".csv", ".csv.gz", ".cif"),
+        source=SOURCE_FILES,
     output:
         expand("<results>/raw/{split}.csv.gz", split=SPLITS),
-        "<results>/raw/source.json",
+        about="<results>/raw/source.json",
     log:
         "<logs>/download/download.log",
     benchmark:
@@ -15,10 +15,10 @@ rule download:
     conda:
         "../envs/crystals.yaml"
     params:
-        directory=subpath(output[0], parent=True),
         settings=settings("data"),
     shell:
-        "symmcd download --output {params.directory} --settings {params.settings:q} 2>&1 | keep {log}"
+        # the folder is no parameter: Snakemake's cache compares parameters, also those of the jobs before
+        "symmcd download --output $(dirname {output.about}) --settings {params.settings:q} 2>&1 | keep {log}"
         f"{code('download')}"
 
 
@@ -37,12 +37,18 @@ rule reduce:
         "<logs>/reduce/{split}.log",
     benchmark:
         "<benchmarks>/reduce/{split}.tsv"
+    cache: CACHED
     conda:
         "../envs/crystals.yaml"
     threads: 8
     params:
+        split="{split}",  # Snakemake's cache tells jobs of one rule apart by their parameters, not by wildcards
         settings=settings("reduce"),
     shell:
         "symmcd reduce {input} --output {output.units} --output-rejects {output.rejects}"
         " --workers {threads} --settings {params.settings:q} 2>&1 | keep {log}"
         f"{code('reduce')}"
+
+
+if CACHED:
+    drop_benchmark("reduce")

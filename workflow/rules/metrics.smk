@@ -51,6 +51,11 @@ use rule fingerprint as fingerprint_test with:
         "<logs>/fingerprint/test.log",
     benchmark:
         "<benchmarks>/fingerprint/test.tsv"
+    cache: CACHED
+
+
+if CACHED:
+    drop_benchmark("fingerprint_test")
 
 
 rule summarise:
