@@ -56,6 +56,7 @@ def rules() -> list[str]:
         text = path.read_text(encoding="utf-8")
         for block in re.findall(r"    shell:\n((?:        .*\n)+)", text):
             said = "".join(re.findall(r'^        "(.*)"$', block, re.MULTILINE))
+            said = re.sub(r"\$\(dirname ({[\w.]+})\)", r"\1", said)
             if said.startswith("symmcd "):
                 filled = re.sub(r"{([\w.]+)(?::q)?}", lambda m: WORDS.get(m[1], "x"), said.partition(" 2>&1")[0])
                 found.append(filled.removeprefix("symmcd "))
