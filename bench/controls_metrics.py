@@ -1,4 +1,4 @@
-"""What real crystals score in Tables 1 and 2, and what crystals score whose elements were dealt out at random.
+"""Scores of real crystals in Tables 1 and 2, and of real crystals with random elements.
 
     python bench/controls_metrics.py results-cpu --output controls --controls test val shuffled --number 0 0 1000
 
@@ -6,7 +6,7 @@ Each control takes the place of the generated crystals and goes through the chai
 
 test      the test set against itself: distances 0 and coverage 100 % by construction, validity of real crystals
 val       the validation set against the test set: what a perfect model could expect
-shuffled  the validation set, the elements of all orbits of all crystals dealt out anew: right structures and templates,
+shuffled  the validation set, the elements of all orbits of all crystals shuffled: right structures and templates,
           wrong chemistry; must score badly wherever chemistry counts
 
 `--number` crystals of each are drawn with seed 0 (0: all).  A control whose csv is in the output folder is not computed
@@ -41,7 +41,7 @@ from symmcd.storage import read_units
 from symmcd.structures.convert import crystals_to_structures
 
 CONTROLS = {"test": "test", "val": "val", "shuffled": "val"}  # control -> the split that it is made of
-NAMES = {"test": "MP-20 test", "val": "MP-20 val", "shuffled": "MP-20 val, elements dealt out at random"}
+NAMES = {"test": "MP-20 test", "val": "MP-20 val", "shuffled": "MP-20 val, random elements"}
 ORIGINALITY = (
     "uniqueness", "novelty", "novelty_valid", "prototype_novelty", "prototype_novelty_valid", "amd_novelty",
     "amd_diversity",

@@ -100,7 +100,7 @@ def ranks(values: np.ndarray) -> np.ndarray:
 
 
 def groupings(units: AsymmetricUnits, table: Sequence[HullEntry]) -> list[Grouping]:
-    """The crystals by crystal system, by block of elements, and by known crystals beside them."""
+    """Classes of crystals: by crystal system, by block of elements, and by number of known crystals in their system."""
     elements = [frozenset(units.element[units.start[i] : units.start[i + 1]].tolist()) for i in range(len(units))]
     return [
         Grouping("crystal system", tuple(CRYSTAL_SYSTEMS), crystal_system(units.space_group)),
@@ -159,7 +159,13 @@ def high_symmetry(space_group: np.ndarray, block_of: np.ndarray, errors: Mapping
     """
     high = space_group >= CRYSTAL_SYSTEMS["hexagonal"][0]
     either = high | (space_group <= CRYSTAL_SYSTEMS["monoclinic"][1])
-    head = ["mean error, meV/atom", "hexagonal and cubic", "triclinic and monoclinic", "difference", "of like elements"]
+    head = [
+        "mean error, meV/atom",
+        "hexagonal and cubic",
+        "triclinic and monoclinic",
+        "difference",
+        "of similar elements",
+    ]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for name, error in errors.items():
         there = either & np.isfinite(error)

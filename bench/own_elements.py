@@ -1,4 +1,4 @@
-"""Formation energies of potentials from their own elements, beside each other and the Materials Project's.
+"""Formation energies of potentials from their own elements, against each other and the Materials Project's.
 
     python bench/own_elements.py results/asymmetric_units/test.npz --number 200
 
@@ -53,9 +53,9 @@ def main() -> None:
     for name in options.potentials:
         result = judged(name, units, atoms)
         found[name] = from_elements(name, units, result.energy)
-        print(row(f"{name} less the Materials Project", 1000 * (found[name] - known), f"{result.milliseconds:.1f}"))
+        print(row(f"{name} minus the Materials Project", 1000 * (found[name] - known), f"{result.milliseconds:.1f}"))
     for one, other in itertools.combinations(options.potentials, 2):
-        print(row(f"{other} less {one}", 1000 * (found[other] - found[one]), ""))
+        print(row(f"{other} minus {one}", 1000 * (found[other] - found[one]), ""))
     versions = ", ".join(f"{package} {metadata.version(package)}" for package in PACKAGES)
     print(f"\nPython {platform.python_version()}, {versions}")
 

@@ -123,7 +123,7 @@ def theirs(structures: Sequence[Structure], reference: Sequence[Structure]) -> d
 def table(kinds: Sequence[str], ours: Originality, other: dict[str, Any]) -> str:
     """Markdown, one row a kind: how many are unique and novel for each, and on how many they differ."""
     lines = [
-        "| crystals | n | unique: ours | xtalmet | differ | novel: ours | xtalmet | differ | AMD, apart by, Å |",
+        "| crystals | n | unique: ours | xtalmet | differ | novel: ours | xtalmet | differ | AMD, difference, Å |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for kind in ("validation", *KINDS, "all"):

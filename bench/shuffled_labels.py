@@ -1,4 +1,4 @@
-"""hull.csv with the energies above each hull dealt out anew among its crystals: labels that mean nothing.
+"""hull.csv with the energies above each hull shuffled among its crystals: labels without meaning.
 
     python bench/shuffled_labels.py hull.csv shuffled.csv [--seed 0]
 

@@ -154,9 +154,10 @@ def agreement_table(sets: dict[str, pd.DataFrame]) -> None:
 
 
 def errors_table(real: AsymmetricUnits, table: pd.DataFrame) -> None:
-    """Distances to the hull by each judge beside the known ones, and whether judges err together."""
+    """Print distances to the hull by each judge against the known ones, and whether judges err together."""
     known = pd.Series(real.properties["e_above_hull"], index=real.label.astype(str))
-    print("\n| judge | hull | MAE, meV/atom | mean error | of those on the hull at or below 0 | of the others | n |")
+    shares = "crystals on the hull that are at or below 0 | other crystals at or below 0"
+    print(f"\n| judge | hull | MAE, meV/atom | mean error | {shares} | n |")
     print("|---" * 7 + "|")
     errors: dict[tuple[str, str], pd.Series] = {}
     for (who, over), rows in table[table["judge"] != ALL].groupby(["judge", "hull"], sort=False):

@@ -1,4 +1,4 @@
-"""Table 4 of the paper: asymmetric units against unit cells, and beside our engine the same network in torch-geometric.
+"""Table 4 of the paper: asymmetric units against unit cells, our engine against the same network in torch-geometric.
 
     PYTHONPATH=src python bench/table4.py --train TRAIN.npz --output table.md [--device cuda] [--batch 512] …
     PYTHONPATH=src python bench/table4.py --train TRAIN.npz --output table.md --smoke

@@ -1,4 +1,4 @@
-"""README and docs/ keep their form: short lines, links that lead somewhere, pictures that a script draws."""
+"""README, docs/ and bench/ keep their form: short lines, links that lead somewhere, pictures that a script draws."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ import pytest
 
 from tests.documentation.examples import ROOT
 
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "bench").rglob("*.md")),
+]
 WIDEST = 120
 
 
