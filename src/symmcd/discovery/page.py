@@ -8,8 +8,11 @@ from typing import Any
 
 from markupsafe import Markup
 
-from symmcd.discovery.table import SWOLLEN, VOLUME
+from symmcd.discovery.files import SCREEN
+from symmcd.discovery.judgements import SWOLLEN, VOLUME
+from symmcd.discovery.table import SCREENED_OUT
 from symmcd.discovery.words import VERDICTS, again_sentence, verdict_sentence
+from symmcd.extensions import SCREENS
 from symmcd.report.crystal_table import Column, columns_for, crystal_table
 from symmcd.report.page import Section, Table, write_page
 from symmcd.stability.doubts import WORDS
@@ -24,6 +27,21 @@ SPARSE = (
 SAME = (
     "“Known” means: the space group, positions and elements of a material of MP-20, and an energy within 0.05 eV/atom "
     "of it. What is not known here may well be known elsewhere: look it up before you call it new."
+)
+
+ELSEWHERE = f"{SCREEN}known_elsewhere"
+WHOLE = ("dimensionality",)  # screens that are whole numbers
+DETAILS = (
+    Column("atoms", "atoms in the primitive cell"),
+    Column("formation_energy_per_atom", "formation energy, eV/atom", "number"),
+    Column("judges_spread", "judges differ by, eV/atom", "number"),
+    Column("decomposition", "would fall apart into"),
+    Column("predicted", "predicted above the hull, eV/atom", "number"),
+    Column("density", "density, g/cm³", "number", 2),
+    Column("shortest_distance", "shortest distance, Å", "number", 2),
+    Column("rms_displacement", "atoms moved in relaxation by, Å", "number", 2),
+    Column("same_formula", "known materials of this formula"),
+    Column("same_formula_and_group", "of this space group as well"),
 )
 
 
@@ -44,16 +62,47 @@ def write(
         summary: of the list, as summary.json has it.
     """  # fmt: skip
     judges = list(summary["hulls"])
-    shown = [{**row, "shortest_distance": row.get("min_distance"), "note": note(row)} for row in rows]
+    shown = [{**row, "verdict": _verdict(row), "shortest_distance": row.get("min_distance")} for row in rows]
     standard = columns_for(["space_group_relaxed", *(f"e_above_hull_{judge}" for judge in judges)])
-    columns = [Column("verdict", "verdict"), *standard, Column("note", "known as, or why")]
+    columns = [Column("verdict", "verdict"), *(c for c in standard if c.key != "shortest_distance")]
     hull = next(iter(summary["hulls"].values()))
     paragraphs = [f"Energies above the hull “{hull}”, by each judge. {SPARSE if summary['shipped_hull'] else ''}", SAME]
     words = {**WORDS, SWOLLEN: f"volume changed by more than {VOLUME:.0%} in relaxation"}
     table = crystal_table(
-        shown, cifs, columns=columns, links=links, words=words, paragraphs=paragraphs, title="All crystals"
+        shown,
+        cifs,
+        columns=columns,
+        details=_details(rows),
+        links=links,
+        words=words,
+        paragraphs=paragraphs,
+        title="All crystals",
     )
     write_page(path, TITLE, _lead(summary, judges), [_numbers(summary), table], summary["version"])
+
+
+def _verdict(row: Mapping[str, Any]) -> Markup:
+    """The verdict, and under it where it comes from."""
+    why, elsewhere = note(row), row.get(ELSEWHERE)
+    notes = [why] * bool(why) + [f"known elsewhere: {elsewhere}"] * bool(elsewhere)
+    small = Markup("").join(Markup("<small>{}</small>").format(text) for text in notes)
+    return Markup("{}{}").format(row["verdict"].replace("_", " "), small)
+
+
+def _details(rows: Sequence[Mapping[str, Any]]) -> list[Column]:
+    """Numbers and words of a crystal that are no columns, its screens among them."""
+    there = dict.fromkeys(name.removeprefix(SCREEN) for row in rows for name in row if name.startswith(SCREEN))
+    screens = [
+        Column(
+            SCREEN + name,
+            f"{SCREENS[name].label}, {SCREENS[name].unit}" if SCREENS[name].unit else SCREENS[name].label,
+            "text" if SCREENS[name].text or name in WHOLE else "number",
+            2,
+        )
+        for name in there
+        if SCREEN + name != ELSEWHERE
+    ]
+    return [*DETAILS, *screens]
 
 
 def note(row: Mapping[str, Any]) -> str:
@@ -62,6 +111,8 @@ def note(row: Mapping[str, Any]) -> str:
         return f"same as {row['duplicate_of']}"
     if row["verdict"] == "invalid" and row["valid"] != "valid":
         return str(row["valid"]).replace("composition:", "composition ")
+    if row["verdict"] == SCREENED_OUT:
+        return str(row[SCREENED_OUT])
     return str(row["status"]) if row["verdict"] == "failed" else str(row["known"]).replace(";", ", ")
 
 

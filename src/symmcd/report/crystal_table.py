@@ -97,6 +97,7 @@ def crystal_table(
     cifs: Mapping[str, str],
     *,
     columns: Sequence[Column] | None = None,
+    details: Sequence[Column] = (),
     links: Mapping[str, str] | None = None,
     words: Mapping[str, str] = WORDS,
     name: str = "candidates",
@@ -116,6 +117,7 @@ def crystal_table(
         cifs: text of the CIF of each crystal by id; an id may lack one, such as that of a crystal that failed.
         columns: that follow the formula; default: `columns_for` the names of the first row.  ``shortest_distance``
             (Å) is measured in the CIF where a row has none.
+        details: what is said beside the picture of a crystal, where there is a value.
         links: address of the CIF's file by id, relative to the page, where it lies beside the page.
         words: meaning of each word that the doubts may have.
         name: of the section, for links to it.
@@ -130,7 +132,7 @@ def crystal_table(
     columns = columns_for(rows[0] if rows else ()) if columns is None else columns
     links = links or {}
     held = set([row["id"] for row in rows if row["id"] in cifs][:embedded])
-    measured = any(column.key == "shortest_distance" for column in columns)
+    measured = any(column.key == "shortest_distance" for column in (*columns, *details))
     drawn: dict[str, dict[str, Any]] = {}
     lines = []
     for given in rows:
@@ -147,6 +149,8 @@ def crystal_table(
                     drawn[name_of] = drawn_cell(cell)
                 if to_measure:
                     row["shortest_distance"] = shortest_distance(to_structure(cell))
+        if name_of in drawn:
+            drawn[name_of]["details"] = _details(row, details)
         link = _data_uri(cifs[name_of]) if name_of in held else ""
         lines.append(_line(row, columns, quote(links[name_of]) if name_of in links else link, undrawn))
     used = list(dict.fromkeys(word for row in rows for word in _words(row.get("doubts"))))
@@ -154,6 +158,7 @@ def crystal_table(
         columns=columns,
         lines=lines,
         doubts=[(_short(word), words.get(word, "")) for word in used],
+        has_details=bool(details),
         has_doubts=any(column.kind == "doubts" for column in columns),
         data=Markup(in_script([drawn.get(line.id) for line in lines])),  # noqa: S704  (`in_script`)
     )
@@ -183,10 +188,17 @@ def _line(row: Mapping[str, Any], columns: Sequence[Column], link: str, undrawn:
     of_kind = [(column.kind, field) for column, field in zip(columns, fields, strict=True)]
     groups = [int(field.order) for kind, field in of_kind if kind == "group" and field.order]
     symbols = [part for number in groups for part in (symbol(number), screw_symbol(number), str(number))]
-    texts = [str(field.shown) for kind, field in of_kind if kind == "text"]
+    shown = [field.shown for kind, field in of_kind if kind == "text"]
+    texts = [text.striptags() if isinstance(text, Markup) else text for text in shown]
     find = " ".join([row["formula"], row["id"], *symbols, *map(_short, _words(row.get("doubts"))), *texts])
     file = str(row.get("file") or f"{row['id']}.cif").rpartition("/")[2]
     return Line(row["id"], formula, fields, find, link, file, undrawn)
+
+
+def _details(row: Mapping[str, Any], columns: Sequence[Column]) -> list[tuple[str, str]]:
+    """Heading and value of what a row says."""
+    fields = [(column.heading, _field(row.get(column.key), column)) for column in columns]
+    return [(str(heading), str(field.shown)) for heading, field in fields if field.order is not None]
 
 
 def _field(value: Any, column: Column) -> Field:

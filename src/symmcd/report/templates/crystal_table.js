@@ -8,6 +8,7 @@
   const more = one("button.more");
   const crystals = JSON.parse(one("script.crystals").textContent);
   const headings = [...root.querySelectorAll("th[data-sort]")];
+  const numbers = one("details.numbers");
   let limit = AT_ONCE;
   let view = null;
   let current = -1;
@@ -82,6 +83,14 @@
       key.append(dot, name);
       return key;
     }));
+    if (numbers) {
+      numbers.hidden = !crystal.details.length;
+      numbers.querySelector("dl").replaceChildren(...crystal.details.flat().map((text, place) => {
+        const part = document.createElement(place % 2 ? "dd" : "dt");
+        part.textContent = text;
+        return part;
+      }));
+    }
     rows.forEach((entry) => entry.row.classList.toggle("current", entry.row === row));
     root.dataset.shown = rows[index].row.querySelector(".id").textContent;
   }
@@ -108,6 +117,7 @@
       again();
     });
   });
+  if (numbers) numbers.open = window.matchMedia("(min-width: 761px)").matches;
   form.hidden = false;
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("input", again);
