@@ -18,7 +18,7 @@ RESULTS: dict[str, tuple[str, ...]] = {
         "hull/reference.csv", "hull/own/*.csv", "hull.csv", "sun.csv", "sun_per_crystal.csv", "candidates.csv",
         "candidates.zip",
     ),
-    "export": ("generated_crystals.extxyz", "structures.json.gz", "cif", "structures.txt"),
+    "export": ("generated_crystals.extxyz", "structures.json.gz", "structures.json", "cif", "structures.txt"),
 }  # fmt: skip
 """What a command writes to the folder that a user names; known fingerprints and energies are kept for its next run.
 

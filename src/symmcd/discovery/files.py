@@ -10,9 +10,11 @@ from typing import Any
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
 from symmcd.crystallography.orbit import replicate_flat
+from symmcd.extensions import SCREENS
 from symmcd.storage import atomic_path, write_units
 from symmcd.structures.names import file_stems
 from symmcd.structures.write import cifs, write_extxyz
+from symmcd.tables import check_numbers, read_rows
 from symmcd.writing import atomic_folder, delete
 
 TABLE, PAGE, UNITS, FRAMES, CIFS, SUMMARY = (
@@ -27,6 +29,12 @@ THEN = (
     "formation_energy_per_atom", "density", "min_distance", "volume_change",
     "rms_displacement", "predicted", "log_probability",
 )  # fmt: skip
+NUMBERS = {
+    "rank", "space_group", "space_group_relaxed", "atoms", "judges_spread", "reference_entries", "same_formula",
+    "energy_per_atom", "formation_energy_per_atom", "density", "min_distance", "volume_change", "rms_displacement",
+    "predicted", "log_probability", "seed", "draft",
+}  # fmt: skip
+SCREEN = "screen_"  # and the name of a screen: a column
 LAST = ("file", "detail", "seed", "draft", "version", "weights", "command")
 
 
@@ -51,6 +59,35 @@ def write_table(path: Path, rows: Sequence[Mapping[str, Any]], judges: Sequence[
         names = columns(rows, judges)
         writer.writerow(names)
         writer.writerows([field(row.get(name)) for name in names] for row in rows)
+
+
+def read_table(path: Path) -> dict[str, dict[str, Any]]:
+    """Rows of a table by id: numbers as numbers, None where nothing is said, doubts as a list of words.
+
+    Raises:
+        InputError: missing, damaged, or a number that is none.
+    """
+    rows = read_rows(path, ("id", "verdict", "e_above_hull"), "discover")
+    number = [name for name in (rows[0] if rows else ()) if is_number(name)]
+    check_numbers(path, rows, number, "discover")
+    table: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        values: dict[str, Any] = {name: text or None for name, text in row.items()}
+        values |= {name: _number(row[name]) for name in number if row[name]}
+        table[row["id"]] = values | {"doubts": [word for word in row.get("doubts", "").split(";") if word]}
+    return table
+
+
+def is_number(column: str) -> bool:
+    """Whether a column of the table holds numbers; what a screen of an unknown package says is text."""
+    screen = column.removeprefix(SCREEN)
+    if screen != column:
+        return screen in SCREENS and not SCREENS[screen].text
+    return column in NUMBERS or column.startswith(("e_above_hull", "e_above_own_hull"))
+
+
+def _number(text: str) -> float:
+    return int(text) if text.lstrip("+-").isdecimal() else float(text)
 
 
 def write_relaxed(folder: Path, units: Mapping[str, AsymmetricUnit]) -> tuple[dict[str, str], dict[str, str]]:

@@ -2,53 +2,42 @@
 
 Every crystal has a row.  Verdicts, in the order in which the table has them:
 
-===============  ======================================================================================================
-``candidate``    new, valid, no duplicate, within the threshold above the hull by every judge, and nothing doubtful
-``doubtful``     the same, but something makes it doubtful: the column ``doubts``
-``known``        a known material: the column ``known`` names it
-``unstable``     new and valid, but further above the hull than the threshold
-``duplicate``    the same crystal as one with a lower energy: ``duplicate_of`` names it
-``invalid``      atoms on one another, or a composition without a neutral choice of oxidation states
-``failed``       no relaxed energy, or no hull at its composition: ``status`` says why
-``not_reached``  the budget, or an interrupt, came before it
-===============  ======================================================================================================
+================  =====================================================================================================
+``candidate``     new, valid, no duplicate, within the threshold above the hull by every judge, and nothing doubtful
+``doubtful``      the same, but something makes it doubtful: the column ``doubts``
+``screened_out``  such a crystal that the filters on screens do not keep: the column ``screened_out``
+``known``         a known material: the column ``known`` names it
+``unstable``      new and valid, but further above the hull than the threshold
+``duplicate``     the same crystal as one with a lower energy: ``duplicate_of`` names it
+``invalid``       atoms on one another, or a composition without a neutral choice of oxidation states
+``failed``        no relaxed energy, or no hull at its composition: ``status`` says why
+``not_reached``   the budget, or an interrupt, came before it
+================  =====================================================================================================
 """
 
 from __future__ import annotations
 
-import functools
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from symmcd.crystallography import content
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
-from symmcd.crystallography.composition import SYMBOLS
-from symmcd.discovery.known import KnownMaterials, elemental_references
+from symmcd.discovery.files import SCREEN
+from symmcd.discovery.judgements import Hulls, elements_energy, judged
+from symmcd.discovery.known import KnownMaterials
 from symmcd.discovery.unit_json import from_json
 from symmcd.discovery.words import VERDICTS
 from symmcd.metrics.matching import first_matches, matching
-from symmcd.stability.doubts import doubts
-from symmcd.stability.hull import ConvexHull, MissingReferenceError
+from symmcd.screens.filters import Filter, failures
 from symmcd.stability_model.materials import fingerprint
 from symmcd.structures.units import replicate
 
 ORDER = {verdict: place for place, verdict in enumerate(VERDICTS)}
 SAME_ENERGY = 0.02  # eV/atom; crystals that one potential has relaxed and that are further apart are not the same
-SWOLLEN, VOLUME = "volume_changed", 0.5  # a doubt beside those of `stability.doubts`: share of the volume in relaxation
-SCREEN = "screen_"  # and the name of a screen: a column
+SCREENED_OUT = "screened_out"  # a verdict, and the column that says why
 NAMES = 3  # of similar materials in a field
-
-
-@dataclass(frozen=True, eq=False)
-class Hulls:
-    """The hull of each judge, by its name, and its name for people."""
-
-    hull: Mapping[str, ConvexHull]
-    name: Mapping[str, str]
-    own: Mapping[str, ConvexHull] = field(default_factory=dict)  # of the judge's own energies of known crystals
 
 
 def ranked(
@@ -57,6 +46,7 @@ def ranked(
     hulls: Hulls,
     known: KnownMaterials,
     threshold: float,
+    keep: Sequence[Filter] = (),
 ) -> list[dict[str, Any]]:
     """A row a crystal, the best first; a value that does not exist is None.
 
@@ -66,12 +56,16 @@ def ranked(
         hulls: of the judges, in their order.
         known: materials that are no news.
         threshold: eV/atom.
+        keep: what the screens of candidates have to say.
     """
     rows = [_row(crystal, predicted.get(crystal["id"]), hulls, known) for crystal in crystals]
     by_id = {row["id"]: row for row in rows}
     for name, first in duplicates(crystals, rows).items():
         by_id[name]["duplicate_of"] = first
     for row in rows:
+        if keep:
+            there = row["e_above_hull"] is not None
+            row[SCREENED_OUT] = "; ".join(failures(keep, screens_of(row))) if there else ""
         row["verdict"] = verdict(row, threshold)
     rows.sort(key=_place)
     for rank, row in enumerate(rows, 1):
@@ -116,28 +110,20 @@ def _row(crystal: Mapping[str, Any], predicted: float | None, hulls: Hulls, know
         "min_distance": relaxation.get("min_distance_relaxed"),
     }
     row["density"] = None if found is None else float(content.densities(AsymmetricUnits.from_units([found]))[0])
-    row |= _energies(crystal, row, hulls)
-    formation = [e - _elements_energy(made) for _, e in crystal["judges"].values() if e is not None]
+    row |= judged(crystal, row, hulls)
+    formation = [e - elements_energy(made) for _, e in crystal["judges"].values() if e is not None]
     row["formation_energy_per_atom"] = formation[0] if formation else None
     row |= {f"{SCREEN}{name}": value for name, value in crystal["screens"].items()}
     return row | names_of(found or made, formation, known)
 
 
+def screens_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of screens in a row, by the names of the screens."""
+    return {name.removeprefix(SCREEN): value for name, value in row.items() if name.startswith(SCREEN)}
+
+
 def _composition(verdict_of: str) -> str:
     return "valid" if verdict_of == "valid" else f"composition:{verdict_of}"
-
-
-@functools.cache
-def _energy_of_element() -> Mapping[str, float]:
-    """eV/atom by symbol, read once for all crystals."""
-    return {entry.formula: entry.energy_per_atom for entry in elemental_references()}
-
-
-def _elements_energy(unit: AsymmetricUnit) -> float:
-    """Energy of the elements that formation energies count from, eV/atom; nan where one of them has none."""
-    reference, atoms = _energy_of_element(), unit.composition
-    total = sum(reference.get(SYMBOLS[number - 1], math.nan) * count for number, count in atoms.items())
-    return total / sum(atoms.values())
 
 
 def names_of(unit: AsymmetricUnit, formation: Sequence[float], known: KnownMaterials) -> dict[str, Any]:
@@ -158,49 +144,6 @@ def names_of(unit: AsymmetricUnit, formation: Sequence[float], known: KnownMater
     }
 
 
-def _energies(crystal: Mapping[str, Any], row: Mapping[str, Any], hulls: Hulls) -> dict[str, Any]:
-    """What the judges say over their hulls, and what makes it doubtful."""
-    said: dict[str, Any] = {}
-    values: list[float] = []
-    for judge, hull in hulls.hull.items():
-        status, energy = crystal["judges"].get(judge, [row["status"], None])
-        try:
-            point = hull.at(row["formula"])
-        except MissingReferenceError as missing:
-            status, energy = f"no_reference:{missing}", None
-        if energy is None:
-            said.setdefault("status", status if row["status"] == "converged" else row["status"])
-            continue
-        values.append(energy - point.energy_per_atom)
-        said[f"e_above_hull_{judge}"] = values[-1]
-        if judge in hulls.own:
-            said[f"e_above_own_hull_{judge}"] = _above(energy, row["formula"], hulls.own[judge])
-        if len(values) == 1:
-            said |= {"decomposition": point.decomposition, "hull": hulls.name[judge]}
-            said["reference_entries"] = hull.entries_in(row["formula"])
-    if not values:
-        return said
-    lacking = len(values) < len(hulls.hull)
-    spread = math.inf if lacking else max(values) - min(values)
-    said |= {"e_above_hull": max(values), "judges_spread": None if lacking else spread}
-    words = doubts(
-        row["formula"], max(values), said["decomposition"],
-        math.nan if row["rms_displacement"] is None else row["rms_displacement"],
-        said["reference_entries"], judges_spread=spread if len(hulls.hull) > 1 else math.nan,
-    )  # fmt: skip
-    swollen = abs(row["volume_change"] or 0.0) > VOLUME
-    said["doubts"] = ";".join([*words, *[SWOLLEN] * swollen])
-    return said
-
-
-def _above(energy: float, formula: str, hull: ConvexHull) -> float | None:
-    """Energy above a hull, eV/atom; None where it lacks an element."""
-    try:
-        return energy - hull.at(formula).energy_per_atom
-    except MissingReferenceError:
-        return None
-
-
 def verdict(row: Mapping[str, Any], threshold: float) -> str:
     """One of `words.VERDICTS`."""
     if row["status"] == "not_reached":
@@ -217,6 +160,8 @@ def verdict(row: Mapping[str, Any], threshold: float) -> str:
         return "invalid"
     if row["e_above_hull"] > threshold:
         return "unstable"
+    if row.get(SCREENED_OUT):
+        return SCREENED_OUT
     return "doubtful" if row["doubts"] else "candidate"
 
 
