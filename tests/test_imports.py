@@ -51,7 +51,7 @@ TABLE: dict[str, tuple[set[str], set[str] | None]] = {
     ),
     "journal": (set(), {"tqdm"}),
     "sqlite_cache": (set(), set()),
-    "screens": ({"screens", "structures", "workers"}, None),
+    "screens": ({"screens", "structures", "crystallography", "workers"}, None),
     "stability": (
         {
             "journal",
@@ -86,6 +86,7 @@ TABLE: dict[str, tuple[set[str], set[str] | None]] = {
             "screens",
             "storage",
             "journal",
+            "tables",
             "device",
             "extensions",
         },

@@ -155,7 +155,9 @@ class Screen:
         unit: "Å", "%" …; empty for what has none.
         text: the value is a text, else a number.
         slow: it may take seconds, and gets a time limit of its own.
-        package: that it needs; empty: none.
+        package: that it needs, as pip or Python calls it; empty: none.
+        check: ``module:attribute`` of a function without arguments that raises InputError where the screen cannot work;
+            empty: nothing more than the package is looked for.
     """
 
     label: str
@@ -165,6 +167,7 @@ class Screen:
     text: bool = False
     slow: bool = False
     package: str = ""
+    check: str = ""
 
     def load(self) -> Callable[[Any], Any]:
         """The function itself."""
@@ -186,6 +189,7 @@ SCREENS = Registry(
         "radioactive": "symmcd.screens.chemistry:RADIOACTIVE_ELEMENTS",
         "scarce": "symmcd.screens.chemistry:SCARCE_ELEMENTS",
         "synthesis": "symmcd.screens.synthesis:SYNTHESIS",
+        "known_elsewhere": "symmcd.screens.elsewhere:KNOWN_ELSEWHERE",
     },
 )
 

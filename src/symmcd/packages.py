@@ -4,6 +4,7 @@ from __future__ import annotations
 
 EXTRAS = {
     "lightgbm": "surrogate",
+    "matsyngate": "synthesis",
     "pyxtal": "pyxtal",
     "sevenn": "judge",
     "snakemake": "workflow",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import json
 import os
 import re
 import subprocess
@@ -17,6 +18,7 @@ from symmcd.discovery.course import Course
 from symmcd.errors import InputError
 from symmcd.screens.bonds import dimensionality
 from symmcd.screens.crystal import ScreenedCrystal
+from symmcd.stages import export
 from symmcd.storage import read_units
 from symmcd.structures.units import replicate
 from tests.discovery import killed
@@ -72,6 +74,27 @@ def test_every_crystal_has_a_row_and_every_relaxed_one_a_cif(plan, tmp_path):
     assert "<table" in (tmp_path / "index.html").read_text()
 
 
+def test_the_export_of_a_list_says_what_its_table_says(plan, tmp_path):
+    run.Discovery(dataclasses.replace(plan, screens=("dimensionality", "scarce")), tmp_path).run()
+    export.run(tmp_path, tmp_path / "out", "optimade", seed=0)
+    entries = {e["id"]: e["attributes"] for e in json.loads((tmp_path / "out/structures.json").read_text())["data"]}
+    table = {row["id"]: row for row in rows(tmp_path) if row["file"]}
+    assert entries.keys() == table.keys()
+    for name, row in table.items():
+        said = entries[name]
+        assert said["chemical_formula_descriptive"] == row["formula"]
+        assert said["space_group_it_number"] == int(row["space_group_relaxed"] or row["space_group"])
+        assert said["_symmcd_verdict"] == row["verdict"]
+        assert said["_symmcd_doubts"] == [word for word in row["doubts"].split(";") if word]
+        for column in ("e_above_hull", "e_above_hull_morse", "e_above_hull_higher", "density", "seed", "draft", "rank"):
+            value = said[f"_symmcd_{column}"]
+            assert value is None if row[column] == "" else value == float(row[column]), column
+        assert said["_symmcd_screen_dimensionality"] == int(row["screen_dimensionality"])
+        assert (said["_symmcd_screen_scarce"] or "") == row["screen_scarce"]
+        assert isinstance(said["_symmcd_weights"], str)
+        assert isinstance(said["_symmcd_command"], str)
+
+
 def test_screens_are_columns_with_the_values_of_the_relaxed_crystals(plan, tmp_path):
     plan = dataclasses.replace(plan, screens=("dimensionality", "scarce"))
     run.Discovery(plan, tmp_path).run()
@@ -86,6 +109,25 @@ def test_screens_are_columns_with_the_values_of_the_relaxed_crystals(plan, tmp_p
         else:
             assert row["screen_dimensionality"] == ""
     assert seen
+
+
+def test_other_filters_sort_the_same_crystals_again_without_work(plan, tmp_path, monkeypatch):
+    plan = dataclasses.replace(plan, screens=("dimensionality",), threshold=50.0)
+    run.Discovery(plan, tmp_path).run()
+    before = {row["id"]: row for row in rows(tmp_path)}
+    wanted = {row["screen_dimensionality"] for row in before.values() if row["verdict"] in ("candidate", "doubtful")}
+    assert wanted
+    monkeypatch.setattr(run.Generator, "load", None)  # it would raise TypeError
+    run.Discovery(dataclasses.replace(plan, keep=(f"dimensionality!={min(wanted)}",)), tmp_path).run()
+    after = {row["id"]: row for row in rows(tmp_path)}
+    assert after.keys() == before.keys()
+    for name, row in before.items():
+        out = row["verdict"] in ("candidate", "doubtful") and row["screen_dimensionality"] == min(wanted)
+        assert after[name]["verdict"] == ("screened_out" if out else row["verdict"])
+        assert "--keep" in after[name]["command"]
+    assert "screened_out" in {row["verdict"] for row in after.values()}
+    run.Discovery(plan, tmp_path).run()
+    assert {row["id"]: row for row in rows(tmp_path)} == before
 
 
 def test_a_finished_list_is_written_again_without_work(plan, tmp_path, monkeypatch):

@@ -11,10 +11,12 @@ from pymatgen.core import Composition
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
 from symmcd.discovery.hulls import hulls_of
+from symmcd.discovery.judgements import Hulls
 from symmcd.discovery.known import KnownMaterials, elemental_references, elements_of, shipped_entries
-from symmcd.discovery.table import Hulls, found_again, ranked
+from symmcd.discovery.table import found_again, ranked
 from symmcd.discovery.unit_json import as_json, from_json
 from symmcd.discovery.words import VERDICTS
+from symmcd.screens.filters import read_filters
 from symmcd.structures.units import reduce
 from tests.crystallography.prototypes import PROTOTYPES, prototype
 from tests.discovery.crystals import crystal
@@ -125,6 +127,31 @@ def test_a_volume_that_has_grown_by_half_and_more_is_a_doubt(known):
     doubts = {row["id"]: row["doubts"].split(";") for row in rows}
     assert "volume_changed" not in doubts["00000"]
     assert "volume_changed" in doubts["00001"]
+
+
+def test_filters_take_candidates_out_and_leave_the_others_as_they_are(known):
+    layers, frame = {"dimensionality": 2, "scarce": ""}, {"dimensionality": 3, "scarce": ""}
+    low, high = {"chgnet": total("TiO2", -5.0)}, {"chgnet": total("TiO2", -2.0)}
+    given = [
+        crystal("00000", "TiO2 rutile", low, screens=frame),
+        crystal("00001", "TiO2 anatase", {"chgnet": total("TiO2", -4.9)}, screens=layers),
+        crystal("00002", "TiO2 anatase", high, screens=frame),
+        crystal("00003", "TiO2 rutile", {"chgnet": None}, screens=frame),
+        {"id": "00004", "draft": 9, "formula": "NaCl", "space_group": 225},
+    ]
+    keep = read_filters(["dimensionality=2", "scarce=no"], ["dimensionality", "scarce"])
+    before = {row["id"]: row["verdict"] for row in ranked(given, {}, hulls(), known, 0.1)}
+    rows = ranked(given, {}, hulls(), known, 0.1, keep)
+    after = {row["id"]: row["verdict"] for row in rows}
+    assert before["00000"] in ("candidate", "doubtful")
+    assert before == after | {"00000": before["00000"]}
+    assert after["00000"] == "screened_out"
+    words = {row["id"]: row["screened_out"] for row in rows}
+    assert words == dict.fromkeys(("00001", "00003", "00004"), "") | dict.fromkeys(
+        ("00000", "00002"), "dimensionality=2: 3"
+    )
+    assert [row["id"] for row in rows][:2] == ["00001", "00000"]
+    assert [row["rank"] for row in rows] == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0], [1, 2, 0]])

@@ -8,6 +8,7 @@ from symmcd.crystallography.composition import SYMBOLS
 from symmcd.discovery import files
 from symmcd.discovery.hulls import DENSER
 from symmcd.discovery.plan import needed_elements
+from symmcd.discovery.table import SCREENED_OUT
 from symmcd.discovery.words import VERDICTS, again_sentence, verdict_sentence
 from symmcd.errors import InputError
 from symmcd.stability_model.choosing import FEW_ENTRIES
@@ -47,6 +48,8 @@ def announcement(discovery: Discovery, abilities: Abilities) -> str:
         lines.append(f"hull: {first.name}; {count} compounds in {'-'.join(sorted(elements))} and its subsystems{few}")
     else:
         lines.append(f"hull: {first.name}")
+    if plan.filters:
+        lines.append(f"kept as candidates: crystals with {', '.join(map(str, plan.filters))}")
     if plan.hull is None:
         lines.append(f"      it lacks many known compounds, and so calls too much stable; {DENSER}")
     lines.append(f"known: {discovery.known.name}")
@@ -59,7 +62,7 @@ def closing(discovery: Discovery, shown: int) -> str:
     if not summary:
         return "no crystals"
     counts, threshold = summary["verdicts"], summary["threshold"]
-    lines = [""] + [f"{counts[v]:6,} {v:<11} {verdict_sentence(v, threshold)}" for v in VERDICTS if v in counts]
+    lines = [""] + [f"{counts[v]:6,} {v:<12} {verdict_sentence(v, threshold)}" for v in VERDICTS if v in counts]
     if sentence := again_sentence(summary["found_again"]):
         lines.append(f"       {sentence}")
     lines += ["", *_first_rows(discovery, shown), ""]
@@ -78,7 +81,7 @@ def _first_rows(discovery: Discovery, shown: int) -> list[str]:
     for row in discovery.rows[:shown]:
         energies = ["" if (v := row[f"e_above_hull_{j}"]) is None else f"{v:+.3f}" for j in judges]
         group = row.get("space_group_relaxed") or row["space_group"]
-        about = row["known"] or row["doubts"].replace(";", ", ")
+        about = row["known"] or row.get(SCREENED_OUT) or row["doubts"].replace(";", ", ")
         table.append([str(row["rank"]), row["verdict"], row["formula"], str(group), *energies, about])
     width = [max(map(len, column)) for column in zip(*table, strict=True)]
     return ["  ".join(text.ljust(n) for text, n in zip(line, width, strict=True)).rstrip() for line in table]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,10 +16,12 @@ from symmcd.diffusion.constraints.constraint import Constraint, read_constraints
 from symmcd.diffusion.constraints.together import Together
 from symmcd.diffusion.pretrained import SHIPPED as WEIGHTS
 from symmcd.diffusion.sampler import Sampler
+from symmcd.discovery.contents import file_hash, wish_identity
 from symmcd.discovery.defaults import NUMBER, STABLE
 from symmcd.errors import InputError
-from symmcd.extensions import POTENTIALS, SCREENS
-from symmcd.screens.columns import usable
+from symmcd.extensions import POTENTIALS
+from symmcd.screens.columns import check_screens, usable
+from symmcd.screens.filters import Filter, read_filters
 from symmcd.stability.outcome import Limits
 from symmcd.stability_model.materials import SPLITS
 from symmcd.stability_model.model import SHIPPED as STABILITY_MODEL
@@ -54,6 +55,7 @@ class Plan:
     known: tuple[Path, ...] = ()  # units.npz: known beside what comes along
     leave_out: tuple[str, ...] = ()  # splits of MP-20 and units.npz whose arrangements are not made
     screens: tuple[str, ...] | None = None  # by names of `extensions.SCREENS`; None: all whose packages are there
+    keep: tuple[str, ...] = ()  # filters on screens, as `screens.filters.Filter` reads them: of the table alone
     threshold: float = 0.1  # eV/atom above the hull; a candidate is not higher
     limits: Limits = LIMITS  # of each relaxation
     device: str = "auto"
@@ -73,6 +75,18 @@ class Plan:
         """Names of the screens."""
         return tuple(usable()) if self.screens is None else self.screens
 
+    @property
+    def filters(self) -> tuple[Filter, ...]:
+        """What screens of candidates have to say.
+
+        Raises:
+            InputError: one that means nothing, or is on a screen that is not run.
+        """
+        try:
+            return read_filters(self.keep, self.screened)
+        except InputError as error:
+            raise InputError(f"--keep: {error}") from None
+
     def asked(self) -> tuple[Constraint, ...]:
         """The constraints.
 
@@ -85,8 +99,8 @@ class Plan:
         """Refuse at once what cannot be done; the abilities of the weights.
 
         Raises:
-            InputError: a number below 1, no such weights, constraint, potential or file, what the model cannot do, or
-                elements that a judge does not know.
+            InputError: a number below 1, no such weights, constraint, potential, screen, filter or file, what the model
+                cannot do, or elements that a judge does not know.
         """
         for name in ("number", "stable"):
             if getattr(self, name) < 1:
@@ -101,9 +115,8 @@ class Plan:
             if not path.is_file():
                 raise InputError(f"{path}: no such file")
         self._check_judges(asked)
-        for name in self.screened:
-            if name not in SCREENS:
-                raise InputError(f"screen {name!r}: choose from {', '.join(SCREENS)}")
+        check_screens(self.screened)
+        _ = self.filters
         return abilities
 
     def _check_judges(self, asked: Sequence[Constraint]) -> None:
@@ -121,7 +134,7 @@ class Plan:
         return {
             "version": VERSION,
             "weights": file_hash(self.weights),
-            "constraints": {name: str(value) for name, value in sorted(self.constraints.items())},
+            "constraints": {name: wish_identity(name, value) for name, value in sorted(self.constraints.items())},
             "seed": self.seed,
             "temperature": self.temperature,
             "block": block,
@@ -142,7 +155,9 @@ class Plan:
             "limits of relaxations": dataclasses.asdict(self.limits),
             "version of symmcd": f"{__version__}, discover {VERSION}",
         }  # fmt: skip
-        return named | {name.replace("_", "-"): str(value) for name, value in sorted(self.constraints.items())}
+        return named | {
+            name.replace("_", "-"): wish_identity(name, value) for name, value in sorted(self.constraints.items())
+        }
 
     def command(self) -> str:
         """The command that makes this list again, but for its output folder."""
@@ -160,6 +175,7 @@ class Plan:
         words += ["--judges", ",".join(self.potentials)]
         words += ["--known", *map(str, self.known)] if self.known else []
         words += ["--screens", ",".join(self.screens) or "none"] if self.screens is not None else []
+        words += [word for text in self.keep for word in ("--keep", text)]
         words += ["--leave-out", ",".join(self.leave_out)] if self.leave_out else []
         return shlex.join(words)
 
@@ -173,18 +189,6 @@ def only_elements(asked: Sequence[Constraint]) -> frozenset[int]:
     """Atomic numbers of the chemical system that all crystals have; empty where they may have several."""
     together = Together.of(asked)
     return together.required if together.required == together.elements else frozenset()
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise InputError(f"{path}: cannot read it ({error.strerror})") from None
 
 
 def _installed(name: str) -> bool:

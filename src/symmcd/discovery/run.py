@@ -23,11 +23,12 @@ from symmcd.discovery.claim import claim
 from symmcd.discovery.course import Course
 from symmcd.discovery.drafts import Chosen
 from symmcd.discovery.hulls import NamedEntries, hulls_of
+from symmcd.discovery.judgements import Hulls
 from symmcd.discovery.known import KnownMaterials, elements_of, own_name
 from symmcd.discovery.plan import Plan
 from symmcd.discovery.shards import SIZE, Machine
 from symmcd.discovery.summary import summary
-from symmcd.discovery.table import Hulls, ranked
+from symmcd.discovery.table import ranked
 from symmcd.discovery.unit_json import from_json
 from symmcd.journal import Journal
 from symmcd.one_writer import one_writer
@@ -208,7 +209,7 @@ class Discovery:
             self.own,
         )
         predicted = dict(zip(ids, chosen.predicted, strict=True))
-        self.rows = ranked(crystals, predicted, hulls, self.known, self.plan.threshold)
+        self.rows = ranked(crystals, predicted, hulls, self.known, self.plan.threshold, self.plan.filters)
         self._write(made, chosen)
         course.advance(FINISH, len(ids))
 

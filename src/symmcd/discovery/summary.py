@@ -40,6 +40,7 @@ def summary(
         "hulls": {judge: named.name for judge, named in hulls.items()},
         "known": known.name,
         "threshold": plan.threshold,
+        "keep": list(map(str, plan.filters)),
         "verdicts": dict(Counter(row["verdict"] for row in rows)),
         "found_again": found_again(rows, known, system) if system else None,
     }

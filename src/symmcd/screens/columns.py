@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from importlib.metadata import PackageNotFoundError, version
 
 from symmcd.errors import InputError
 from symmcd.extensions import SCREENS
+from symmcd.registry import loaded
 from symmcd.screens.crystal import ScreenedCrystal, Value
 from symmcd.workers import cores, work
 
@@ -15,7 +17,28 @@ SECONDS = 60.0  # wall-clock limit of the quick screens of a crystal together, a
 
 def usable() -> list[str]:
     """Names of the screens whose packages are installed, in order."""
-    return [name for name in SCREENS if not SCREENS[name].package or importlib.util.find_spec(SCREENS[name].package)]
+    return [name for name in SCREENS if installed(SCREENS[name].package)]
+
+
+def installed(package: str) -> bool:
+    """Whether a package is there, by its name in pip or in Python; nothing is imported."""
+    try:
+        return not package or bool(version(package))
+    except PackageNotFoundError:
+        return package.isidentifier() and importlib.util.find_spec(package) is not None
+
+
+def check_screens(names: Iterable[str]) -> None:
+    """Refuse before any work what cannot be done.
+
+    Raises:
+        InputError: no such screen, one whose package is not installed, or one that cannot work for another reason.
+    """
+    for name in names:
+        if not installed(package := SCREENS[name].package):
+            raise InputError(f"screen {name!r}: the package {package!r} is not installed; run `pip install {package}`")
+        if SCREENS[name].check:
+            loaded(SCREENS[name].check)()
 
 
 def screened(
@@ -37,9 +60,7 @@ def screened(
         InputError: no such screen, or one whose package is not installed.
     """
     asked = usable() if names is None else list(names)
-    for name in asked:
-        if (package := SCREENS[name].package) and not importlib.util.find_spec(package):
-            raise InputError(f"screen {name!r}: the Python package {package!r} is not installed; install it")
+    check_screens(asked)
     quick = [name for name in asked if not SCREENS[name].slow]
     lots = [lot for lot in (quick, *([name] for name in asked if SCREENS[name].slow)) if lot]
     values: list[dict[str, Value]] = [dict.fromkeys(asked) for _ in crystals]

@@ -48,6 +48,8 @@ def arguments(parser: command.Parser) -> None:
     group.add_argument("--known", type=Path, nargs="+", default=(), metavar="FILE", help=text)
     text = f"further columns: {', '.join(SCREENS)}, or none (default: all that are installed)"
     group.add_argument("--screens", type=_names, metavar="A,B", help=text)
+    text = "candidates are only crystals whose screens say so: 'dimensionality=2', 'channel>=1', 'radioactive=no'"
+    group.add_argument("--keep", action="append", default=[], metavar="'SCREEN=X'", help=f"{text}; may be repeated")
     text = "eV/atom above the hull that a candidate may have by every judge (default: 0.1)"
     group.add_argument("--threshold", type=command.number(NotNegative), default=0.1, metavar="E", help=text)
     group = parser.add_argument_group("making")
@@ -110,6 +112,7 @@ def discover(
     hull: Path | str | None = None,
     known: Iterable[Path | str] = (),
     leave_out: Iterable[str | Path] = (),
+    keep: str | Iterable[str] = (),
     inputs: str | None = None,
     **options: Any,
 ) -> pd.DataFrame:
@@ -128,6 +131,8 @@ def discover(
             materials that come with the package.
         known: units.npz of crystals that are no news.
         leave_out: splits of MP-20 and units.npz whose arrangements are not made.
+        keep: filters on screens, as ``["dimensionality=2", "channel>=1", "radioactive=no"]``; crystals that do not
+            pass all of them have the verdict ``screened_out``.
         inputs: ``vasp`` or ``qe``: inputs of the candidates, to `output`.
         options: ``steps``, ``proposals``, ``temperature``, ``checkpoint``, ``stability_model``, ``threshold``,
             ``screens`` (names of `extensions.SCREENS`), ``device``; and constraints by their names in
@@ -147,6 +152,7 @@ def discover(
     chosen: dict[str, Any] = {name: value for name, value in options.items() if name in plain}
     chosen |= {"stable": stable, "seed": seed, "judges": tuple(judges), "known": tuple(map(Path, known))}
     chosen |= {"hull": None if hull is None else Path(hull), "leave_out": tuple(map(str, leave_out))}
+    chosen["keep"] = (keep,) if isinstance(keep, str) else tuple(keep)
     if inputs is not None and inputs not in INPUTS:
         raise InputError(f"inputs = {inputs!r}: choose from {', '.join(INPUTS)}")
     with tempfile.TemporaryDirectory() as nowhere:
