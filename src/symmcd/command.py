@@ -6,7 +6,7 @@ A stage says beside its ``run`` what the command line takes::
 
     def arguments(parser: Parser) -> None:
         parser.add_argument("crystals", type=Path, help="units.npz of `symmcd replicate`")
-        parser.add_output("one row a crystal, csv")
+        parser.add_output("one row for each crystal, csv")
         parser.add_shard()
         parser.add_settings("score")
 
@@ -95,7 +95,7 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--device", choices=("auto", "cuda", "cpu"), default="auto", help=text)
 
     def add_workers(self) -> None:
-        text = "processes (default: one a core)"
+        text = "number of processes (default: one for each core)"
         read = number(Annotated[int, Bound(0, 1000)])
         self.add_argument("--workers", type=read, default=0, metavar="N", help=text)
 

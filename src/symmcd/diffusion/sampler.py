@@ -14,7 +14,7 @@ class Sampler:
     """Sampling options; all of them can be changed without retraining."""
 
     steps: int | None = None  # None: the model's default
-    proposals: int | None = None  # geometries a crystal, the likeliest is kept; None: the model's default
+    proposals: int | None = None  # geometries drawn for each crystal; the likeliest is kept; None: the model's default
     corrector: bool = True  # a Langevin step at each noise level, of the coordinates, in a staged model of k too
     corrector_step: float = 1e-5  # its size in a joint model, at σ_1
     batch_size: int = 256  # crystals at once: a matter of memory and speed only

@@ -83,7 +83,7 @@ def unlike(runs: Sequence[Run]) -> str:
 def _read(folder: Path, name: str) -> Run:
     """Tables of a run; of `symmcd evaluate`, summary.csv lies in the folder itself, and there are no others."""
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; give folders that the chain or `symmcd evaluate` wrote")
+        raise InputError(f"{folder}: no such folder; give results folders of the chain or of `symmcd evaluate`")
     summary, path = read_summary(folder), folder / "sun.csv"
     sun = read_sun(path) if path.exists() else None
     read_best_of(folder, summary, sun)  # what they say is the same

@@ -17,8 +17,8 @@ def arguments(parser: Parser) -> None:
     parser.add_argument("per_crystal", type=Path, help="sun_per_crystal.csv of `symmcd sun`")
     text = "extxyz files of `symmcd relax`"
     parser.add_argument("--relaxed", type=Path, nargs="+", required=True, metavar="FILE", help=text)
-    parser.add_output("one row a crystal, those without doubts first, then by energy, csv")
-    parser.add_output("one symmetrised CIF a crystal, zip", what="cifs")
+    parser.add_output("one row for each crystal, those without doubts first, then by energy, csv")
+    parser.add_output("one symmetrised CIF for each crystal, zip", what="cifs")
 
 
 def run(per_crystal: Path, relaxed: list[Path], output: Path, output_cifs: Path) -> None:

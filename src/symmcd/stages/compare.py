@@ -12,9 +12,9 @@ EXAMPLE = "results results-cpu --output comparison.html"
 
 def arguments(parser: command.Parser) -> None:
     """What the command line takes."""
-    text = "folders that the chain or `symmcd evaluate` wrote"
+    text = "results folders of the chain or of `symmcd evaluate`"
     parser.add_argument("folders", type=Path, nargs="+", metavar="RUNS", help=text)
-    parser.add_output("page; .md and .tex lie beside it", metavar="HTML")
+    parser.add_output("page to write; .md and .tex are written beside it", metavar="HTML")
     text = "names of the runs (default: names of the folders)"
     parser.add_argument("--names", nargs="+", default=[], metavar="NAME", help=text)
 

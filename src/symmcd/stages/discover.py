@@ -28,46 +28,48 @@ INPUTS = ("vasp", "qe")
 
 def arguments(parser: command.Parser) -> None:
     """What the command line takes; the constraints are those of the registry."""
-    parser.add_output("gets candidates.csv, index.html and the CIFs", metavar="DIR")
+    parser.add_output("folder for candidates.csv, index.html and the CIFs", metavar="DIR")
     text = f"crystals to make and judge (default: {NUMBER})"
     parser.add_argument("--number", type=command.number(Count), default=NUMBER, metavar="N", help=text)
-    text = "the best list that fits into so many minutes, those of earlier runs in the same folder included"
+    text = "time limit: the best list that can be made in it; earlier runs in the same folder count"
     budget = command.number(Annotated[float, Bound(0.1)])
     parser.add_argument("--budget", type=budget, metavar="MINUTES", help=text)
-    text = f"draw N drafts for each crystal, and make those that will be most stable (default: {STABLE}; 1: no choice)"
+    text = f"draw N drafts for each crystal, make those predicted to be most stable (default: {STABLE}; 1: no choice)"
     parser.add_argument("--stable", type=command.number(Oversample), default=STABLE, metavar="N", help=text)
-    text = f"inputs of DFT programs for the candidates: {' or '.join(INPUTS)}"
+    text = f"also write inputs of a DFT program for the candidates: {' or '.join(INPUTS)}"
     parser.add_argument("--inputs", choices=INPUTS, metavar="PROGRAM", help=text)
     add_constraints(parser)
     group = parser.add_argument_group("judging")
-    text = f"potentials, the first relaxes: of {', '.join(POTENTIALS)} (default: chgnet, and sevennet-0 if installed)"
+    text = f"potentials; the first one relaxes: {', '.join(POTENTIALS)} (default: chgnet, and sevennet-0 if installed)"
     group.add_argument("--judges", type=_names, default=(), metavar="A,B", help=text)
-    text = "reference.csv of `symmcd reference`, or a csv with formula and formation_energy_per_atom (eV/atom)"
-    group.add_argument("--hull", type=Path, metavar="FILE", help=f"{text} (default: what comes along)")
-    text = "units.npz of `symmcd reduce`: crystals that are no news, beside MP-20"
+    text = (
+        "known materials: reference.csv of `symmcd reference`, or a csv of formula, formation_energy_per_atom (eV/atom)"
+    )
+    group.add_argument("--hull", type=Path, metavar="FILE", help=f"{text} (default: MP-20's materials)")
+    text = "units.npz of `symmcd reduce`: further known crystals, beside MP-20"
     group.add_argument("--known", type=Path, nargs="+", default=(), metavar="FILE", help=text)
     text = f"further columns: {', '.join(SCREENS)}, or none (default: all that are installed)"
     group.add_argument("--screens", type=_names, metavar="A,B", help=text)
-    text = "candidates are only crystals whose screens say so: 'dimensionality=2', 'channel>=1', 'radioactive=no'"
+    text = "condition on a screen that candidates must meet: 'dimensionality=2', 'channel>=1', 'radioactive=no'"
     group.add_argument("--keep", action="append", default=[], metavar="'SCREEN=X'", help=f"{text}; may be repeated")
-    text = "eV/atom above the hull that a candidate may have by every judge (default: 0.1)"
+    text = "largest energy above the hull of a candidate, by every judge, in eV/atom (default: 0.1)"
     group.add_argument("--threshold", type=command.number(NotNegative), default=0.1, metavar="E", help=text)
     group = parser.add_argument_group("making")
-    text = "not made: arrangements of splits of MP-20 and of units.npz, as train,val,mine.npz (default: none)"
+    text = "known crystals to skip: splits of MP-20 or units.npz, such as train,val,mine.npz (default: none)"
     group.add_argument("--leave-out", type=_names, default=(), metavar="A,B", help=text)
-    text = "of `symmcd surrogate` (default: the shipped one)"
+    text = "fitted model of `symmcd surrogate` (default: the shipped one)"
     group.add_argument("--stability-model", metavar="FILE", help=text)
-    text = "denoiser.safetensors of `symmcd train`, or mp20 (default)"
+    text = "weights: denoiser.safetensors of `symmcd train`, or mp20 (default)"
     group.add_argument("--checkpoint", metavar="FILE", help=text)
     text = "sampling temperature; above 1: more new templates, fewer valid crystals (default: 1)"
     group.add_argument("--temperature", type=command.number(Temperature), default=1.0, metavar="T", help=text)
-    text = "reverse steps of a geometry (default: 25, as the crystals are relaxed afterwards)"
+    text = "denoising steps for a geometry (default: 25, as the crystals are relaxed afterwards)"
     group.add_argument("--steps", type=command.number(Steps), metavar="N", help=text)
-    text = "geometries a crystal, the likeliest is kept (default: 1)"
+    text = "geometries drawn for each crystal; the likeliest is kept (default: 1)"
     group.add_argument("--proposals", type=command.number(Count), metavar="N", help=text)
     parser.add_seed()
     parser.add_device()
-    text = "throw away the list of another command that the folder has"
+    text = "delete the list of another command in the output folder"
     parser.add_argument("--overwrite", dest="start_over", action="store_true", help=text)
 
 

@@ -20,7 +20,7 @@ EXAMPLE = "--output results/raw --set data.source=prototypes"
 
 def arguments(parser: Parser) -> None:
     """What the command line takes."""
-    text = "gets train.csv.gz, val.csv.gz, test.csv.gz and source.json"
+    text = "folder for train.csv.gz, val.csv.gz, test.csv.gz and source.json"
     parser.add_output(text, metavar="DIR")
     parser.add_settings("data")
 

@@ -35,14 +35,14 @@ UNFINISHED = "unfinished"  # folder in the output from which a killed relaxation
 
 def arguments(parser: Parser) -> None:
     """What the command line takes."""
-    text = "a folder or zip of CIFs, a csv, an extxyz, JSON of structures; or what `generate` wrote"
+    text = "a folder or zip of CIFs, a csv, an extxyz, a JSON of structures, or the output folder of `generate`"
     parser.add_argument("structures", type=Path, help=text)
     parser.add_output("folder for per_crystal.csv, summary.csv and the tables", metavar="DIR")
     for option, text in (
         ("--reference", "test crystals; needed for coverage and distances"),
         ("--train", "training crystals; needed for novelty and new templates"),
         ("--predictor", "predictor of `symmcd predictor`; with --reference, needed for d_E"),
-        ("--cache", "known fingerprints (default: fingerprints.sqlite in the output)"),
+        ("--cache", "cache of fingerprints (default: fingerprints.sqlite in the output)"),
     ):
         parser.add_argument(option, type=Path, metavar="FILE", help=text)
     parser.add_seed()

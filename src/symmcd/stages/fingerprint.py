@@ -18,7 +18,7 @@ def arguments(parser: Parser) -> None:
     """What the command line takes."""
     parser.add_argument("units", type=Path, help="asymmetric units, npz")
     parser.add_output("fingerprints, npz")
-    text = "known fingerprints (default: cache.sqlite beside the output)"
+    text = "cache of fingerprints (default: cache.sqlite beside the output)"
     parser.add_argument("--cache", type=Path, metavar="FILE", help=text)
     parser.add_workers()
     parser.add_settings("score")

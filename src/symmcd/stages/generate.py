@@ -39,11 +39,14 @@ def _add_choice(parser: command.Parser) -> None:
         "--stable", type=command.number(Oversample), nargs="?", const=OFTEN, default=1, metavar="N", help=text
     )
     group.add_argument(
-        "--stability-model", type=Path, metavar="FILE", help="of `symmcd surrogate` (default: the shipped one)"
+        "--stability-model",
+        type=Path,
+        metavar="FILE",
+        help="fitted model of `symmcd surrogate` (default: the shipped one)",
     )
     text = "known materials: reference.csv of `symmcd reference` (default: MP-20's materials)"
     group.add_argument("--hull", type=Path, metavar="FILE", help=text)
-    text = "known crystals to skip: splits of MP-20 or units.npz, as train,val,mine.npz; or none (default: train)"
+    text = "known crystals to skip: splits of MP-20 or units.npz, such as train,val,mine.npz; or none (default: train)"
     group.add_argument("--leave-out", type=_splits, metavar="A,B", help=text)
 
 

@@ -14,7 +14,7 @@ def arguments(parser: Parser) -> None:
     parser.add_argument("relaxed", type=Path, nargs="+", help="csv files of `symmcd relax` and `symmcd judge`")
     text = "csv files of `symmcd reference`"
     parser.add_argument("--reference", type=Path, nargs="+", required=True, metavar="FILE", help=text)
-    parser.add_output("one row a crystal, judge and hull, csv")
+    parser.add_output("one row for each crystal, judge and hull, csv")
     parser.add_moved("--settings", "it takes none; the hull is in the file of --reference")
 
 

@@ -20,7 +20,7 @@ IN_CHECKOUT = Path(__file__).resolve().parents[3]
 
 def arguments(parser: Parser) -> None:
     """What the command line takes."""
-    parser.add_argument("folder", type=Path, help="gets the workflow; made if it is not there")
+    parser.add_argument("folder", type=Path, help="folder for the workflow; made if it does not exist")
 
 
 def run(folder: Path) -> None:

@@ -23,7 +23,7 @@ def arguments(parser: Parser) -> None:
     parser.add_argument("--relaxed", type=Path, nargs="+", required=True, metavar="FILE", help=text)
     text = f"that judges: {', '.join(POTENTIALS)}"
     parser.add_argument("--potential", required=True, metavar="NAME", help=text)
-    parser.add_output("energies and status, one row a crystal, csv")
+    parser.add_output("energies and status, one row for each crystal, csv")
     parser.add_shard()
     parser.add_device()
     parser.add_settings("judge", "relax")

@@ -27,11 +27,11 @@ EXAMPLE = "LiFePO4 --number 20 --output lifepo4/"
 
 def arguments(parser: command.Parser) -> None:
     """What the command line takes."""
-    parser.add_argument("formula", help="composition, as LiFePO4")
+    parser.add_argument("formula", help="composition, such as LiFePO4")
     add_what(parser)
-    text = "1 to 230, or a symbol as Pnma (default: any)"
+    text = "1 to 230, or a symbol such as Pnma (default: any)"
     parser.add_argument("--space-group", metavar="G", help=text)
-    text = "in the primitive cell (default: any number of formula units)"
+    text = "number of atoms in the primitive cell (default: any number of formula units)"
     parser.add_argument("--atoms", type=command.number(Count), metavar="N", help=text)
     add_how(parser)
     text = "relax within the space group by relax.potential (CHGNet), and rank by E - β log p: energy and probability"

@@ -19,8 +19,8 @@ def arguments(parser: Parser) -> None:
     parser.add_argument("train", type=Path, help="asymmetric units with formation_energy_per_atom, npz")
     parser.add_argument("val", type=Path, help="the same, for the validation loss")
     parser.add_argument("test", type=Path, help="the same, for the error")
-    parser.add_output("gets one safetensors a variant, and table5.csv, .md, .tex", metavar="DIR")
-    text = "make this one alone (default: all of the settings, and Table 5)"
+    parser.add_output("folder for one safetensors for each variant, and table5.csv, .md, .tex", metavar="DIR")
+    text = "train this variant alone (default: all variants of the settings, and Table 5)"
     parser.add_argument("--variant", choices=VARIANTS, help=text)
     parser.add_seed()
     parser.add_device()

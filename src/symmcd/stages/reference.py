@@ -20,14 +20,14 @@ EXAMPLE = "results/asymmetric_units/train.npz results/asymmetric_units/val.npz -
 
 def arguments(parser: Parser) -> None:
     """What the command line takes."""
-    text = "asymmetric units of the reference crystals, npz; needed where a potential computes the hull"
+    text = "asymmetric units of the reference crystals, npz; needed if a potential computes the hull"
     parser.add_argument("units", type=Path, nargs="*", help=text)
     parser.add_output("formula and energy, csv")
     parser.add_argument(
         "--in-play", type=Path, nargs="+", default=(), metavar="FILE",
-        help="tables of `symmcd relax`: compute only what can matter for the hulls of these crystals",
+        help="tables of `symmcd relax`: compute only reference crystals that can matter for these crystals",
     )  # fmt: skip
-    text = "energies already known (default: hull.cache, or energies.sqlite beside the output)"
+    text = "cache of energies (default: hull.cache, or energies.sqlite beside the output)"
     parser.add_argument("--cache", type=Path, metavar="FILE", help=text)
     parser.add_device()
     parser.add_settings("hull")

@@ -12,9 +12,9 @@ EXAMPLE = "results --output results/report"
 
 def arguments(parser: command.Parser) -> None:
     """What the command line takes."""
-    parser.add_argument("results", type=Path, help="folder that the chain wrote")
+    parser.add_argument("results", type=Path, help="results folder of the chain")
     parser.add_output("folder for index.html and figures/", metavar="DIR")
-    text = "leave Table 5 out: this run has none (predictor.variants: []), a table found there is of an earlier run"
+    text = "leave Table 5 out, for a run without it (predictor.variants: []); a table there is from an earlier run"
     parser.add_argument("--no-table-5", action="store_false", dest="table_5", help=text)
     parser.add_seed()
     parser.add_settings("report", shown=("relax",))

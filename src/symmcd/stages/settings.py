@@ -15,7 +15,7 @@ def arguments(parser: Parser) -> None:
     """What the command line takes."""
     text = f"only these sections, of: run, {', '.join(SECTIONS)}"
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=text)
-    text = "check this file, print it with all defaults"
+    text = "config file to check and print with all defaults"
     parser.add_argument("--config", dest="path", type=Path, metavar="FILE", help=text)
     text = "may be repeated"
     parser.add_argument("--set", dest="changes", action="append", default=[], metavar="SECTION.KEY=VALUE", help=text)

@@ -11,7 +11,7 @@ EXAMPLE = "results"
 
 def arguments(parser: command.Parser) -> None:
     """What the command line takes."""
-    text = "folder that the chain, `generate`, `predict`, `relax`, `evaluate`, `discover` or `export` wrote"
+    text = "output folder of the chain, `generate`, `predict`, `relax`, `evaluate`, `discover` or `export`"
     parser.add_argument("results", type=Path, help=text)
 
 

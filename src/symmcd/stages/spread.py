@@ -12,7 +12,7 @@ EXAMPLE = "results/seed0 results/seed1 results/seed2 --output results/seeds.csv"
 def arguments(parser: Parser) -> None:
     """What the command line takes."""
     parser.add_argument("runs", type=Path, nargs="+", help="results folders of runs with different seeds")
-    parser.add_output("one row a number: mean, standard deviation, lowest, highest, and that of each run, csv")
+    parser.add_output("one row for each number: mean, standard deviation, lowest, highest, value of each run, csv")
 
 
 def run(runs: list[Path], output: Path) -> None:

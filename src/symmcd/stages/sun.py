@@ -29,8 +29,8 @@ def arguments(parser: Parser) -> None:
     parser.add_argument("--known", action="extend", default=[], **files, help=text)
     text = "csv files of `symmcd score`: S.U.N. is also counted among valid crystals alone"
     parser.add_argument("--scores", default=[], **files, help=text)
-    parser.add_output("one row a protocol, csv")
-    parser.add_output("one row a crystal, csv", what="per-crystal")
+    parser.add_output("one row for each protocol, csv")
+    parser.add_output("one row for each crystal, csv", what="per-crystal")
     parser.add_workers()
     parser.add_settings("sun")
 

@@ -21,7 +21,7 @@ def arguments(parser: Parser) -> None:
         nargs="+",
         help="units.npz of `symmcd replicate`, one for each round",
     )
-    text = "hull.csv of `symmcd hull` for each: energies of these crystals, of which the first judge and hull count"
+    text = "hull.csv of `symmcd hull`, one for each units.npz; the first judge and hull in it count"
     parser.add_argument("--hull", type=Path, nargs="+", required=True, metavar="FILE", help=text)
     text = "denoiser.safetensors that drew the crystals, or mp20 (default: the shipped weights, mp20)"
     parser.add_argument("--checkpoint", metavar="FILE", help=text)

@@ -141,7 +141,7 @@ class AnonymousFormula(Constraint):
 
 
 ANONYMOUS_FORMULA = ConstraintKind(
-    "amounts of elements, whichever they are, as ABX3 (letters stand for different elements)",
+    "amounts of any elements, such as ABX3 (each letter is a different element)",
     AnonymousFormula.read,
     metavar="ABX3",
 )

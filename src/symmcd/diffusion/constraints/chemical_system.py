@@ -63,4 +63,6 @@ class ChemicalSystem(Constraint):
         return f"every one of the elements {in_symbols(self.numbers)} and no others"
 
 
-CHEMICAL_SYSTEM = ConstraintKind("all of these and no others, as in Li-Fe-P-O", ChemicalSystem.read, metavar="A-B-…")
+CHEMICAL_SYSTEM = ConstraintKind(
+    "use all of these elements and no others, such as Li-Fe-P-O", ChemicalSystem.read, metavar="A-B-…"
+)

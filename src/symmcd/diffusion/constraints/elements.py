@@ -66,4 +66,6 @@ def among(numbers: Sequence[int], drawn: WyckoffSequences) -> Tensor:
     return mask.index_fill(0, drawn.element.new_tensor(numbers) - 1, value=True)
 
 
-ELEMENTS = ConstraintKind("only these, by symbol or number, as in Li,Fe,O", Elements.read, metavar="A,B,…")
+ELEMENTS = ConstraintKind(
+    "use only these elements, by symbol or number, such as Li,Fe,O", Elements.read, metavar="A,B,…"
+)

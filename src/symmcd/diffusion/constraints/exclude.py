@@ -49,4 +49,4 @@ class Exclude(Constraint):
         return f"no {', no '.join(SYMBOLS[number - 1] for number in self.numbers)}"
 
 
-EXCLUDE = ConstraintKind("none of these, as in Tc,Pm,U", Exclude.read, metavar="A,B,…")
+EXCLUDE = ConstraintKind("use none of these elements, such as Tc,Pm,U", Exclude.read, metavar="A,B,…")

@@ -205,7 +205,7 @@ def _at(values: Tensor, index: Tensor) -> Tensor:
 
 
 FILL = ConstraintKind(
-    "cell and atoms of this crystal stay, orbits are added; -Na leaves out what there is of it",
+    "keep cell and atoms of this crystal and add orbits of Li; -Na first removes all Na",
     Fill.read,
     metavar="FILE[-Na]+Li",
     reads_file=True,

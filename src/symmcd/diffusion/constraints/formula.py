@@ -70,4 +70,6 @@ class Formula(Constraint):
         return f"the formula {reduced_formula(dict(self.unit))}"
 
 
-FORMULA = ConstraintKind("composition, as LiFePO4, with any number of formula units", Formula.read, metavar="F")
+FORMULA = ConstraintKind(
+    "composition such as LiFePO4, with any number of formula units in the cell", Formula.read, metavar="F"
+)

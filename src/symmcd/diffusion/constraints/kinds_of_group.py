@@ -60,13 +60,13 @@ def _always(numbers: Callable[[], tuple[int, ...]], words: str) -> Callable[[Any
     return read
 
 
-CRYSTAL_SYSTEM = ConstraintKind("as cubic, or trigonal,hexagonal", system_of, metavar="NAME,…")
-POINT_GROUP = ConstraintKind("as m-3m, or mm2,4mm", point_group_of, metavar="SYMBOL,…")
+CRYSTAL_SYSTEM = ConstraintKind("crystal systems, such as cubic or trigonal,hexagonal", system_of, metavar="NAME,…")
+POINT_GROUP = ConstraintKind("point groups, such as m-3m or mm2,4mm", point_group_of, metavar="SYMBOL,…")
 POLAR_GROUPS = ConstraintKind(
     "a polar space group (68 of them)", _always(lambda: groups_of(*POLAR), "a polar space group")
 )
 CHIRAL = ConstraintKind(
-    "a group of rotations and screws alone, as chiral crystals have (the 65 Sohncke groups)",
+    "a group of rotations and screws alone, in which chiral crystals exist (the 65 Sohncke groups)",
     _always(lambda: groups_of(*ROTATIONS), "a Sohncke space group"),
 )
 ENANTIOMORPHIC_GROUPS = ConstraintKind(

@@ -83,5 +83,7 @@ class NumberOfOrbits(Constraint):
         return f"{words_of(self.low, self.high)} {'orbit' if self.high == 1 else 'orbits'}"
 
 
-ATOMS = ConstraintKind("in the primitive cell, so many or a range, as 6 or 4-8", Atoms.read, metavar="N")
-ORBITS = ConstraintKind("occupied Wyckoff positions, so many or a range, as 3 or 2-4", NumberOfOrbits.read, metavar="N")
+ATOMS = ConstraintKind("number of atoms in the primitive cell, or a range, such as 6 or 4-8", Atoms.read, metavar="N")
+ORBITS = ConstraintKind(
+    "number of occupied Wyckoff positions, or a range, such as 3 or 2-4", NumberOfOrbits.read, metavar="N"
+)

@@ -41,7 +41,7 @@ class SpaceGroup(Constraint):
 
 
 SPACE_GROUP = ConstraintKind(
-    "1 to 230, or a symbol as Pnma, or several as Pnma,14 (default: as in the training set)",
+    "1 to 230, a symbol such as Pnma, or several as Pnma,14 (default: as in the training set)",
     SpaceGroup.read,
     metavar="G",
 )

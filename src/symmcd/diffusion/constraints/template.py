@@ -145,7 +145,7 @@ def unit_of(value: str | PathLike[str] | AsymmetricUnit) -> AsymmetricUnit:
 
 
 TEMPLATE = ConstraintKind(
-    "space group and the Wyckoff letter of each orbit, as '225: a b'", Template.read, metavar="'G: L …'"
+    "space group and the Wyckoff letter of each orbit, such as '225: a b'", Template.read, metavar="'G: L …'"
 )
 LIKE = ConstraintKind(
     "space group and Wyckoff positions of the crystal in this file, other elements",

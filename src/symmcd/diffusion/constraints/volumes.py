@@ -134,11 +134,13 @@ class CellOf(Constraint):
         return f"a given cell of space group {self.space_group} ({self.size:.1f} Å³)"
 
 
-DENSITY = ConstraintKind("in g/cm³, a range as 4-6.5", Volume.density, metavar="A-B")
+DENSITY = ConstraintKind("range of the density in g/cm³, such as 4-6.5", Volume.density, metavar="A-B")
 CELL_OF = ConstraintKind(
-    "space group and cell of the crystal in this file; what is in it is made",
+    "space group and cell of the crystal in this file, with new atoms",
     CellOf.read,
     metavar="FILE",
     reads_file=True,
 )
-VOLUME_PER_ATOM = ConstraintKind("in Å³, a range as 10-15", Volume.per_atom, metavar="A-B")
+VOLUME_PER_ATOM = ConstraintKind(
+    "range of the volume for each atom in Å³, such as 10-15", Volume.per_atom, metavar="A-B"
+)
