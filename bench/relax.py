@@ -5,7 +5,7 @@
 Half of the crystals are drawn from TEST (asymmetric units of real crystals, from `symmcd reduce`), half from UNITS
 (generated ones, from `symmcd replicate`).  StructOptimizer gets spglib's primitive cells, as our routes do.  CPU
 seconds of this process are compared (on a GPU, wall seconds), so that a busy machine does not decide; ours include the
-space groups and distances before and after.  Prints a table and writes one row a crystal.
+space groups and distances before and after.  Prints a table and writes one row per crystal.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Sets of N = 1, 4 and 20 drafts a crystal side by side: every S.U.N., every metric, and what is found again.
+"""Sets of N = 1, 4 and 20 drafts per crystal side by side: every S.U.N., every metric, and what is found again.
 
     python bench/stable_tables.py [--one-in 1 4 20] [--number 10000] [--cores 2] [--results results-stable-] [-- MORE …]
 

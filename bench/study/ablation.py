@@ -6,7 +6,7 @@
 
 `--set` changes a constant of a module of `symmcd.diffusion.staged` before the network is made, `--training` a number of
 that section of the settings.  The losses of the geometry network are means over all validation crystals at fixed times
-and noise, those of the Wyckoff network nats a crystal.
+and noise, those of the Wyckoff network nats per crystal.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def errors(model: StagedModel, crystals: FlatCrystals, seed: int = 0) -> tuple[n
 
 
 def step_costs(model: StagedModel, lattice: np.ndarray, position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(T + 1, T + 1) nats a crystal that a step from t to s costs, [t, s], of lattice and of coordinates; s from 1.
+    """(T + 1, T + 1) nats per crystal that a step from t to s costs, [t, s], of lattice and of coordinates; s from 1.
 
     Gaussian steps with the variance of the posterior: ½ (ᾱ_s/(1 - ᾱ_s) - ᾱ_t/(1 - ᾱ_t)) |z - ẑ|² of the lattice
     (Kingma et al. 2021, eq. 13), ½ (σ_t² - σ_s²) σ_t²/σ_s² |ŝ - s|² of the coordinates.

@@ -235,7 +235,7 @@ class ModelKind:
     implementation: str  # ``module:attribute`` of a class as `diffusion.model.Model` describes it
     can: frozenset[str] = frozenset()  # of ABILITIES: what sampling can be asked for
     default_steps: int | None = None  # reverse steps where none are asked for; None: as many as it was trained with
-    default_proposals: int = 1  # geometries a crystal where no number is asked for
+    default_proposals: int = 1  # geometries per crystal where no number is asked for
     parts: tuple[Part, ...] = ()  # none: nothing is trained, the model is made of its training set at once
     losses: Mapping[str, str] = field(default_factory=dict)  # name in losses.csv → what it is, for the report
     cpu_days: Callable[[Any, TrainingSettings, Workload], float] = no_time  # time of a training on two cores

@@ -131,8 +131,8 @@ class DataSettings(Settings):
 
     source: str = "mp20"  # mp20 | prototypes | a source of an installed package | a folder or csv file of yours
     url: str = ""  # downloads: a folder on the web that has the files of the source; empty: their own addresses
-    retries: Attempts = 5  # downloads: attempts a file, waiting 1, 2, 4 … seconds between them
-    limit: Number = 0  # crystals kept a split, drawn by `split_seed`; 0 = all
+    retries: Attempts = 5  # downloads: attempts per file, waiting 1, 2, 4 … seconds between them
+    limit: Number = 0  # crystals kept per split, drawn by `split_seed`; 0 = all
     split: tuple[OpenShare, OpenShare, OpenShare] = (0.6, 0.2, 0.2)  # only for a source that comes in one piece
     split_seed: Seed = 0
 
@@ -150,7 +150,7 @@ class ReduceSettings(Settings):
     max_orbits: Count = 20  # MP-20 has at most 20; larger crystals are listed as rejects
     max_atoms: Count = 400  # atoms of the conventional cell
     max_rejected_share: Share = 0.02  # more stop the run; up to 3 pass, if at most a quarter of the rows; 0 = none
-    seconds: Seconds = 30.0  # wall-clock limit a crystal, then the reject `timed_out`
+    seconds: Seconds = 30.0  # wall-clock limit per crystal, then the reject `timed_out`
 
 
 @dataclass(frozen=True)
@@ -248,7 +248,7 @@ class SamplingSettings(Settings):
 class StabilityModelSettings(Settings):
     """The stability model that a run fits by itself, to crystals that it relaxes (sampling.stability_model: fit)."""
 
-    oversample: Rounds = (1, 4, 20, 20)  # rounds: drafts a crystal, the most stable by the model of the rounds before
+    oversample: Rounds = (1, 4, 20, 20)  # rounds: drafts per crystal, the most stable by the model of the rounds before
     labels: Count = 5000  # crystals relaxed in each round
     steps: Number = 25  # denoising steps of their geometries, as in `sampling`
     proposals: Few = 1  # geometries for each crystal, as in `sampling`
@@ -276,12 +276,12 @@ class ScoreSettings(Settings):
     """Validity, symmetry and distributions."""
 
     symprec: Symprec = 0.1  # Å, for both sides of d_sg
-    smact_seconds: Seconds = 10.0  # time limit a formula
+    smact_seconds: Seconds = 10.0  # time limit per formula
     distribution_sample: Number = 1000  # paper: 1,000 random valid crystals
     structure_cutoff: NotNegative = 0.4  # coverage: distance of CrystalNN fingerprints (CDVAE, for MP-20)
     composition_cutoff: NotNegative = 10.0  # coverage: distance of standardised Magpie fingerprints
     prototype_sample: Number = 500  # random crystals whose prototype is looked up, a quarter of a second each; 0 = none
-    fingerprint_seconds: Seconds = 30.0  # wall-clock limit a crystal, then the outcome `timed_out`, a miss
+    fingerprint_seconds: Seconds = 30.0  # wall-clock limit per crystal, then the outcome `timed_out`, a miss
     crystal_seconds: Seconds = 60.0  # `evaluate`: wall-clock limit of a row, without `smact_seconds`; then `timed_out`
 
 

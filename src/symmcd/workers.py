@@ -62,7 +62,7 @@ def work(function: str, items: Iterable[Any], workers: int, seconds: float) -> I
         function: ``module:name``; takes one item.  An exception's attribute `reason`, or its type, becomes the status.
         items: anything that can be pickled; taken one by one, one more than there are processes at work on them.
         workers: processes.
-        seconds: wall-clock limit an item, or of each part of it that it reports by `alive`.
+        seconds: wall-clock limit per item, or of each part of it that it reports by `alive`.
 
     Raises:
         SymmcdError: a process does not start.

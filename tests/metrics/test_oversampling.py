@@ -27,7 +27,7 @@ from symmcd.metrics.typeset_tables import latex, markdown
 from tests.metrics.test_paper_tables import SUMMARY, SUN
 
 CHOICE = BestOf(20, "1234567" + "e5" * 20, "chgnet", "table mp.csv")
-WORDS = "the best of 20 drafts a crystal by a stability model, labels by CHGNet over the hull “table mp.csv”"
+WORDS = "the best of 20 drafts per crystal by a stability model, labels by CHGNet over the hull “table mp.csv”"
 OF = cells(CHOICE)
 ROWS = [row | OF for row in SUMMARY]
 RATES = [row | OF | {"judge": judge} for row in SUN for judge in ("chgnet", "sevennet-0", "all")]
@@ -83,7 +83,7 @@ def test_the_words() -> None:
     assert chosen(CHOICE) == WORDS
     assert chosen(BestOf(4, "", "chgnet", "chgnet")).endswith("labels by CHGNet over its own hull")
     assert chosen(BestOf(4, "", "mine", "own")).endswith("labels by mine over its own hull")
-    assert chosen(BestOf(4)) == "the best of 4 drafts a crystal by a stability model, nobody knows whose labels"
+    assert chosen(BestOf(4)) == "the best of 4 drafts per crystal by a stability model, nobody knows whose labels"
     assert sentence(CHOICE).startswith(f"T{WORDS[1:]} (stability model 1234567e5e5e). ")
     assert "no property of the generator alone" in sentence(CHOICE)
 

@@ -120,7 +120,7 @@ def test_far_from_equilibrium_ours_is_nearer_to_double_precision(weights, model,
 
 
 def test_forces_and_stress_are_slopes_of_the_energy(potential):
-    """Central differences; loose, as energies are single precision (about 1e-6 eV an atom)."""
+    """Central differences; loose, as energies are single precision (about 1e-6 eV per atom)."""
     crystal = displaced(CRYSTALS["rutile"], 0.1)
     lattice, positions, h = crystal.lattice.matrix, crystal.frac_coords, 0.01
     point = potential.evaluate([request(crystal)])[0]

@@ -50,7 +50,7 @@ def changed(**change):
         (changed(energy=lambda r, energy: energy + 1e-3 * r.element[0]), "the order of atoms does not matter"),
         (changed(energy=lambda r, energy: energy + (r.owner is not None)), "what is kept from step to step"),
         (changed(energy=lambda r, energy: energy + (r.symmetry is not None)), "symmetry changes nothing"),
-        (changed(forces=lambda _, forces: forces[:1] * 0), "expected one row an atom"),
+        (changed(forces=lambda _, forces: forces[:1] * 0), "expected one row per atom"),
     ],
 )
 def test_a_broken_potential_is_told_which_law(potential, law):

@@ -24,7 +24,7 @@ from tests.report.conftest import make_judged_results, make_results
 from tests.stages.test_report import Page
 
 CHOICE = BestOf(20, "123456789012" + "ab" * 26, "chgnet", "table mp.csv")
-WORDS = "the best of 20 drafts a crystal by a stability model, labels by CHGNet over the hull “table mp.csv”"
+WORDS = "the best of 20 drafts per crystal by a stability model, labels by CHGNet over the hull “table mp.csv”"
 WARNING = "CHGNet made the labels that these crystals were chosen by, so it is no independent judge of them"
 PLAIN = ReportSettings(viewer_crystals=0, drawn_crystals=1)
 
@@ -174,7 +174,7 @@ def test_compare_says_in_its_head_that_runs_were_chosen_differently(plain: Path,
     words = WORDS.replace("20", "4")
     html, text, tex = compared([plain, four, results], tmp_path / "c.html", ["plain", "four", "twenty"])
     model = " (stability model 123456789012)"
-    each = f"(plain: one draft a crystal; four: {words}{model}; twenty: {WORDS}{model})"
+    each = f"(plain: one draft per crystal; four: {words}{model}; twenty: {WORDS}{model})"
     for part in (html, text.partition("\n")[0], tex.partition("\n")[0]):
         assert f"chosen in different ways {each}" in part.partition(" Every metric ")[0]
         assert "may come from the choice alone" in part

@@ -33,7 +33,7 @@ def rock_salt(cation, anion, a):
 PYRITE = Structure.from_spacegroup(205, Lattice.cubic(5.42), ["Fe", "S"], [[0, 0, 0], [0.385, 0.385, 0.385]])
 PEROXIDE = Structure.from_spacegroup(139, Lattice.tetragonal(3.81, 6.85), ["Ba", "O"], [[0, 0, 0], [0, 0, 0.392]])
 SUPEROXIDE = Structure.from_spacegroup(139, Lattice.tetragonal(4.03, 6.70), ["K", "O"], [[0, 0, 0], [0, 0, 0.405]])
-# eV an atom of its kind, from Table 2 and the mixing corrections of Wang et al. 2021
+# eV per atom of its kind, from Table 2 and the mixing corrections of Wang et al. 2021
 BY_HAND = {
     "chloride": (rock_salt("Na", "Cl", 5.64), -0.614 / 2),
     "oxide": (rock_salt("Mg", "O", 4.21), -0.687 / 2),

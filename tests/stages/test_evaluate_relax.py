@@ -166,12 +166,12 @@ def test_rates_of_chosen_crystals_say_so_and_are_those_of_the_chain(
     write_units(files["test"], dataclasses.replace(read_units(files["test"]), best_of=BestOf(4)))
     capsys.readouterr()
     out = evaluated(files, tmp_path / "out", settings(), ["softer"], reference=True)
-    assert "The best of 20 drafts a crystal by a stability model, labels by morse" in capsys.readouterr().out
+    assert "The best of 20 drafts per crystal by a stability model, labels by morse" in capsys.readouterr().out
     assert_same_files(out, by_stages(files, tmp_path / "chain", out / "per_crystal.csv", settings(), ["softer"]))
     before, rates = (pd.read_csv(folder / "sun.csv") for folder in (plain, out))
     assert list(rates.columns[-4:]) == ["oversample", "stability_model", "labels_judge", "labels_hull"]
     assert set(rates["oversample"]) == set(pd.read_csv(out / "summary.csv")["oversample"]) == {20}
-    for table in ("per_crystal.csv", "sun_per_crystal.csv", "candidates.csv"):  # a row a crystal
+    for table in ("per_crystal.csv", "sun_per_crystal.csv", "candidates.csv"):  # a row per crystal
         assert set(pd.read_csv(out / table)["oversample"]) == {20}
         assert "oversample" not in pd.read_csv(plain / table)
     assert not {"oversample", "labels_judge"} & {*before.columns, *pd.read_csv(plain / "summary.csv").columns}
@@ -184,7 +184,7 @@ def test_rates_of_chosen_crystals_say_so_and_are_those_of_the_chain(
     assert "FlowMM" not in text
     assert "FlowMM" in (plain / "table3.md").read_text(encoding="utf-8")
     show.run(out)
-    assert "The best of 20 drafts a crystal" in capsys.readouterr().out
+    assert "The best of 20 drafts per crystal" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("kind", ["units.npz", ".", "cif", "cif.zip", "crystals.extxyz"])

@@ -93,7 +93,7 @@ def test_energies_are_those_of_the_relaxed_structures(relaxed: tuple[Path, Path]
 
 
 class Lower(Morse):
-    """The same on a scale whose zero lies 40 eV an atom lower, as energies of another functional have it."""
+    """The same on a scale whose zero lies 40 eV per atom lower, as energies of another functional have it."""
 
     zeros = dict.fromkeys(Morse.elements, -40.0)
 

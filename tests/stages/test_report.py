@@ -333,14 +333,14 @@ def test_a_run_with_given_weights_says_that_nothing_was_trained(tmp_path):
 
 def test_losses_are_those_that_there_are_in_the_words_of_the_model(results, tmp_path, page, monkeypatch):
     text = " ".join(" ".join(page.texts).split())
-    assert "(wyckoff: Wyckoff positions, nats a crystal; element: elements, nats a crystal; lattice: squared" in text
+    assert "(wyckoff: Wyckoff positions, nats per crystal; element: elements, nats per crystal; lattice:" in text
     folder = tmp_path / "results"
     shutil.copytree(results, folder, ignore=shutil.ignore_patterns("report"))
     path = folder / "training/seed0/losses.csv"
     pd.read_csv(path)[["epoch", "seconds", "train_element", "val_element"]].to_csv(path, index=False)
     report.run(folder, folder / "report", ReportSettings(viewer_crystals=0, drawn_crystals=1), seed=0)
     text = (folder / "report/index.html").read_text(encoding="utf-8")
-    assert "(element: elements, nats a crystal). Last validation losses: element" in text
+    assert "(element: elements, nats per crystal). Last validation losses: element" in text
     path.write_text("epoch,seconds\n")
     monkeypatch.setattr(Results, "kind", dataclasses.replace(MODELS["staged"], name="dice", parts=()))
     report.run(folder, folder / "report", ReportSettings(viewer_crystals=0, drawn_crystals=1), seed=0)

@@ -51,7 +51,7 @@ class AsymmetricUnit:
     def __post_init__(self, apart: bool) -> None:
         number = number_of(self.space_group)
         if not isinstance(self.letter, Iterable):
-            raise InputError(f"letter: {self.letter!r}, expected one Wyckoff letter an orbit")
+            raise InputError(f"letter: {self.letter!r}, expected one Wyckoff letter per orbit")
         letter = tuple(self.letter)
         element = array_of("element", numbers_of_symbols(self.element)).reshape(-1)
         if not ((np.abs(element) <= 1000) & (element == np.rint(element))).all():
@@ -253,7 +253,7 @@ class AsymmetricUnits(FlatOrbits):
 
 def _how(best_of: BestOf | None) -> str:
     if best_of is None:
-        return "one draft a crystal"
+        return "one draft per crystal"
     return f"the best of {best_of.drafts} drafts (stability model {best_of.stability_model[:12] or 'in no file'})"
 
 

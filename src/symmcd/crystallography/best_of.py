@@ -13,7 +13,7 @@ LONGEST = 200  # characters of a name
 
 @dataclass(frozen=True)
 class BestOf:
-    """The best of so many drafts a crystal, and who said which are best.
+    """The best of so many drafts per crystal, and who said which are best.
 
     Raises:
         InputError: fewer than two drafts, which leave nothing to choose, or names that are no line of text.
@@ -26,7 +26,7 @@ class BestOf:
 
     def __post_init__(self) -> None:
         if isinstance(self.drafts, bool) or not isinstance(self.drafts, int) or self.drafts < 2:
-            raise InputError(f"the best of {str(self.drafts)[:40]} drafts a crystal: expected a whole number from 2 on")
+            raise InputError(f"best of {str(self.drafts)[:40]} drafts per crystal: expected a whole number from 2 on")
         for name in ("stability_model", "judge", "hull"):
             value = getattr(self, name)
             if not isinstance(value, str) or len(value) > LONGEST or not value.isprintable():

@@ -48,12 +48,12 @@ class Drafts(FlatOrbits):
 
     @property
     def letters(self) -> list[tuple[str, ...]]:
-        """Wyckoff letter of each orbit, a tuple a crystal; ``A`` is the 27th, of group 47."""
+        """Wyckoff letter of each orbit, a tuple per crystal; ``A`` is the 27th, of group 47."""
         return self._split(wyckoff_table().letter[self.wyckoff].tolist())
 
     @property
     def elements(self) -> list[tuple[int, ...]]:
-        """Atomic number of each orbit, a tuple a crystal."""
+        """Atomic number of each orbit, a tuple per crystal."""
         return self._split(self.element.tolist())
 
     @property

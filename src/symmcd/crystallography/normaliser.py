@@ -51,7 +51,7 @@ def canonical_template(template: str) -> str:
 
 
 def canonical_arrangement(space_group: int, letter: Sequence[int], element: Sequence[int]) -> tuple[int, ...]:
-    """The same for all descriptions of positions and elements: a whole number an orbit, ascending.
+    """The same for all descriptions of positions and elements: a whole number per orbit, ascending.
 
     Args:
         space_group: 1 … 230.

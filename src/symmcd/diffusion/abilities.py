@@ -40,7 +40,7 @@ class Abilities:
     kind: str  # of model, as the setting model.kind
     trained_steps: int  # T
     default_steps: int  # reverse steps where none are asked for
-    default_proposals: int  # geometries a crystal, likewise
+    default_proposals: int  # geometries per crystal, likewise
     can: frozenset[str]  # of `extensions.ABILITIES`
     elements: frozenset[int]  # atomic numbers of the training set
     most_orbits: int  # of a crystal of the training set

@@ -2,7 +2,7 @@
 
 Messages are summed over orbits, as the paper prints them; the authors' code takes means.  Where an
 MLP acts on several things at once, its first layer is split into one linear map for each of them, which is the same
-function: what depends on one orbit is computed once an orbit, not once a pair.
+function: what depends on one orbit is computed once per orbit, not once per pair.
 """
 
 from __future__ import annotations

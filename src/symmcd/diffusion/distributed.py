@@ -1,4 +1,4 @@
-"""Training on several devices: each process takes a part of every batch, and one reduction a step adds up gradients.
+"""Training on several devices: each process takes a part of every batch, and one reduction per step adds up gradients.
 
 The losses of a batch are divided by the counts of the whole batch (`loss.batch_losses`), so gradients of its parts add
 up to that of the batch and nothing else has to be exchanged: with the same seed all processes draw the same batches and

@@ -126,7 +126,7 @@ class Generator:
             on_batch: called with the crystals of each batch as soon as they are finished, those with few orbits first;
                 where an interrupt ends the rest, they are what there is.
             on_progress: called with the number of crystals done, the work done, and the whole work.
-            stable, stability_model, hull, leave_out: more than 1: so many drafts a crystal, of which those are
+            stable, stability_model, hull, leave_out: more than 1: so many drafts per crystal, of which those are
                 completed that the model finds most stable, as `draft_stable` says.  More of them are then not the same
                 first ones.
             constraints: by their names in `symmcd.extensions.CONSTRAINTS`, as ``elements=["Li", 26, "O"]``,
@@ -403,7 +403,7 @@ class Generator:
                 are indices into `drafts`.
 
         Returns:
-            One crystal a draft, in the order of `drafts`.
+            One crystal per draft, in the order of `drafts`.
 
         Raises:
             InputError: what the model cannot do.

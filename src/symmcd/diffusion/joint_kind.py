@@ -33,8 +33,8 @@ JOINT = ModelKind(
     losses={
         "lattice": "squared error of the noise of the lattice",
         "position": "squared error of the score of the coordinates",
-        "element": "cross-entropy of the elements, nats an orbit",
-        "site_symmetry": "cross-entropy of the site symmetries, nats an orbit, the mean over axes",
+        "element": "cross-entropy of the elements, nats per orbit",
+        "site_symmetry": "cross-entropy of the site symmetries, nats per orbit, the mean over axes",
         "total": "weighted sum of its components",
     },
     cpu_days=cpu_days,

@@ -1,4 +1,4 @@
-"""``losses.csv``: one row an epoch, with the losses of a network on training and validation crystals."""
+"""``losses.csv``: one row per epoch, with the losses of a network on training and validation crystals."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class PyXtalSettings(ModelSettings):
     kind: Kind = "pyxtal"
     volume_factor: Positive = 1.1  # volume of the cell over that of its atoms' spheres; PyXtal's own default
     seconds: Seconds = 30.0  # wall-clock limit a search
-    attempts: Attempts = 20  # searches a crystal
+    attempts: Attempts = 20  # searches per crystal
 
 
 PYXTAL = ModelKind(

@@ -14,13 +14,13 @@ class Stage:
     """Items of one kind of work."""
 
     total: int
-    expected: float  # seconds an item, until some have been measured
+    expected: float  # seconds per item, until some have been measured
     done: int = 0
     measured: int = 0  # items finished while we watched
     seconds: float = 0.0  # that these took
 
     def rate(self) -> float:
-        """Seconds an item."""
+        """Seconds per item."""
         return self.seconds / self.measured if self.measured else self.expected
 
     def left(self) -> float:

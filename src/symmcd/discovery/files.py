@@ -53,7 +53,7 @@ def field(value: Any) -> str:
 
 
 def write_table(path: Path, rows: Sequence[Mapping[str, Any]], judges: Sequence[str]) -> None:
-    """One row a crystal, csv."""
+    """One row per crystal, csv."""
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         names = columns(rows, judges)

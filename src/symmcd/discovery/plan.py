@@ -43,7 +43,7 @@ class Plan:
 
     number: int = NUMBER  # crystals
     constraints: Mapping[str, Any] = field(default_factory=dict)  # by names of `extensions.CONSTRAINTS`
-    stable: int = STABLE  # drafts a crystal, of which the most stable are made; 1: no choice
+    stable: int = STABLE  # drafts per crystal, of which the most stable are made; 1: no choice
     seed: int = 0
     temperature: float = 1.0
     steps: int = STEPS

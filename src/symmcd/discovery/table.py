@@ -48,7 +48,7 @@ def ranked(
     threshold: float,
     keep: Sequence[Filter] = (),
 ) -> list[dict[str, Any]]:
-    """A row a crystal, the best first; a value that does not exist is None.
+    """A row per crystal, the best first; a value that does not exist is None.
 
     Args:
         crystals: of `shards.Machine.shard`; one that was not reached has its ``id`` and ``formula`` alone.

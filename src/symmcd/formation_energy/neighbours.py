@@ -2,7 +2,7 @@
 
 The multigraph has an edge to each image of an atom among the nearest of a centre (Xie & Grossman, PRL 120, 145301).
 Features of DimeNet++ are invariants, so equivalent atoms carry the same, and so do edges that the site symmetry of
-their centre takes into each other.  One node an orbit and one edge a class, counted, give exactly what all atoms of
+their centre takes into each other.  One node per orbit and one edge per class, counted, give exactly what all atoms of
 the cell give; only angles must be measured in the frame of the atom whose neighbours they are between.
 """
 
@@ -122,7 +122,7 @@ def multigraph_neighbours(
     cutoff: float,
     nearest: int | None,
 ) -> Neighbours:
-    """The multigraph of all atoms, divided by the space group: one node an orbit.
+    """The multigraph of all atoms, divided by the space group: one node per orbit.
 
     Args:
         lattice: (3, 3) rows of the conventional cell, Å.

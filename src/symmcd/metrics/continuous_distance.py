@@ -67,7 +67,7 @@ def _cells(a: int, b: int, c: int) -> np.ndarray:
 def distances_of_units(
     units: AsymmetricUnits, neighbours: int = NEIGHBOURS, crystals: Crystals | None = None
 ) -> np.ndarray:
-    """(B, neighbours) AMD of each crystal, from one atom an orbit; `crystals` where they are replicated already."""
+    """(B, neighbours) AMD of each crystal, from one atom per orbit; `crystals` where they are replicated already."""
     crystals = crystals or replicate_flat(units)
     multiplicity = wyckoff_table().multiplicity[units.wyckoff]
     rows = np.empty((len(units), neighbours))

@@ -1,4 +1,4 @@
-"""Evaluation of a set of crystals, whatever made them: from one row a crystal to the summary and the paper's tables."""
+"""Evaluation of a set of crystals from any source: from one row per crystal to the summary and the paper's tables."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class Options:
 class Stability:
     """What relaxation and hulls say of a set, tables as `symmcd sun`, `hull` and `candidates` write them."""
 
-    sun: pd.DataFrame  # rates of stable, unique, novel crystals: one row a protocol, judge and hull
-    sun_per_crystal: pd.DataFrame  # one row a crystal, judge and hull
+    sun: pd.DataFrame  # rates of stable, unique, novel crystals: one row per protocol, judge and hull
+    sun_per_crystal: pd.DataFrame  # one row per crystal, judge and hull
     energies: pd.DataFrame  # the same rows with energies alone, eV/atom
     candidates: pd.DataFrame  # the stable, unique and novel crystals
     files: Mapping[str, bytes] = field(repr=False)  # content of all that is to be written, by path
@@ -50,7 +50,7 @@ class Stability:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """One row a crystal, and metrics of the set (``metric, protocol, value, low, high, n, note``)."""
+    """One row per crystal, and metrics of the set (``metric, protocol, value, low, high, n, note``)."""
 
     table: pd.DataFrame
     rows: Sequence[dict[str, Any]]
@@ -113,7 +113,7 @@ def evaluate_set(
     """Compare a set of crystals with a training set and a reference set; columns are added to `table`.
 
     Args:
-        table: one row a crystal: `crystal_scores.columns`, and ``template``, None where there is none.
+        table: one row per crystal: `crystal_scores.columns`, and ``template``, None where there is none.
         structures: of each row; None for what cannot be compared with others.  Needed with `train` only.
         train: training set; without it nothing is said of novelty and of templates that are known.
         reference: held-out set; without it there are no distances.

@@ -1,4 +1,4 @@
-"""Structure fingerprints of crystals: mean CrystalNN 'ops' fingerprint of the sites, one site computed an orbit.
+"""Structure fingerprints of crystals: mean CrystalNN 'ops' fingerprint of the sites, one site computed per orbit.
 
 Sites of an orbit have equal environments, so the mean over all atoms is the mean over orbits weighted by multiplicity.
 matminer's own mean over all atoms differs from it by rounding: neighbours at equal distance whose weights round to
@@ -157,11 +157,11 @@ def fingerprint_set(
 
     Args:
         label: (B,) names.
-        cells: B crystals, one site computed an orbit where the orbits are known.
+        cells: B crystals, one site computed per orbit where the orbits are known.
         counts: (B, 119) atoms of each element.
         cache: file of fingerprints already known, made if it is not there; None for none.
         workers: processes.
-        seconds: wall-clock limit a crystal; one that takes longer is `timed_out`, and is tried again next time.
+        seconds: wall-clock limit per crystal; one that takes longer is `timed_out`, and is tried again next time.
         advance: called with the number of crystals just finished.
     """
     structure = np.full((len(cells), len(LABELS)), np.nan)

@@ -40,7 +40,7 @@ def composition_fingerprints(counts: np.ndarray) -> np.ndarray:
     """(B, 132) Magpie fingerprints of matminer's ``ElementProperty.from_preset("magpie", impute_nan=False)``.
 
     Args:
-        counts: (B, 119) atoms of each element; at least one atom a crystal.
+        counts: (B, 119) atoms of each element; at least one atom per crystal.
     """
     table = property_table()
     vectors = np.empty((len(counts), len(PROPERTIES), STATISTICS))

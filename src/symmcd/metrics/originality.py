@@ -29,7 +29,7 @@ COMPARED = "ok"
 
 @dataclass(frozen=True, eq=False)
 class Originality:
-    """One entry a crystal.  A crystal that cannot be compared is neither unique nor novel, and `outcome` says why."""
+    """One entry per crystal.  A crystal that cannot be compared is neither unique nor novel, and `outcome` says why."""
 
     outcome: np.ndarray  # (B,) str, ``ok`` or what the matcher raised
     duplicate_of: np.ndarray  # (B,) object, name of the first crystal of its kind; empty for itself

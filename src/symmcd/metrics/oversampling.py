@@ -19,7 +19,7 @@ COLUMNS = {"oversample": "drafts", "stability_model": "stability_model", "labels
 Tables of crystals that were not chosen have none of them."""
 TEXTS = tuple(COLUMNS)[1:]
 DRAFTS = "oversample"
-"""The only one of them in tables with a row a crystal."""
+"""The only one of them in tables with a row per crystal."""
 
 OF_BOTH = "What is measured here is of generator and stability model together, no property of the generator alone."
 NOTHING_PUBLISHED = (
@@ -34,7 +34,7 @@ def cells(best_of: BestOf | None) -> dict[str, Any]:
 
 
 def with_drafts(table: pd.DataFrame, best_of: BestOf | None) -> pd.DataFrame:
-    """A table of one row a crystal, with the number of drafts each was chosen from; as it is where nothing was."""
+    """A table of one row per crystal, with the number of drafts each was chosen from; as it is where nothing was."""
     return table if best_of is None else table.assign(**{DRAFTS: best_of.drafts})
 
 
@@ -68,10 +68,10 @@ def potential_name(name: str) -> str:
 
 
 def chosen(best_of: BestOf) -> str:
-    """``the best of 20 drafts a crystal by a stability model, labels by CHGNet over the hull “table mp.csv”``."""
+    """``the best of 20 drafts per crystal by a stability model, labels by CHGNet over the hull “table mp.csv”``."""
     by = f"labels by {potential_name(best_of.judge)}" if best_of.judge else "nobody knows whose labels"
     over = "its own hull" if best_of.hull in (best_of.judge, "own") else f"the hull “{best_of.hull}”"
-    words = f"the best of {best_of.drafts} drafts a crystal by a stability model, {by}"
+    words = f"the best of {best_of.drafts} drafts per crystal by a stability model, {by}"
     return words + (f" over {over}" if best_of.hull else "")
 
 

@@ -48,7 +48,7 @@ class ReferenceSet:
 
     @functools.cached_property
     def templates(self) -> list[str]:
-        """One name a crystal."""
+        """One name per crystal."""
         return templates(self.units)
 
     @functools.cached_property

@@ -44,7 +44,7 @@ class Predicted:
 class CrystalSet:
     """A set of crystals, and what metrics of a set are computed from.  What is None was not given."""
 
-    table: pd.DataFrame  # one row a crystal: `crystal_scores.columns`, templates, outcome of fingerprints
+    table: pd.DataFrame  # one row per crystal: `crystal_scores.columns`, templates, outcome of fingerprints
     sample: int = 1000  # crystals of the paper's distribution metrics
     seed: int = 0  # of random samples and of the bootstrap
     train: ReferenceSet | None = None

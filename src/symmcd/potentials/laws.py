@@ -27,7 +27,7 @@ class LawError(SymmcdError):
 
 
 def _energies_are_extensive(potential: Potential, crystals: Sequence[Request]) -> Iterator[str]:
-    """A supercell has the energy an atom, the forces and the stress of its cell."""
+    """A supercell has the energy per atom, the forces and the stress of its cell."""
     multiples = (np.diag([2, 1, 1]), np.array([[1, 1, 0], [0, 1, 0], [0, 0, 2]]))
     for request in crystals:
         cell = _point(potential, request)
@@ -198,7 +198,7 @@ def _answers(potential: Potential, requests: Sequence[Request]) -> list[Point]:
         shapes = answer.forces.shape, answer.virial.shape
         if shapes != ((len(request.element), 3), (3, 3)):
             raise LawError(
-                f"{_name(request)}: forces and virial of shapes {shapes}; expected one row an atom, and (3, 3)"
+                f"{_name(request)}: forces and virial of shapes {shapes}; expected one row per atom, and (3, 3)"
             )
         if not _finite(answer):
             raise LawError(f"{_name(request)}: numbers that are not finite")

@@ -69,7 +69,7 @@ def unlike(runs: Sequence[Run]) -> str:
     if not any(ways.values()):
         return ""
     each = "; ".join(
-        f"{name}: {'one draft a crystal' if best_of is None else oversampling.chosen_by(best_of)}"
+        f"{name}: {'one draft per crystal' if best_of is None else oversampling.chosen_by(best_of)}"
         for name, best_of in ways.items()
     )
     if len(set(ways.values())) == 1:
@@ -127,7 +127,7 @@ def _source(path: Path) -> str:
 
 
 def _all_metrics(runs: Sequence[Run]) -> Section:
-    """Every row that any run has, one column a run."""
+    """Every row that any run has, one column per run."""
     by_metric: list[dict[tuple[str, str], Any]] = [{(r["metric"], r["protocol"]): r for r in of.summary} for of in runs]
     rows: list[Sequence[Text]] = []
     for metric, protocol in dict.fromkeys(key for own in by_metric for key in own):

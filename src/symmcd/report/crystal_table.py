@@ -105,7 +105,7 @@ def crystal_table(
     paragraphs: Sequence[Text] = (),
     embedded: int = EMBEDDED,
 ) -> Section:
-    """A section of a page with one row a crystal, for `write_page`; one page has at most one such section.
+    """A section of a page with one row per crystal, for `write_page`; one page has at most one such section.
 
     Every row can be found by the search box and sorted by each column.  The window and the download need the crystal:
     the first `embedded` rows that have a CIF can be shown in 3D, and their CIFs are in the page.  All other CIFs can be

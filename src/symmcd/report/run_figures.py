@@ -163,7 +163,7 @@ def judges_compared(
     shares: Mapping[float, tuple[float, float, float, float]],
     near: float,
 ) -> Any:
-    """Energy above the hull by one judge against that by another, eV/atom, a point a crystal.
+    """Energy above the hull by one judge against that by another, eV/atom, a point per crystal.
 
     Args:
         energies: (2, n) eV/atom.

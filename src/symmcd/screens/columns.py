@@ -53,7 +53,7 @@ def screened(
     Args:
         crystals: that are ordered; others, and cells without a volume, come to None.
         names: of `symmcd.extensions.SCREENS`; None: all that are `usable`.
-        processes: 0: one a core; they end with the last crystal.
+        processes: 0: one per core; they end with the last crystal.
         seconds: limit of the quick screens of a crystal together, and of each slow one.
 
     Raises:

@@ -44,7 +44,7 @@ OTHERS = (
 
 
 def above_hulls(relaxed: Sequence[Path], references: Sequence[Path]) -> list[dict[str, Any]]:
-    """One row a crystal, judge and hull, in eV/atom, negative below the hull; see `symmcd.stages.hull.run`.
+    """One row per crystal, judge and hull, in eV/atom, negative below the hull; see `symmcd.stages.hull.run`.
 
     Energies of a potential whose energies can be corrected are corrected here, whatever the hull.
 

@@ -15,13 +15,13 @@ from symmcd.potentials.neighbour_list import bond_orbits
 from symmcd.potentials.potential import Point, Request
 from symmcd.stability.quasi_newton import QuasiNewton
 
-LARGEST_SHIFT = 0.2  # Å a step, any atom
+LARGEST_SHIFT = 0.2  # Å per step, any atom
 LARGEST_STRAIN = 0.05  # a step
 SPRING_REACH = 6.5  # Å
 # Model of the second derivatives: each bond a spring of STIFFNESS eV/Å² at the sum of covalent radii, falling off by
 # exp(-DECAY) for each such sum beyond; and what holds an atom or the cell where no spring does.
 STIFFNESS, DECAY = 3.0, 5.0
-ATOM_STIFFNESS, CELL_STIFFNESS = 1.0, 0.2  # eV/Å² an atom; eV/Å3 a volume
+ATOM_STIFFNESS, CELL_STIFFNESS = 1.0, 0.2  # eV/Å² per atom; eV/Å3 per volume
 
 
 class SymmetricRelaxation:

@@ -1,6 +1,6 @@
 """The Materials Project's corrections (MP2020), for potentials that give its PBE(+U) energies without them.
 
-Wang et al., Sci. Rep. 11, 15496 (2021): constants an atom for anions, and for transition metals whose oxides and
+Wang et al., Sci. Rep. 11, 15496 (2021): constants per atom for anions, and for transition metals whose oxides and
 fluorides the Materials Project computes with a Hubbard U.  Without them the energies of these oxides and fluorides are
 not on the scale of other crystals' energies, in any hull.
 """

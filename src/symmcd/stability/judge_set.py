@@ -179,7 +179,7 @@ def _outcome(cell: Cell, point: Point | Exception, zero: float) -> Relaxation:
 
 
 def write_judged(path: Path, results: Iterable[Mapping[str, Any]], potential: str) -> None:
-    """One row a crystal, csv, as `symmcd hull` reads it beside that of `symmcd relax`."""
+    """One row per crystal, csv, as `symmcd hull` reads it beside that of `symmcd relax`."""
     results = list(results)
     passed_on = [name for name in PASSED_ON if any(name in result for result in results)]
     columns = [*COLUMNS, *CORRECTIONS * POTENTIALS[potential].correctable, *passed_on, "potential", "detail"]

@@ -53,7 +53,7 @@ def with_all_judges(table: pd.DataFrame) -> pd.DataFrame:
     has none.
 
     Args:
-        table: one row a crystal, judge and hull; `symmcd.stability.doubts` are not in it yet.
+        table: one row per crystal, judge and hull; `symmcd.stability.doubts` are not in it yet.
 
     Returns:
         The same rows where there is a single judge, without the column.

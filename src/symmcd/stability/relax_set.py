@@ -103,7 +103,7 @@ def as_json(result: Relaxation) -> dict[str, Any]:
 
 
 def write_table(path: Path, results: list[dict[str, Any]], more: Sequence[str]) -> None:
-    """One row a crystal, with the columns `more` at the end; csv."""
+    """One row per crystal, with the columns `more` at the end; csv."""
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         columns = ("id", "space_group", *COLUMNS, *more)
         writer = csv.DictWriter(file, columns, lineterminator="\n", extrasaction="ignore")

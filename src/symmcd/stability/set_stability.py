@@ -52,7 +52,7 @@ class StabilityOptions:
     """
 
     method: Method = Method()  # noqa: RUF009  (frozen)
-    number: int = 1000  # crystals a draw; all where there are no more
+    number: int = 1000  # crystals per draw; all where there are no more
     draws: int = 1
     seed: int = 0  # of the draw
     judges: tuple[str, ...] = ()  # further potentials

@@ -40,7 +40,7 @@ def judge(
     ``not_compared:<reason>``, ``in_train:<label>``, ``duplicate_of:<id>``.
 
     Args:
-        part: one row a crystal, with `FIRST_COLUMNS`.
+        part: one row per crystal, with `FIRST_COLUMNS`.
         threshold: eV/atom.
         min_elements: see `stable`.
         known_as: training crystal that a stable crystal matches after relaxation, None for none.
@@ -93,7 +93,7 @@ def rates(
     displacement (Å) and of the amount of the relative change of volume.
 
     Args:
-        part: one row a crystal, of one judge and hull.
+        part: one row per crystal, of one judge and hull.
         flags: what `judge` says of them, perhaps with some of `MORE_RATES`.
         threshold: eV/atom.
         interval: of a share, from successes and total.
@@ -124,7 +124,7 @@ def between_draws(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What the row over all draws has beside its rates: ``draw`` = all, ``draws``, and ``*_sd`` of each rate.
 
     Args:
-        rows: those of `rates`, one a draw.
+        rows: those of `rates`, one per draw.
 
     Returns:
         Standard deviations in points of per cent, of a single draw (n - 1); nan of one draw.
@@ -147,7 +147,7 @@ def stable_ones(table: pd.DataFrame, threshold: float, min_elements: int) -> lis
 def judged(
     table: pd.DataFrame, comparison: Comparison, thresholds: Sequence[float], min_elements: int, *, with_known: bool
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Table of crystals with the flags of each threshold, and the table of rates: a row a protocol, judge, hull, draw.
+    """Table of crystals with the flags of each threshold, and table of rates: a row per protocol, judge, hull, draw.
 
     Whether a crystal was stable as it was generated is blank for all judges but the first, which see relaxed ones only.
 

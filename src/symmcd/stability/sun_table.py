@@ -34,7 +34,7 @@ def crystals_of_hull(
     frames: Mapping[str, Atoms],
     valid: Mapping[str, bool] | None,
 ) -> pd.DataFrame:
-    """One row a crystal, judge and hull: hull.csv with ``formula``, ``elements``, ``doubts`` and, if known, ``valid``.
+    """Rows per crystal, judge and hull: hull.csv with ``formula``, ``elements``, ``doubts`` and, if known, ``valid``.
 
     Where there are several judges, also ``judges_spread`` and the rows of `symmcd.stability.judges.with_all_judges`.
 

@@ -125,7 +125,7 @@ def choose(
         reasons = ", ".join(f"{count} with {GUARDS[name]}" for name, count in left_out.items())
         raise InputError(
             f"{number} crystals are wanted, and {len(passed)} of {len(drafts)} drafts may be chosen ({reasons}); "
-            "draw more drafts a crystal, or do not choose (--stable=1)"
+            "draw more drafts per crystal, or do not choose (--stable=1)"
         )
     rest = drafts.take(passed)
     values = features(rest, rest.log_probability, hull)

@@ -118,7 +118,7 @@ def discover(
     inputs: str | None = None,
     **options: Any,
 ) -> pd.DataFrame:
-    """Candidates as ``symmcd discover`` ranks them: the table candidates.csv, one row a crystal, the best first.
+    """Candidates as ``symmcd discover`` ranks them: the table candidates.csv, one row per crystal, the best first.
 
     Args:
         number: crystals to make.

@@ -1,4 +1,4 @@
-"""Stage ``download``: raw crystals of a named source (`symmcd.extensions.SOURCES`) or of yours → one table a split."""
+"""Stage ``download``: raw crystals of a source (`symmcd.extensions.SOURCES`) or of yours → one table per split."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ def evaluate(
             composition fingerprints are scaled on (`reference` where not given).
         settings: tolerances and limits.
         seed: of the random sample of the distribution metrics, and of the crystals that are relaxed.
-        workers: processes, as far as the crystals are worth them; 0 = one a core.
+        workers: processes, as far as the crystals are worth them; 0 = one per core.
         cache: file that keeps fingerprints for the next time; the 9,000 of a reference take a minute or two.  Predicted
             energies, and energies that hulls are made of, are kept beside it.
         predictor: of formation energies, by `symmcd predictor`; with a reference, for d_E.
@@ -258,7 +258,7 @@ def run(
         reference, train, predictor: files of what the crystals are compared with, as in `evaluate`.
         settings: section `score`.
         cache: file of fingerprints; beside the output where not given.  Energies of known crystals lie beside it.
-        workers: processes; 0 = one a core.
+        workers: processes; 0 = one per core.
         seed: of the random samples.
         relax: relax and judge the crystals, by `relax_settings`, the section `relax`.
         judges: further judges, beside those of the section `judge`.

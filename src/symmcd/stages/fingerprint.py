@@ -31,8 +31,8 @@ def run(units: Path, output: Path, cache: Path | None, settings: ScoreSettings, 
         units: crystals.
         output: `Fingerprints`, npz.
         cache: SQLite file, made where there is none; several jobs may share it.  None: cache.sqlite beside the output.
-        settings: time limit a crystal.
-        workers: processes; 0 = one a core.
+        settings: time limit per crystal.
+        workers: processes; 0 = one per core.
 
     Raises:
         InputError: no crystals, or a file that cannot be read or written.

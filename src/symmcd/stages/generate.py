@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from symmcd.diffusion.batches import Batch
     from symmcd.diffusion.progress import StepProgress
 
-OFTEN = 20  # drafts a crystal
+OFTEN = 20  # drafts per crystal
 EXAMPLE = "--space-group Pnma --number 100 --output crystals/"
 
 
@@ -70,7 +70,7 @@ def run(
     hull: Path | None = None,
     leave_out: tuple[str, ...] | None = None,
 ) -> None:
-    """Generate crystals; write units.npz, crystals.extxyz, crystals.csv, one CIF a crystal to the folder `output`.
+    """Generate crystals; write units.npz, crystals.extxyz, crystals.csv, one CIF per crystal to the folder `output`.
 
     `constraints` are values by names of `symmcd.extensions.CONSTRAINTS`; see `Generator.generate` for the rest.
     After an interrupt (Ctrl-C) the crystals that are finished are written, with the numbers that they have in the whole

@@ -32,7 +32,7 @@ def run(raw: Path, output: Path, output_rejects: Path | None, settings: ReduceSe
         output_rejects: csv, beside `output` where None; where too many rows are rejected, ``…_too_many_rejects.csv``
             beside it.
         settings: tolerance and limits.
-        workers: processes; 0 = one a core.
+        workers: processes; 0 = one per core.
 
     Raises:
         InputError: an unreadable or empty table, or more rejects than `settings.max_rejected_share`.

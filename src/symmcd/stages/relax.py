@@ -1,4 +1,4 @@
-"""Stage ``relax``: generated crystals → energies before and after relaxation, one status a crystal; `symmcd.relax`."""
+"""Stage ``relax``: generated crystals → energies before and after relaxation, a status per crystal; `symmcd.relax`."""
 
 from __future__ import annotations
 

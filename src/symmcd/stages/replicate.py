@@ -26,7 +26,7 @@ def arguments(parser: Parser) -> None:
 
 
 def run(samples: Sequence[Path], output: Path, settings: ReplicateSettings) -> None:
-    """Replicate all shards; write units.npz, crystals.extxyz and one CIF a crystal.
+    """Replicate all shards; write units.npz, crystals.extxyz and one CIF per crystal.
 
     Crystals are named by the number that the sampler gave them, so a missing shard leaves a gap, not a shift.
 

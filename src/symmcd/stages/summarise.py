@@ -71,7 +71,7 @@ def run(
         output: gets the files.
         settings: sample size and cutoffs.
         seed: of the sample and the bootstrap.
-        workers: processes that compare with the training set; 0 = one a core.
+        workers: processes that compare with the training set; 0 = one per core.
         predictor: of formation energies, by `symmcd predictor`; without it there is no d_E.
 
     Raises:

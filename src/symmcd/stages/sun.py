@@ -63,7 +63,7 @@ def run(
     makes doubtful (``sun_undoubted``; ``doubts`` of a crystal, joined by semicolons, are those of `stability.doubts`).
     `crystals` is units.npz of `symmcd replicate`, or the extxyz file that was relaxed: elements are counted in it, and
     formulas compared.  Rates of crystals that a stability model chose say so (`metrics.oversampling`).  Crystals are
-    compared in `workers` processes, 0 = one a core.
+    compared in `workers` processes, 0 = one per core.
 
     Raises:
         InputError: a table or file is missing or damaged, or one lacks a crystal that another has.

@@ -1,4 +1,4 @@
-"""Stage ``train``: asymmetric units → the weights of a model, with a row of losses an epoch.
+"""Stage ``train``: asymmetric units → the weights of a model, with a row of losses per epoch.
 
 The parts of a model (`symmcd.extensions.ModelKind.parts`) do not need each other to be trained: one after the other, or
 each by a process of its own (`part`), after which a call without `part` puts them together.

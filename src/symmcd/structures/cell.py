@@ -24,7 +24,7 @@ class Cell:
 
 
 def cells_of(crystals: Crystals) -> list[Cell]:
-    """One cell a crystal, with its orbits."""
+    """One cell per crystal, with its orbits."""
     spans = zip(crystals.start[:-1], crystals.start[1:], strict=True)
     return [
         Cell(crystals.lattice[i], crystals.element[a:b], crystals.position[a:b], orbit=crystals.orbit[a:b])

@@ -22,7 +22,7 @@ def write_table(
     log_probability: Sequence[float],
     further: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
-    """One row a crystal: what it is made of, what stands on which Wyckoff position, size and density.
+    """One row per crystal: what it is made of, what stands on which Wyckoff position, size and density.
 
     With `log_probability` (B,), of its space group, positions and elements, also how likely that makes it beside the
     others in the table (``share``).  `further` columns by name, of (B,) texts each, come last; of crystals that a

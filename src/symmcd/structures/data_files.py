@@ -34,7 +34,7 @@ class Downloads:
 
     Attributes:
         folder: for the files; what lies there and fits its checksum is not downloaded again.
-        retries: attempts a file.
+        retries: attempts per file.
         mirror: address of a folder to take the files from in place of their own; empty for none.
     """
 

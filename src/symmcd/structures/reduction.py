@@ -58,8 +58,8 @@ def reduced(
     Args:
         rows: raw crystals.
         limits: arguments of `reduce_chunk` besides the rows.
-        workers: processes; 0 = one a core.
-        seconds: wall-clock limit a crystal.
+        workers: processes; 0 = one per core.
+        seconds: wall-clock limit per crystal.
 
     A chunk that its process does not finish, for a crystal that hangs, crashes it or asks for too much memory, is done
     again crystal by crystal: that crystal is a reject, and the others are not.

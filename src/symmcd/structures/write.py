@@ -37,7 +37,7 @@ SYMBOLS = np.array(chemical_symbols)
 
 
 def write_extxyz(path: Path, crystals: Crystals, units: AsymmetricUnits) -> None:
-    """One frame a crystal: `id`, `space_group`; per atom Cartesian position (Å), Wyckoff letter, orbit in the unit.
+    """One frame per crystal: `id`, `space_group`; per atom Cartesian position (Å), Wyckoff letter, orbit in the unit.
 
     Ids are the units' labels where a line can hold them; how many are not is said (`extxyz_ids`).
     """
@@ -110,7 +110,7 @@ def write_crystals(folder: Path, crystals: Crystals, units: AsymmetricUnits, cif
 
 
 def write_cifs(target: Path, crystals: Crystals, units: AsymmetricUnits) -> None:
-    """One symmetrised CIF a crystal, in a folder or, if `target` ends so, a .zip.
+    """One symmetrised CIF per crystal, in a folder or, if `target` ends so, a .zip.
 
     Names are ``<id>_<formula>_<group>.cif``, as ``00042_TiO2_136.cif``.
     A folder is replaced whole, and is at no time half of one.  Archives are byte-reproducible.
@@ -150,7 +150,7 @@ def write_cif_set(folder: Path, crystals: Crystals, units: AsymmetricUnits, limi
 
 
 def cifs(crystals: Crystals, units: AsymmetricUnits, stems: Sequence[str] | None = None) -> Iterator[tuple[str, str]]:
-    """File name and text of each crystal's CIF: operations of the group, and one atom an orbit.
+    """File name and text of each crystal's CIF: operations of the group, and one atom per orbit.
 
     Names begin with `stems`; where not given, those are the units' labels, or what stands for a label that is no file
     name (`file_stems`), and how many are not is said.  A CIF with another name has the label in a comment.

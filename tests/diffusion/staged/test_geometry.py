@@ -118,7 +118,7 @@ def test_scale_is_inverted_exactly_and_volumes_of_atoms_are_found():
         scale.unstandardise(scale.standardise(CRYSTALS), CRYSTALS), CRYSTALS.k, rtol=1e-5, atol=1e-5
     )
     volume = torch.zeros(119)
-    volume[[8, 11, 22, 26, 38, 57]] = torch.tensor([0.5, 0.9, 0.7, 0.6, 1.1, 1.2])  # log of Å³ an atom, above 2
+    volume[[8, 11, 22, 26, 38, 57]] = torch.tensor([0.5, 0.9, 0.7, 0.6, 1.1, 1.2])  # log of Å³ per atom, above 2
     many = FlatCrystals.from_units(random_units(400, seed=8))
     multiplicity = symmetry_tables().multiplicity[many.wyckoff]
     log = torch.zeros(400).index_add_(0, many.crystal, volume[many.element] * multiplicity) / many.atoms

@@ -37,11 +37,11 @@ class Volume(Constraint):
 
     low: float
     high: float
-    by_mass: bool = False  # densities, g/cm³; else Å³ an atom
+    by_mass: bool = False  # densities, g/cm³; else Å³ per atom
 
     @classmethod
     def per_atom(cls, value: str | Sequence[float]) -> Volume:
-        """From a range in Å³ an atom."""
+        """From a range in Å³ per atom."""
         return cls(*_wide(real_range(value, "Å³", "10-15"), value))
 
     @classmethod
@@ -69,7 +69,7 @@ class Volume(Constraint):
 
     def __str__(self) -> str:
         words = words_of(self.low, self.high, least=0)
-        return f"a density of {words} g/cm³" if self.by_mass else f"a volume of {words} Å³ an atom"
+        return f"a density of {words} g/cm³" if self.by_mass else f"a volume of {words} Å³ per atom"
 
 
 def _wide(ends: tuple[float, float], value: object) -> tuple[float, float]:

@@ -64,7 +64,7 @@ class Arrangements:
 def fillings(
     wyckoff: Sequence[int], multiplicity: Sequence[int], composition: Mapping[int, int]
 ) -> Iterator[tuple[int, ...]]:
-    """Every way to put the elements of a composition onto orbits, as one atomic number an orbit.
+    """Every way to put the elements of a composition onto orbits, as one atomic number per orbit.
 
     Args:
         wyckoff: position of each orbit, ascending; elements ascend where positions repeat, or crystals came twice.

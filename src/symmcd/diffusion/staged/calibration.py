@@ -3,7 +3,7 @@
 A network that was stopped before it learns its crystals by heart, and whose weights are averages, is off in what no
 single crystal tells it: how frequent each element is.  The first shipped one expected 5 % too many lanthanides in the
 very crystals it was trained on, and drew crystals that are too dense.  So after the training its logits are shifted by
-one number an element, until along the training crystals it expects as many of each as there are.  That is where their
+one number per element, until along the training crystals it expects as many of each as there are.  That is where their
 likelihood is highest in these numbers: its gradient is the difference of the two (iterative scaling, Darroch & Ratcliff
 1972).  In which crystals an element stands is left to the rest of the network.
 """

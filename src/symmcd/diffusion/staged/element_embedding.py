@@ -1,6 +1,6 @@
 """Vectors of the elements: their period and their column of the periodic table, and something of their own.
 
-Rare elements so learn from their neighbours.  With 27,000 crystals that is worth 0.3 nats a crystal after eight epochs
+So rare elements learn from their neighbours.  With 27,000 crystals this gains 0.3 nats per crystal after eight epochs
 (docs/model-study.md).
 """
 

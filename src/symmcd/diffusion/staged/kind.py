@@ -61,8 +61,8 @@ STAGED = ModelKind(
         ),
     ),
     losses={
-        "wyckoff": "Wyckoff positions, nats a crystal",
-        "element": "elements, nats a crystal",
+        "wyckoff": "Wyckoff positions, nats per crystal",
+        "element": "elements, nats per crystal",
         "lattice": "squared error of the noise of the lattice, 1 for a network that knows nothing",
         "position": "squared error of the score of the coordinates, 1 for a network that knows nothing",
     },

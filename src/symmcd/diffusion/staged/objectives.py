@@ -36,7 +36,7 @@ def wyckoff_precision(precision: Precision, device: torch.device) -> torch.dtype
 
 
 class WyckoffObjective:
-    """Negative log-likelihood of Wyckoff positions and of elements, nats a crystal."""
+    """Negative log-likelihood of Wyckoff positions and of elements, nats per crystal."""
 
     names = ("wyckoff", "element", "total")
 

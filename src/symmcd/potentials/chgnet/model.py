@@ -18,7 +18,7 @@ from symmcd.potentials.neighbour_list import check_cell
 from symmcd.potentials.potential import Request, UnusableCrystalError, check_elements, check_geometry
 
 # Forces with their graph cost about 0.1 MB an angle (measured: 62,250 angles, 6.2 GB), so this is about 3 GB.
-# Dense elements have 130 to 350 angles an atom.
+# Dense elements have 130 to 350 angles per atom.
 MAX_ANGLES = 30_000
 
 

@@ -116,7 +116,7 @@ class Network:
         model.requires_grad_(requires_grad=False)
         self.model = model
         self.device = next(model.parameters()).device
-        self.reference = model.composition_model.fc.weight.detach().view(-1)  # (94,) eV an atom, of CHGNet's AtomRef
+        self.reference = model.composition_model.fc.weight.detach().view(-1)  # (94,) eV per atom, of CHGNet's AtomRef
         self.atom_layers = [(_gated(layer.twoBody_atom, 3), layer.mlp_out) for layer in model.atom_conv_layers]
         self.bond_layers = [(_gated(layer.twoBody_bond, 4), layer.mlp_out) for layer in model.bond_conv_layers]
         self.angle_layers = [_gated(layer.twoBody_bond, 4) for layer in model.angle_layers[:-1]]

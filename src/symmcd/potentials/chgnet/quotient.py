@@ -16,7 +16,7 @@ from symmcd.potentials.neighbour_list import bond_orbits
 
 
 def quotient_topology(lattice: np.ndarray, position: np.ndarray, cell: SymmetricCell) -> Topology:
-    """Topology with one node an orbit of `cell`, at a geometry that has its symmetry.
+    """Topology with one node per orbit of `cell`, at a geometry that has its symmetry.
 
     Raises:
         UnusableCrystalError: see `check_cell`; or more angles than fit.

@@ -14,7 +14,7 @@ from symmcd.potentials.potential import UnusableCrystalError
 # Å added to both cutoffs.  Edges beyond CHGNet's cutoffs weigh exactly nothing in its network, so that they may be
 # listed, and are left out again before each energy call.
 SKIN = 0.5
-MAX_LISTED_ANGLES = 400_000  # index triples with the skin; sound crystals have up to some 300 an atom
+MAX_LISTED_ANGLES = 400_000  # index triples with the skin; sound crystals have up to some 300 per atom
 
 
 @dataclass(frozen=True)

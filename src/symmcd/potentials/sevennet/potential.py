@@ -27,7 +27,7 @@ BATCH_SIZE = {"cpu": 8, "cuda": 128}  # crystals in progress
 
 NACL = -2.1096  # eV/atom, formation energy of rock salt in the Materials Project (mp-22862)
 SODIUM, CHLORINE = -38.35323351 / 29, -7.39414664 / 4  # eV/atom, its elements there
-CHLORIDE = -0.614  # eV an atom of chlorine, its correction (MP2020)
+CHLORIDE = -0.614  # eV per atom of chlorine, its correction (MP2020)
 NACL_ERROR = 0.05  # eV/atom; both networks are off by 5e-3
 
 
