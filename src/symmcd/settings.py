@@ -105,9 +105,9 @@ class Settings:
 class RunSettings(Settings):
     """The whole run: keys that stand at the top of a config file, outside its sections."""
 
-    results: ResultsFolder = "results"  # folder that everything is written to
+    results: ResultsFolder = "results"  # folder for all files of the run
     seed: Seed = 0
-    seeds: Seeds = ()  # a run of each, in results/seed{n}, and seeds.csv with their spread; empty: one run of `seed`
+    seeds: Seeds = ()  # one run per seed, in results/seed{n}, and seeds.csv with their spread; empty: one run of `seed`
     device: Literal["auto", "cuda", "cpu"] = "auto"  # device of training, sample, relax and reference
 
     def __post_init__(self) -> None:
@@ -122,7 +122,7 @@ class ShardSettings(Settings):
     sample: Jobs = 4
     score: Jobs = 4
     relax: Jobs = 8
-    judge: Jobs = 1  # of each judge
+    judge: Jobs = 1  # for each judge
 
 
 @dataclass(frozen=True)
@@ -130,10 +130,10 @@ class DataSettings(Settings):
     """Where crystals come from."""
 
     source: str = "mp20"  # mp20 | prototypes | a source of an installed package | a folder or csv file of yours
-    url: str = ""  # downloads: a folder on the web that has the files of the source; empty: their own addresses
+    url: str = ""  # downloads: a folder on the web with the files of the source; empty: the source's own addresses
     retries: Attempts = 5  # downloads: attempts per file, waiting 1, 2, 4 … seconds between them
     limit: Number = 0  # crystals kept per split, drawn by `split_seed`; 0 = all
-    split: tuple[OpenShare, OpenShare, OpenShare] = (0.6, 0.2, 0.2)  # only for a source that comes in one piece
+    split: tuple[OpenShare, OpenShare, OpenShare] = (0.6, 0.2, 0.2)  # train, val, test; for a source without splits
     split_seed: Seed = 0
 
     def __post_init__(self) -> None:
@@ -147,9 +147,9 @@ class ReduceSettings(Settings):
     """Asymmetric units from raw crystals."""
 
     symprec: Symprec = 0.1  # Å, tolerance of the symmetry search (paper, section 5)
-    max_orbits: Count = 20  # MP-20 has at most 20; larger crystals are listed as rejects
+    max_orbits: Count = 20  # MP-20 has at most 20; crystals with more are rejects
     max_atoms: Count = 400  # atoms of the conventional cell
-    max_rejected_share: Share = 0.02  # more stop the run; up to 3 pass, if at most a quarter of the rows; 0 = none
+    max_rejected_share: Share = 0.02  # more stop the run (3 rows pass, if at most a quarter); 0 = none
     seconds: Seconds = 30.0  # wall-clock limit per crystal, then the reject `timed_out`
 
 
@@ -173,7 +173,7 @@ class TrainingSettings(Settings):
     wyckoff_epochs: Count = 200  # epochs of the network for Wyckoff positions and elements (staged)
     batch_size: Count = 512
     precision: Precision = "auto"  # matrix products; auto: bfloat16 on CUDA and on processors that support it
-    crystals_at_once: Number = 0  # a batch in parts, gradients added: less memory, more time; 0 = all
+    crystals_at_once: Number = 0  # a batch in parts of so many crystals: less memory, more time; 0 = all
     learning_rate: Positive = 1e-3
     weight_decay: NotNegative = 0.0  # decoupled from the gradient (AdamW)
     gradient_norm: Positive = 1.0  # clip by global norm
@@ -187,9 +187,9 @@ class TrainingSettings(Settings):
     calibration_rounds: Few = 4  # passes after training that match element frequencies (staged); 0 = none
     checkpoint_minutes: Minutes = 2.0  # between checkpoints, from which a killed training resumes
     tensorboard: bool = False  # curves for TensorBoard beside losses.csv; needs the package
-    weights: str = ""  # skip training: `mp20` (shipped weights), or a denoiser.safetensors
+    weights: str = ""  # use these instead of training: `mp20` (shipped weights), or a denoiser.safetensors
     init: str = ""  # initial weights, given as for `weights`, of the same kind and widths; empty = random
-    max_minutes: Minutes = 0  # end the schedule after so long, even if epochs are left; 0 = never
+    max_minutes: Minutes = 0  # end training after so many minutes, even if epochs are left; 0 = never
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -216,8 +216,8 @@ class SamplingSettings(Settings):
     corrector_step: NotNegative = 1e-5  # size of the Langevin step in a joint model, at σ_1
     temperature: Temperature = 1.0  # Wyckoff positions and elements (`staged` only); above 1: more new templates
     precision: Precision = "auto"  # precision of matrix products, as in training
-    space_groups: tuple[SpaceGroup, ...] = ()  # numbers or symbols, as Pnma; empty = as in the training set
-    constraints: Wishes = field(default_factory=dict)  # name: value, as atoms: 4-8; `symmcd generate --help` lists them
+    space_groups: tuple[SpaceGroup, ...] = ()  # numbers or symbols; empty = as in the training set
+    constraints: Wishes = field(default_factory=dict)  # name: value, such as atoms: 4-8; `symmcd generate --help` lists them
     oversample: Oversample = 1  # drafts for each crystal; the most stable are completed (docs/stability-model.md)
     stability_model: str = "mp20"  # chooses drafts: mp20 (shipped) | fit (by this run) | a file of `symmcd surrogate`
     known: str = ""  # known materials for that model, a reference.csv; empty = MP-20's materials, shipped
@@ -254,7 +254,7 @@ class StabilityModelSettings(Settings):
     proposals: Few = 1  # geometries for each crystal, as in `sampling`
     relax_steps: Count = 200  # steps of relaxation in the asymmetric unit
     fmax: Positive = 0.1  # eV/Å
-    max_atoms: Count = 60  # larger primitive cells are no labels
+    max_atoms: Count = 60  # larger primitive cells are not labelled
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -314,7 +314,7 @@ class RelaxSettings(Settings):
 class JudgeSettings(Settings):
     """Further potentials that say which of the relaxed crystals are stable, each also over a hull of its own."""
 
-    potentials: Judges = ()  # judges beside relax.potential; none: it judges alone, over the hull of hull.source
+    potentials: Judges = ()  # further judges beside relax.potential; none: it judges alone, over the hull of hull.source
     relax: bool = False  # relax again by each judge, with relax.steps and relax.fmax; false: energies only
 
 
@@ -322,11 +322,11 @@ class JudgeSettings(Settings):
 class HullSettings(Settings):
     """Reference energies for the convex hull."""
 
-    source: Annotated[str, Named(POTENTIALS, HULL_SOURCES)] = "chgnet"  # a potential: the data's crystals under it
-    path: str = ""  # table: csv with formula, formation_energy_per_atom; matbench-discovery: its json, if it is here
+    source: Annotated[str, Named(POTENTIALS, HULL_SOURCES)] = "chgnet"  # a potential: crystals of the data set under it
+    path: str = ""  # table: csv with formula, formation_energy_per_atom; matbench-discovery: its json, if you have it
     elemental_references: str = ""  # table: json of elemental reference entries
     cache: str = ""  # file with a potential's energies of known crystals; empty: hull/energies.sqlite of the results
-    url: str = ""  # matbench-discovery without `path`: another address of its file than figshare's
+    url: str = ""  # matbench-discovery without `path`: an address of its file other than figshare's
 
 
 @dataclass(frozen=True)
@@ -347,9 +347,9 @@ class SunSettings(Settings):
 class PredictorSettings(Settings):
     """DimeNet++ for formation energies, at CDVAE's size: the paper's Table 5, and d_E of Table 2."""
 
-    variants: Variants = PREDICTOR_VARIANTS  # predictors that are trained; none: no Table 5
+    variants: Variants = PREDICTOR_VARIANTS  # predictors to train; none: no Table 5
     d_e: PredictorVariant = "multigraph"  # predictor whose energies d_E compares
-    cdvae: str = ""  # folder with CDVAE's own weights (docs/table5.md), to take for d_E instead; empty = none
+    cdvae: str = ""  # folder with CDVAE's weights (docs/table5.md), then used for d_E; empty = none
     crystals: Number = 0  # training crystals, drawn at random; 0 = all
     width: Width = 128
     blocks: Layers = 4

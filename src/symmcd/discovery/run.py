@@ -56,7 +56,7 @@ class Discovery:
     inputs: str | None = None  # vasp or qe
     rows: list[dict[str, Any]] = field(default_factory=list)
     summary: dict[str, Any] = field(default_factory=dict)
-    own: dict[str, ConvexHull] = field(default_factory=dict)  # of each judge's own energies
+    own: dict[str, ConvexHull] = field(default_factory=dict)  # for each judge's own energies
 
     @functools.cached_property
     def generator(self) -> Generator:
