@@ -1,6 +1,7 @@
 """What a set of drafts is made of, as drawn, behind the guards alone, and chosen: no geometry, and no potential asked.
 
-    python bench/chosen_drafts.py UNITS [--model FILE] [--splits train] [--number 10000] [--one-in 4 20] [--seed 0]
+    python bench/chosen_drafts.py UNITS [--checkpoint mp20-stable] [--model FILE] [--splits train] [--number 10000] \
+        [--one-in 4 20] [--seed 0]
 
 UNITS is a folder with train.npz, val.npz and test.npz, asymmetric units of MP-20.  *Found again* are drafts whose space
 group, Wyckoff positions and elements are those of a material of the validation or test set, and of no training
@@ -22,8 +23,8 @@ from symmcd.crystallography import content
 from symmcd.crystallography.drafts import Drafts
 from symmcd.crystallography.flat_orbits import FlatOrbits
 from symmcd.crystallography.normaliser import canonical_template
+from symmcd.diffusion.pool import BLOCK
 from symmcd.diffusion.pretrained import load_pretrained
-from symmcd.diffusion.stable import BLOCK
 from symmcd.metrics.intervals import wilson
 from symmcd.report.symmetry_figures import CRYSTAL_SYSTEMS
 from symmcd.stability_model import choosing
@@ -36,6 +37,7 @@ from symmcd.storage import read_units
 
 parser = argparse.ArgumentParser()
 parser.add_argument("units", type=Path)
+parser.add_argument("--checkpoint", default="mp20")
 parser.add_argument("--model", default="mp20")
 parser.add_argument("--splits", default="train,val,test")
 parser.add_argument("--number", type=int, default=10_000)
@@ -53,7 +55,7 @@ arrangement = {split: set(content.arrangements(units)) for split, units in known
 template = set(templates(known["train"]))
 unseen = (arrangement["val"] | arrangement["test"]) - arrangement["train"]
 
-generator, model = load_pretrained("mp20", device="cpu"), StabilityModel.read(model_path(given.model))
+generator, model = load_pretrained(given.checkpoint, device="cpu"), StabilityModel.read(model_path(given.model))
 hull = known_hull(None, given.splits).hull
 hull.at("NaCl")  # made now
 most = given.number * max(given.one_in)

@@ -29,6 +29,8 @@ ARGUMENTS = {
     "download": "--output raw",
     "reduce": "raw.csv.gz --output units.npz",
     "train": "train.npz val.npz --output out",
+    "draft": "denoiser.safetensors --output out.npz",
+    "choose": "a.npz b.npz --output chosen.npz",
     "sample": "denoiser.safetensors --output out.npz",
     "replicate": "a.npz b.npz --output crystals",
     "score": "units.npz --output out.csv",
@@ -144,6 +146,7 @@ def test_stages_get_what_was_said(calls):
         "settings": SamplingSettings(number=9),
         "seed": 5,
         "device": "cpu",
+        "drafts": None,
     }
     said("hull a.csv b.csv --reference reference.csv --output hull.csv")
     (_, values) = calls.pop()

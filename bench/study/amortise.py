@@ -29,8 +29,8 @@ from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.crystallography.drafts import Drafts
 from symmcd.diffusion.checkpoint import read_checkpoint, write_checkpoint
 from symmcd.diffusion.generator import Generator
+from symmcd.diffusion.pool import BLOCK
 from symmcd.diffusion.pretrained import load_pretrained
-from symmcd.diffusion.stable import BLOCK
 from symmcd.diffusion.staged.model import trained
 from symmcd.diffusion.staged.objectives import negative_log_likelihood
 from symmcd.diffusion.staged.wyckoff_network import WyckoffNetwork

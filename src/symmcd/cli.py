@@ -49,6 +49,8 @@ GROUPS = (
             "download": "download raw crystals, or make the embedded ones",
             "reduce": "reduce raw crystals to asymmetric units",
             "train": "train the model, resuming from checkpoints in the output folder",
+            "draft": "draw space groups, positions and elements, for a stability model to choose from",
+            "choose": "choose the drafts that a stability model finds most stable",
             "sample": "sample asymmetric units from a trained model",
             "replicate": "replicate sampled asymmetric units to whole crystals",
             "score": "score each crystal: validity, symmetry, template, density",

@@ -125,12 +125,12 @@ def test_a_run_that_fits_its_stability_model_does_so_in_rounds(workflow):
     planned = workflow.planned(config=config)
     rounds = {name: count for name, count in planned.items() if "label" in name or "stability" in name}
     assert rounds == {
-        "sample_labels": 12, "replicate_labels": 3, "relax_labels": 24, "reference_of_labels": 3, "hull_of_labels": 3,
-        "fit_stability_model": 3,
+        "draft_labels": 8, "choose_labels": 2, "sample_labels": 12, "replicate_labels": 3, "relax_labels": 24,
+        "reference_of_labels": 3, "hull_of_labels": 3, "fit_stability_model": 3,
     }  # fmt: skip
     shipped = workflow.planned("--configfile", "config/stable.yaml")
     assert "fit_stability_model" not in shipped
-    assert shipped["sample"] == 2
+    assert (shipped["draft"], shipped["choose"], shipped["sample"]) == (2, 1, 2)
     table = "{hull: {source: table, path: a.csv, elemental_references: b.json}, "
     assert "reference_of_labels" not in workflow.planned(config=table + config[1:])
 
@@ -243,7 +243,17 @@ def test_every_rule_that_may_take_long_has_its_time_on_a_cluster(workflow):
     config = "{seeds: [3, 4], sampling: {oversample: 4, stability_model: fit}, judge: {potentials: [sevennet-0]}}"
     asked = workflow.resources(config=config)
     long = {rule: resources for rule, resources in asked.items() if resources.get("gpu") == "1"}
-    stages = {"train_part", "sample", "sample_labels", "relax_labels", "judge", "own_reference", "reference"}
+    stages = {
+        "train_part",
+        "draft",
+        "draft_labels",
+        "sample",
+        "sample_labels",
+        "relax_labels",
+        "judge",
+        "own_reference",
+        "reference",
+    }
     assert {f"seed4_{stage}" for stage in stages} < set(long)
     assert all(int(resources["runtime"]) >= 480 for resources in long.values())
     assert int(long["seed4_train_part"]["mem_mb"]) >= 32_000

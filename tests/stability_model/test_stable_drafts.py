@@ -16,16 +16,20 @@ from symmcd.crystallography import content
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.crystallography.best_of import BestOf
 from symmcd.diffusion import shard_sampling
+from symmcd.diffusion.draft_files import DraftFile
+from symmcd.diffusion.generator import Generator
+from symmcd.diffusion.pool import FEWEST_CHOSEN, FEWEST_CONSTRAINED
 from symmcd.diffusion.pretrained import load_pretrained
+from symmcd.diffusion.shard_drafting import draft_shard
 from symmcd.diffusion.shard_sampling import sample_shard, settings_hash
-from symmcd.diffusion.stable import FEWEST_CONSTRAINED
 from symmcd.errors import InputError
 from symmcd.settings import SamplingSettings
 from symmcd.stability.hull import ConvexHull
 from symmcd.stability_model import fitting, materials
-from symmcd.stability_model.choosing import FEWEST_CHOSEN, choose, guards
+from symmcd.stability_model.choosing import choose, guards
 from symmcd.stability_model.labels import labels_of, read_energies, read_runs
 from symmcd.stability_model.model import StabilityModel, model_path
+from symmcd.stages import choose as choose_stage
 from symmcd.stages import surrogate
 from symmcd.storage import read_units, write_units
 
@@ -120,20 +124,38 @@ def test_a_model_that_is_not_there_is_refused(shipped, hull, tmp_path, capsys):
     assert "neither of train, val, test nor a file" in capsys.readouterr().err
 
 
-def test_a_sampled_set_is_chosen_whatever_the_shards(shipped, tmp_path):
+def chosen_by_stages(generator, folder, how, seed, shards=1):
+    """The file of `symmcd choose`, of drafts of so many shards."""
+    parts = [folder / f"drafts{shard}_{shards}.npz" for shard in range(shards)]
+    for shard, part in enumerate(parts):
+        draft_shard(generator, part, shard, shards, how, seed)
+    choose_stage.run(parts, folder / "chosen.npz", how)
+    return folder / "chosen.npz"
+
+
+@pytest.mark.parametrize("constraints", [{}, {"chemical_system": "Li-O", "density": "1-4"}])
+def test_a_sampled_set_is_chosen_whatever_the_shards(shipped, tmp_path, monkeypatch, constraints):
     """`sampling.oversample`: the crystals of `generate`, in one shard and in two."""
+    monkeypatch.setattr("symmcd.diffusion.shard_drafting.BLOCK", 64)  # of 1200 drafts, or of 150
+    monkeypatch.setattr("symmcd.diffusion.stable.BLOCK", 64)
     path = tmp_path / "stability.safetensors"
     LIKELY.write(path)
-    how = SamplingSettings(number=5, steps=1, proposals=1, oversample=6, stability_model=str(path))
+    how = SamplingSettings(
+        number=5, steps=1, proposals=1, oversample=6, stability_model=str(path), constraints=constraints
+    )
     for shard, shards in ((0, 1), (0, 2), (1, 2)):
-        sample_shard(shipped, tmp_path / f"{shard}_{shards}.npz", shard, shards, how, f"{shard}{shards}", 3)
+        chosen = chosen_by_stages(shipped, tmp_path, how, 3, shards)
+        sample_shard(shipped, tmp_path / f"{shard}_{shards}.npz", shard, shards, how, f"{shard}{shards}", 3, chosen)
     whole, first, second = (read_units(tmp_path / name) for name in ("0_1.npz", "0_2.npz", "1_2.npz"))
     assert whole.label.tolist() == [f"{number:05d}" for number in range(5)]
     parts = AsymmetricUnits.concatenate([first, second])
     parts = parts.take(np.argsort(parts.label))
     assert content.arrangements(parts) == content.arrangements(whole)
     np.testing.assert_allclose(parts.position, whole.position, atol=1e-4)
-    drafts, choice = shipped.draft_stable(5, 6, path, seed=3)
+    drafts, choice = shipped.draft_stable(5, 6, path, seed=3, **constraints)
+    file = DraftFile.read(chosen)
+    np.testing.assert_array_equal(file.drafts.log_probability, drafts.log_probability)  # the same blocks: to the bit
+    assert file.drafts.number.tolist() == drafts.number.tolist()
     assert content.arrangements(whole) == drafts.arrangement
     known = BestOf(6, hashlib.sha256(path.read_bytes()).hexdigest(), "springs", "own")
     assert [units.best_of for units in (whole, first, second)] == [known] * 3
@@ -145,13 +167,14 @@ def test_samples_that_were_begun_before_say_how_they_were_chosen(shipped, tmp_pa
     path = tmp_path / "stability.safetensors"
     LIKELY.write(path)
     how = SamplingSettings(number=4, steps=1, proposals=1, oversample=5, stability_model=str(path), batch_size=2)
+    chosen = chosen_by_stages(shipped, tmp_path, how, 3)
     monkeypatch.setattr(shard_sampling, "delete", lambda _: None)
-    sample_shard(shipped, tmp_path / "a.npz", 0, 1, how, "a", 3)
+    sample_shard(shipped, tmp_path / "a.npz", 0, 1, how, "a", 3, chosen)
     whole = read_units(tmp_path / "a.npz")
     batches = list((tmp_path / "a.npz.partial").iterdir())
     assert len(batches) == 2
     assert [read_units(batch).best_of for batch in batches] == [None, None]
-    sample_shard(shipped, tmp_path / "a.npz", 0, 1, how, "a", 3)
+    sample_shard(shipped, tmp_path / "a.npz", 0, 1, how, "a", 3, chosen)
     again = read_units(tmp_path / "a.npz")
     assert again.best_of == whole.best_of
     assert whole.best_of.drafts == 5
@@ -185,10 +208,66 @@ def test_oversampling_needs_a_model(tmp_path):
     with pytest.raises(InputError, match=r"no sampling\.stability_model"):
         SamplingSettings(oversample=4, stability_model="")
     with pytest.raises(InputError, match="the workflow fits it"):
-        settings_hash(tmp_path, SamplingSettings(oversample=4, stability_model="fit"), 0, 1, 0)
+        choose_stage.run([], tmp_path, SamplingSettings(oversample=4, stability_model="fit"))
     missing = SamplingSettings(oversample=4, stability_model=str(tmp_path / "none.safetensors"))
     with pytest.raises(InputError, match="no such file"):
-        settings_hash(tmp_path, missing, 0, 1, 0)
+        choose_stage.run([], tmp_path, missing)
+
+
+def test_drafts_that_do_not_fit_are_refused(shipped, tmp_path):
+    """Of other weights, another seed or number, not chosen, missing, or not all of them."""
+    path = tmp_path / "stability.safetensors"
+    LIKELY.write(path)
+    how = SamplingSettings(number=4, steps=1, proposals=1, oversample=2, stability_model=str(path))
+    chosen = chosen_by_stages(shipped, tmp_path, how, 3, 2)
+    file = DraftFile.read(chosen)
+    assert file.weights == shipped.hashes
+    shard0, shard1 = (tmp_path / f"drafts{shard}_2.npz" for shard in (0, 1))
+    DraftFile(file.drafts, ("another",), file.best_of).write(tmp_path / "other.npz")
+
+    def sampled(drafts, settings=how, seed=3):
+        sample_shard(shipped, tmp_path / "a.npz", 0, 1, settings, "a", seed, drafts)
+
+    for words, call in {
+        "give the drafts that `symmcd choose` chose": lambda: sampled(None),
+        "expected 4 chosen ones": lambda: sampled(shard0),
+        "expected 3 chosen ones": lambda: sampled(chosen, replace(how, number=3)),
+        "of seed 3 instead of 4": lambda: sampled(chosen, seed=4),
+        "drafts of other weights": lambda: sampled(tmp_path / "other.npz"),
+        "give all shards": lambda: choose_stage.run([shard0], tmp_path / "b.npz", replace(how, number=250)),
+        "is in two of": lambda: choose_stage.run([shard0, shard0], tmp_path / "b.npz", how),
+        "chosen already": lambda: choose_stage.run([shard1, chosen], tmp_path / "b.npz", how),
+        "nothing to choose": lambda: draft_shard(shipped, tmp_path / "b.npz", 0, 1, replace(how, oversample=1), 3),
+        "no such file": lambda: settings_hash(path, how, 0, 1, 0, tmp_path / "none.npz"),
+    }.items():
+        with pytest.raises(InputError, match=words):
+            call()
+    assert not (tmp_path / "b.npz").exists()
+
+
+def test_a_killed_shard_of_drafts_goes_on(shipped, tmp_path, monkeypatch):
+    """Blocks that are there are not drawn again, and the result is that of one go, to the bit."""
+    monkeypatch.setattr("symmcd.diffusion.shard_drafting.BLOCK", 100)
+    how = SamplingSettings(number=4, oversample=2)  # 400 drafts, as of 200 crystals
+    draft_shard(shipped, tmp_path / "whole.npz", 0, 1, how, 3)
+    original, drawn = Generator.drafts, []
+
+    def dies(self, numbers, *rest):
+        drawn.append(numbers[0])
+        if len(drawn) == 3:
+            raise KeyboardInterrupt
+        return original(self, numbers, *rest)
+
+    monkeypatch.setattr(Generator, "drafts", dies)
+    with pytest.raises(KeyboardInterrupt):
+        draft_shard(shipped, tmp_path / "killed.npz", 0, 1, how, 3)
+    assert not (tmp_path / "killed.npz").exists()
+    draft_shard(shipped, tmp_path / "killed.npz", 0, 1, how, 3)
+    assert drawn == [0, 100, 200, 200, 300]
+    assert not (tmp_path / "killed.npz.partial").exists()
+    whole, killed = (DraftFile.read(tmp_path / f"{name}.npz").drafts for name in ("whole", "killed"))
+    for name in ("space_group", "start", "element", "wyckoff", "number", "log_probability"):
+        np.testing.assert_array_equal(getattr(killed, name), getattr(whole, name))
 
 
 @pytest.fixture

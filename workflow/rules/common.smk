@@ -130,7 +130,7 @@ def model_of_round(index):
 
 
 def stability_model_file():
-    """What chooses among drafts, as input of `sample`: fitted by this run, a file, or nothing where nothing chooses."""
+    """What chooses among drafts, as input of `choose`: fitted by this run, a file, or nothing where nothing chooses."""
     sampling = CONFIG["sampling"]
     if sampling.oversample == 1:
         return []
@@ -142,6 +142,22 @@ def settings_of_sampling(wildcards):
     # its path is not taken from `input`, as Snakemake would then not compare these settings with those of before
     chooser = {"stability_model": model_of_round(LAST_ROUND)} if CONFIG["sampling"].fits else {}
     return as_sampled(dataclasses.replace(CONFIG["sampling"], **chooser))
+
+
+def settings_of_drafts(wildcards):
+    """Those that drafts depend on; what chooses among them draws none again."""
+    return of_drafts(CONFIG["sampling"])
+
+
+def of_drafts(section):
+    """Settings of drafts as JSON."""
+    names = ("number", "temperature", "precision", "space_groups", "constraints", "oversample")
+    return config_file.as_json(section, [name for name in names if name != "constraints" or section.constraints])
+
+
+def chosen_drafts(wildcards, input):
+    """The option of `symmcd sample` that names what it completes; nothing where nothing chooses."""
+    return f"--drafts {shlex.quote(str(input.drafts))}" if input.drafts else ""
 
 
 def as_sampled(section):
@@ -168,11 +184,6 @@ def left_out():
     return [str(path_of(name)) for name in CONFIG["sampling"].leave_out if name not in SPLITS]
 
 
-def known_before(wildcards):
-    """The same for the labels of a round; nothing in the first, where nothing chooses."""
-    return [*known_hull(), *left_out()] if int(wildcards.round) else []
-
-
 def rounds_until(pattern):
     """The files of all rounds up to that of the job."""
     return lambda wildcards: [pattern.format(round=earlier) for earlier in range(int(wildcards.round) + 1)]
@@ -189,6 +200,19 @@ def sampling_of_labels(wildcards):
     changed = {"number": section.labels, "steps": section.steps, "proposals": section.proposals}
     changed |= {"oversample": section.oversample[int(wildcards.round)], "stability_model": model}
     return as_sampled(dataclasses.replace(CONFIG["sampling"], **changed))
+
+
+def drafts_of_labels(wildcards):
+    """What the drafts of a round depend on."""
+    section = CONFIG["stability_model"]
+    changed = {"number": section.labels, "oversample": section.oversample[int(wildcards.round)]}
+    return of_drafts(dataclasses.replace(CONFIG["sampling"], **changed))
+
+
+def drafts_of_round(wildcards):
+    """The chosen drafts of a round; in a round of one draft a crystal none, as nothing chooses."""
+    chooses = CONFIG["stability_model"].oversample[int(wildcards.round)] > 1
+    return f"{RUN.results}/stability_model/round{wildcards.round}/drafts/chosen.npz" if chooses else []
 
 
 def relaxation_of_labels(wildcards):

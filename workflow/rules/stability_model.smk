@@ -6,11 +6,40 @@
 ROUND = "<results>/stability_model/round{round}"
 
 
+use rule draft as draft_labels with:
+    output:
+        temp(f"{ROUND}/drafts/shard{{shard}}.npz"),
+    log:
+        "<logs>/draft_labels/round{round}_shard{shard}.log",
+    benchmark:
+        "<benchmarks>/draft_labels/round{round}_shard{shard}.tsv"
+    params:
+        device=device,
+        seed=seed_of_round,
+        shards=SHARDS.sample,
+        settings=drafts_of_labels,
+
+
+use rule choose as choose_labels with:
+    input:
+        drafts=shards("sample", f"{ROUND}/drafts/shard{{shard}}.npz"),
+        model=model_before,
+        known=[*known_hull(), *left_out()],
+    output:
+        f"{ROUND}/drafts/chosen.npz",
+    log:
+        "<logs>/choose_labels/round{round}.log",
+    benchmark:
+        "<benchmarks>/choose_labels/round{round}.tsv"
+    params:
+        settings=sampling_of_labels,
+        chooser="",
+
+
 use rule sample as sample_labels with:
     input:
         denoiser=rules.sample.input.denoiser,
-        model=model_before,
-        known=known_before,
+        drafts=drafts_of_round,
     output:
         f"{ROUND}/samples/shard{{shard}}.npz",
     log:
@@ -22,6 +51,7 @@ use rule sample as sample_labels with:
         seed=seed_of_round,
         shards=SHARDS.sample,
         settings=sampling_of_labels,
+        drafts=chosen_drafts,
 
 
 use rule replicate as replicate_labels with:

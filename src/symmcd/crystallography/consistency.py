@@ -80,12 +80,7 @@ def settled(
     Raises:
         InputError: the first thing that makes them no asymmetric units.
     """
-    crystal = check_contents(space_group, start, element, name)
-    table = wyckoff_table()
-    group = space_group[crystal]
-    if (a := _first((wyckoff < table.start[group - 1]) | (wyckoff >= table.start[group]))) is not None:
-        i = int(crystal[a])
-        raise InputError(f"{name(i)}orbit {a - start[i]}: Wyckoff row {wyckoff[a]} is not of space group {group[a]}")
+    crystal = _check_rows(space_group, start, element, wyckoff, name)
     if (a := _first(~np.isfinite(position).all(axis=1))) is not None:
         i = int(crystal[a])
         raise InputError(f"{name(i)}orbit {a - start[i]}: its position {_numbers(position[a])} is not finite")
@@ -93,6 +88,35 @@ def settled(
     position = _on_positions(position, k, crystal, wyckoff, lambda a: _orbit(name, crystal, start, element, wyckoff, a))
     _check_single(crystal, wyckoff, lambda a: _orbit(name, crystal, start, element, wyckoff, a))
     return k, position
+
+
+def check_orbits(
+    space_group: np.ndarray,
+    start: np.ndarray,
+    element: np.ndarray,
+    wyckoff: np.ndarray,
+    name: Callable[[int], str] = lambda _: "",
+) -> None:
+    """See that crystals without a geometry are some; arguments as of `settled`.
+
+    Raises:
+        InputError: the first thing that makes them none, such as two orbits on a position that has room for one.
+    """
+    crystal = _check_rows(space_group, start, element, wyckoff, name)
+    _check_single(crystal, wyckoff, lambda a: _orbit(name, crystal, start, element, wyckoff, a))
+
+
+def _check_rows(
+    space_group: np.ndarray, start: np.ndarray, element: np.ndarray, wyckoff: np.ndarray, name: Callable[[int], str]
+) -> np.ndarray:
+    """`check_contents`, and Wyckoff positions of the right group; the crystal (A,) of each orbit."""
+    crystal = check_contents(space_group, start, element, name)
+    table = wyckoff_table()
+    group = space_group[crystal]
+    if (a := _first((wyckoff < table.start[group - 1]) | (wyckoff >= table.start[group]))) is not None:
+        i = int(crystal[a])
+        raise InputError(f"{name(i)}orbit {a - start[i]}: Wyckoff row {wyckoff[a]} is not of space group {group[a]}")
+    return crystal
 
 
 def check_contents(

@@ -77,6 +77,12 @@ class Drafts(FlatOrbits):
         )  # fmt: skip
 
     @classmethod
+    def none(cls, seed: int = 0, asked: tuple[Any, ...] = ()) -> Drafts:
+        """No drafts, of a seed and of constraints of geometries."""
+        none = np.zeros(0, int)
+        return cls(none, np.zeros(1, int), none, none, none, np.zeros(0), seed, asked)
+
+    @classmethod
     def concatenate(cls, parts: Sequence[Drafts]) -> Drafts:
         """All drafts of `parts`, in order.
 

@@ -90,6 +90,13 @@ class Generator:
         """Hash of the file of the weights; empty if they do not come from a file."""
         return hashlib.sha256(self.path.read_bytes()).hexdigest() if self.path else ""
 
+    @property
+    def hashes(self) -> tuple[str, ...]:
+        """`sha256`, and that of the weights it was taught from (`staged.teaching`); empty if it has no file."""
+        taught = self.checkpoint.metadata.get("taught")
+        before = taught.get("weights_sha256") if isinstance(taught, dict) else None
+        return tuple(filter(None, (self.sha256, before))) if self.path else ()
+
     def generate(
         self,
         number: int = 10,
@@ -365,7 +372,7 @@ class Generator:
         def draw(numbers: np.ndarray) -> Drafts:
             return self.draft(numbers, space_group, seed=seed, temperature=temperature, **constraints)
 
-        return stable_drafts(draw, number, stable, stability_model, hull, asked, leave_out, self.sha256)
+        return stable_drafts(draw, number, stable, stability_model, hull, asked, leave_out, self.hashes)
 
     @torch.inference_mode()
     def log_probability(self, crystals: FlatOrbits) -> np.ndarray:

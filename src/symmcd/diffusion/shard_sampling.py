@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import hashlib
 import json
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,15 +14,22 @@ import numpy as np
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits, labels_of
 from symmcd.crystallography.best_of import BestOf
 from symmcd.crystallography.drafts import Drafts
-from symmcd.diffusion.constraints.constraint import read_constraints, space_groups_of
+from symmcd.diffusion.constraints.constraint import (
+    Constraint,
+    identity,
+    of_geometries,
+    read_constraints,
+    space_groups_of,
+)
 from symmcd.diffusion.constraints.space_group import SpaceGroup
+from symmcd.diffusion.draft_files import DraftFile
 from symmcd.diffusion.generator import Generator
 from symmcd.diffusion.model import OnStep
 from symmcd.diffusion.planning import batches_by_size, padded_to
 from symmcd.diffusion.progress import StepProgress
 from symmcd.diffusion.sampler import Sampler
 from symmcd.errors import InputError
-from symmcd.settings import OF_CHOICE, SamplingSettings, path_of
+from symmcd.settings import OF_CHOICE, SamplingSettings
 from symmcd.storage import read_units, write_units
 from symmcd.writing import delete
 
@@ -31,7 +37,14 @@ FORMAT = "asymmetric units"  # of kept batches; earlier versions kept something 
 
 
 def sample_shard(
-    generator: Generator, output: Path, shard: int, shards: int, settings: SamplingSettings, prefix: str, seed: int
+    generator: Generator,
+    output: Path,
+    shard: int,
+    shards: int,
+    settings: SamplingSettings,
+    prefix: str,
+    seed: int,
+    chosen: Path | None = None,
 ) -> int:
     """Sample the crystals ``shard::shards`` of `settings.number` and write them to `output`; how many.
 
@@ -42,13 +55,12 @@ def sample_shard(
         settings: as in the configuration.
         prefix: names what the crystals depend on (`settings_hash`); batches of another one are not used.
         seed: of the random numbers.
-
-    With `settings.oversample` above 1 every shard draws all drafts and chooses among them, so that shards do not change
-    what is chosen, and completes its own.
+        chosen: drafts that `symmcd choose` chose of `settings.oversample` for each crystal, which are completed; None
+            where that is 1.
 
     Raises:
-        InputError: more steps than it was trained with, an illegal space group, a shard without crystals, or a
-            stability model that cannot be used.
+        InputError: more steps than it was trained with, an illegal space group, a shard without crystals, or chosen
+            drafts that are missing, of other weights or another seed, or more or fewer than `settings.number`.
     """
     asked = read_constraints(settings.constraints)
     sampler = Sampler(
@@ -65,15 +77,13 @@ def sample_shard(
         raise InputError(f"shard {shard} of {shards} has none of the {settings.number} crystals; take fewer shards")
     partial = output.with_name(f"{output.name}.partial")
     steps = generator.steps(sampler)
-    listed = (SpaceGroup(settings.space_groups),) if settings.space_groups else ()
-    groups = space_groups_of((*listed, *asked))
+    groups = groups_asked(settings, asked)
     if settings.oversample > 1:
-        batches = _chosen(generator, numbers, sampler, settings, groups, seed)
+        batches = _chosen(generator, numbers, sampler, _drafts(generator, chosen, settings, seed))
     elif sampler.chooses:
         batches = _drafted(generator, numbers, generator.drafts(numbers, sampler, seed, groups), sampler)
     else:
         batches = _planned(generator, numbers, sampler, groups, seed)
-    prefix = f"{prefix}{batches[0].choice}"
     progress = StepProgress(f"sampling shard {shard}/{shards}, crystal", len(numbers))
     paths = [partial / f"{prefix}-{index}.npz" for index in range(len(batches))]
     labels = [labels_of(batch.number, settings.number - 1) for batch in batches]
@@ -110,7 +120,6 @@ class _Batch:
     orbits: np.ndarray  # (B,)
     make: Callable[[OnStep], AsymmetricUnits]  # in this order
     best_of: BestOf | None = None  # how they were chosen
-    choice: str = ""  # names the drafts chosen, so that batches of another choice are not continued
 
 
 def _planned(
@@ -124,50 +133,54 @@ def _planned(
     ]
 
 
-def _chosen(
-    generator: Generator,
-    numbers: np.ndarray,
-    sampler: Sampler,
-    settings: SamplingSettings,
-    groups: Sequence[int],
-    seed: int,
-) -> list[_Batch]:
-    """The crystals `numbers` (B,) of those that a stability model chooses, whichever others are made here.
+def groups_asked(settings: SamplingSettings, asked: Sequence[Constraint]) -> tuple[int, ...]:
+    """Space groups that settings and constraints agree to; none: any.
 
     Raises:
-        InputError: a stability model that cannot be used, or a generator that draws no positions beforehand.
+        InputError: no group is left.
     """
-    from symmcd.diffusion.stable import stable_drafts
+    listed = (SpaceGroup(settings.space_groups),) if settings.space_groups else ()
+    return space_groups_of((*listed, *asked))
 
-    def draw(names: np.ndarray) -> Drafts:
-        return generator.drafts(names, sampler, seed, groups)
 
-    chosen, choice = stable_drafts(
-        draw,
-        settings.number,
-        settings.oversample,
-        *_files(settings),
-        sampler.constraints,
-        _left_out(settings),
-        generator.sha256,
-    )
-    print(choice.sentence(), file=sys.stderr)
-    names = f"-{hashlib.sha256(chosen.number.astype(np.int64).tobytes()).hexdigest()[:8]}"
-    return _drafted(generator, numbers, chosen.take(numbers), sampler, choice.best_of, names)
+def _drafts(generator: Generator, path: Path | None, settings: SamplingSettings, seed: int) -> DraftFile:
+    """The chosen drafts of the whole set.
+
+    Raises:
+        InputError: none, of other weights or another seed, or more or fewer than crystals are wanted.
+    """
+    if path is None:
+        raise InputError(
+            f"sampling.oversample = {settings.oversample}: give the drafts that `symmcd choose` chose (--drafts), or "
+            "let the workflow run all three; `symmcd generate --stable` does all at once"
+        )
+    file = DraftFile.read(path)
+    if file.best_of is None or len(file.drafts) != settings.number:
+        raise InputError(
+            f"{path}: {len(file.drafts)} drafts, {'chosen' if file.best_of else 'not chosen'}; expected "
+            f"{settings.number} chosen ones (sampling.number); run `symmcd choose` with these settings"
+        )
+    if file.weights != generator.hashes or file.drafts.seed != seed:
+        raise InputError(
+            f"{path}: drafts of other weights, or of seed {file.drafts.seed} instead of {seed}; run `symmcd draft` and "
+            "`symmcd choose` with these weights and this seed"
+        )
+    return file
+
+
+def _chosen(generator: Generator, numbers: np.ndarray, sampler: Sampler, file: DraftFile) -> list[_Batch]:
+    """The crystals `numbers` (B,) of chosen drafts."""
+    drafts = dataclasses.replace(file.drafts, asked=of_geometries(sampler.constraints))
+    return _drafted(generator, numbers, drafts.take(numbers), sampler, file.best_of)
 
 
 def _drafted(
-    generator: Generator,
-    numbers: np.ndarray,
-    own: Drafts,
-    sampler: Sampler,
-    best_of: BestOf | None = None,
-    choice: str = "",
+    generator: Generator, numbers: np.ndarray, own: Drafts, sampler: Sampler, best_of: BestOf | None = None
 ) -> list[_Batch]:
     """The crystals `numbers` (B,) whose positions and elements are those of `own`, in this order."""
 
     def batch(rows: np.ndarray) -> _Batch:
-        return _Batch(numbers[rows], own.orbits[rows], lambda on_step: made(own.take(rows), on_step), best_of, choice)
+        return _Batch(numbers[rows], own.orbits[rows], lambda on_step: made(own.take(rows), on_step), best_of)
 
     def made(drafts: Drafts, on_step: OnStep) -> AsymmetricUnits:
         units = generator.with_geometries(
@@ -186,54 +199,23 @@ def _finished(path: Path, labels: list[str]) -> AsymmetricUnits | None:
     return part if part is not None and part.label.tolist() == labels else None
 
 
-def settings_hash(denoiser: Path, settings: SamplingSettings, shard: int, shards: int, seed: int) -> str:
+def settings_hash(
+    denoiser: Path, settings: SamplingSettings, shard: int, shards: int, seed: int, chosen: Path | None = None
+) -> str:
     """Short hash of everything that the samples of a shard depend on.
 
     Raises:
-        InputError: no file of the stability model, or of what it is told is known.
+        InputError: no file of chosen drafts.
     """
-    values, files = dataclasses.asdict(settings), [denoiser]
-    if settings.oversample > 1:
-        files += [file for file in (*_files(settings), *_left_out(settings)) if isinstance(file, Path)]
-    else:  # they choose nothing
-        values = {name: value for name, value in values.items() if name not in OF_CHOICE}
+    values = dataclasses.asdict(settings)
+    values = {
+        name: value for name, value in values.items() if name not in OF_CHOICE
+    }  # the chosen drafts themselves say
     # what a file says counts, not its name; nothing asked for leaves the hash as it was
-    asked = values.pop("constraints")
-    if asked:
-        values["constraints"] = [
-            [str(c), dataclasses.asdict(c) if dataclasses.is_dataclass(c) else ""] for c in read_constraints(asked)
-        ]
-    content = b"".join(file.read_bytes() for file in files)
+    if asked := values.pop("constraints"):
+        values["constraints"] = identity(read_constraints(asked))
+    if chosen is not None and not chosen.is_file():
+        raise InputError(f"{chosen}: no such file; `symmcd choose` writes it")
+    content = b"".join(file.read_bytes() for file in (denoiser, chosen) if file is not None)
     text = json.dumps([FORMAT, values, shard, shards, seed], sort_keys=True)
     return hashlib.sha256(hashlib.sha256(content).digest() + text.encode()).hexdigest()[:16]
-
-
-def _left_out(settings: SamplingSettings) -> list[str | Path]:
-    """Splits by their names, and files, of which each is there."""
-    from symmcd.stability_model.materials import SPLITS
-
-    found = [name if name in SPLITS else path_of(name) for name in settings.leave_out]
-    for path in found:
-        if isinstance(path, Path) and not path.is_file():
-            raise InputError(f"{path}: no such file (sampling.leave_out), nor one of {', '.join(SPLITS)}")
-    return found
-
-
-def _files(settings: SamplingSettings) -> tuple[Path, Path | None]:
-    """Files of the stability model and of what it is told is known; None: MP-20's materials.
-
-    Raises:
-        InputError: one that is not there.
-    """
-    from symmcd.stability_model.model import SHIPPED, model_path
-
-    name = settings.stability_model
-    if name == "fit":
-        raise InputError(
-            "sampling.stability_model = fit: the workflow fits it (Snakemake); to a single stage give its file, "
-            "results/stability_model/round3/model.safetensors"
-        )
-    known = path_of(settings.known) if settings.known else None
-    if known and not known.is_file():
-        raise InputError(f"{known}: no such file (sampling.known); `symmcd reference` writes one")
-    return model_path(name if name == SHIPPED else path_of(name)), known

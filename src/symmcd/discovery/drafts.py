@@ -144,12 +144,6 @@ def copies(arrangement: list[str]) -> np.ndarray:
     return found
 
 
-def no_drafts(seed: int, asked: tuple[Any, ...]) -> Drafts:
-    """None, of a seed and of constraints of geometries (`Sampler.of_geometries`)."""
-    none = np.zeros(0, int)
-    return Drafts(none, np.zeros(1, int), none, none, none, np.zeros(0), seed, asked)
-
-
 def journal_of(folder: Path, identity: dict[str, Any]) -> Journal:
     """Journal of drafts in a work folder."""
     return Journal(folder / "drafts", identity)

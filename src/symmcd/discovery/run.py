@@ -126,7 +126,7 @@ class Discovery:
                 numbers, seed=self.plan.seed, temperature=self.plan.temperature, **self.plan.constraints
             )
 
-        like = drafting.no_drafts(self.plan.seed, of_geometries(self.plan.asked()))
+        like = Drafts.none(self.plan.seed, of_geometries(self.plan.asked()))
         return drafting.drawn(draw, wanted, like, journal, course, enough)
 
     def _chosen(self, drafts: Drafts, journal: Journal) -> Chosen:

@@ -12,8 +12,8 @@ more than N times as frequent as it was.  "Best" is by score: the predicted ener
 eV/atom for each better draft of the same composition in the stratum.  Of equal scores the lower number is better.
 
 Few drafts would fall into strata of one or two, of which nothing could be chosen.  So strata that follow one another
-(in number of orbits first) are one until they hold 2 N drafts, and fewer than `FEWEST_CHOSEN` crystals are taken at
-random from as many chosen ones (`diffusion.stable`): a small set is made like a large one.
+(in number of orbits first) are one until they hold 2 N drafts, and fewer than 200 crystals are taken at random from
+as many chosen ones (`diffusion.pool`): a small set is made like a large one.
 
 Over a hull with few competitors everything looks stable.  So drafts in whose chemical system it has fewer than 12
 entries are strata of their own, where there are enough: nothing gains by lying in a system that is hardly known.  With
@@ -42,7 +42,6 @@ from symmcd.stability_model.model import StabilityModel
 REWARDED = -0.1  # eV/atom; nothing gains by a prediction below it, where potentials have holes
 FEWEST_ENTRIES = 4  # of the hull in a chemical system; with fewer its energy there means nothing
 FEW_ENTRIES = 12  # with fewer it lacks competitors, and all is too stable
-FEWEST_CHOSEN = 200  # crystals that a choice is made for, of which a smaller set is a part
 LEAST = 2  # times as many drafts as one crystal is chosen of: what a stratum holds
 REPEATED = 0.05  # eV/atom, for each better draft of the same composition in the stratum
 SMACT_SECONDS = 10.0  # a composition

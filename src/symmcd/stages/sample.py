@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from symmcd.command import Parser
+from symmcd.errors import InputError
 from symmcd.one_writer import WriterLock
 from symmcd.settings import SamplingSettings
 
@@ -15,6 +16,8 @@ def arguments(parser: Parser) -> None:
     """What the command line takes."""
     parser.add_argument("denoiser", type=Path, help="denoiser.safetensors of `symmcd train`")
     parser.add_output("asymmetric units, npz")
+    text = "chosen drafts of `symmcd choose`, to be completed; only with sampling.oversample above 1"
+    parser.add_argument("--drafts", type=Path, metavar="FILE", help=text)
     parser.add_shard()
     parser.add_seed()
     parser.add_device()
@@ -29,6 +32,7 @@ def run(
     settings: SamplingSettings,
     seed: int = 0,
     device: str = "auto",
+    drafts: Path | None = None,
 ) -> None:
     """Sample the crystals ``shard::shards`` of `settings.number`, numbered over all shards.
 
@@ -37,17 +41,21 @@ def run(
     kill; batches of another denoiser, seed or setting are not used.
 
     Raises:
-        InputError: no such denoiser, more steps than it was trained with, an illegal space group, or
-            another process that writes this shard.
+        InputError: no such denoiser, more steps than it was trained with, an illegal space group, drafts that are not
+            those to be completed, or another process that writes this shard.
     """
     from symmcd.device import hold_gpu
     from symmcd.diffusion.generator import Generator
     from symmcd.diffusion.shard_sampling import sample_shard, settings_hash
 
+    if drafts is not None and settings.oversample == 1:
+        raise InputError(
+            "--drafts go with sampling.oversample above 1; set it as for `symmcd choose`, or leave them out"
+        )
     lock = WriterLock(output)
     hold_gpu(device)
     generator = Generator.load(denoiser, device, settings.precision)
-    prefix = settings_hash(denoiser, settings, shard, shards, seed)
-    number = sample_shard(generator, output, shard, shards, settings, prefix, seed)
+    prefix = settings_hash(denoiser, settings, shard, shards, seed, drafts)
+    number = sample_shard(generator, output, shard, shards, settings, prefix, seed, drafts)
     lock.release()
     print(f"wrote {output} ({number} crystals)")

@@ -9,6 +9,8 @@ far as the proposals that one is kept from can tell (`symmcd.diffusion.drafting`
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -152,6 +154,21 @@ def read_constraints(given: Mapping[str, Any], *, options: bool = False) -> tupl
             )
         constraints.append(constraint)
     return tuple(constraints)
+
+
+def identity(constraints: Sequence[Constraint]) -> str:
+    """What constraints ask for as a text, the same for the same demands; what a file says counts, not its name."""
+    values = [[str(one), dataclasses.asdict(one) if dataclasses.is_dataclass(one) else ""] for one in constraints]
+    return json.dumps(values, sort_keys=True, default=_as_json)
+
+
+def _as_json(value: Any) -> Any:
+    """Arrays of a crystal that a constraint keeps, of numpy or torch, and sets."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if isinstance(value, set | frozenset):
+        return sorted(value)
+    raise TypeError(f"{type(value).__name__} in a constraint: a dataclass of numbers, texts and arrays is expected")
 
 
 def of_geometries(constraints: Sequence[Constraint]) -> tuple[Constraint, ...]:
