@@ -56,13 +56,13 @@ def shortest_distance(crystal: ScreenedCrystal) -> float | None:
 
 
 DIMENSIONALITY = Screen(
-    "dimensionality",
+    "dimensionality of bonds",
     "Directions in which bonds go on: 3 a framework, 2 layers, 1 chains, 0 molecules (Larsen et al. 2019; bonds up to "
     "1.2 of the sum of covalent radii).",
     "symmcd.screens.bonds:dimensionality",
 )
 SHORTEST_DISTANCE = Screen(
-    "shortest distance",
+    "shortest distance over the sum of radii",
     "Shortest distance between two atoms, over the sum of their covalent radii (Cordero et al. 2008); below 0.7 two "
     "atoms overlap.",
     "symmcd.screens.bonds:shortest_distance",

@@ -107,14 +107,14 @@ def channel(crystal: ScreenedCrystal) -> float:
 
 
 LARGEST_VOID = Screen(
-    "largest void",
+    "radius of the largest void",
     "Radius of the largest sphere that fits between the atoms, which are spheres of their covalent radii (Cordero et "
     "al. 2008).",
     "symmcd.screens.voids:largest_void",
     unit="Å",
 )
 CHANNEL = Screen(
-    "channel",
+    "radius of the widest channel",
     "Radius of the largest sphere that can move through the crystal without end; 0 where none can.  Atoms are spheres "
     "of their covalent radii (Cordero et al. 2008).",
     "symmcd.screens.voids:channel",
