@@ -1,8 +1,8 @@
 """Crystal structure prediction: how often a composition alone leads to the crystal of the test set.
 
     python bench/prediction.py --units results-cpu/asymmetric_units/test.npz --number 500 [--candidates 20] \
-        [--checkpoint results-cpu/training/seed0/denoiser.safetensors] [--any-size] [--steps 25 --proposals 1] \
-        [--relax [--potential chgnet] [--beta 0 0.01 0.02 0.05]]
+        [--checkpoint results-cpu/training/seed0/denoiser.safetensors] [--any-size] [--metre] \
+        [--steps 25 --proposals 1] [--relax [--potential chgnet] [--beta 0 0.01 0.02 0.05]]
 
 For each of `--number` random crystals, `Generator.predict` is told the composition and, as in the literature, how many
 atoms the primitive cell has (`--any-size`: not told).  Printed for the first 1, 5, 20 candidates: whether the crystal's
@@ -10,6 +10,11 @@ own Wyckoff positions and elements are among them (up to the choice of origin an
 finds the crystal among their geometries (stol 0.5, ltol 0.3, angle_tol 10, the settings of DiffCSP and those after it),
 with the r.m.s. displacement of the best match, in (volume per atom)^⅓, and cRMSE, its mean over all crystals where one
 that is not found counts as stol.
+
+`--metre` takes random formulas with all their crystals of the file, until there are `--number` crystals, and prints
+METRe too: of m crystals that are told the same, the share that one of the first m candidates matches, so that each
+polymorph counts (Martirossyan et al., arXiv 2509.12178; there each crystal has one try, here they share m different
+ones).
 
 `--relax` relaxes the candidates once as `symmcd predict --relax` does, and ranks them by E - β log p for each of
 `--beta` (eV/atom; 0: by energy alone).  The last column counts the crystals that this order finds and the order by
@@ -90,9 +95,12 @@ class Order:
     rows: list[np.ndarray]  # of each crystal its candidates, the best first
     distance: np.ndarray  # (C,) of each candidate, see `displacements`
 
-    def best(self, first: int) -> np.ndarray:
-        """(B,) displacement of the best among so many candidates."""
-        return np.array([self.distance[some[:first]].min(initial=np.inf) for some in self.rows])
+    def best(self, first: int | np.ndarray) -> np.ndarray:
+        """(B,) displacement of the best among so many candidates, for each crystal or for all."""
+        firsts = np.broadcast_to(first, len(self.rows)).tolist()
+        return np.array(
+            [self.distance[some[:n]].min(initial=np.inf) for some, n in zip(self.rows, firsts, strict=True)]
+        )
 
 
 def print_table(orders: Sequence[Order], same: np.ndarray, candidates: int, compared: Order) -> None:
@@ -120,6 +128,36 @@ def print_table(orders: Sequence[Order], same: np.ndarray, candidates: int, comp
             print(f"| {first} | {order.name} | {shown} | {rms:.3f} | {corrected:.3f} | {change} |")
 
 
+def print_metre(orders: Sequence[Order], told: Sequence[Composition], candidates: int) -> None:
+    """METRe and its cRMSE: each crystal may be met by as many candidates as there are crystals told the same."""
+    key = [(tuple(sorted(one.formula_unit.items())), one.atoms) for one in told]
+    alike = np.array([Counter(key)[one] for one in key])
+    print(
+        f"\nMETRe: {len(told)} crystals of {len(set(key))} compositions, {(alike > 1).sum()} with others of theirs"
+        f"{f'; {(alike > candidates).sum()} lack candidates' if (alike > candidates).any() else ''}\n\n"
+        "| ranked by | METRe | cRMSE | of those with polymorphs |\n|---|---|---|---|"
+    )
+    for order in orders:
+        best = order.best(alike)
+        rates = []
+        for found in (np.isfinite(best), np.isfinite(best[alike > 1])):
+            low, high = wilson(int(found.sum()), max(1, len(found)))
+            rates.append(f"{100 * found.mean():.1f} % [{100 * low:.1f}, {100 * high:.1f}]" if len(found) else "")
+        print(f"| {order.name} | {rates[0]} | {np.minimum(best, STOL).mean():.3f} | {rates[1]} |")
+
+
+def chosen_rows(units: AsymmetricUnits, number: int, metre: bool) -> np.ndarray:
+    """Crystals to predict: `number` at random, or as many random formulas as have them, with all their crystals."""
+    rng = np.random.default_rng(0)
+    if not metre:
+        return rng.choice(len(units), min(number, len(units)), replace=False)
+    formula = np.array(content.formulas(units))
+    names, size = np.unique(formula, return_counts=True)
+    order = rng.permutation(len(names))
+    last = int(np.searchsorted(np.cumsum(size[order]), number)) + 1
+    return np.flatnonzero(np.isin(formula, names[order[:last]]))
+
+
 def ranked_by_energy(
     rows: list[np.ndarray], relaxed: Sequence[Relaxation], log_probability: np.ndarray, beta: float
 ) -> list[np.ndarray]:
@@ -136,6 +174,7 @@ def main() -> None:
     parser.add_argument("--pool", type=int, default=POOL)
     parser.add_argument("--checkpoint", default="mp20", help="of a staged model (default: the shipped weights)")
     parser.add_argument("--any-size", action="store_true", help="do not tell the atoms of the primitive cell")
+    parser.add_argument("--metre", action="store_true", help="all crystals of each formula, and METRe")
     parser.add_argument("--steps", type=int, help="of a geometry (default: the model's)")
     parser.add_argument("--proposals", type=int, help="geometries that one is kept of (default: the model's)")
     parser.add_argument("--relax", action="store_true", help="rank relaxed candidates by energy, too")
@@ -143,8 +182,7 @@ def main() -> None:
     parser.add_argument("--beta", type=float, nargs="+", default=[0, 0.01, 0.02, 0.05], help="eV/atom")
     arguments = parser.parse_args()
     units = read_units(arguments.units)
-    chosen = np.random.default_rng(0).choice(len(units), min(arguments.number, len(units)), replace=False)
-    units = units.take(chosen)
+    units = units.take(chosen_rows(units, arguments.number, arguments.metre))
     told = list(compositions(units, arguments.any_size))
     generator = load_pretrained(str(arguments.checkpoint))
     print(f"{len(told)} crystals (torch {torch.__version__}, {platform.machine()}, {torch.get_num_threads()} threads)")
@@ -178,6 +216,8 @@ def main() -> None:
             orders.append(Order(f"E - {beta:g} log p" if beta else "E", order, distance))
     print()
     print_table(orders, same, arguments.candidates, compared=orders[min(1, len(orders) - 1)])
+    if arguments.metre:
+        print_metre(orders, told, arguments.candidates)
 
 
 if __name__ == "__main__":
