@@ -217,7 +217,7 @@ class SamplingSettings(Settings):
     temperature: Temperature = 1.0  # Wyckoff positions and elements (`staged` only); above 1: more new templates
     precision: Precision = "auto"  # precision of matrix products, as in training
     space_groups: tuple[SpaceGroup, ...] = ()  # numbers or symbols; empty = as in the training set
-    constraints: Wishes = field(default_factory=dict)  # name: value, such as atoms: 4-8; `symmcd generate --help` lists them
+    constraints: Wishes = field(default_factory=dict)  # name: value, as atoms: 4-8; `symmcd generate --help` lists them
     oversample: Oversample = 1  # drafts for each crystal; the most stable are completed (docs/stability-model.md)
     stability_model: str = "mp20"  # chooses drafts: mp20 (shipped) | fit (by this run) | a file of `symmcd surrogate`
     known: str = ""  # known materials for that model, a reference.csv; empty = MP-20's materials, shipped
@@ -314,7 +314,7 @@ class RelaxSettings(Settings):
 class JudgeSettings(Settings):
     """Further potentials that say which of the relaxed crystals are stable, each also over a hull of its own."""
 
-    potentials: Judges = ()  # further judges beside relax.potential; none: it judges alone, over the hull of hull.source
+    potentials: Judges = ()  # judges beside relax.potential; none: it judges alone, over the hull of hull.source
     relax: bool = False  # relax again by each judge, with relax.steps and relax.fmax; false: energies only
 
 
