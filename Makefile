@@ -7,7 +7,7 @@
 # make test-wheel   the wheel in a clean environment of each Python that is here, in minutes and gigabytes
 # make test-faults  kills, full disks, damaged files, two writers (a quarter of an hour; ARGS="--seed 1")
 # make test-fuzz    every reader on 20,000 damaged files (ARGS="--seed 2 --inputs 100000"), in minutes
-# make lock         pin what is installed in .venv
+# make lock         pin what is installed in .venv, also in workflow/envs/
 # make config       write config/config.yaml and its schema from src/symmcd/settings.py
 # make clean        remove what the above made, but no results of yours
 
@@ -71,6 +71,7 @@ lock: $(READY)
 	@{ echo "# Made by \`make lock\` on $$($(BIN)/python -V): what .venv holds, for pip install -r."; \
 	   $(BIN)/pip freeze --disable-pip-version-check --exclude-editable --exclude symmcd | sed 's/+cpu$$//'; \
 	 } > requirements.lock
+	@$(BIN)/python -m tools.pin_environments
 	@touch $(READY)
 
 config: $(READY)

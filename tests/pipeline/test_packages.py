@@ -1,4 +1,4 @@
-"""pyproject.toml, the environments of the rules and the lock file say the same."""
+"""pyproject.toml, the environments of the rules and the lock file agree."""
 
 from __future__ import annotations
 
@@ -16,22 +16,39 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 ENVIRONMENTS = sorted((ROOT / "workflow" / "envs").glob("*.yaml"))
 
 
-def packages(path: Path) -> set[str]:
-    dependencies = yaml.safe_load(path.read_text(encoding="utf-8"))["dependencies"]
-    assert f"python{PROJECT['requires-python']}" in dependencies
-    return set(dependencies[-1]["pip"])
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def packages(path: Path) -> dict[str, str]:
+    """Versions that an environment pins, by name."""
+    *_, pip = yaml.safe_load(path.read_text(encoding="utf-8"))["dependencies"]
+    return dict(requirement.split("==") for requirement in pip["pip"])
+
+
+def locked() -> dict[str, str]:
+    """Versions of the lock file, by normal name."""
+    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+    pins = (line.split("==") for line in lines if not line.startswith("#"))
+    return {normal(name): version for name, version in pins}
 
 
 @pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.stem)
-def test_environments_have_the_bounds_of_the_project(path):
+def test_environments_have_the_versions_that_are_tested(path):
+    """Those of the lock file and its Python, with nothing that the project does not ask for."""
     extras = PROJECT["optional-dependencies"]
-    assert packages(path) <= {*PROJECT["dependencies"], *extras["judge"], *extras["predictor"], *extras["surrogate"]}
+    asked = {*PROJECT["dependencies"], *extras["judge"], *extras["predictor"], *extras["surrogate"]}
+    assert packages(path).keys() <= {Requirement(requirement).name for requirement in asked}
+    wrong = {name: version for name, version in packages(path).items() if locked()[normal(name)] != version}
+    assert not wrong, "python -m tools.pin_environments"
+    python = re.search(r"on Python (\d+\.\d+)", (ROOT / "requirements.lock").read_text(encoding="utf-8"))[1]
+    assert yaml.safe_load(path.read_text(encoding="utf-8"))["dependencies"][:2] == [f"python={python}", "pip"]
     assert path.with_suffix(".post-deploy.sh").exists()
 
 
 def test_environments_together_are_the_project():
     together = set().union(*map(packages, ENVIRONMENTS))
-    missing = {re.match(r"[\w-]+", requirement)[0] for requirement in set(PROJECT["dependencies"]) - together}
+    missing = {Requirement(requirement).name for requirement in PROJECT["dependencies"]} - together
     assert missing == {"pyyaml"}  # used where Snakemake itself runs
 
 
@@ -43,19 +60,14 @@ def test_rules_use_existing_environments():
 
 
 def test_lock_file_pins_what_the_project_asks_for():
-    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
-    pins = {}
-    for line in lines:
-        if not line.startswith("#"):
-            name, _, version = line.partition("==")
-            pins[re.sub(r"[-_.]+", "-", name).lower()] = version
+    pins = locked()
     assert "+" not in "".join(pins.values()), "a local build such as +cpu is not to be had everywhere"
     extras = PROJECT["optional-dependencies"]
     pinned = chain.from_iterable(extras[name] for name in extras.keys() - {"docs", "matbench"})  # installed on demand
     for requirement in map(Requirement, {*PROJECT["dependencies"], *pinned}):
         if requirement.name == "symmcd":  # itself, with another extra
             continue
-        assert requirement.specifier.contains(pins[requirement.name.lower()]), requirement
+        assert requirement.specifier.contains(pins[normal(requirement.name)]), requirement
 
 
 def test_rules_pass_settings_without_yaml():
