@@ -19,6 +19,9 @@ from symmcd.stages import init
 
 CONFIGURATION = Path("/etc/slurm/slurm.conf")
 PATIENCE = 1500  # seconds for anything that is waited for, on a busy machine
+# no accounting database; nodes of one core; and what is asked often, as the jobs here are short
+SHORT_JOBS = "--jobs 4 --slurm-status-command squeue --max-threads 1 --latency-wait 5 --seconds-between-status-checks 2"
+SHORT_JOBS += " --slurm-init-seconds-before-status-checks 2"
 
 
 def pytest_collection_modifyitems(items):
@@ -55,10 +58,7 @@ class Cluster:
         self.said = self.folder.with_name(f"{self.folder.name}.txt")  # what Snakemake says
 
     def command(self, *words: str, slurm: bool = True) -> list[str]:
-        # no accounting database; nodes of one core; and what is asked often, as the jobs here are short
-        through = ["--workflow-profile", "profiles/slurm", "--jobs", "4", "--slurm-status-command", "squeue"]
-        through += ["--max-threads", "1", "--latency-wait", "5", "--slurm-init-seconds-before-status-checks", "2"]
-        through += ["--seconds-between-status-checks", "2"]
+        through = ["--workflow-profile", "profiles/slurm", *SHORT_JOBS.split()]
         where = through if slurm else ["--cores", "1"]
         command = [sys.executable, "-m", "snakemake", *where, "--configfile", "config/test.yaml"]
         return [*command, "--config", *self.config, *words]
@@ -89,15 +89,7 @@ class Cluster:
 
     def jobs(self) -> list[Job]:
         """Every job of this folder."""
-        names = ("JobID", "Comment", "State", "NodeList", "tres-per-job", "WorkDir")
-        rows = slurm("squeue", "--states=all", "--noheader", f"--Format={','.join(f'{name}:|' for name in names)}")
-        split = [[cell.strip() for cell in row.split("|")] for row in rows.splitlines()]
-        return [
-            # the executor says the rule in the comment, as rule_score_wildcards_0
-            Job(number, re.sub(r"^rule_|_wildcards_.*$", "", comment), state, node, gpus)
-            for number, comment, state, node, gpus, where, *_ in split
-            if Path(where) == self.folder
-        ]
+        return jobs_in(self.folder)
 
     def planned(self, *words: str) -> tuple[Counter[str], set[str]]:
         """How many jobs of each rule go to the queue, and which rules ask for a GPU: from a dry run of the workflow.
@@ -126,6 +118,19 @@ class Cluster:
 def slurm(*words: str) -> str:
     """What a command of SLURM prints."""
     return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+
+
+def jobs_in(folder: Path) -> list[Job]:
+    """Every job that works in a folder."""
+    names = ("JobID", "Comment", "State", "NodeList", "tres-per-job", "WorkDir")
+    rows = slurm("squeue", "--states=all", "--noheader", f"--Format={','.join(f'{name}:|' for name in names)}")
+    split = [[cell.strip() for cell in row.split("|")] for row in rows.splitlines()]
+    return [
+        # the executor says the rule in the comment, as rule_score_wildcards_0
+        Job(number, re.sub(r"^rule_|_wildcards_.*$", "", comment), state, node, gpus)
+        for number, comment, state, node, gpus, where, *_ in split
+        if Path(where) == folder
+    ]
 
 
 @pytest.fixture(scope="module")
