@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
+from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Composition, Lattice, Structure
 
 from symmcd import InputError, load_pretrained, reduce, replicate
-from symmcd.crystallography.space_group import lattice_points
+from symmcd.crystallography.space_group import lattice_points, number_of
 from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.diffusion.constraints.anonymous_formula import AnonymousFormula, completions
 from symmcd.diffusion.constraints.constraint import read_constraints
@@ -107,6 +108,11 @@ def test_a_density_is_a_range(text):
         ({"fill": {"host": reduce(RUTILE), "add": []}}, "nothing is added"),
         ({"fill": {"host": reduce(RUTILE), "add": ["Li"], "remove": ["Na"]}}, "it has no Na to leave out"),
         ({"fill": {"host": reduce(RUTILE), "add": ["Li"]}, "density": "3-4"}, "whose cell stays as it is: leave out"),
+        ({"fill": {"host": reduce(RUTILE), "add": ["Li"], "space_group": 225}}, "225 is no subgroup of 136"),
+        (
+            {"fill": {"host": reduce(RUTILE), "add": ["Li"], "group": 1}},
+            "expected host, add, remove, cell and space_group",
+        ),
         ({"fill": "nowhere.cif"}, "expected a file and what is added to its crystal"),
         ({"fill": "nowhere.cif+Li"}, "no such file"),
         ({"like": "nowhere.cif"}, "no such file"),
@@ -184,6 +190,19 @@ def test_a_host_stays_as_it_is(shipped):
         np.testing.assert_allclose(apart - np.rint(apart), 0, atol=1e-6)
     for unit in shipped.generate(4, fill={"host": host, "add": ["S", "S"], "remove": ["O"]}, **FEW):
         assert sorted(unit.element.tolist()) == [16, 16, 22]
+
+
+@pytest.mark.parametrize("group", ["P4_2nm", "58", "P-1"])
+def test_a_host_stays_as_it_is_in_a_subgroup_as_well(shipped, group, tmp_path):
+    """What is left without the added atoms is the host, to the last atom; the group is the one that was asked for."""
+    path = tmp_path / "rutile.cif"
+    RUTILE.to(filename=str(path))
+    for unit in shipped.generate(3, fill=f"{path}+Li@{group}", seed=1, **FEW):
+        assert unit.space_group == number_of(group)
+        structure = replicate(unit)
+        assert "Li" in structure.composition
+        structure.remove_species(["Li"])
+        assert StructureMatcher(ltol=1e-3, stol=1e-3, angle_tol=0.1, scale=False).fit(structure, RUTILE)
 
 
 def test_a_cell_or_coordinates_alone_stay(shipped):

@@ -1,7 +1,8 @@
 """``--fill host.cif+Li``: a crystal whose cell and orbits stay as they are, and further orbits of given elements.
 
-``host.cif-Na+2Li`` first leaves out all orbits of Na, then adds two of Li.  Crystals keep the host's space group:
-where the added orbits lie is drawn by the model, first their Wyckoff positions, then their coordinates.
+``host.cif-Na+2Li`` first leaves out all orbits of Na, then adds two of Li.  Crystals keep the host's space group, or
+have the subgroup that is asked for, as in ``host.cif+Li@Pnma``.  Where the added orbits lie is drawn by the model,
+first their Wyckoff positions, then their coordinates.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
 
 PAST = 1 << 20  # beyond all rows of the Wyckoff table
-EXPECTED = "a file and what is added to its crystal, as host.cif+Li or host.cif-Na+2Li"
+EXPECTED = "a file and what is added to its crystal, as host.cif+Li, host.cif-Na+2Li or host.cif+Li@Pnma"
 
 
 @dataclass(frozen=True)
@@ -47,20 +48,22 @@ class Fill(Constraint):
     def read(cls, value: str | Mapping[str, object]) -> Fill:
         """From a text, or in Python ``{"host": file or asymmetric unit, "add": ["Li"], "remove": ["Na"]}``.
 
-        With ``"cell": False`` only the coordinates stay, and the cell is made anew.
+        With ``"cell": False`` only the coordinates stay, and the cell is made anew.  ``"space_group"`` is a subgroup of
+        the host's, by number or symbol, that the crystals have instead.
         """
         from symmcd.crystallography.composition import atomic_numbers_of
 
         if isinstance(value, Mapping):
-            if unknown := sorted(set(value) - {"host", "add", "remove", "cell"}):
-                raise InputError(f"{unknown[0]!r}: expected host, add, remove and cell")
+            if unknown := sorted(set(value) - {"host", "add", "remove", "cell", "space_group"}):
+                raise InputError(f"{unknown[0]!r}: expected host, add, remove, cell and space_group")
             added = atomic_numbers_of(value.get("add", ()))  # type: ignore[arg-type]
             removed = atomic_numbers_of(value.get("remove", ()))  # type: ignore[arg-type]
             host: Any = value.get("host")
             name = fspath(host)[:60] if isinstance(host, str | PathLike) else "the host"
-            return replace(cls.of(unit_of(host), added, removed, name), cell=value.get("cell") is not False)
+            made = cls.of(unit_of(host), added, removed, name, value.get("space_group"))  # type: ignore[arg-type]
+            return replace(made, cell=value.get("cell") is not False)
         found = (
-            re.fullmatch(r"(.+?)((?:-[A-Z][a-z]?)*)((?:\+\d{0,2}[A-Z][a-z]?)+)", fspath(value))
+            re.fullmatch(r"(.+?)((?:-[A-Z][a-z]?)*)((?:\+\d{0,2}[A-Z][a-z]?)+)(?:@(.+))?", fspath(value))
             if isinstance(value, str | PathLike)
             else None
         )
@@ -71,10 +74,17 @@ class Fill(Constraint):
         if unknown := [symbol for symbol in [*named, *(s for _, s in counted)] if symbol not in NUMBERS]:
             raise InputError(f"{unknown[0]}: no such element; expected {EXPECTED}")
         added = [NUMBERS[symbol] for digits, symbol in counted for _ in range(int(digits or 1))]
-        return cls.of(unit_of(found[1]), added, [NUMBERS[symbol] for symbol in named], found[1][:60])
+        return cls.of(unit_of(found[1]), added, [NUMBERS[symbol] for symbol in named], found[1][:60], found[4])
 
     @classmethod
-    def of(cls, host: AsymmetricUnit, added: Sequence[int], removed: Collection[int] = (), name: str = "host") -> Fill:
+    def of(
+        cls,
+        host: AsymmetricUnit,
+        added: Sequence[int],
+        removed: Collection[int] = (),
+        name: str = "host",
+        space_group: int | str | None = None,
+    ) -> Fill:
         """Of an asymmetric unit.
 
         Args:
@@ -82,9 +92,10 @@ class Fill(Constraint):
             added: atomic number of each orbit to add.
             removed: elements, all of whose orbits are left out.
             name: of the host, for messages.
+            space_group: subgroup of the host's that crystals have, by number or symbol; None: the host's own.
 
         Raises:
-            InputError: nothing to add or nothing left, or an element to remove that is not there.
+            InputError: nothing to add or nothing left, an element to remove that is not there, or no such subgroup.
         """
         from symmcd.crystallography.composition import SYMBOLS
         from symmcd.crystallography.lattice import k_from_lattice
@@ -96,6 +107,9 @@ class Fill(Constraint):
         kept = [i for i, element in enumerate(host.element.tolist()) if element not in removed]
         if not kept:
             raise InputError(f"{name}: no atoms are left of it")
+        if space_group is not None:
+            host = _lowered(host, kept, space_group, name)
+            kept = list(range(len(host.element)))
         rows, elements = host.wyckoff.tolist(), host.element.tolist()
         kept.sort(key=lambda i: (rows[i], elements[i]))
         return cls(
@@ -197,6 +211,20 @@ class Fill(Constraint):
         return f"all that is kept of {self.name} and orbits of {in_symbols(self.added)}"
 
 
+def _lowered(host: AsymmetricUnit, kept: Sequence[int], space_group: int | str, name: str) -> AsymmetricUnit:
+    """The kept orbits of a host in a subgroup of its space group."""
+    from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
+    from symmcd.crystallography.space_group import number_of
+    from symmcd.structures.subgroups import in_subgroup  # loads pymatgen
+
+    letters = tuple(host.letter[index] for index in kept)
+    rest = AsymmetricUnit.exact(host.space_group, host.lattice, host.element[kept], letters, host.position[kept])
+    try:
+        return in_subgroup(rest, number_of(space_group))
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
+
+
 def _at(values: Tensor, index: Tensor) -> Tensor:
     """``values[index]``, a number above all of them where the index is past the end."""
     from torch.nn.functional import pad
@@ -205,8 +233,8 @@ def _at(values: Tensor, index: Tensor) -> Tensor:
 
 
 FILL = ConstraintKind(
-    "keep cell and atoms of this crystal and add orbits of Li; -Na first removes all Na",
+    "keep cell and atoms of this crystal and add orbits of Li; -Na first removes all Na, @Pnma lowers the space group",
     Fill.read,
-    metavar="FILE[-Na]+Li",
+    metavar="FILE[-Na]+Li[@G]",
     reads_file=True,
 )
