@@ -4,7 +4,8 @@
     python tools/teach_checkpoint.py --checkpoint MINE.safetensors --stability-model MINE-stability.safetensors \
         --output MINE-stable.safetensors [--splits train] [--chosen 20000] [--one-in 20] [--epochs 6] [--seed 0]
 
-A quarter of an hour on one core.  `--splits train` tells the stability model of training materials only.
+A quarter of an hour on one core.  `--splits train` tells the stability model of training materials only.  The drafts
+that were learnt from are written beside the weights, to …-lesson.npz.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import time
 from pathlib import Path
 
 from symmcd.diffusion.checkpoint import write_checkpoint
+from symmcd.diffusion.draft_files import DraftFile
 from symmcd.diffusion.pretrained import load_pretrained
 from symmcd.diffusion.staged.teaching import taught
 from symmcd.stability_model.known_hull import known_hull
@@ -39,6 +41,8 @@ def main() -> None:
     hull = known_hull(None, given.splits).hull
     drafts, choice = generator.draft_stable(given.chosen, given.one_in, model, seed=DRAFTS_SEED + given.seed, hull=hull)
     print(f"{choice.sentence()}, in {time.process_time() - began:.0f} CPU s", flush=True)
+    lesson = given.output.with_name(f"{given.output.stem}-lesson.npz")
+    DraftFile(drafts, generator.hashes, choice.best_of).write(lesson)
     began = time.process_time()
     about = {
         "weights_sha256": generator.sha256, "stability_model_sha256": model.sha256, "one_in": given.one_in,
