@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shlex
 import subprocess
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -83,6 +86,12 @@ def test_it_serves_as_a_module_of_two_data_sets(places):
     calls = here.calls()
     assert calls.count("download") == 2
     assert here.planned() == {}
+    report = here.run("--report", "own.zip")
+    assert report.returncode == 0, report.stderr
+    with zipfile.ZipFile(here.folder / "own.zip") as archive:
+        page = archive.read("own/report.html").decode()
+    categories = json.loads(re.search(r"var categories = (.*);", page)[1])
+    assert set(categories["Data"]) == {"results-first", "results-second"}, "which of the two a table is of"
     (here.folder / "settings.yaml").write_text(SETTINGS.replace("epochs: 7", "epochs: 8"))
     assert set(here.planned()) == {"second_train_part", "second_train", "both"}
 

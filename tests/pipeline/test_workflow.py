@@ -312,6 +312,9 @@ def test_several_seeds_are_runs_on_the_same_data(workflow):
     assert other.read_text() == first.read_text()
     assert not other.samefile(first), "Snakemake sets the time of what it made, which would be that of its input too"
     assert workflow.planned(*weights, config=config.format(seeds="[0, 7, 8]")) == {}
+    (workflow.folder / "config/config.yaml").write_text("seed: 1")  # a file that leaves the rest to the defaults
+    report = workflow.run("--cores", "1", *weights, "--report", "own.zip", config=config.format(seeds="[0, 7]"))
+    assert report.returncode == 0, report.stderr
     refused = workflow.run("-n", config="{seeds: [0, 0]}")
     assert "seeds" in refused.stdout
     assert "Traceback" not in refused.stdout + refused.stderr

@@ -40,6 +40,8 @@ RUN = CONFIG["run"]
 SHARDS = CONFIG["shards"]
 GPUS = 0 if RUN.device == "cpu" else 1  # of each job that can use one
 SPLITS = ("train", "val", "test")
+# of a category of Snakemake's report, where several runs are in one
+SUBCATEGORY = None if workflow.modifier.is_main_snakefile() else RUN.results
 
 
 if other := other_source(Path(RUN.results, "raw/source.json"), CONFIG["data"].source):

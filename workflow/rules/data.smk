@@ -31,6 +31,7 @@ rule reduce:
             "<results>/asymmetric_units/{split}_rejects.csv",
             caption="../report/rejects.rst",
             category="Data",
+            subcategory=SUBCATEGORY,
             labels={"table": "rejects", "of": "{split}"},
         ),
     log:

@@ -80,6 +80,7 @@ rule summarise:
             ensure("<results>/metrics/summary.csv", non_empty=True),
             caption="../report/summary.rst",
             category="Metrics",
+            subcategory=SUBCATEGORY,
             labels={"table": "summary"},
         ),
     log:

@@ -20,13 +20,18 @@ rule report:
         "<results>/candidates.zip",
     output:
         report(
-            "<results>/report/index.html", caption="../report/report.rst", category="Report", labels={"page": "report"}
+            "<results>/report/index.html",
+            caption="../report/report.rst",
+            category="Report",
+            subcategory=SUBCATEGORY,
+            labels={"page": "report"},
         ),
         [
             report(
                 "<results>/report/viewer.html",
                 caption="../report/viewer.rst",
                 category="Report",
+                subcategory=SUBCATEGORY,
                 labels={"page": "crystals to turn"},
             )
         ]

@@ -15,6 +15,7 @@ try:
     CONFIG = config_file.read_config(config)
 except SymmcdError as error:
     raise WorkflowError(f"config: {error}") from None
+config = config_file.as_values(CONFIG)  # with all defaults, as the text of Snakemake's report needs it
 RUN = CONFIG["run"]
 FOLDERS = {seed: f"{RUN.results}/seed{seed}" for seed in RUN.seeds}
 FIRST = RUN.seeds[0]
