@@ -48,11 +48,11 @@ def announcement(discovery: Discovery, abilities: Abilities) -> str:
         lines.append(f"hull: {first.name}; {count} compounds in {'-'.join(sorted(elements))} and its subsystems{few}")
     else:
         lines.append(f"hull: {first.name}")
-    if plan.filters:
-        lines.append(f"kept as candidates: crystals with {', '.join(map(str, plan.filters))}")
     if plan.hull is None:
         lines.append(f"      it lacks many known compounds, and so calls too much stable; {DENSER}")
     lines.append(f"known: {discovery.known.name}")
+    if plan.filters:
+        lines.append(f"kept as candidates: crystals with {', '.join(map(str, plan.filters))}")
     return "\n".join(lines)
 
 

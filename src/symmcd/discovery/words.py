@@ -8,7 +8,7 @@ from typing import Any
 VERDICTS = {  # in the order of the table
     "candidate": "new, at most {threshold:g} eV/atom above the hull by every judge, nothing doubtful",
     "doubtful": "new and as low, but doubtful",
-    "screened_out": "new and as low, but not of the screens that were asked for",
+    "screened_out": "new and as low, but not what --keep asks for",
     "known": "known materials, found again",
     "unstable": "new, but further above the hull",
     "duplicate": "the same as a crystal of lower energy",
