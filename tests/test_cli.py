@@ -250,7 +250,7 @@ def test_a_closed_pipe_is_no_error():
 
 def test_results_that_are_not_there(tmp_path, capsys):
     assert cli.main(["show", str(tmp_path)]) == 2
-    assert "nothing here that a command of symmcd writes" in capsys.readouterr().err
+    assert "no files of a symmcd command here" in capsys.readouterr().err
 
 
 def test_without_a_stage_there_is_the_help(capsys):

@@ -103,7 +103,7 @@ def test_a_damaged_tail_is_computed_again(tmp_path, capsys):
     path.write_bytes(content[:-30] + bytes(25) + b"\n" + bytes(200))  # as a power cut leaves it
     journal = Journal(tmp_path / "out.csv", {"seed": 0})
     assert [result["id"] for result in journal.done] == [1, 2]
-    assert "damaged after 2 results; the rest is computed again" in capsys.readouterr().out
+    assert "damaged after 2 results; computing the rest again" in capsys.readouterr().out
     journal.append({"id": 3})
     journal.close()
     assert path.read_bytes() == content

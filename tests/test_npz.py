@@ -207,7 +207,7 @@ def test_paths_that_are_no_files(tmp_path):
     assert "no such file; run the stage" in refusal(tmp_path / "a.npz")
     (tmp_path / "a.npz").write_bytes(b"")
     assert "not a readable npz file (no zip archive)" in refusal(tmp_path / "a.npz")
-    assert "not an ordinary file" in refusal(Path("/dev/zero"))
+    assert "not a regular file" in refusal(Path("/dev/zero"))
 
 
 EXPECTED = {
@@ -251,8 +251,8 @@ def test_arrays_that_fit_have_one_kind_each():
         ("value", np.array([[np.longdouble("1e400"), 2], [1, 1]]), "value is inf in row 0"),
         ("blank", np.array(["a", "b"]), "blank is <U1"),
         ("name", np.array([b"x", b"y"]), "name is |S1"), ("name", np.array([1, 2]), "name is int64"),
-        ("name", np.array([0x110000, 65], np.uint32).view("<U1"), "name has what is no text"),
-        ("name", np.array([0xD800, 65], np.uint32).view("<U1"), "name has what is no text"),
+        ("name", np.array([0x110000, 65], np.uint32).view("<U1"), "name has a value that is not text"),
+        ("name", np.array([0xD800, 65], np.uint32).view("<U1"), "name has a value that is not text"),
     ],
 )  # fmt: skip
 def test_arrays_that_do_not_fit(name, array, said):

@@ -135,4 +135,4 @@ def test_without_locks_in_the_file_system_it_goes_on(tmp_path, monkeypatch, caps
 
     monkeypatch.setattr(fcntl, "lockf", none)
     with one_writer(tmp_path / "out.csv"):
-        assert "no locks in this file system" in capsys.readouterr().err
+        assert "this file system has no locks" in capsys.readouterr().err

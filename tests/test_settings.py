@@ -47,18 +47,18 @@ def test_defaults_survive_json(name):
         ("relax", {"fmax": 0}, "relax.fmax = 0.0: above 0"),
         ("relax", {"fmax": float("nan")}, "relax.fmax = nan: above 0"),
         ("relax", {"seconds": -1}, "relax.seconds = -1.0: above 0"),
-        ("hull", {"batch_size": 16}, "hull.batch_size is not a setting any more: .*; leave it out"),
-        ("model", {"wyckoff_networks": 2}, "model.wyckoff_networks is not a setting any more: there is one network"),
-        ("model", {"aggregation": "sum"}, "model.aggregation is not a setting any more: .*summed"),
-        ("training", {"keep": "best"}, "training.keep is not a setting any more: .*lowest validation loss"),
+        ("hull", {"batch_size": 16}, "hull.batch_size was removed: .*; leave it out"),
+        ("model", {"wyckoff_networks": 2}, "model.wyckoff_networks was removed: there is one network"),
+        ("model", {"aggregation": "sum"}, "model.aggregation was removed: .*summed"),
+        ("training", {"keep": "best"}, "training.keep was removed: .*lowest validation loss"),
         (
             "relax",
             {"method": "fire"},
             "relax.method = 'fire': choose one of 'unconstrained', 'symmetry', 'structure_opt",
         ),
         ("relax", {"potential": "chgnet2"}, "relax.potential = 'chgnet2': choose one of 'chgnet'"),
-        ("sun", {"thresholds": []}, "sun.thresholds = []: at least one number, each once"),
-        ("sun", {"thresholds": [0.1, 0, 0.1000000001]}, "sun.thresholds = .*: at least one number, each once"),
+        ("sun", {"thresholds": []}, "sun.thresholds = []: expected at least one number, each once"),
+        ("sun", {"thresholds": [0.1, 0, 0.1000000001]}, "sun.thresholds = .*: expected at least one number, each once"),
         ("run", {"results": "my results"}, "results = 'my results': letters, digits and"),
         ("run", {"results": "it's"}, 'results = "it\'s": letters, digits and'),
         ("run", {"results": "a;b"}, "results = 'a;b': letters, digits and"),
@@ -83,7 +83,7 @@ def test_what_a_section_refuses(section, values, message):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"trainig": {}}, "'trainig' is no section; did you mean 'training'?"),
+        ({"trainig": {}}, "'trainig' is not a section; did you mean 'training'?"),
         ({"sampling.numbr": 3}, "sampling.numbr is not a setting; did you mean 'number'?"),
         ({"seed": "zero"}, "seed = 'zero': expected int, got str"),
         ({"seed.a": 1, "seed": 0}, "seed is a value, not a section"),
@@ -104,13 +104,16 @@ def test_folders_that_a_shell_takes_for_one_word(results):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"model.steps": 100, "sampling.steps": 200}, "sampling.steps = 200: more than model.steps = 100"),
-        ({"model.kind": "joint", "sampling.temperature": 1.5}, "sampling.temperature = 1.5: 1 with model.kind = joint"),
+        ({"model.steps": 100, "sampling.steps": 200}, "sampling.steps = 200: must be at most model.steps = 100"),
+        (
+            {"model.kind": "joint", "sampling.temperature": 1.5},
+            "sampling.temperature = 1.5: must be 1 with model.kind = joint",
+        ),
         (
             {"model.kind": "unit_cell", "sampling.proposals": 2},
-            "sampling.proposals = 2: at most 1 with model.kind = unit",
+            "sampling.proposals = 2: must be at most 1 with model.kind = unit",
         ),
-        ({"sampling.number": 3}, "sampling.number = 3: less than shards.sample = 4"),
+        ({"sampling.number": 3}, "sampling.number = 3: must be at least shards.sample = 4"),
     ],
 )
 def test_what_does_not_go_together(values, message):
@@ -246,5 +249,5 @@ def test_a_kind_of_model_takes_its_own_settings():
         config.read_config({"model": {"kind": "joint", "wyckof_width": 64}})
     with pytest.raises(InputError, match=r"model\.kind = 'stagd': choose one of 'staged', 'joint', 'unit_cell'"):
         config.read_config({"model": {"kind": "stagd"}})
-    with pytest.raises(InputError, match="settings of another kind of model"):
+    with pytest.raises(InputError, match="belong to another kind of model"):
         dataclasses.replace(StagedSettings(), kind="joint")

@@ -72,9 +72,9 @@ def test_a_row_of_another_number_of_fields_is_named(
         (b"id,energy\n\xff\xfe,1\n", "not a readable table"),
         (b'id,energy\n"a,1\n', "not a readable table"),
         (b"id,energy\na\x00b,1\n", "t.csv"),
-        (b"id,id,energy\na,b,1\n", "a column is there twice"),
+        (b"id,id,energy\na,b,1\n", "a column appears twice"),
         (b"formula\nNaCl\n", "lacks the column id"),
-        (b"id,energy\na,1", "row 1: the file ends within it"),
+        (b"id,energy\na,1", "row 1: the file ends within this row"),
     ],
 )
 def test_what_is_no_table_is_said_in_one_line(tmp_path: Path, content: bytes, words: str) -> None:
@@ -114,7 +114,7 @@ def test_crystals_lost_doubled_or_strange_are_named(names: list[str], data: st.D
     at = data.draw(st.integers(0, len(names) - 1))
     with pytest.raises(InputError, match=f"crystal {names[at]} of other.csv is missing"):
         check_ids(path, names[:at] + names[at + 1 :], names, other, "hull")
-    with pytest.raises(InputError, match=rf"row {len(names) + 1}: crystal {names[at]} is there twice \(row {at + 1}\)"):
+    with pytest.raises(InputError, match=rf"row {len(names) + 1}: crystal {names[at]} appears twice \(row {at + 1}\)"):
         check_ids(path, [*names, names[at]], names, other, "hull")
     with pytest.raises(InputError, match=rf"row {at + 1}: crystal strange is not in other.csv"):
         check_ids(path, [*names[:at], "strange", *names[at:]], names, other, "hull")

@@ -42,7 +42,7 @@ LAUGHS = "a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
         ("'a': 1\na: 2\n", 2, "a is given twice"),
         ("a: &x [*x]\n", 1, "an anchor that stands inside itself"),
         ("a: &x {b: {c: *x}}\n", 1, "an anchor that stands inside itself"),
-        ("a: " + "[" * 80 + "]" * 80, 1, "more than 50 values inside each other"),
+        ("a: " + "[" * 80 + "]" * 80, 1, "more than 50 levels of nesting"),
     ],
 )
 def test_what_is_refused_and_in_which_line(text, line, said, tmp_path):
@@ -68,8 +68,8 @@ def test_what_no_line_can_be_shown_of_is_one_line_too(text):
 def test_files_that_are_no_text(tmp_path):
     for number, (data, said) in enumerate(
         [
-            (b"a: 1\nb: \xff\n", "line 2: not valid YAML: no UTF-8 text"),
-            ("a: 1\n".encode("utf-16"), "line 1: not valid YAML: no UTF-8 text"),
+            (b"a: 1\nb: \xff\n", "line 2: not valid YAML: not UTF-8 text"),
+            ("a: 1\n".encode("utf-16"), "line 1: not valid YAML: not UTF-8 text"),
             (b"a: 1\n" + b"#" * 2_000_000, "larger than 1000000 bytes"),
             (b"a: 1\n\0", "line 2: not valid YAML: a character '\\x00'"),
         ]

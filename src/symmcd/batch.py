@@ -84,7 +84,7 @@ class OrbitBatch(Orbits):
             InputError: no crystals, or one with more than `pad_to` orbits.
         """
         if not len(units):
-            raise InputError("no crystals to make a batch of")
+            raise InputError("a batch needs at least one crystal")
         count = np.diff(units.start)
         longest = int(count.max())
         width = longest if pad_to is None else pad_to

@@ -188,7 +188,7 @@ def _check_outputs(outputs: Mapping[str, Path]) -> None:
     for parameter, path in outputs.items():
         option = f"--{parameter.replace('_', '-')}"
         if (before := options.setdefault(path.absolute(), option)) != option:
-            raise InputError(f"{path}: {before} and {option} name the same file; give each its own")
+            raise InputError(f"{path}: {before} and {option} name the same file; give each a different one")
 
 
 def read_settings(section: str, text: str | None, config: Path | None, changes: Sequence[str]) -> Any:
@@ -202,7 +202,7 @@ def read_settings(section: str, text: str | None, config: Path | None, changes: 
     if text is None:
         return read_config(config, changes)[section]
     if config is not None or changes:
-        raise InputError("--settings has the whole section already; leave out --config and --set")
+        raise InputError("--settings already has the whole section; leave out --config and --set")
     return read_section(section, text)
 
 

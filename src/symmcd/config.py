@@ -48,7 +48,7 @@ def read_config(values: Mapping[str, Any]) -> Config:
         elif key not in sections:
             known = (*RUN_KEYS, *SECTIONS)
             near = difflib.get_close_matches(str(key), known, n=1)
-            raise InputError(f"{key!r} is no section" + (f"; did you mean {near[0]!r}?" if near else f" ({known=})"))
+            raise InputError(f"{key!r} is not a section" + (f"; did you mean {near[0]!r}?" if near else f" ({known=})"))
         else:
             sections[key] = {} if value is None else value  # YAML reads an empty section as None
     if isinstance(sections["model"], Mapping):  # of a file for one kind with ``model: {kind: another}`` put over it
@@ -68,39 +68,43 @@ def check_together(config: Config) -> None:
     """
     model, sampling, shards = config["model"], config["sampling"], config["shards"]
     if sampling.number < shards.sample:
-        raise InputError(f"sampling.number = {sampling.number}: less than shards.sample = {shards.sample}")
+        raise InputError(f"sampling.number = {sampling.number}: must be at least shards.sample = {shards.sample}")
     check_hull(config["relax"].potential, config["hull"].source)
     if config["relax"].potential in config["judge"].potentials:
         raise InputError(
-            f"judge.potentials has {config['relax'].potential}, which relaxes the crystals and judges them anyway; "
+            f"judge.potentials has {config['relax'].potential}, which relaxes the crystals and so judges them already; "
             "leave it out: judge={potentials: []}, or name others"
         )
     labels = config["stability_model"].labels
     if sampling.fits and labels < max(50, shards.sample):
         raise InputError(
-            f"stability_model.labels = {labels}: at least 50, and at least shards.sample = {shards.sample}"
+            f"stability_model.labels = {labels}: must be at least 50, and at least shards.sample = {shards.sample}"
         )
     if config["training"].weights:
         return  # these come with a model of their own
     kind = MODELS[model.kind]
     if sampling.oversample > 1 and "composition" not in kind.can:
         raise InputError(
-            f"sampling.oversample = {sampling.oversample}: 1 with model.kind = {model.kind}, which draws no "
-            "positions and elements before a geometry"
+            f"sampling.oversample = {sampling.oversample}: must be 1 with model.kind = {model.kind}, "
+            "which draws no positions and elements before a geometry"
         )
     if set(sampling.constraints) - {"space_group"} and "elements" not in kind.can:
-        raise InputError(f"sampling.constraints: none with model.kind = {model.kind}, which cannot be told any")
+        raise InputError(
+            f"sampling.constraints: must be empty with model.kind = {model.kind}, which does not support constraints"
+        )
     if sampling.fits and config["stability_model"].steps > kind.trained_steps(model):
         raise InputError(
-            f"stability_model.steps = {config['stability_model'].steps}: more than model.steps = "
+            f"stability_model.steps = {config['stability_model'].steps}: must be at most model.steps = "
             f"{kind.trained_steps(model)}"
         )
     if sampling.steps > kind.trained_steps(model):
-        raise InputError(f"sampling.steps = {sampling.steps}: more than model.steps = {kind.trained_steps(model)}")
+        raise InputError(
+            f"sampling.steps = {sampling.steps}: must be at most model.steps = {kind.trained_steps(model)}"
+        )
     if "temperature" not in kind.can and sampling.temperature != 1:
-        raise InputError(f"sampling.temperature = {sampling.temperature:g}: 1 with model.kind = {model.kind}")
+        raise InputError(f"sampling.temperature = {sampling.temperature:g}: must be 1 with model.kind = {model.kind}")
     if "proposals" not in kind.can and sampling.proposals > 1:
-        raise InputError(f"sampling.proposals = {sampling.proposals}: at most 1 with model.kind = {model.kind}")
+        raise InputError(f"sampling.proposals = {sampling.proposals}: must be at most 1 with model.kind = {model.kind}")
 
 
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -187,7 +191,7 @@ def describe(config: Config, only: Iterable[str] = ()) -> str:
     """Settings as a YAML file with their meaning in comments; `only` names the sections to show."""
     unknown = [name for name in only if name not in config]
     if unknown:
-        raise InputError(f"{unknown[0]!r} is no section; known: {', '.join(config)}")
+        raise InputError(f"{unknown[0]!r} is not a section; known: {', '.join(config)}")
     blocks = []
     for name in only or config:
         values, remarks = dataclasses.asdict(config[name]), comments(type(config[name]))

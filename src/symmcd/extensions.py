@@ -354,14 +354,14 @@ def check_hull(potential: str, source: str) -> None:
     other = source not in HULL_SOURCES
     if other and source != potential:
         raise InputError(
-            f"hull.source = {source} with relax.potential = {potential}: a hull of one potential says nothing about "
-            f"energies of another; choose hull.source = {potential}"
+            f"hull.source = {source} with relax.potential = {potential}: energies of one potential cannot be "
+            f"compared with the hull of another; choose hull.source = {potential}"
         )
     entry = POTENTIALS[potential]
     if not other and not (entry.corrected or entry.correctable):
         raise InputError(
             f"hull.source = {source} with relax.potential = {potential}: its energies carry the Materials Project's "
-            f"corrections (MP2020), those of {potential} do not, and cannot be given them; choose "
+            f"corrections (MP2020), those of {potential} do not, and they cannot be added; choose "
             f"hull.source = {potential}"
         )
 

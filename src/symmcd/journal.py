@@ -55,24 +55,24 @@ class Journal:
         if not lines or (len(lines) == 1 and _result(lines[0], sealed=False) is None):
             return 0
         if _result(lines[0], sealed=False) is None:
-            raise InputError(f"{self.path}: damaged in line 1; delete it to start this stage over")
+            raise InputError(f"{self.path}: damaged in line 1; delete it to start this stage again")
         if lines[0].rstrip() != head.rstrip():
-            print(f"{self.path}: from other input or settings; starting over", flush=True)
+            print(f"{self.path}: from other input or settings; starting again", flush=True)
             return 0
         results = [_result(line, sealed=lines[0] == head) for line in lines[1:]]
         while results and results[-1] is None:
             results.pop()
         if None in results:
             raise InputError(
-                f"{self.path}: damaged in line {results.index(None) + 2}; delete that line and those after it to go on "
-                "from the results before it, or the file to start this stage over"
+                f"{self.path}: damaged in line {results.index(None) + 2}; delete that line and those after it to "
+                "continue from the results before it, or delete the file to start this stage again"
             )
         unfinished = not lines[-1].endswith(b"\n")  # a kill in the middle of a line is nothing to talk about
         if len(results) < len(lines) - 1 - unfinished:
-            print(f"{self.path}: damaged after {len(results)} results; the rest is computed again", flush=True)
+            print(f"{self.path}: damaged after {len(results)} results; computing the rest again", flush=True)
         self.done = [result for result in results if result is not None]
         if self.done:
-            print(f"{self.path}: {len(self.done)} results already there, going on", flush=True)
+            print(f"{self.path}: {len(self.done)} results already finished; continuing", flush=True)
         return sum(map(len, lines[: len(self.done) + 1]))
 
     def append(self, *results: Mapping[str, Any]) -> None:

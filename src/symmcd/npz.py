@@ -66,13 +66,13 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
         unpacked, packed = sum(member.file_size for member in members), path.stat().st_size
         if unpacked > max(UNPACKED, UNPACKED_RATIO * packed):
             raise InputError(
-                f"{path}: {packed} bytes that unpack to {unpacked}, which no file of ours does (more than "
+                f"{path}: {packed} bytes that unpack to {unpacked}, far more than any file of symmcd (more than "
                 f"{UNPACKED_RATIO} times as many, and than {UNPACKED >> 20} MiB); delete it and rerun its stage"
             )
         for member in members:
             name = member.filename.removesuffix(".npy")
             if name == member.filename or name in arrays:
-                raise ValueError(f"member {member.filename!r} is no array, or is there twice")
+                raise ValueError(f"member {member.filename!r} is no array, or appears twice")
             try:
                 with archive.open(member) as stream:
                     arrays[name] = _read_array(stream, member.file_size)
@@ -161,5 +161,5 @@ def _converted(path: Path, name: str, array: np.ndarray, wanted: Expected) -> np
         return array
     codes = np.ascontiguousarray(array).reshape(-1).view(np.uint32)
     if ((codes > _LAST_CHARACTER) | ((codes >= 0xD800) & (codes < 0xE000))).any():
-        raise InputError(f"{path}: {name} has what is no text; {_AGAIN}")
+        raise InputError(f"{path}: {name} has a value that is not text; {_AGAIN}")
     return array

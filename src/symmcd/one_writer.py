@@ -102,7 +102,9 @@ def _lock(file: IO[str]) -> bool:
             return False
         if error.errno not in _UNKNOWN:
             raise
-        print(f"{file.name}: no locks in this file system; take care that one process writes here", file=sys.stderr)
+        print(
+            f"{file.name}: this file system has no locks; make sure that only one process writes here", file=sys.stderr
+        )
     return True
 
 

@@ -108,12 +108,12 @@ class Registry(Generic[Entry]):
         except (Exception, SystemExit) as error:  # a plugin may fail in any way, and this one says whose fault it is
             raise InputError(
                 f"{self.noun} {name!r} of the package {package} cannot be loaded "
-                f"({type(error).__name__}: {error}); mend or uninstall that package"
+                f"({type(error).__name__}: {error}); fix or uninstall that package"
             ) from error
         try:
             return self._checked(name, entry, f"the package {package}")
         except TypeError as error:
-            raise InputError(f"{error}; mend or uninstall that package") from None
+            raise InputError(f"{error}; fix or uninstall that package") from None
 
     def _checked(self, name: str, entry: object, where: str) -> Entry:
         if not isinstance(entry, self.kind):
@@ -137,7 +137,7 @@ class Registry(Generic[Entry]):
                 for point in self._offered.pop(name):
                     print(
                         f"symmcd: the package {_package(point)} offers a {self.noun} named {name!r}, and there is one "
-                        "already, which is used; mend or uninstall that package",
+                        "already, which is used; fix or uninstall that package",
                         file=sys.stderr,
                     )
         return self._offered

@@ -75,8 +75,8 @@ def add_constraints(parser: Parser) -> None:
             group.add_argument(option, dest=name, **value, help=kind.help.replace("%", "%%"))
         except ArgumentError:
             raise InputError(
-                f"constraint {name!r}: `{parser.prog}` has an option {option} already; uninstall the package that "
-                "offers it, or have it call it by another name"
+                f"constraint {name!r}: `{parser.prog}` has an option {option} already; "
+                "rename the constraint, or uninstall its package"
             ) from None
 
 

@@ -139,7 +139,7 @@ class DataSettings(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if abs(sum(self.split) - 1) > 1e-6:
-            raise InputError(f"data.split = {list(self.split)}: three shares above 0 that add up to 1")
+            raise InputError(f"data.split = {list(self.split)}: expected three shares above 0 that add up to 1")
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,9 @@ class ModelSettings(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if type(self) is not MODELS[self.kind].settings:
-            raise InputError(f"model.kind = {self.kind!r}: settings of another kind of model ({type(self).__name__})")
+            raise InputError(
+                f"model.kind = {self.kind!r}: these settings belong to another kind of model ({type(self).__name__})"
+            )
 
 
 @dataclass(frozen=True)
@@ -195,8 +197,8 @@ class TrainingSettings(Settings):
         super().__post_init__()
         if self.weights and self.init:
             raise InputError(
-                f"training.weights = {self.weights} are taken as they are, and training.init = {self.init} are to be "
-                "trained on; leave one of them empty"
+                f"training.weights = {self.weights} are used without training, but training.init = "
+                f"{self.init} are to be trained further; leave one of them empty"
             )
 
 
@@ -234,8 +236,8 @@ class SamplingSettings(Settings):
                 raise InputError(f"sampling.constraints.{name}: {error}") from None
         if self.oversample > 1 and not self.stability_model:
             raise InputError(
-                f"sampling.oversample = {self.oversample} and no sampling.stability_model: name what chooses among the "
-                "drafts: mp20, fit or a file"
+                f"sampling.oversample = {self.oversample} needs sampling.stability_model, "
+                "which chooses among the drafts: mp20, fit or a file"
             )
 
     @property
@@ -260,7 +262,8 @@ class StabilityModelSettings(Settings):
         super().__post_init__()
         if not self.oversample or self.oversample[0] != 1:
             raise InputError(
-                f"stability_model.oversample = {list(self.oversample)}: the first round is 1, as there is no model yet"
+                f"stability_model.oversample = {list(self.oversample)}: the first "
+                "round must be 1, because there is no model yet"
             )
 
 
@@ -307,7 +310,7 @@ class RelaxSettings(Settings):
             choices = ", ".join(map(repr, methods))
             raise InputError(f"relax.method = {shown(self.method)}: choose one of {choices}")
         if self.release_steps and self.method != "symmetry":
-            raise InputError("relax.release_steps goes with relax.method = symmetry only")
+            raise InputError("relax.release_steps needs relax.method = symmetry")
 
 
 @dataclass(frozen=True)
@@ -340,7 +343,7 @@ class SunSettings(Settings):
         super().__post_init__()
         names = [f"{threshold:g}" for threshold in self.thresholds]  # as in the columns of sun_per_crystal.csv
         if len(set(names)) < len(names):
-            raise InputError(f"sun.thresholds = {list(self.thresholds)}: at least one number, each once")
+            raise InputError(f"sun.thresholds = {list(self.thresholds)}: expected at least one number, each once")
 
 
 @dataclass(frozen=True)
@@ -467,7 +470,7 @@ def read_section(name: str, values: Mapping[str, Any] | str) -> Any:
     prefix, known = prefix_of(section), hints(section)
     for key in values:
         if key not in known and (what := GONE.get(f"{prefix}{key}")):
-            raise InputError(f"{prefix}{key} is not a setting any more: {what}; leave it out")
+            raise InputError(f"{prefix}{key} was removed: {what}; leave it out")
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=1)
             advice = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(sorted(known))}"
@@ -512,9 +515,12 @@ def _refuse_own_folders(results: Path) -> None:
     """
     whole, here, package = (Path(os.path.realpath(path)) for path in (results, Path(), Path(__file__).parent))
     if here.is_relative_to(whole):
-        raise InputError(f"results = {str(results)!r}: the folder that the run starts in, or one around it")
+        raise InputError(
+            f"results = {str(results)!r}: this is the folder in which the run "
+            "starts, or a folder above it; choose another one"
+        )
     checkout = package.parent.parent
     own = [checkout / name for name in OWN_FOLDERS] if (checkout / "Snakefile").is_file() else []
     for folder in (package, *own):
         if whole.is_relative_to(folder) or folder.is_relative_to(whole):
-            raise InputError(f"results = {str(results)!r}: symmcd's own files lie in {folder}; choose another folder")
+            raise InputError(f"results = {str(results)!r}: {folder} has symmcd's own files; choose another folder")

@@ -89,8 +89,8 @@ class SqliteCache(ABC, Generic[Item]):
                 (number,) = self._connection.execute(f"SELECT count(*) FROM {self.TABLE}").fetchone()  # noqa: S608
                 self._connection.execute(f"DROP TABLE {self.TABLE}")
                 print(
-                    f"{self._path}: made by an earlier version, without checksums; its {number} {self.ITEMS} are "
-                    "computed again",
+                    f"{self._path}: made by an earlier version, without checksums; "
+                    f"computing its {number} {self.ITEMS} again",
                     file=sys.stderr,
                 )
             self._connection.execute(
@@ -154,7 +154,8 @@ class SqliteCache(ABC, Generic[Item]):
     def _give_up(self, error: Exception) -> None:
         advice = "" if _passes(error) else "; delete it to have one again"
         print(
-            f"{self._path}: no cache any more ({error}); {self.ITEMS} are computed without it{advice}", file=sys.stderr
+            f"{self._path}: no longer used as a cache ({error}); {self.ITEMS} are computed without it{advice}",
+            file=sys.stderr,
         )
         self._close()
 
@@ -172,8 +173,8 @@ class SqliteCache(ABC, Generic[Item]):
             self._write()
         if self._damaged:
             print(
-                f"{self._path}: {self._damaged} damaged {self.ITEMS} were computed again; if this is said once more, "
-                "delete it and look after the disk",
+                f"{self._path}: {self._damaged} damaged {self.ITEMS} were computed again; if this "
+                "message returns, delete the file and check the disk",
                 file=sys.stderr,
             )
         self._damaged = 0

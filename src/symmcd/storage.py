@@ -54,7 +54,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     if not path.exists():
         raise InputError(f"{path}: no such file; run the stage that makes it first")
     if not path.is_file():
-        raise InputError(f"{path}: not an ordinary file, expected an npz file")
+        raise InputError(f"{path}: not a regular file, expected an npz file")
     try:
         if not archived:
             path.open("rb").close()  # for the reason why it cannot be read, where there is one
@@ -155,7 +155,7 @@ def read_tensors(path: Path, names: Collection[str] | None = None) -> tuple[dict
         raise InputError(f"{path}: not a readable safetensors file, or cut short ({_line(error)})") from None
     expected = text.pop(CHECKSUM, None)  # files of earlier versions have none
     if names is None and expected is not None and _checksum(arrays, text) != expected:
-        raise InputError(f"{path}: damaged, its checksum does not fit; delete it and make or fetch it again")
+        raise InputError(f"{path}: damaged, its checksum is wrong; delete it and make or fetch it again")
     return arrays, text
 
 

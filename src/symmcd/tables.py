@@ -37,16 +37,17 @@ def read_rows(path: Path, columns: Iterable[str], stage: str) -> list[dict[str, 
     if missing:
         raise InputError(f"{path}: lacks the column {', '.join(missing)}; {again}")
     if len(set(head)) != len(head):
-        raise InputError(f"{path}: a column is there twice in {','.join(head)[:200]}; {again}")
+        raise InputError(f"{path}: a column appears twice in {','.join(head)[:200]}; {again}")
     rows = []
     for number, fields in enumerate(body, 1):
         if len(fields) != len(head):
             raise InputError(
-                f"{path}, row {number}: {len(fields)} fields, expected {len(head)}; the file is cut or changed, {again}"
+                f"{path}, row {number}: {len(fields)} fields, expected {len(head)}; "
+                f"the file is incomplete or was changed; {again}"
             )
         rows.append(dict(zip(head, fields, strict=True)))
     if not text.endswith("\n"):
-        raise InputError(f"{path}, row {len(body)}: the file ends within it; it is cut, {again}")
+        raise InputError(f"{path}, row {len(body)}: the file ends within this row, so it is incomplete; {again}")
     return rows
 
 
@@ -97,8 +98,8 @@ def check_drawn(where: str, drawn: Sequence[object]) -> None:
     stated = sorted({f"{number}".removesuffix(".0") for number in drawn})
     if stated and stated != [f"{len(drawn)}"]:
         raise InputError(
-            f"{where}: {len(drawn)} crystals, and {' or '.join(stated)} were drawn; give all shards of one run of "
-            "`symmcd relax`, each whole"
+            f"{where}: {len(drawn)} crystals, but {' or '.join(stated)} were drawn; give all "
+            "shards of one run of `symmcd relax`, each complete"
         )
 
 
@@ -113,13 +114,13 @@ def check_ids(path: Path | str, found: Sequence[str], expected: Iterable[str], s
         stage: that makes the table.
 
     Raises:
-        InputError: naming the first crystal that is there twice, missing, or of another run.
+        InputError: naming the first crystal that appears twice, missing, or of another run.
     """
     seen: dict[str, int] = {}
     for number, name in enumerate(found, 1):
         if name in seen:
             raise InputError(
-                f"{path}, row {number}: crystal {name} is there twice (row {seen[name]}); run `symmcd {stage}` again"
+                f"{path}, row {number}: crystal {name} appears twice (row {seen[name]}); run `symmcd {stage}` again"
             )
         seen[name] = number
     wanted = dict.fromkeys(expected)
@@ -132,5 +133,6 @@ def check_ids(path: Path | str, found: Sequence[str], expected: Iterable[str], s
     foreign = [name for name in seen if name not in wanted]
     if foreign:
         raise InputError(
-            f"{path}, row {seen[foreign[0]]}: crystal {foreign[0]} is not in {source}; the files are of different runs"
+            f"{path}, row {seen[foreign[0]]}: crystal {foreign[0]} is not in "
+            f"{source}; the files come from different runs"
         )

@@ -9,7 +9,7 @@ from symmcd.errors import InputError
 
 LARGEST_FILE = 1_000_000  # bytes
 MOST_VALUES = 100_000  # aliases counted as often as they are used, or a few lines could stand for billions
-DEEPEST = 50  # values inside each other
+DEEPEST = 50  # levels of nesting
 
 
 def read_yaml_file(path: Path) -> Any:
@@ -29,7 +29,7 @@ def read_yaml_file(path: Path) -> Any:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        raise InputError(f"{path}, line {line}: not valid YAML: no UTF-8 text; save the file as UTF-8") from None
+        raise InputError(f"{path}, line {line}: not valid YAML: not UTF-8 text; save the file as UTF-8") from None
     return read_yaml(text, str(path))
 
 
@@ -68,7 +68,7 @@ def read_yaml(text: str, where: str) -> Any:
     except ValueError as error:  # a date that is none, a number of thousands of digits
         raise InputError(f"{where}: not valid YAML: {error}") from None
     except RecursionError:
-        raise InputError(f"{where}: not valid YAML: more than {DEEPEST} values inside each other") from None
+        raise InputError(f"{where}: not valid YAML: more than {DEEPEST} levels of nesting") from None
 
 
 def refusal(where: str, text: str, line: int, reason: str) -> InputError:
@@ -91,7 +91,9 @@ class _Checked:
         if node is None:
             return
         if self._values(node, 0) > MOST_VALUES:
-            raise InputError(f"{self.where}: more than {MOST_VALUES} values, aliases written out; it is no config file")
+            raise InputError(
+                f"{self.where}: more than {MOST_VALUES} values with aliases expanded; it is not a config file"
+            )
         self._keys_once(node)
 
     def _values(self, node: Any, depth: int) -> int:
@@ -102,7 +104,7 @@ class _Checked:
         if name in self.under_way:
             raise refusal(self.where, self.text, line, "an anchor that stands inside itself")
         if depth > DEEPEST:
-            raise refusal(self.where, self.text, line, f"more than {DEEPEST} values inside each other")
+            raise refusal(self.where, self.text, line, f"more than {DEEPEST} levels of nesting")
         children = node.value if isinstance(node.value, list) else []
         children = [part for child in children for part in (child if isinstance(child, tuple) else (child,))]
         self.under_way.add(name)

@@ -36,8 +36,8 @@ NAN, INF = float("nan"), float("inf")
         ({"position": [[0, 0, 0], [0.3, 0.3]]}, "position: expected numbers"),
         ({"position": [[0, 0], [0.3, 0.3]]}, r"position.shape=\(2, 2\)"), ({"position": [[0, 0, 0]]}, "must agree"),
         ({"position": "x"}, "position: expected numbers"),
-        ({"lattice": RUTILE * NAN}, "not finite"), ({"lattice": RUTILE * 0}, "no cell of a crystal"),
-        ({"lattice": RUTILE * 1e300}, "no cell of a crystal"), ({"lattice": np.ones((3, 3))}, "no volume"),
+        ({"lattice": RUTILE * NAN}, "not finite"), ({"lattice": RUTILE * 0}, "not the cell of a crystal"),
+        ({"lattice": RUTILE * 1e300}, "not the cell of a crystal"), ({"lattice": np.ones((3, 3))}, "no volume"),
         ({"lattice": -RUTILE}, "left-handed"), ({"lattice": RUTILE[[1, 0, 2]]}, "left-handed"),
         ({"lattice": RUTILE[:2]}, r"lattice.shape=\(2, 3\)"), ({"lattice": None}, r"lattice.shape=\(\)"),
         ({"element": [], "letter": (), "position": []}, "without orbits"),
@@ -110,5 +110,5 @@ def test_arrays_of_generated_crystals_may_have_atoms_on_one_point():
     units = random_units([136, 136])
     position, rows = units.position.copy(), units.wyckoff.copy()
     rows[3], position[3] = rows[2], position[2]
-    with pytest.raises(InputError, match=r"crystal '00001': orbit 0 .* and orbit 1 are on one point, which has room"):
+    with pytest.raises(InputError, match=r"crystal '00001': orbit 0 .* and orbit 1 are on the same point, which holds"):
         dataclasses.replace(units, position=position, wyckoff=rows).check()

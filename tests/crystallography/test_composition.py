@@ -61,7 +61,7 @@ def test_a_formula_is_its_smallest_unit(formula, unit):
         ("", "1 to 200 characters"),
         ("H" * 201, "1 to 200 characters"),
         ("tio2", "no element, bracket"),
-        ("Xx2", "Xx is no element"),
+        ("Xx2", "Xx is not an element"),
         ("Ti0.5O", "no element, bracket"),
         ("TiO2.5", "no element, bracket"),
         ("Fe3+", "no element, bracket"),

@@ -70,7 +70,7 @@ def test_what_is_no_constraint_is_refused(given, message):
 
 def test_groups_are_those_that_all_constraints_agree_to():
     assert space_groups_of([SpaceGroup((62,)), SpaceGroup((14, 62))]) == (62,)
-    with pytest.raises(InputError, match="no space group is left by space group 62 and space group 225"):
+    with pytest.raises(InputError, match="no space group satisfies space group 62 and space group 225"):
         space_groups_of([SpaceGroup((62,)), SpaceGroup((225,))])
 
 

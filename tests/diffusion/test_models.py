@@ -128,7 +128,7 @@ def test_what_the_first_format_could_and_this_version_cannot(tmp_path, change, m
     [
         (lambda _: None, "NoneType, expected AsymmetricUnits"),
         (lambda units: units.take([0, 1]), "2 of 3 crystals"),
-        (lambda units: dataclasses.replace(units, k=units.k * np.nan), "crystal '7': the lattice is no cell"),
+        (lambda units: dataclasses.replace(units, k=units.k * np.nan), "crystal '7': the lattice is not a usable cell"),
         (lambda units: dataclasses.replace(units, position=units.position * np.nan), "crystal '7': orbit 0.*finite"),
         (lambda units: dataclasses.replace(units, element=units.element * 0 + 200), "element 200"),
         (lambda units: dataclasses.replace(units, wyckoff=units.wyckoff * 0), "crystal '.': .*Wyckoff row"),
@@ -180,7 +180,9 @@ def test_a_model_of_ones_own_goes_through_the_whole_chain(tmp_path):
     for asked in ({"elements": "O"}, {"temperature": 1.5}, {"proposals": 2}, {"steps": 2}):
         with pytest.raises(InputError, match=r"echo|trained with 1"):
             generator.generate(1, **asked)
-    with pytest.raises(InputError, match=r"'echo' model cannot be told .*composition; use a model of kind 'staged'"):
+    with pytest.raises(
+        InputError, match=r"'echo' model does not support wishes .*composition; use a model of kind 'staged'"
+    ):
         generator.predict("TiO2")
 
 
@@ -211,5 +213,5 @@ def test_a_model_of_an_installed_package(tmp_path):
 
 def test_a_checkpoint_of_a_kind_that_is_not_installed_here(tmp_path):
     path = of_first_format(tmp_path / "d.safetensors", {"kind": "echo"})
-    with pytest.raises(InputError, match="weights of a 'echo' model, and there is no such kind here; install"):
+    with pytest.raises(InputError, match="weights of a 'echo' model, which is unknown here; install"):
         Generator.load(path, "cpu")

@@ -215,5 +215,5 @@ def test_evaluate_has_d_e_where_there_is_a_predictor(trained):
     assert {row["metric"] for row in result.rows} - {row["metric"] for row in without.rows} == {
         "formation_energy_wasserstein", "formation_energy_error",
     }  # fmt: skip
-    with pytest.raises(InputError, match="compared with those of a reference set; give one"):
+    with pytest.raises(InputError, match="compares with the energies of a reference set; give"):
         symmcd.evaluate(structures, predictor=weights)

@@ -153,7 +153,7 @@ def test_a_cache_without_checksums_is_started_over(tmp_path: Path, capsys: pytes
     with Cache(path) as cache:
         assert cache.get(KEYS[0]) is None
         cache.put(KEYS[0], KNOWN[KEYS[0]])
-    assert "without checksums; its 1 fingerprints are computed again" in capsys.readouterr().err
+    assert "without checksums; computing its 1 fingerprints again" in capsys.readouterr().err
     with Cache(path) as cache:
         assert cache.get(KEYS[0]) is not None
     assert capsys.readouterr().err == ""
@@ -187,6 +187,6 @@ def test_a_full_disk_costs_time_only(tmp_path, capsys, there):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     said = capsys.readouterr().err
-    assert "cache.sqlite: no cache any more" in said
+    assert "cache.sqlite: no longer used as a cache" in said
     assert "delete" not in said
     assert said.count("\n") == 1

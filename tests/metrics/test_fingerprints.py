@@ -150,8 +150,8 @@ def test_files_come_back(tmp_path: Path) -> None:
     [
         ("structure", lambda a: a[:, :60], r"structure has shape \(2, 60\), expected numbers \(B, 61\)"),
         ("composition", lambda a: a[:1], r"composition has shape \(1, 132\)"),
-        ("structure", lambda a: a * np.nan, "crystal NaCl is ok without a fingerprint"),
-        ("composition", lambda a: a + np.inf, "crystal NaCl is ok without a fingerprint"),
+        ("structure", lambda a: a * np.nan, "crystal NaCl has the status ok but no fingerprint"),
+        ("composition", lambda a: a + np.inf, "crystal NaCl has the status ok but no fingerprint"),
         ("outcome", lambda a: a == "ok", "outcome is bool"),
         ("label", lambda a: np.arange(len(a)), "label is int64"),
         ("detail", lambda _: None, "lacks detail; it is not a file of `symmcd fingerprint`"),
@@ -212,7 +212,7 @@ def test_a_cache_that_stays_locked_is_done_without(
     assert found.outcome.tolist() == ["ok"] * 5
     said = capsys.readouterr().err.strip().splitlines()
     assert len(said) == 1
-    assert "cache.sqlite: no cache any more (database is locked)" in said[0]
+    assert "cache.sqlite: no longer used as a cache (database is locked)" in said[0]
 
 
 def test_failures_are_outcomes_with_a_reason() -> None:

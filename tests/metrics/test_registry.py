@@ -228,7 +228,7 @@ def test_a_metric_of_a_set_that_is_broken_is_named(function: str, said: str) -> 
 def test_a_metric_of_a_script_is_refused_where_processes_score() -> None:
     METRICS.add("toy", Metric("crystal", "__main__:toy", {"toy": Quantity("toy", "Nothing.")}))
     try:
-        with pytest.raises(InputError, match="cannot import __main__:toy; put it into a module"):
+        with pytest.raises(InputError, match="cannot import __main__:toy; put the function into a module"):
             symmcd.evaluate([prototype("NaCl")])
     finally:
         METRICS.remove("toy")

@@ -71,7 +71,7 @@ def test_it_runs_from_another_folder_and_plans_nothing_twice(places):
     assert set(here.planned(target, *snakefile)) == {"train_part", "train"}, "its own settings"
     (here.folder / "config/config.yaml").write_text("samples: mine.tsv")
     refused = here.run(*snakefile, "-n").stdout
-    assert "'samples' is no section" in refused
+    assert "'samples' is not a section" in refused
     assert "in config/config.yaml" in refused, "which file that is"
 
 

@@ -99,7 +99,7 @@ def test_killed_relaxations_go_on_and_give_the_same_table(tmp_path, copy_workflo
     done = workflow.run("--cores", "2", "killed/sun.csv", *rules, config=CONFIG.format(results="killed"))
     assert done.returncode == 0, done.stdout + done.stderr
     logs = [path.read_text() for path in sorted((killed / "logs/relax").glob("shard*.log"))]
-    assert all("results already there, going on" in log for log in logs)
+    assert all("results already finished; continuing" in log for log in logs)
     found, expected = results_of(killed), results_of(workflow.folder / "whole")
     seconds = found["relaxed/relaxed.csv"].set_index("id")["seconds"].astype(float)
     assert [seconds[row["id"]] for row in kept] == [pytest.approx(row["seconds"]) for row in kept], "not computed again"

@@ -359,9 +359,9 @@ def test_paper_scale_on_a_cpu_by_hand(workflow):
         ("training: {epoch: 3}", "training.epoch is not a setting; did you mean 'epochs'?"),
         ("judge: {potentials: [chgnet]}", "judge.potentials has chgnet, which relaxes the crystals"),
         ("judge: {potentials: [sevennet]}", "judge.potentials[0] = 'sevennet': choose one of"),
-        ("trainig: {epochs: 3}", "'trainig' is no section; did you mean 'training'?"),
+        ("trainig: {epochs: 3}", "'trainig' is not a section; did you mean 'training'?"),
         ("results: my results", "results = 'my results': letters, digits and"),
-        ("{model: {steps: 9}, sampling: {steps: 10}}", "sampling.steps = 10: more than model.steps = 9"),
+        ("{model: {steps: 9}, sampling: {steps: 10}}", "sampling.steps = 10: must be at most model.steps = 9"),
     ],
 )
 def test_an_error_in_the_configuration(workflow, config, message):

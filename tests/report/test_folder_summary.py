@@ -120,11 +120,11 @@ def test_a_results_folder_and_its_report_have_the_same_numbers(
     ("name", "message"),
     [
         ("nowhere", "no such folder"),
-        ("empty", "nothing here that a command of symmcd writes"),
+        ("empty", "no files of a symmcd command here"),
         ("other.csv", "not a table of `symmcd relax`"),
         ("workflow", "a workflow, not its results; run it"),
         ("unfinished", r"metrics/summary\.csv: missing; run `symmcd summarise` first"),
-        ("cut", r"crystals\.csv, row 30: the file ends within it"),
+        ("cut", r"crystals\.csv, row 30: the file ends within this row"),
     ],
 )
 def test_what_cannot_be_shown_is_one_line(units: AsymmetricUnits, tmp_path: Path, name: str, message: str) -> None:

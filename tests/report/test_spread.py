@@ -50,7 +50,7 @@ def test_one_run_has_no_deviation(runs):
 
 
 def test_what_is_refused(runs, tmp_path):
-    with pytest.raises(InputError, match="two runs of one name"):
+    with pytest.raises(InputError, match="two runs have the same name"):
         spread([runs[0], runs[0]])
     (runs[1] / "sun.csv").write_text((runs[1] / "sun.csv").read_text()[:-3])
     with pytest.raises(InputError, match=r"seed1/sun\.csv, row 2"):

@@ -189,7 +189,7 @@ def test_valid_ones_are_counted_apart(files: dict[str, Path], tmp_path: Path) ->
             "id,valid\n00000,True\n00001,True\n00002,True\n00003,True\n00004,True\n",
             "crystal 00004 is not in .*units.npz",
         ),
-        ("id,valid\n00000,True\n00000,True\n", "scores.csv, row 2: crystal 00000 is there twice"),
+        ("id,valid\n00000,True\n00000,True\n", "scores.csv, row 2: crystal 00000 appears twice"),
         ("id,valid\n00000,1\n", "scores.csv, row 1: valid '1' is not True or False"),
         ("id,status\n00000,ok\n", "scores.csv: lacks the column valid"),
     ],
@@ -257,7 +257,7 @@ def spoiled(column: str, values: list[object]) -> Callable[[pd.DataFrame], pd.Da
     ("change", "message"),
     [
         (spoiled("id", ["00000", "00001", "00002", "00077"]), "00077 is not in .*units.npz"),
-        (spoiled("id", ["00000", "00001", "00001", "00003"]), "row 3: crystal 00001 is there twice"),
+        (spoiled("id", ["00000", "00001", "00001", "00003"]), "row 3: crystal 00001 appears twice"),
         (spoiled("e_above_hull_relaxed", [0, "low", 0, 0]), "row 2: e_above_hull_relaxed 'low' is not a number"),
         (spoiled("e_above_hull_relaxed", [0, 0, 0, 0]), "00003 is not in .*relaxed.extxyz"),
         (lambda table: table.drop(columns="hull"), "lacks the column hull"),

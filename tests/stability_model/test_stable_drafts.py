@@ -117,9 +117,9 @@ def test_a_model_that_is_not_there_is_refused(shipped, hull, tmp_path, capsys):
     assert cli.main(words) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert cli.main(["generate", "--output", str(tmp_path / "out"), "--hull", "a.csv"]) == 2
-    assert "go with --stable" in capsys.readouterr().err
+    assert "need --stable" in capsys.readouterr().err
     assert cli.main(["generate", "--output", str(tmp_path / "out"), "--leave-out", "none"]) == 2
-    assert "go with --stable" in capsys.readouterr().err
+    assert "need --stable" in capsys.readouterr().err
     assert cli.main(["generate", "--output", str(tmp_path / "out"), "--stable", "--leave-out", "some"]) == 2
     assert "neither of train, val, test nor a file" in capsys.readouterr().err
 
@@ -205,7 +205,7 @@ def test_a_model_says_what_is_to_be_said_of_its_choices(tmp_path):
 
 
 def test_oversampling_needs_a_model(tmp_path):
-    with pytest.raises(InputError, match=r"no sampling\.stability_model"):
+    with pytest.raises(InputError, match=r"needs sampling\.stability_model"):
         SamplingSettings(oversample=4, stability_model="")
     with pytest.raises(InputError, match="the workflow fits it"):
         choose_stage.run([], tmp_path, SamplingSettings(oversample=4, stability_model="fit"))

@@ -132,7 +132,9 @@ def test_a_crystal_of_two_draws_is_there_once(tmp_path: Path) -> None:
 
 
 def test_files_of_another_run_are_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"crystal 00000 is not in .*relaxed.extxyz; the files are of different runs"):
+    with pytest.raises(
+        InputError, match=r"crystal 00000 is not in .*relaxed.extxyz; the files come from different runs"
+    ):
         run(tmp_path, table(), frames()[1:])
     with pytest.raises(InputError, match="lacks the column sun_at_…"):
         run(tmp_path, table().drop(columns=["sun_at_0", "sun_at_0.1"]), frames())

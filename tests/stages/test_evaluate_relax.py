@@ -304,14 +304,14 @@ def test_what_was_relaxed_is_not_relaxed_again(
         evaluated(files, tmp_path / "out", settings(), ["interrupted"])
     capsys.readouterr()
     evaluated(files, tmp_path / "out", settings(), ["interrupted"])
-    assert "relaxed.csv.partial: 5 results already there" in capsys.readouterr().out
+    assert "relaxed.csv.partial: 5 results already finished" in capsys.readouterr().out
 
 
 REFUSED = [
-    (["--relax"], "stable and novel crystals are told beside known ones; give the training crystals too"),
-    (["--train", "train.npz", "--judge", "softer"], r"judges \(--judge\) without relaxed crystals"),
-    (["--train", "train.npz", "--hull", "x.csv"], r"a hull \(--hull\) without relaxed crystals"),
-    (["--train", "train.npz", "--relax", "--hull", "x.csv"], "--hull and --elemental-references go together"),
+    (["--relax"], "stable and novel crystals can only be found with known crystals; give the training crystals too"),
+    (["--train", "train.npz", "--judge", "softer"], r"judges \(--judge\) needs relaxed crystals"),
+    (["--train", "train.npz", "--hull", "x.csv"], r"a hull \(--hull\) needs relaxed crystals"),
+    (["--train", "train.npz", "--relax", "--hull", "x.csv"], "--hull and --elemental-references need each other"),
     (["--train", "train.npz", "--relax", "--judge", "mores"], "'mores'"),
     (["--train", "train.npz", "--relax", "--judge", "chgnet"], "judge 'chgnet': it relaxes the crystals"),
     (["--train", "train.npz", "--relax", "--judge", "softer", "--judge", "softer"], "softer"),
@@ -407,7 +407,7 @@ def test_no_table_of_an_earlier_run_is_left(
     assert "stability was not judged: `symmcd evaluate --relax` does it" in (said := capsys.readouterr().out)
     assert "hull morse" not in said
     (out / "asymmetric_units").mkdir()
-    with pytest.raises(InputError, match="holds a run of the chain"):
+    with pytest.raises(InputError, match="holds results of the chain"):
         evaluated(files, out, settings())
 
 
@@ -421,7 +421,7 @@ def test_a_crystal_that_timed_out_after_it_was_relaxed_keeps_its_relaxation(
     monkeypatch.setattr(own_evaluation, "unusable", lambda *_: {1: "timed_out", 2: "timed_out"})
     first = evaluated(files, tmp_path / "first", settings(number=4), ["softer"])
     second = evaluated(files, tmp_path / "out", settings(number=4), ["softer"])
-    assert "relaxed.csv.partial: 4 results already there" in capsys.readouterr().out
+    assert "relaxed.csv.partial: 4 results already finished" in capsys.readouterr().out
     statuses = [pd.read_csv(of / "sun_per_crystal.csv", dtype=str).set_index(["judge", "id"]) for of in (first, second)]
     late = statuses[0]["status"] == "failed:timed_out"
     assert set(statuses[0].index[late].get_level_values("id")) <= {"00001", "00002"}

@@ -70,7 +70,7 @@ def test_genbench_takes_exactly_its_number_drawn_by_seed(tmp_path: Path) -> None
 
 
 def test_too_few_for_genbench_is_an_error(few: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"3 crystals, and LeMat-GenBench takes exactly 2500; set sampling\.number"):
+    with pytest.raises(InputError, match=r"3 crystals, but LeMat-GenBench takes exactly 2500; set sampling\.number"):
         export.run(few, tmp_path / "out", "genbench", seed=0)
     assert not (tmp_path / "out").exists()
 
@@ -139,7 +139,7 @@ def test_anonymous_formulas_have_their_letters_in_the_order_of_the_specification
 def test_optimade_needs_names_that_differ(tmp_path: Path) -> None:
     units = AsymmetricUnits.from_units([reduce(prototype("NaCl"))] * 2)
     write_units(tmp_path / "units.npz", dataclasses.replace(units, label=np.array(["a", "a"])))
-    with pytest.raises(InputError, match="1 names are there twice"):
+    with pytest.raises(InputError, match="1 names appear twice"):
         export.run(tmp_path / "units.npz", tmp_path / "out", "optimade", seed=0)
 
 

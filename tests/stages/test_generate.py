@@ -31,18 +31,18 @@ REFUSED = {  # words of the command line -> words of the answer
     "--space-group Pnmx": "near it: ",
     "--elements Li,Xq,Zz": "--elements: 'Xq', 'Zz': no such element",
     "--exclude li": "--exclude: 'li': no such element; did you mean Li?",
-    "--chemical-system Li-Lr-Fm": "Fm, Lr: elements with atomic numbers [100, 103] are not in the training set",
+    "--chemical-system Li-Lr-Fm": "Fm, Lr: not in the training set of this model (atomic numbers [100, 103])",
     "--elements Fe --exclude Fe": "no element is left",
     "--elements Fe --chemical-system Fe-O": "these contradict each other in O",
     "--elements 3,200": "--elements: '200': no such element",
     "--formula LiXq2": "Xq is no element",
     "--formula TiO2 --elements Ti": "these contradict each other in O",
-    "predict NoO2": "No: elements with atomic numbers [102] are not in the training set",
+    "predict NoO2": "No: not in the training set of this model (atomic numbers [102])",
     "predict LiXq2": "Xq is no element",
     "predict Ca10P6O26H2": "Ca5P3O13H has 22 atoms: more than the 20 in the largest primitive cell",
     "predict C60H61": "C60H61 has 121 atoms",
     "predict TiO2 --atoms 63": "63 atoms of TiO2: more than the 20",
-    "predict TiO2 --atoms 7": "7 atoms are no multiple of the 3 of the formula unit TiO2; take 3, 6, …",
+    "predict TiO2 --atoms 7": "7 atoms are not a multiple of the 3 atoms of the formula unit TiO2; take 3, 6, …",
     "--atoms 63": "more than the 20 in the largest primitive cell",
     "--atoms 8-4": "--atoms: '8-4': expected a whole number or a range",
     "--number 0": "--number: '0': expected a whole number, at least 1",
@@ -139,7 +139,7 @@ def test_abilities_of_models_without_sets_of_positions():
     tensors = {"statistics/element_marginal": np.eye(118)[7], "statistics/orbit_count": np.zeros((230, 4))}
     joint = Abilities.of(JointSettings(steps=20), tensors)
     assert (joint.elements, joint.most_orbits, joint.most_atoms) == ({8}, 3, None)
-    with pytest.raises(InputError, match="cannot be told elements, atoms or a composition"):
+    with pytest.raises(InputError, match="does not support wishes for elements, atoms or a composition"):
         joint.check_composition({8: 1})
     staged = Abilities.of(StagedSettings(steps=20), tensors | {"statistics/element_marginal": np.ones(118)})
     staged.check_composition({22: 1, 8: 20_000})
@@ -289,7 +289,7 @@ def test_a_folder_of_other_files_than_cifs_is_not_replaced(tmp_path, capsys):
     (tmp_path / "cif" / "thesis.tex").write_text("mine")
     words = ["generate", "--number", "1", "--output", str(tmp_path), *FEW]
     assert cli.main([*words, "--overwrite"]) == 2
-    assert "holds thesis.tex, which is no CIF of ours" in capsys.readouterr().err
+    assert "holds thesis.tex, which is not a CIF of symmcd" in capsys.readouterr().err
     assert (tmp_path / "cif" / "thesis.tex").exists()
 
 

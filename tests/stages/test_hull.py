@@ -239,7 +239,7 @@ def test_crystals_are_not_judged_by_themselves(tmp_path, units, capsys):
     own = tmp_path / "units.npz"
     write_units(own, AsymmetricUnits.from_units([UNITS[n] for n in ("NaCl", "KCl", "MgO")]))
     reference.run([own], tmp_path / "own.csv", HullSettings(), "cpu")
-    assert "its crystals are numbered 00000 … 00002, as generated ones are" in capsys.readouterr().err
+    assert "its crystals are numbered 00000 … 00002, like generated crystals" in capsys.readouterr().err
     (entries,) = read_entries(tmp_path / "own.csv").values()
     energy = {entry.formula: entry.energy_per_atom for entry in entries}
     rows = [
@@ -247,7 +247,7 @@ def test_crystals_are_not_judged_by_themselves(tmp_path, units, capsys):
         for i, name in enumerate(("NaCl", "KCl", "MgO"))
     ]
     write(tmp_path / "relaxed.csv", rows)
-    with pytest.raises(InputError, match=r"to judge \(3 of 3, the first 00000\)") as error:
+    with pytest.raises(InputError, match=r"should judge \(3 of 3, the first 00000\)") as error:
         hull.run([tmp_path / "relaxed.csv"], [tmp_path / "own.csv"], tmp_path / "hull.csv")
     assert "train.npz" in str(error.value)
     assert not (tmp_path / "hull.csv").exists()
@@ -296,7 +296,9 @@ def test_reference_energies_that_were_cut_are_refused(tmp_path, lost):
     write(tmp_path / "a.csv", [relaxed_row("00000", "MgO", -5.0, -5.0)])
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join([*lines[: lost + 1], *lines[lost + 2 :]]))
-    with pytest.raises(InputError, match=r"r\.csv: 2 rows of 3; it is cut or changed, run `symmcd reference` again"):
+    with pytest.raises(
+        InputError, match=r"r\.csv: 2 rows of 3; it is incomplete or was changed; run `symmcd reference` again"
+    ):
         hull.run([tmp_path / "a.csv"], [path], tmp_path / "hull.csv")
     path.write_text("".join(line.rpartition(",")[0] + "\n" for line in lines))  # of an earlier version
     hull.run([tmp_path / "a.csv"], [path], tmp_path / "hull.csv")

@@ -68,7 +68,7 @@ def test_a_file_that_is_there_is_refused_and_nothing_written(tmp_path, capsys, n
     (tmp_path / name).write_text("mine")
     assert cli.main(["init", str(tmp_path)]) == 2
     error = capsys.readouterr().err
-    assert f"not overwritten ({name})" in error
+    assert f"never overwritten ({name})" in error
     assert error.count("\n") == 1
     assert files_of(tmp_path) == {name: b"mine"}
 
@@ -76,7 +76,7 @@ def test_a_file_that_is_there_is_refused_and_nothing_written(tmp_path, capsys, n
 def test_a_link_that_leads_nowhere_is_a_file_that_is_there(tmp_path, capsys):
     (tmp_path / "Snakefile").symlink_to(tmp_path / "away")
     assert cli.main(["init", str(tmp_path)]) == 2
-    assert "not overwritten (Snakefile)" in capsys.readouterr().err
+    assert "never overwritten (Snakefile)" in capsys.readouterr().err
 
 
 def test_an_interrupted_copy_is_finished(tmp_path):

@@ -144,5 +144,5 @@ def test_a_source_that_gives_other_things_is_told_what_is_expected():
     rows = salts(Downloads(Path())).rows
     with pytest.raises(InputError, match="splits train, val; expected train, val, test"):
         Raw(splits={"train": rows, "val": rows}).divided((0.6, 0.2, 0.2), 0)
-    with pytest.raises(InputError, match="gave str for a crystal; expected what `row_of` makes"):
+    with pytest.raises(InputError, match="gave str for a crystal; expected a result of `row_of`"):
         Raw([row.cif for row in rows]).divided((0.6, 0.2, 0.2), 0)

@@ -167,7 +167,7 @@ def test_python_ranks_as_the_command_does(denoiser, tmp_path, toy):
 def test_candidates_of_several_compositions_are_not_ranked_together(denoiser):
     generator = Generator.load(denoiser, "cpu")
     candidates = [generator.predict(f, 1, steps=1, proposals=1)[0] for f in ("TiO2", "NaO")]
-    with pytest.raises(InputError, match=r"TiO2.*rank each by itself"):
+    with pytest.raises(InputError, match=r"TiO2.*rank each formula separately"):
         symmcd.rank(candidates)
 
 
@@ -197,7 +197,7 @@ def test_what_cannot_be_ranked_is_refused_before_anything_is_computed(denoiser, 
 
 def test_the_command_refuses_before_it_loads_weights(tmp_path, toy, monkeypatch):
     monkeypatch.setattr(Generator, "load", None)
-    with pytest.raises(InputError, match="--beta goes with --relax"):
+    with pytest.raises(InputError, match="--beta needs --relax"):
         predict.run(tmp_path, "TiO2", 1, beta=0.02)
     monkeypatch.setitem(POTENTIALS._added, "toy", dataclasses.replace(ENTRY, elements=frozenset({22})))
     with pytest.raises(InputError, match="toy does not know O;"):

@@ -334,7 +334,7 @@ def test_columns_say_how(crystals):
     assert (found["formula"], found["method"]) == ("MgO", "symmetry")
     assert int(found["energy_calls"]) >= int(found["steps"]) + 1
     assert float(found["energy_symmetric"]) < float(found["energy_initial"])
-    with pytest.raises(InputError, match="release_steps goes with"):
+    with pytest.raises(InputError, match="release_steps needs"):
         dataclasses.replace(settings, method="unconstrained")
 
 

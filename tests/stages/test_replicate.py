@@ -34,7 +34,7 @@ def test_one_form_of_the_cifs_takes_the_place_of_the_other(shard: Path, tmp_path
 def test_a_folder_with_other_files_is_not_removed(shard: Path, tmp_path: Path) -> None:
     (tmp_path / "crystals/cif").mkdir(parents=True)
     (tmp_path / "crystals/cif/notes.txt").write_text("mine")
-    with pytest.raises(InputError, match=r"cif: holds notes\.txt, which is no CIF of ours"):
+    with pytest.raises(InputError, match=r"cif: holds notes\.txt, which is not a CIF of symmcd"):
         replicate.run([shard], tmp_path / "crystals", ReplicateSettings(cif_folder_limit=2))
     assert (tmp_path / "crystals/cif/notes.txt").exists()
 

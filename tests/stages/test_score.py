@@ -252,7 +252,7 @@ def test_export_of_chosen_crystals_says_so(folder: Path, capsys: pytest.CaptureF
     units = dataclasses.replace(read_units(folder / "units.npz"), best_of=BestOf(20, "", "chgnet", "own"))
     write_units(folder / "units.npz", units)
     export.run(folder / "units.npz", folder / "out", "mattergen", seed=0)
-    assert "say beside every figure over them: the best of 20 drafts per crystal by" in capsys.readouterr().out
+    assert "state with every figure of these crystals: the best of 20 drafts per crystal by" in capsys.readouterr().out
 
 
 def test_export_for_mattergen(folder: Path) -> None:

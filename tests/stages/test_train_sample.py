@@ -116,7 +116,7 @@ def test_a_state_of_other_settings_is_set_aside(data, trained, tmp_path, capsys,
     monkeypatch.undo()
     assert (tmp_path / "denoiser/checkpoint.safetensors").exists()
     train.run(data / "train.npz", data / "val.npz", tmp_path, SMALL, TRAINING, seed=3, device="cpu")
-    assert "belongs to other data or settings: training from the start" in capsys.readouterr().out
+    assert "belongs to other data or settings; training from the start" in capsys.readouterr().out
     assert (tmp_path / "denoiser/checkpoint.old.safetensors").exists()
     assert losses_of(tmp_path) == losses_of(trained)
     (tmp_path / "denoiser/checkpoint.safetensors").write_bytes(b"cut")

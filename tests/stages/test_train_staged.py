@@ -362,7 +362,7 @@ def test_temperature_belongs_to_staged_models(trained):
     cold, hot = (generator.generate(60, 225, seed=1, steps=2, temperature=t) for t in (0.1, 10.0))
     assert len({unit.template for unit in cold}) < len({unit.template for unit in hot})
     for temperature in (0.0, 1e-40, float("inf"), float("nan")):
-        with pytest.raises(InputError, match=r"temperature .*: it lies between"):
+        with pytest.raises(InputError, match=r"temperature .*: must lie between"):
             generator.generate(1, temperature=temperature)
     for wrong in ({"steps": -3}, {"batch_size": 0}, {"proposals": -1}):
         with pytest.raises(InputError, match="at least 1"):

@@ -241,7 +241,7 @@ def test_atomic_numbers_beside_names_of_sites():
     (found,) = frames(io.StringIO(f"1\n{values}\nFe1 26 0 0 0\n"))
     assert atoms_of_frame(found).numbers.tolist() == [26]
     (found,) = frames(io.StringIO(f"1\n{values}\nCo 26 0 0 0\n"))
-    with pytest.raises(StructureError, match="not of the same elements"):
+    with pytest.raises(StructureError, match="name different elements"):
         atoms_of_frame(found)
 
 

@@ -111,5 +111,5 @@ def test_frames_of_several_files_by_id(crystals: Path) -> None:
     parts[0].write_text("".join(frames[:2]))
     parts[1].write_text("".join(frames[2:]))
     assert list(frames_by_id(parts)) == [f"{i:05d}" for i in range(5)]
-    with pytest.raises(InputError, match=r"1\.extxyz, frame 1: crystal 00002 is there twice"):
+    with pytest.raises(InputError, match=r"1\.extxyz, frame 1: crystal 00002 appears twice"):
         frames_by_id([*parts, parts[1]])

@@ -102,9 +102,12 @@ def test_a_crystal_may_be_named_structure(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"columns": ["structure"], "index": [0], "data": [[GOOD]]}, "the keys columns, index, data and no structure"),
-        ({"energy": -1.0, "band_gap": 2.0}, "the keys energy, band_gap and no structure"),
-        ({"structures": [GOOD]}, "the keys structures and no structure"),
+        (
+            {"columns": ["structure"], "index": [0], "data": [[GOOD]]},
+            "the keys columns, index, data, without a structure",
+        ),
+        ({"energy": -1.0, "band_gap": 2.0}, "the keys energy, band_gap, without a structure"),
+        ({"structures": [GOOD]}, "the keys structures, without a structure"),
         ('"text"', "found str"),
         ("null", "found NoneType"),
         ("[" * 200_000, "nested too deep"),

@@ -63,7 +63,7 @@ class AsymmetricUnit:
         if not len(element) == len(letter) == len(position):
             raise InputError(f"{len(element)=}, {len(letter)=} and {len(position)=} must agree")
         if not len(element):
-            raise InputError("an asymmetric unit without orbits")
+            raise InputError("an asymmetric unit needs at least one orbit")
         table = wyckoff_table()
         wyckoff = np.array([table.row(number, name) for name in letter])
         groups, orbits = np.array([number]), np.array([0, len(element)])
@@ -202,10 +202,10 @@ class AsymmetricUnits(FlatOrbits):
         """
         units = list(units)
         if labels is not None and len(labels) != len(units):
-            raise InputError(f"{len(labels)} labels of {len(units)} asymmetric units; give one each")
+            raise InputError(f"{len(labels)} labels for {len(units)} asymmetric units; give one for each")
         if labels is not None and len(set(labels)) != len(units):
             label, count = Counter(labels).most_common(1)[0]
-            raise InputError(f"label {label!r} names {count} of the asymmetric units; give each its own")
+            raise InputError(f"label {label!r} names {count} of the asymmetric units; give each a different one")
         if not units:
             return cls.empty()
         return cls(
@@ -236,7 +236,7 @@ class AsymmetricUnits(FlatOrbits):
         best_of = parts[0].best_of
         if other := next((part for part in parts if part.best_of != best_of), None):
             raise InputError(
-                "crystals that were chosen in different ways do not make one set: "
+                "crystals that were chosen in different ways cannot be joined into one set: "
                 f"{' and '.join(_how(part.best_of) for part in (parts[0], other))}"
             )
         shared = set.intersection(*(set(p.properties) for p in parts))

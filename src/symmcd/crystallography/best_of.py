@@ -48,6 +48,6 @@ class BestOf:
         except (ValueError, RecursionError):
             values = None
         if not isinstance(values, dict) or "drafts" not in values:
-            raise InputError(f"{text[:60]!r} does not say how crystals were chosen")
+            raise InputError(f"{text[:60]!r} does not describe how crystals were chosen")
         names = {field.name for field in dataclasses.fields(cls)}
         return cls(**{name: value for name, value in values.items() if name in names})

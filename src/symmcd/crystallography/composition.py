@@ -51,7 +51,7 @@ def atomic_numbers_of(elements: str | Iterable[int | str]) -> list[int]:
     if isinstance(elements, str):
         elements = re.split(r"[,\s]+", elements.strip(", \t")) if elements.strip(", \t") else ()
     elif not isinstance(elements, Iterable):
-        raise InputError(f"elements {elements!r}: expected symbols or atomic numbers, as in ['Li', 'Fe', 'O']")
+        raise InputError(f"elements {elements!r}: expected symbols or atomic numbers, such as ['Li', 'Fe', 'O']")
     named = list(elements)
     numbers = [_atomic_number(element) for element in named]
     unknown = [element for element, number in zip(named, numbers, strict=True) if number is None]
@@ -151,7 +151,7 @@ def _counted(plain: str) -> list[tuple[int, int]]:
     """Atomic number and atoms of each symbol in a formula without blanks."""
 
     def refuse(where: int, why: str) -> InputError:
-        return InputError(f"formula {plain!r}, at {plain[where : where + 8]!r}: {why}; write it as in LiFePO4")
+        return InputError(f"formula {plain!r}, at {plain[where : where + 8]!r}: {why}; write it like LiFePO4")
 
     open_at: list[tuple[str, int]] = []  # closing bracket awaited, first entry of `counted` inside
     counted: list[tuple[int, int]] = []
@@ -160,17 +160,17 @@ def _counted(plain: str) -> list[tuple[int, int]]:
         # a symbol or a closing bracket takes the number behind it along
         part = re.compile(r"([A-Z][a-z]?|[)\]}])(\d*)(?![.,]\d)|[(\[{]").match(plain, place)
         if not part:
-            raise refuse(place, "no element, bracket or whole number")
+            raise refuse(place, "not an element, bracket or whole number")
         what, digits = part[1], part[2]
         count = int(digits) if digits else 1
         if count == 0 or count > MOST_ATOMS:
-            raise refuse(place, f"a number from 1 to {MOST_ATOMS} is expected")
+            raise refuse(place, f"expected a number from 1 to {MOST_ATOMS}")
         if what is None:
             open_at.append((_CLOSING[part[0]], len(counted)))
         elif what in NUMBERS:
             counted.append((NUMBERS[what], count))
         elif what.isalpha():
-            raise refuse(place, f"{what} is no element")
+            raise refuse(place, f"{what} is not an element")
         elif not open_at or open_at[-1][0] != what or open_at[-1][1] == len(counted):
             raise refuse(place, f"{what} closes nothing")
         else:
@@ -178,5 +178,5 @@ def _counted(plain: str) -> list[tuple[int, int]]:
             counted[first:] = [(number, inner * count) for number, inner in counted[first:]]
         place = part.end()
     if open_at:
-        raise InputError(f"formula {plain!r}: {open_at[-1][0]} is missing at the end; write it as in Ca3(PO4)2")
+        raise InputError(f"formula {plain!r}: {open_at[-1][0]} is missing at the end; write it like Ca3(PO4)2")
     return counted

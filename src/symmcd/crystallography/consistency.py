@@ -137,7 +137,7 @@ def check_contents(
             f"{len(element)}"
         )
     if (i := _first(start[1:] <= start[:-1])) is not None:
-        raise InputError(f"{name(i)}start goes from {start[i]} to {start[i + 1]}, which leaves it no orbits")
+        raise InputError(f"{name(i)}start goes from {start[i]} to {start[i + 1]}, so it has no orbits")
     crystal = np.repeat(np.arange(len(space_group)), np.diff(start))
     if (i := _first((space_group < 1) | (space_group > 230))) is not None:
         raise InputError(f"{name(i)}space group {space_group[i]}: expected a number from 1 to 230")
@@ -156,7 +156,7 @@ def family_lattices(k: np.ndarray, space_group: np.ndarray, name: Callable[[int]
         InputError: no cell, or one of another family.
     """
     if (i := _first(impossible_cells(k))) is not None:
-        raise InputError(f"{name(i)}the lattice is no cell that can be computed with (k = {_numbers(k[i])})")
+        raise InputError(f"{name(i)}the lattice is not a usable cell (k = {_numbers(k[i])})")
     constrained = constrain(k, space_group)
     rows = np.flatnonzero(np.abs(k - constrained).max(axis=1) > EXACT)
     if not len(rows):
@@ -172,8 +172,8 @@ def family_lattices(k: np.ndarray, space_group: np.ndarray, name: Callable[[int]
         lengths, angles = (" ".join(f"{v:.4g}" for v in values) for values in (length[j], angle[j]))
         raise InputError(
             f"{name(i)}the lattice is not of space group {number} ({family}{axes}: {FAMILY_CONDITIONS[family]}): a, b, "
-            f"c = {lengths} Å, alpha, beta, gamma = {angles}° (up to {LENGTH_TOLERANCE} Å and {ANGLE_TOLERANCE}° are "
-            "mended)"
+            f"c = {lengths} Å, alpha, beta, gamma = {angles}° (up to {LENGTH_TOLERANCE} "
+            f"Å and {ANGLE_TOLERANCE}° are corrected)"
         )
     made = k.copy()
     made[rows] = constrained[rows]
@@ -197,7 +197,8 @@ def _on_positions(
         other = fitting_letter(position[a], lattice[j], wyckoff[a])
         raise InputError(
             f"{name(a)}: {_numbers(position[a])} is {np.sqrt(squared[j]):.3g} Å off the position "
-            f"({format_triplet(template[a])}) and its images (up to {POSITION_TOLERANCE} Å is mended); the letter of "
+            f"({format_triplet(template[a])}) and its images (up to "
+            f"{POSITION_TOLERANCE} Å is corrected); the letter of "
             f"this point is {other}"
         )
     made = position.copy()
@@ -241,7 +242,8 @@ def check_apart(lattice: np.ndarray, element: np.ndarray, wyckoff: np.ndarray, p
         here = orbit_name(i, element[i], wyckoff[i])
         if i != j:
             raise InputError(
-                f"{here} and {orbit_name(j, element[j], wyckoff[j])} are on one point ({distance[nearest]:.2g} Å apart)"
+                f"{here} and {orbit_name(j, element[j], wyckoff[j])} are on the "
+                f"same point ({distance[nearest]:.2g} Å apart)"
             )
         raise InputError(
             f"{here}: {_numbers(position[i])} is on a more symmetric position, so that atoms of its orbit coincide "
@@ -277,7 +279,7 @@ def _check_single(crystal: np.ndarray, wyckoff: np.ndarray, name: Callable[[int]
         _, first, count = np.unique(wyckoff[single], return_index=True, return_counts=True)
         a = int(single[first[count > 1][0]])
         b = int(single[wyckoff[single] == wyckoff[a]][1])
-        raise InputError(f"{name(a)} and orbit {b - int(orbits[0])} are on one point, which has room for one atom")
+        raise InputError(f"{name(a)} and orbit {b - int(orbits[0])} are on the same point, which holds only one atom")
 
 
 def crowded_crystals(crystal: np.ndarray, wyckoff: np.ndarray) -> np.ndarray:

@@ -91,7 +91,7 @@ class Drafts(FlatOrbits):
         """
         seeds = sorted({part.seed for part in parts})
         if len(seeds) != 1:
-            raise InputError(f"drafts of the seeds {seeds}: put those of one seed together, and at least one set")
+            raise InputError(f"drafts of the seeds {seeds}: expected at least one set, all of the same seed")
         names = ("space_group", "element", "wyckoff", "number", "log_probability")
         joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
         return cls(start=joined_starts([part.start for part in parts]), seed=seeds[0], asked=parts[0].asked, **joined)

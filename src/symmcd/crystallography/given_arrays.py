@@ -52,12 +52,12 @@ def coefficients_of(lattice: np.ndarray) -> np.ndarray:
         length = np.linalg.norm(lattice, axis=1)
     lengths = ", ".join(f"{v:.4g}" for v in length)
     if not (np.isfinite(length) & (length > 1 / LONGEST) & (length < LONGEST)).all():
-        raise InputError(f"the lattice is no cell of a crystal: a, b, c = {lengths} Å")
+        raise InputError(f"the lattice is not the cell of a crystal: a, b, c = {lengths} Å")
     volume = float(np.linalg.det(lattice / length[:, None]))  # of edges of length 1
     if not abs(volume) > FLATTEST:
         raise InputError(f"the lattice has no volume: a, b, c = {lengths} Å lie in a plane or on a line")
     if volume < 0:
-        raise InputError("the lattice is left-handed, which would make the mirror image: give right-handed a, b, c")
+        raise InputError("the lattice is left-handed, which would give the mirror image; give right-handed a, b, c")
     return k_from_lattice(lattice[None])
 
 

@@ -92,14 +92,15 @@ class Abilities:
         check_together(sampler.constraints, self.most_orbits)
         if (steps := self.steps(sampler)) > self.trained_steps:
             raise InputError(
-                f"{steps} reverse steps, but the denoiser was trained with {self.trained_steps}; take no more"
+                f"{steps} reverse steps, but the denoiser was trained with {self.trained_steps}; use at most so many"
             )
 
     def check_can(self, ability: str) -> None:
         """Raise InputError where crystals cannot be asked for by this (of `extensions.ABILITIES`)."""
         if ability not in self.can:
             raise InputError(
-                f"a {self.kind!r} model cannot be told elements, atoms or a composition; use a model of kind "
+                f"a {self.kind!r} model does not support wishes for elements, "
+                "atoms or a composition; use a model of kind "
                 f"{able_to(ability)}"
             )
 
@@ -110,10 +111,7 @@ class Abilities:
         """Raise InputError for elements, by atomic number, that the training set has not."""
         unknown = sorted(set(elements) - self.elements)
         if unknown:
-            raise InputError(
-                f"{in_symbols(unknown)}: elements with atomic numbers {unknown} are not in the training set of this "
-                "model"
-            )
+            raise InputError(f"{in_symbols(unknown)}: not in the training set of this model (atomic numbers {unknown})")
 
     def check_composition(self, formula_unit: Mapping[int, int], atoms: int | None = None) -> None:
         """Raise InputError for a composition that no crystal of this model can have.
@@ -127,7 +125,8 @@ class Abilities:
         formula, per_unit = formula_of(formula_unit), sum(formula_unit.values())
         if atoms is not None and (atoms < 1 or atoms % per_unit):
             raise InputError(
-                f"{atoms} atoms are no multiple of the {per_unit} of the formula unit {formula}; take {per_unit}, "
+                f"{atoms} atoms are not a multiple of the {per_unit} atoms of the "
+                f"formula unit {formula}; take {per_unit}, "
                 f"{2 * per_unit}, …"
             )
         if self.most_atoms is not None and (atoms or per_unit) > self.most_atoms:
@@ -166,7 +165,7 @@ def weights_path(name: str) -> Path:
     shipped = Path(str(resources.files("symmcd"))) / "weights" / f"{name}.safetensors"
     if not shipped.is_file():
         raise InputError(
-            f"no weights named {name!r} come with this version. Train some (`symmcd train`, or the whole chain with "
+            f"this version has no weights named {name!r}. Train some (`symmcd train`, or the whole chain with "
             "`symmcd init my_run`) and give their file: --checkpoint results/training/seed0/denoiser.safetensors, "
             "in Python load_pretrained('…/denoiser.safetensors')"
         )

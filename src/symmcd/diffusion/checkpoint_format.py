@@ -33,15 +33,15 @@ def settings_of(path: Path, text: Mapping[str, str]) -> tuple[ModelSettings, dic
         raise InputError(f"{path}: damaged, its settings of the model are {str(model)[:60]!r}; fetch or train it again")
     if isinstance(kind := model.get("kind", "joint"), str) and kind not in MODELS:
         raise InputError(
-            f"{path}: weights of a {kind[:60]!r} model, and there is no such kind here; install the package that it is "
-            "of, or a newer symmcd"
+            f"{path}: weights of a {kind[:60]!r} model, which is unknown here; install "
+            "the package that provides it, or a newer symmcd"
         )
     try:
         return read_section("model", _of_one_kind(model) if text["format"] == FIRST_FORMAT else model), metadata
     except InputError as error:
         raise InputError(
             f"{path}: weights of another version of symmcd (commit "
-            f"{metadata.get('commit')}), which has settings that this one has not: {str(error)[:300]}"
+            f"{metadata.get('commit')}), which has other settings than this one: {str(error)[:300]}"
         ) from None
 
 

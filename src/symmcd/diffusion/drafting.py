@@ -163,8 +163,8 @@ class Drafting:
         drawn, weight = self.lists[key]
         if not len(drawn.sequences) or not bool((weight > -torch.inf).any()):
             raise InputError(
-                f"no set of Wyckoff positions of the training set, nor any of {POOL} drawn ones, has "
-                f"{_asking(sampler)}; ask for less"
+                f"no set of Wyckoff positions of the training set, nor any of {POOL} drawn "
+                f"ones, has {_asking(sampler)}; relax the wishes"
             )
         uniform = CrystalStreams(seed, names).uniform(StagedDraw.KEPT)
         return drawn.select(draw((weight - weight.max()).exp(), uniform))
@@ -200,7 +200,7 @@ class Drafting:
                 break
         raise InputError(
             f"{len(missing)} of {len(names)} crystals: none of {(attempt + 1) * PROPOSED} drawn ones has "
-            f"{_asking(asked.sampler)}; ask for less, or give a composition"
+            f"{_asking(asked.sampler)}; relax the wishes, or give a composition"
         )
 
     def _looked(self, names: Tensor, asked: Asked, seed: int, attempt: int) -> tuple[Drawn, Tensor]:

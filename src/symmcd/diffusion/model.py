@@ -185,15 +185,15 @@ def checked_sample(made: AsymmetricUnits, plan: Plan, kind: str) -> AsymmetricUn
         SymmcdError: no asymmetric units, another number of crystals, or what can be no crystal: a defect of the model.
     """
     if not isinstance(made, AsymmetricUnits):
-        raise SymmcdError(f"a {kind!r} model has sampled {type(made).__name__}, expected AsymmetricUnits; mend it")
+        raise SymmcdError(f"a {kind!r} model has sampled {type(made).__name__}, expected AsymmetricUnits; fix it")
     if len(made) != len(plan.number):
-        raise SymmcdError(f"a {kind!r} model has sampled {len(made)} of {len(plan.number)} crystals; mend it")
+        raise SymmcdError(f"a {kind!r} model has sampled {len(made)} of {len(plan.number)} crystals; fix it")
     if kind in MODELS.shipped:  # tests hold them to it, and what they make stays as it is to the last bit
         return made
     try:
         return replace(made, label=plan.number.astype(str)).check()
     except InputError as error:
-        raise SymmcdError(f"a {kind!r} model has sampled what is no crystal: {error}; mend it") from error
+        raise SymmcdError(f"a {kind!r} model has sampled something that is not a crystal: {error}; fix it") from error
 
 
 def check_finite(number: np.ndarray, orbits: np.ndarray, k: np.ndarray, position: np.ndarray) -> None:
@@ -209,6 +209,6 @@ def check_finite(number: np.ndarray, orbits: np.ndarray, k: np.ndarray, position
     finite[np.repeat(np.arange(len(orbits)), orbits)[~np.isfinite(position).all(axis=1)]] = False
     if not finite.all():
         raise SymmcdError(
-            f"crystals {', '.join(map(str, number[~finite].tolist()))}: the denoiser has come to infinite or undefined "
-            "numbers; sample in float32 (sampling.precision), or train again with a lower learning rate"
+            f"crystals {', '.join(map(str, number[~finite].tolist()))}: the denoiser returned infinite or "
+            "undefined numbers; sample in float32 (sampling.precision), or train again with a lower learning rate"
         )

@@ -22,7 +22,9 @@ class DenoiserSettings(ModelSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.time_features % 2:
-            raise InputError(f"model.time_features = {self.time_features}: an even number, half sines and half cosines")
+            raise InputError(
+                f"model.time_features = {self.time_features}: must be an even number, half sines and half cosines"
+            )
         if not self.sigma_min < self.sigma_max:
             raise InputError(
                 f"model.sigma_min = {self.sigma_min} must lie between 0 and model.sigma_max = {self.sigma_max}"

@@ -155,7 +155,7 @@ def refuse_days(model: ModelSettings, settings: TrainingSettings, units: Asymmet
         raise InputError(
             f"training at this size takes about {days:.0f} days on a CPU, and there is no CUDA device here. "
             "Use config/cpu.yaml (MP-20, an hour and a half), or config/quickstart.yaml (minutes); "
-            "with --device cpu, or `device: cpu` in the configuration, it trains here all the same"
+            "with --device cpu, or `device: cpu` in the configuration, it trains here anyway"
         )
 
 
@@ -205,7 +205,7 @@ def _read_losses(path: Path, number: int | None) -> tuple[list[dict[str, str]], 
     again = f"delete {path.parent} and run `symmcd train` again"
     table = read_rows(path, ("epoch", "seconds"), "train")
     if number is not None and len(table) != number:
-        raise InputError(f"{path}: {len(table)} rows, and its training wrote {number}; {again}")
+        raise InputError(f"{path}: {len(table)} rows, but its training wrote {number}; {again}")
     columns = list(table[0]) if table else []
     names = [column.removeprefix("train_") for column in columns if column.startswith("train_")]
     expected = list(loss_columns(names))

@@ -74,5 +74,5 @@ def numbers_of(number: int | Sequence[int] | np.ndarray) -> np.ndarray:
     numbers = np.unique(np.asarray(number))
     repeated = len(numbers) != len(number)
     if numbers.dtype.kind not in "iu" or np.ndim(number) != 1 or repeated or (numbers < 0).any():
-        raise InputError(f"number = {number!r:.60}: expected how many, or different whole numbers, 0 or more")
+        raise InputError(f"number = {number!r:.60}: expected a count, or different whole numbers, 0 or more")
     return numbers.astype(np.int64)

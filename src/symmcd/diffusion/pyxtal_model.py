@@ -153,8 +153,8 @@ class PyXtalModel:
             groups = sorted({int(plan.space_group[row]) for row in range(len(keys)) if row not in found})
             raise SymmcdError(
                 f"{len(keys) - len(found)} of {len(keys)} crystals: PyXtal has found no arrangement in "
-                f"{self.settings.attempts} attempts ({dict(failures)}), in space groups {groups}; give it more "
-                "model.seconds or model.attempts"
+                f"{self.settings.attempts} attempts ({dict(failures)}), in space groups "
+                f"{groups}; raise model.seconds or model.attempts"
             )
         if failures:
             print(f"PyXtal: {dict(failures)} of {len(keys) + failures.total()} searches, drawn again", file=sys.stderr)

@@ -39,5 +39,5 @@ class Sampler:
             )
         if not LEAST_TEMPERATURE <= self.temperature <= 1 / LEAST_TEMPERATURE:
             raise InputError(
-                f"temperature {self.temperature}: it lies between {LEAST_TEMPERATURE} and {1 / LEAST_TEMPERATURE:g}"
+                f"temperature {self.temperature}: must lie between {LEAST_TEMPERATURE} and {1 / LEAST_TEMPERATURE:g}"
             )

@@ -74,7 +74,7 @@ def sample_shard(
     )
     numbers = np.arange(settings.number)[shard::shards]
     if not len(numbers):
-        raise InputError(f"shard {shard} of {shards} has none of the {settings.number} crystals; take fewer shards")
+        raise InputError(f"shard {shard} of {shards} has none of the {settings.number} crystals; use fewer shards")
     partial = output.with_name(f"{output.name}.partial")
     steps = generator.steps(sampler)
     groups = groups_asked(settings, asked)

@@ -241,7 +241,7 @@ def tensorboard(folder: Path) -> Any:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise InputError(
-            "training.tensorboard: the package tensorboard is not installed here (pip install it)"
+            "training.tensorboard: the package tensorboard is not installed; run `pip install tensorboard`"
         ) from None
     return SummaryWriter(str(folder))
 

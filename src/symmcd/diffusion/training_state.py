@@ -112,7 +112,7 @@ def resume(
         set_aside(path)
         return TrainingState()
     if process.writes:
-        print(f"going on from {path}, step {state.step}")
+        print(f"continuing from {path}, step {state.step}")
     return state
 
 
@@ -120,4 +120,4 @@ def set_aside(path: Path) -> None:
     """Keep a file that belongs to another training under another name, and say so."""
     aside = path.with_name(f"{path.stem}.old{path.suffix}")
     path.replace(aside)
-    print(f"{path} belongs to other data or settings: training from the start (it is now {aside.name})")
+    print(f"{path} belongs to other data or settings; training from the start (the old file is now {aside.name})")

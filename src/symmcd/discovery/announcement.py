@@ -37,8 +37,8 @@ def announcement(discovery: Discovery, abilities: Abilities) -> str:
     for judge, named in discovery.hulls.items():
         if missing := sorted(elements - named.elements):
             raise InputError(
-                f"hull {named.name!r}: no energy of {', '.join(missing)}, so that {judge} has nothing to compare with; "
-                "give a table that has these elements (--hull), or leave them out"
+                f"hull {named.name!r}: no energy of {', '.join(missing)}, so {judge} has nothing to compare with; "
+                "give a table with these elements (--hull), or leave them out"
             )
     first = discovery.hulls[plan.potentials[0]]
     lines.append(f"judges: {', '.join(plan.potentials)}; the first relaxes, within the space group")

@@ -123,7 +123,7 @@ def chosen(
     fails = guards(drafts, asked, left_out)
     if not (passed := int((fails == 0).sum())):
         reasons = ", ".join(f"{(fails == code).sum()} with {text}" for code, text in enumerate(GUARDS.values(), 1))
-        raise InputError(f"none of {len(drafts)} drafts may be chosen: {reasons}; do not choose (--stable=1)")
+        raise InputError(f"none of {len(drafts)} drafts passes the guards: {reasons}; use --stable=1 to make no choice")
     number = min(number, passed)
     most = next(m for m in range(1, int(copy.max()) + 2) if ((fails == 0) & (copy < m)).sum() >= number)
     among = np.flatnonzero(copy < most)

@@ -124,7 +124,7 @@ class Plan:
             if name not in POTENTIALS:
                 raise InputError(f"judge {name!r}: choose from {', '.join(POTENTIALS)}")
             if times > 1:
-                raise InputError(f"judge {name!r}: it is there twice; leave one out")
+                raise InputError(f"judge {name!r}: named twice; leave one out")
             POTENTIALS[name].check_installed()
             if unknown := sorted(needed_elements(asked) - POTENTIALS[name].elements):
                 raise InputError(f"the judge {name} does not know {in_symbols(unknown)}; leave one of the two out")

@@ -105,13 +105,18 @@ class Discovery:
                 course.close()
                 interrupt = error
             if interrupt is not None and not any("crystals" in line for line in journal.done):
-                print("interrupted before there is a crystal; the same command goes on from here", file=sys.stderr)
+                print(
+                    "interrupted before the first crystal was finished; the same command continues from here",
+                    file=sys.stderr,
+                )
                 raise interrupt
             if drafts is not None:
                 self._finish(drafts, chosen, journal, course)
             course.close()
         if interrupt is not None:
-            print("interrupted: the list has what was finished; the same command goes on from here", file=sys.stderr)
+            print(
+                "interrupted: the list has all finished crystals; the same command continues from here", file=sys.stderr
+            )
             raise interrupt
 
     def _drafts(self, journal: Journal, crystals: Journal, course: Course) -> Drafts:

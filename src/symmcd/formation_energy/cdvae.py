@@ -44,7 +44,7 @@ def read_cdvae(folder: Path) -> tuple[dict[str, Tensor], str]:
     """
     checkpoints = sorted(folder.glob("*.ckpt"))
     if len(checkpoints) != 1 or not (folder / "prop_scaler.pt").is_file():
-        raise InputError(f"{folder}: expected one .ckpt and prop_scaler.pt; docs/table5.md says where they come from")
+        raise InputError(f"{folder}: expected one .ckpt and prop_scaler.pt; docs/table5.md says where to get them")
     network = DimeNetPlusPlus(CDVAE, site_symmetry=False)
     try:
         weights = _load(checkpoints[0])["state_dict"]

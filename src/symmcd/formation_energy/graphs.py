@@ -113,7 +113,7 @@ def build_graphs(
         orbits, atoms = (slice(s[index], s[index + 1]) for s in (units.start, crystals.start))
         try:
             if units.element[orbits].max(initial=0) > HEAVIEST:
-                raise NoGraphError("element", f"{units.label[index]}: an element beyond {HEAVIEST}")
+                raise NoGraphError("element", f"{units.label[index]}: an element heavier than {HEAVIEST}")
             if of_asymmetric_unit and nearest is not None:
                 one = asymmetric_unit_neighbours(crystals.lattice[index], units.position[orbits], cutoff, nearest)
             else:

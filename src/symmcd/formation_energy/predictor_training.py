@@ -85,7 +85,7 @@ def train_predictor(
                 units, of_asymmetric_unit, size.cutoff, size.neighbours, progress.advance
             )
         if reasons:
-            print(f"{name}: {len(reasons)} crystals without a graph are left out ({', '.join(sorted(set(reasons)))})")
+            print(f"{name}: {len(reasons)} crystals without a graph were left out ({', '.join(sorted(set(reasons)))})")
         if not len(rows):
             raise InputError(f"no crystal of the {name} set has a graph ({', '.join(sorted(set(reasons)))})")
         known[name], graphs[name] = units.take(rows), found.to(device)
@@ -118,7 +118,7 @@ def take_cdvae(test: AsymmetricUnits, output: Path, folder: Path, seed: int) -> 
     path = output / "cdvae.safetensors"
     digest = f"{checksum} {_settings_hash({'test': test}, PredictorSettings(), seed, 'cdvae')}"
     if path.exists() and read_metadata(path).get("fingerprint") == digest:
-        print(f"{path}: there already")
+        print(f"{path}: exists already")
         return
     metadata: dict[str, Any] = {
         "variant": "cdvae", "fingerprint": digest, "checkpoint_sha256": checksum,
@@ -132,7 +132,7 @@ def take_cdvae(test: AsymmetricUnits, output: Path, folder: Path, seed: int) -> 
         with Progress(len(known), 0, "bonds of the test set") as progress:
             found = predict(Predictor(network.eval(), False, {}), known, advance=progress.advance).energy
         there = np.isfinite(found)
-        print(f"test: {(~there).sum()} crystals without bonds are left out")
+        print(f"test: {(~there).sum()} crystals without bonds were left out")
         metadata |= mean_absolute_error(found[there], known.properties[PROPERTY][there], seed)
     _write(output, weights, metadata)
 

@@ -131,7 +131,9 @@ def voronoi_faces(
             face, solid_angle, area = cell
             return vectors[face], element[atom[face]], solid_angle, area
         if cutoff >= longest:
-            raise FingerprintError("open_voronoi_cell", f"atom {site}: not closed with neighbours up to {cutoff:.1f} Å")
+            raise FingerprintError(
+                "open_voronoi_cell", f"atom {site}: no closed coordination shell with neighbours up to {cutoff:.1f} Å"
+            )
         cutoff = min(2 * cutoff, longest + 0.001)
 
 

@@ -127,7 +127,9 @@ class Fingerprints:
         broken = read.ok & (lacking | ~np.isfinite(read.structure).all(axis=1))
         if broken.any():
             label = read.label[broken.argmax()]
-            raise InputError(f"{path}: crystal {label} is ok without a fingerprint; delete it and rerun its stage")
+            raise InputError(
+                f"{path}: crystal {label} has the status ok but no fingerprint; delete the file and rerun its stage"
+            )
         return read
 
 

@@ -114,7 +114,9 @@ def _rows(
     added = added_metrics()
     for name, metric in added:
         if metric.function.startswith("__main__:"):
-            raise InputError(f"metric {name!r}: worker processes cannot import {metric.function}; put it into a module")
+            raise InputError(
+                f"metric {name!r}: worker processes cannot import {metric.function}; put the function into a module"
+            )
     for i, entry in enumerate(entries):
         if isinstance(entry.crystal, StructureError):
             reason, detail = entry.crystal.reason, entry.crystal.detail

@@ -117,7 +117,7 @@ def answers(
     who = f"the potential {type(potential).__module__}.{type(potential).__qualname__}"
     given = list(potential.evaluate(requests) if forces else potential.evaluate(requests, forces=False))
     if len(given) != len(requests):
-        raise WrongAnswerError(f"{who} has given {len(given)} answers to {len(requests)} requests; mend it")
+        raise WrongAnswerError(f"{who} gave {len(given)} answers to {len(requests)} requests; fix it")
     return [_held(who, *pair, forces=forces) for pair in zip(requests, given, strict=True)]
 
 
@@ -128,16 +128,16 @@ def _held(
         return answer
     if not isinstance(answer, Point):
         return WrongAnswerError(
-            f"{who} has answered with {type(answer).__name__}, expected Point or UnusableCrystalError; mend it"
+            f"{who} answered with {type(answer).__name__}, expected Point or UnusableCrystalError; fix it"
         )
     if np.shape(answer.energy):
-        return WrongAnswerError(f"{who} has given an array as an energy, expected a number; mend it")
+        return WrongAnswerError(f"{who} gave an array as an energy, expected a number; fix it")
     if not math.isfinite(answer.energy):
         return UnusableCrystalError("nan_energy")
     if forces:
         if (np.shape(answer.forces), np.shape(answer.virial)) != ((len(request.element), 3), (3, 3)):
             return WrongAnswerError(
-                f"{who} has given arrays of another shape than (atoms, 3) for forces and (3, 3) for the virial; mend it"
+                f"{who} gave arrays of a shape other than (atoms, 3) for forces and (3, 3) for the virial; fix it"
             )
         if not (np.isfinite(answer.forces).all() and np.isfinite(answer.virial).all()):
             return UnusableCrystalError("nan_forces")

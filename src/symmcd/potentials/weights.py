@@ -46,7 +46,7 @@ class Weights:
             raise InputError(f"{self.name}: cannot read its weights ({error}); {self.reinstall()}") from None
         if (found := hashlib.sha256(content).hexdigest()) != self.sha256:
             raise InputError(
-                f"{path}: SHA-256 {found}, expected {self.sha256}: weights damaged or of another version; "
+                f"{path}: SHA-256 {found}, expected {self.sha256}: weights damaged or from another version; "
                 f"{self.reinstall()}"
             )
         with torch.serialization.safe_globals(list(allowed)):

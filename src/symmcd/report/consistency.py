@@ -26,8 +26,8 @@ def check_crystals(results: Results) -> None:
     known = set(generated)
     if foreign := [name for name in relaxed if name not in known]:
         raise InputError(
-            f"{folder / 'relaxed/relaxed.csv'}: crystal {foreign[0]} is not in crystals/units.npz; the files are of "
-            "different runs"
+            f"{folder / 'relaxed/relaxed.csv'}: crystal {foreign[0]} is not in "
+            "crystals/units.npz; the files come from different runs"
         )
     _check_sun(results)
     for name, table, stage in (

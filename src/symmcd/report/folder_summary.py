@@ -39,16 +39,18 @@ def folder_summary(folder: Path) -> str:
     if folder.is_file():
         if is_relaxed(folder):
             return relaxed_summary(folder)
-        raise InputError(f"{folder}: not a table of `symmcd relax`; give a folder that a command of symmcd wrote")
+        raise InputError(f"{folder}: not a table of `symmcd relax`; give the output folder of a symmcd command")
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; give one that a command of symmcd wrote")
+        raise InputError(f"{folder}: no such folder; give the output folder of a symmcd command")
     for is_kind, summary in KINDS:
         if is_kind(folder):
             return summary(folder)
     if (folder / "Snakefile").exists():
-        raise InputError(f"{folder}: a workflow, not its results; run it, then `symmcd show {folder / 'results'}`")
+        raise InputError(
+            f"{folder}: this is a workflow, not its results; run it, then `symmcd show {folder / 'results'}`"
+        )
     raise InputError(
-        f"{folder}: nothing here that a command of symmcd writes; give the output of `symmcd generate`, `predict`,"
+        f"{folder}: no files of a symmcd command here; give the output of `symmcd generate`, `predict`,"
         " `relax`, `evaluate`, `discover` or `export`, or the results folder of the chain"
     )
 

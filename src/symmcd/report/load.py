@@ -137,7 +137,7 @@ def load(folder: Path, seed: int) -> Results:
         InputError: a file is missing, unreadable, empty or lacks a column; the message names the stage that writes it.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; give the folder that the chain wrote, usually `results`")
+        raise InputError(f"{folder}: no such folder; give the results folder of the chain, usually `results`")
     training = folder / f"training/seed{seed}"
     candidates = _table(folder / "candidates.csv", *TABLES["candidates.csv"])
     files = zip(candidates["id"], candidates["file"].astype(str), strict=True)
@@ -163,8 +163,8 @@ def load(folder: Path, seed: int) -> Results:
     check_crystals(results)
     if read_best_of(folder, results.summary, results.sun) != results.best_of:
         raise InputError(
-            f"{folder / 'metrics/summary.csv'}: its column oversample is not what crystals/units.npz says; the files"
-            " are of different runs"
+            f"{folder / 'metrics/summary.csv'}: its column oversample does not agree with "
+            "crystals/units.npz; the files come from different runs"
         )
     return results
 
@@ -197,7 +197,8 @@ def read_best_of(folder: Path, summary: Any, sun: Any = None) -> BestOf | None:
     best_of = best_of_rows(summary.to_dict("records"), _summary_of(folder), "summarise")
     if sun is not None and best_of_rows(sun.to_dict("records"), folder / "sun.csv", "sun") != best_of:
         raise InputError(
-            f"{folder / 'sun.csv'}: its column oversample is not that of summary.csv; the files are of different runs"
+            f"{folder / 'sun.csv'}: its column oversample does not agree with "
+            "summary.csv; the files come from different runs"
         )
     return best_of
 

@@ -43,7 +43,7 @@ def spread(folders: Sequence[Path]) -> list[dict[str, str | int | float]]:
     """
     names = [folder.resolve().name for folder in folders]
     if len(set(names)) < len(names):
-        raise InputError(f"{', '.join(names)}: two runs of one name; rename their folders")
+        raise InputError(f"{', '.join(names)}: two runs have the same name; rename their folders")
     found: dict[Measured, dict[str, float]] = {}
     for name, folder in zip(names, folders, strict=True):
         for measured, value in _numbers(folder):

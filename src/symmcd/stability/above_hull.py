@@ -71,8 +71,10 @@ def above_hulls(relaxed: Sequence[Path], references: Sequence[Path]) -> list[dic
             own = own_entries(judged, entries)
             if own.alone:
                 raise InputError(
-                    f"{reference}: the hull {name!r} is made of the crystals that it is to judge ({len(own.entry)} of "
-                    f"{len(rows)}, the first {next(iter(own.entry))}) and of elements, so that none can lie above it; "
+                    f"{reference}: the hull {name!r} consists of the crystals that "
+                    f"it should judge ({len(own.entry)} of "
+                    f"{len(rows)}, the first {next(iter(own.entry))}) and of "
+                    "elements, so none of them can lie above it; "
                     f"{OTHERS}"
                 )
             if own.entry:
@@ -115,7 +117,7 @@ def _by_judge(tables: Sequence[Path]) -> dict[str, list[dict[str, str]]]:
         rows.sort(key=lambda row: row["id"])
         ids = [row["id"] for row in rows]
         if len(set(ids)) != len(ids):
-            raise InputError(f"{where}: a crystal is there twice; give each shard once")
+            raise InputError(f"{where}: a crystal appears twice; give each shard once")
         check_drawn(where, [row["drawn"] for row in rows if "drawn" in row])
         check_ids(f"{where}, {judge}", ids, [row["id"] for row in rows_of[first]], f"the rows of {first}", "judge")
     return rows_of
@@ -131,7 +133,7 @@ def _read_hulls(references: Sequence[Path]) -> dict[str, tuple[Path, ConvexHull,
     for path in references:
         for name, entries in read_entries(path).items():
             if name in hulls:
-                raise InputError(f"{path}: the hull {name!r} is in {hulls[name][0]} already; give each hull once")
+                raise InputError(f"{path}: the hull {name!r} is already in {hulls[name][0]}; give each hull once")
             hulls[name] = (path, ConvexHull(entries), entries)
     return hulls
 
@@ -172,7 +174,8 @@ def _check_scales(judge: str, hulls: Sequence[str], judges: Sequence[str]) -> No
         foreign = [hull for hull in hulls if not _same_scale(judge, hull)]
     else:
         raise InputError(
-            f"the judge {judge} has no hull on its scale among {', '.join(map(repr, hulls))}; run `symmcd reference "
+            f"the judge {judge} has no hull on its energy scale among "
+            f"{', '.join(map(repr, hulls))}; run `symmcd reference "
             f"--set hull.source={judge}` and add its file to --reference"
         )
     for hull in foreign:

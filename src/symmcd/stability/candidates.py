@@ -86,7 +86,7 @@ def read_candidates(path: Path, frames: Mapping[str, Atoms], relaxed: list[Path]
     chosen = chosen.iloc[np.lexsort((energy, chosen["doubts"] != ""))]
     if missing := [name for name in chosen["id"] if name not in frames]:
         where = ", ".join(map(str, relaxed))
-        raise InputError(f"{path}: crystal {missing[0]} is not in {where}; the files are of different runs")
+        raise InputError(f"{path}: crystal {missing[0]} is not in {where}; the files come from different runs")
     more += [DRAFTS] if DRAFTS in chosen else []
     return (_without_duplicates(chosen, frames) if "draw" in chosen else chosen), more
 

@@ -164,7 +164,7 @@ def _amounts(given: Any, where: str) -> dict[str, float]:
     for name, amount in given.items() if isinstance(given, Mapping) else ():
         matched = re.fullmatch(r"([A-Z][a-z]?)([0-9.]*[+-])?", str(name))
         if not matched or not Element.is_valid_symbol(matched[1]):
-            raise InputError(f"{where} has the composition {_brief(given)}: {shown(name)!r} is no element")
+            raise InputError(f"{where} has the composition {_brief(given)}: {shown(name)!r} is not an element")
         amounts[matched[1]] = amounts.get(matched[1], 0.0) + _number(amount, f"{where} has of {name} the amount")
     if not amounts or min(amounts.values()) < AMOUNTS[0] or max(amounts.values()) > AMOUNTS[1]:
         raise InputError(f"{where} has the composition {_brief(given)}; expected elements and amounts from 1e-6 to 1e6")
@@ -234,7 +234,9 @@ def read_entries(path: Path) -> dict[str, list[HullEntry]]:
         raise InputError(f"{path}: no reference energies; rerun `symmcd reference`")
     if stated and set(stated) != {str(len(stated))}:
         numbers = " or ".join(sorted(set(stated)))
-        raise InputError(f"{path}: {len(stated)} rows of {numbers}; it is cut or changed, run `symmcd reference` again")
+        raise InputError(
+            f"{path}: {len(stated)} rows of {numbers}; it is incomplete or was changed; run `symmcd reference` again"
+        )
     return hulls
 
 
@@ -249,7 +251,9 @@ def _read_csv(path: Path, columns: Sequence[str]) -> Iterable[tuple[int, dict[st
                 raise InputError(f"{path}: lacks the column {', '.join(missing)}; it has {there or 'none'}")
             for number, row in enumerate(reader, 1):
                 if any(row.get(None, ())) or None in row.values():
-                    raise InputError(f"{path}, row {number}: not as many values as the header; cut short, or damaged")
+                    raise InputError(
+                        f"{path}, row {number}: not as many values as the header; the file is incomplete or damaged"
+                    )
                 yield number, row
     except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: cannot read it ({error}); give a csv or csv.gz") from None

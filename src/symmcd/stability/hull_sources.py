@@ -130,8 +130,8 @@ def _read(path: Path) -> AsymmetricUnits:
     units = read_units(path)
     if len(units) and units.label.tolist() == numbered_labels(len(units)):
         print(
-            f"{path}: its crystals are numbered {units.label[0]} … {units.label[-1]}, as generated ones are: a "
-            "hull of these says nothing about them",
+            f"{path}: its crystals are numbered {units.label[0]} … {units.label[-1]}, like generated "
+            "crystals: a hull of generated crystals cannot judge them",
             file=sys.stderr,
         )
     return units

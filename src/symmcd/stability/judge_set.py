@@ -35,7 +35,7 @@ def read_relaxed_rows(tables: Sequence[Path], potential: str) -> list[dict[str, 
     """Rows of tables of `symmcd relax`, sorted by crystal.
 
     Raises:
-        InputError: an unreadable table, one that is cut, a crystal that is there twice, or crystals that `potential`
+        InputError: an unreadable table, one that is cut, a crystal that appears twice, or crystals that `potential`
             has relaxed itself.
     """
     where = ", ".join(map(str, tables))
@@ -44,10 +44,12 @@ def read_relaxed_rows(tables: Sequence[Path], potential: str) -> list[dict[str, 
         own = read_relaxed_table(path, NEEDED, ("energy_relaxed",))
         for number, row in enumerate(own, 1):
             if potential_of(row) == potential:
-                raise InputError(f"{path}, row {number}: {potential} relaxed these crystals; a judge is another one")
+                raise InputError(
+                    f"{path}, row {number}: {potential} relaxed these crystals; a judge must be another potential"
+                )
         rows += own
     if len({row["id"] for row in rows}) != len(rows):
-        raise InputError(f"{where}: a crystal is there twice; give each shard once")
+        raise InputError(f"{where}: a crystal appears twice; give each shard once")
     check_drawn(where, [row["drawn"] for row in rows if "drawn" in row])
     return sorted(rows, key=lambda row: row["id"])
 
@@ -86,7 +88,7 @@ def judged(
         if not row["energy_relaxed"]:
             yield _row(row, row["status"])
         elif row["id"] not in index:
-            raise InputError(f"crystal {row['id']} has no relaxed structure here; the files are of different runs")
+            raise InputError(f"crystal {row['id']} has no relaxed structure here; the files come from different runs")
         else:
             there.append(row)
     by_id = {row["id"]: row for row in there}

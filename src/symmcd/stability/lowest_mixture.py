@@ -40,4 +40,4 @@ def lowest_mixture(fractions: np.ndarray, energies: np.ndarray, target: np.ndarr
         tied = np.flatnonzero(ratio <= ratio.min() + 1e-13)
         leaving = tied[used[tied].argmax()] if step < GREEDY else tied[basis[tied].argmin()]
         basis[leaving] = entering
-    raise ArithmeticError(f"hull at {target}: no end after {MOST} steps")
+    raise ArithmeticError(f"hull at {target}: not converged after {MOST} steps")

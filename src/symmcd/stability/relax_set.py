@@ -77,8 +77,8 @@ def draw(total: int, number: int, draws: int, seed: int) -> dict[int, int]:
         return dict.fromkeys(range(total), 1)
     if draws * number > total:
         raise InputError(
-            f"relax.draws = {draws} of relax.number = {number} crystals take {draws * number}, and there are {total}; "
-            "lower one of the two or raise sampling.number"
+            f"relax.draws = {draws} of relax.number = {number} crystals need {draws * number} crystals, but "
+            f"there are {total}; lower one of the two or raise sampling.number"
         )
     random, left = np.random.default_rng(seed), np.arange(total)
     draw_of: dict[int, int] = {}

@@ -75,7 +75,7 @@ class StabilityOptions:
             POTENTIALS[name].check_installed()
         for name, times in Counter(potentials).items():
             if times > 1:
-                why = "it relaxes the crystals and judges them anyway" if name == potentials[0] else "it is there twice"
+                why = "it relaxes the crystals and judges them anyway" if name == potentials[0] else "it appears twice"
                 raise InputError(f"judge {name!r}: {why}; leave it out")
         if self.table is not None:
             for name in potentials[:1] if not any(map(_corrected, potentials)) else []:

@@ -92,11 +92,11 @@ def _read_hull(path: Path) -> pd.DataFrame:
         table["judge"] = judges_of(table["hull"])
     key = ["id", "judge", "hull"]
     if ALL in set(table["judge"]):
-        raise InputError(f"{path}: a judge {ALL!r}, which is no potential; run `symmcd hull` again")
+        raise InputError(f"{path}: a judge {ALL!r}, which is not a potential; run `symmcd hull` again")
     if table.duplicated(key).any():
         twice = int(np.argmax(table.duplicated(key)))
         raise InputError(
-            f"{path}, row {twice + 1}: crystal {table['id'][twice]} is there twice; run `symmcd hull` again"
+            f"{path}, row {twice + 1}: crystal {table['id'][twice]} appears twice; run `symmcd hull` again"
         )
     return table.sort_values("id", kind="stable", ignore_index=True)
 
@@ -110,7 +110,7 @@ def read_valid(paths: Sequence[Path], ids: Sequence[str], crystals: Path) -> dic
         crystals: where these are from.
 
     Raises:
-        InputError: an unreadable table, one without the columns, a crystal that is there twice, or other crystals.
+        InputError: an unreadable table, one without the columns, a crystal that appears twice, or other crystals.
     """
     valid: dict[str, bool] = {}
     for path in paths:
@@ -118,7 +118,7 @@ def read_valid(paths: Sequence[Path], ids: Sequence[str], crystals: Path) -> dic
         check_flags(path, rows, ("valid",), "score")
         for number, row in enumerate(rows, 1):
             if row["id"] in valid:
-                raise InputError(f"{path}, row {number}: crystal {row['id']} is there twice; give each shard once")
+                raise InputError(f"{path}, row {number}: crystal {row['id']} appears twice; give each shard once")
             valid[row["id"]] = row["valid"] == "True"
     check_ids(paths[0] if len(paths) == 1 else paths[0].parent, list(valid), ids, crystals, "score")
     return valid
@@ -174,8 +174,8 @@ def _same_run(
         generated_formula = generated[name].reduced_formula
         if generated_formula != Composition(formula or {}).reduced_formula:
             raise InputError(
-                f"{hull}: crystal {name} is {formula}, and {generated_formula} in {crystals}; the files are of "
-                "different runs"
+                f"{hull}: crystal {name} is {formula}, and {generated_formula} in "
+                f"{crystals}; the files come from different runs"
             )
     _all_there(table.loc[table["e_above_hull_relaxed"].notna(), "id"], frames, hull, relaxed)
     for (judge, name), part in table.groupby(["judge", "hull"], sort=False):
@@ -188,4 +188,4 @@ def _all_there(
     missing = [name for name in names if name not in frames]
     if missing:
         where = ", ".join(map(str, paths))
-        raise InputError(f"{hull}: crystal {missing[0]} is not in {where}; the files are of different runs")
+        raise InputError(f"{hull}: crystal {missing[0]} is not in {where}; the files come from different runs")

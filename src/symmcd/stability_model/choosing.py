@@ -123,8 +123,9 @@ def choose(
     if len(passed) < number:
         reasons = ", ".join(f"{count} with {GUARDS[name]}" for name, count in left_out.items())
         raise InputError(
-            f"{number} crystals are wanted, and {len(passed)} of {len(drafts)} drafts may be chosen ({reasons}); "
-            "draw more drafts per crystal, or do not choose (--stable=1)"
+            f"{number} crystals are wanted, but only {len(passed)} of {len(drafts)} "
+            f"drafts pass the guards ({reasons}); "
+            "draw more drafts per crystal, or use --stable=1 to make no choice"
         )
     rest = drafts.take(passed)
     values = features(rest, rest.log_probability, hull)

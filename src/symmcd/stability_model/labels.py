@@ -68,8 +68,8 @@ def read_runs(crystals: Sequence[Path], hulls: Sequence[Path]) -> list[LabelledR
         first = runs[0].energies
         if (energies.judge, energies.hull) != (first.judge, first.hull):
             raise InputError(
-                f"{hull}: energies by {energies.judge} over {energies.hull}, in {hulls[0]} by {first.judge} over "
-                f"{first.hull}; one model needs labels of one kind"
+                f"{hull}: energies by {energies.judge} over {energies.hull}, but in {hulls[0]} by "
+                f"{first.judge} over {first.hull}; a model needs labels of one kind"
             )
     return runs
 
@@ -112,14 +112,14 @@ def read_energies(path: Path, units: AsymmetricUnits, source: Path | str = "the 
     for row in table:
         name = row["id"]
         if name in seen:
-            raise InputError(f"{path}: crystal {name} is there twice by {judge} over {hull}; run `symmcd hull` again")
+            raise InputError(f"{path}: crystal {name} appears twice by {judge} over {hull}; run `symmcd hull` again")
         seen.add(name)
         if name not in place:
-            raise InputError(f"{path}: crystal {name} is not in {source}; the files are of different runs")
+            raise InputError(f"{path}: crystal {name} is not in {source}; the files come from different runs")
         if formula[place[name]] != row["formula"]:
             raise InputError(
-                f"{path}: crystal {name} is {row['formula']}, in {source} {formula[place[name]]}; the files are of "
-                "different runs"
+                f"{path}: crystal {name} is {row['formula']}, in {source} {formula[place[name]]}; "
+                "the files come from different runs"
             )
     judged = [row for row in table if not row["status"].startswith(UNJUDGED)]
     energy = [float(row["e_above_hull_relaxed"] or math.nan) for row in judged]

@@ -83,7 +83,7 @@ def arrangements_of(sources: Iterable[str | Path]) -> frozenset[str]:
     for name in names:
         if name not in SPLITS:
             if not Path(name).is_file():
-                raise InputError(f"{name}: to be left out, but neither of {', '.join(SPLITS)} nor a file of units.npz")
+                raise InputError(f"{name}: cannot be left out: neither one of {', '.join(SPLITS)} nor a units.npz file")
             found |= {fingerprint(arrangement) for arrangement in content.arrangements(read_units(Path(name)))}
     return frozenset(found)
 

@@ -37,7 +37,7 @@ def model_path(name: str | Path) -> Path:
     path = Path(str(resources.files("symmcd"))) / f"weights/{SHIPPED}-stability.safetensors" if shipped else Path(name)
     if not path.is_file():
         raise InputError(
-            f"{name}: no such file of a stability model; {SHIPPED} comes along, `symmcd surrogate` fits your own"
+            f"{name}: no such stability model; use {SHIPPED} (shipped), or fit your own with `symmcd surrogate`"
         )
     return path
 
@@ -132,7 +132,7 @@ def _card_of(path: Path | str, text: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         card = None
     if not isinstance(card, dict):
-        raise InputError(f"{path}: damaged, its card is no JSON mapping; fetch or fit it again")
+        raise InputError(f"{path}: damaged, its card is not a JSON mapping; fetch or fit it again")
     return card
 
 

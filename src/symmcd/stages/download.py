@@ -46,7 +46,7 @@ def run(output: Path, settings: DataSettings) -> None:
         for number, split in enumerate(SPLITS)
     }
     if _state(settings.source) != before:
-        raise InputError(f"{settings.source}: changed while it was read; run this again when it is whole")
+        raise InputError(f"{settings.source}: changed while it was read; run this again when the file is complete")
     for split, rows in splits.items():
         if not rows:
             raise InputError(f"data.source = {settings.source}: no crystals for {split}")

@@ -156,7 +156,9 @@ def _plan(
     )  # fmt: skip
     predict = None
     if predictor is not None and reference is None:
-        raise InputError(f"{predictor}: energies are compared with those of a reference set; give one too")
+        raise InputError(
+            f"{predictor}: d_E compares with the energies of a reference set; give --reference (reference=…) too"
+        )
     if predictor is not None:
         from symmcd.formation_energy.set_energies import predicted_energies
 
@@ -197,15 +199,17 @@ def _stability(
     if relax is False:
         for option, value in (("judges (--judge)", judge.potentials), ("a hull (--hull)", table[0] or table[1])):
             if value:
-                raise InputError(f"{option} without relaxed crystals; give --relax (relax=True) too, or leave it out")
+                raise InputError(f"{option} needs relaxed crystals; give --relax (relax=True) too, or leave it out")
         return None
     if train is None:
         raise InputError(
-            "stable and novel crystals are told beside known ones; give the training crystals too (--train TRAIN.npz, "
-            "or train=…), or leave out --relax"
+            "stable and novel crystals can only be found with known crystals; give the training crystals "
+            "too (--train TRAIN.npz, or train=…), or leave out --relax"
         )
     if (table[0] is None) != (table[1] is None):
-        raise InputError("--hull and --elemental-references go together: formation energies, and what they count from")
+        raise InputError(
+            "--hull and --elemental-references need each other: formation energies, and the energies of the elements"
+        )
 
     let_threads_sleep()  # before anything that loads torch
     from symmcd.stability.outcome import Limits
@@ -275,7 +279,7 @@ def run(
     from symmcd.writing import delete
 
     if (output / "asymmetric_units").is_dir():
-        raise InputError(f"{output}: holds a run of the chain, whose tables would be replaced; choose another folder")
+        raise InputError(f"{output}: holds results of the chain, which would be overwritten; choose another folder")
     section = judge or JudgeSettings()
     of_section = [name for name in section.potentials if name not in judges] if relax else []
     stability = _stability(

@@ -68,7 +68,7 @@ def run(units: Path, output: Path, target: Submission, seed: int) -> None:
     if target == "genbench":
         if len(crystals) < GENBENCH:
             raise InputError(
-                f"{units}: {len(crystals)} crystals, and LeMat-GenBench takes exactly {GENBENCH}; set sampling.number"
+                f"{units}: {len(crystals)} crystals, but LeMat-GenBench takes exactly {GENBENCH}; set sampling.number"
             )
         written = _write_genbench(crystals, output, seed)
     elif target == "optimade":
@@ -77,7 +77,7 @@ def run(units: Path, output: Path, target: Submission, seed: int) -> None:
         written = _write_extxyz(crystals, output) if target == "mattergen" else _write_json(crystals, output)
     remove_other_results(output, RESULTS["export"], written)
     if crystals.best_of is not None:  # the other program cannot know
-        print(f"say beside every figure over them: {oversampling.chosen(crystals.best_of)}")
+        print(f"state with every figure of these crystals: {oversampling.chosen(crystals.best_of)}")
 
 
 def _write_extxyz(crystals: AsymmetricUnits, output: Path) -> list[Path]:
@@ -112,7 +112,7 @@ def _write_optimade(crystals: AsymmetricUnits, units: Path, output: Path) -> lis
 
     names = crystals.label.tolist()
     if twice := sorted(name for name, times in Counter(names).items() if times > 1):
-        raise InputError(f"{units}: {len(twice)} names are there twice ({twice[0]!r:.40} …); OPTIMADE's ids are unique")
+        raise InputError(f"{units}: {len(twice)} names appear twice ({twice[0]!r:.40} …); OPTIMADE's ids are unique")
     table = units.with_name(TABLE)
     rows = read_table(table) if table.exists() else {}
     if rows and (missing := [name for name in names if name not in rows]):

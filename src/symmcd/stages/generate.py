@@ -89,7 +89,7 @@ def run(
     asked = read_constraints(given, options=True)
     space_groups_of(asked)
     if stable == 1 and (stability_model or hull or leave_out is not None):
-        raise InputError("--stability-model, --hull and --leave-out go with --stable; add it, or leave them out")
+        raise InputError("--stability-model, --hull and --leave-out need --stable; add it, or leave them out")
     leave_out = ("train",) if leave_out is None else leave_out
     abilities = request.abilities()
     abilities.check(Sampler(steps=steps, proposals=proposals, temperature=temperature, constraints=asked))

@@ -98,13 +98,14 @@ def _fill(target: Path, said: Path, files: Mapping[str, bytes]) -> None:
     from symmcd.writing import atomic_path
 
     if not target.is_dir():
-        raise InputError(f"{said}: is no folder; choose another name")
+        raise InputError(f"{said}: is not a folder; choose another name")
     there = {name for name in files if os.path.lexists(target / name)}
     other = sorted(name for name in there if not _same(target / name, files[name]))
     if other:
         named = ", ".join(other[:3]) + (f" and {len(other) - 3} more" if len(other) > 3 else "")
         raise InputError(
-            f"{said}: has files of these names already, which are not overwritten ({named}); choose another folder, or"
+            f"{said}: already has files of these names, which are never "
+            f"overwritten ({named}); choose another folder, or"
             " move them away"
         )
     for name in files:

@@ -69,7 +69,8 @@ def rank(
     given = list(candidates)
     if len(formulas := sorted({candidate.unit.formula for candidate in given})) > 1:
         raise InputError(
-            f"candidates of {' and '.join(formulas[:3])}: energies compare within one; rank each by itself"
+            f"candidates of {' and '.join(formulas[:3])}: only energies of one formula "
+            "can be compared; rank each formula separately"
         )
     for candidate in given[:1]:
         _check_potential(how, candidate.unit.composition)
@@ -164,7 +165,7 @@ def run(
         raise InputError(f"{formula[:60]}: {error}") from None
     group = None if space_group is None else number_of(space_group)
     if beta is not None and not relax:
-        raise InputError("--beta goes with --relax; add it, or leave it out")
+        raise InputError("--beta needs --relax; add it, or leave it out")
     how = dataclasses.replace(settings or RelaxSettings(), method="symmetry")
     if relax:
         _check_potential(how, unit)
@@ -199,7 +200,7 @@ def run(
 
     made = request.fulfil(make, relax=relaxed if relax else None)
     if made < number:
-        print(f"{made} instead of {number}: no more sets of Wyckoff positions fit {formula}")
+        print(f"{made} crystals instead of {number}: no more sets of Wyckoff positions fit {formula}")
 
 
 def _number(value: float | None) -> str:

@@ -67,13 +67,13 @@ def run(
 
     if not units and settings.source not in HULL_SOURCES:
         raise InputError(
-            f"hull.source = {settings.source}: its hull is made of crystals; name files of asymmetric units, npz"
+            f"hull.source = {settings.source}: this hull is computed from crystals; give npz files of asymmetric units"
         )
     useless = [option for option, value in (("--in-play", in_play), ("--cache", cache)) if value]
     if useless and settings.source in HULL_SOURCES:
         raise InputError(
-            f"{useless[0]}: hull.source = {settings.source} computes no energies and writes all that it has; leave it "
-            "out"
+            f"{useless[0]}: hull.source = {settings.source} computes no energies "
+            "and uses no crystals; leave this file out"
         )
     with one_writer(output):
         hull = _energies(units, output, settings, device, in_play, cache)

@@ -32,7 +32,7 @@ def check_crystal(crystal: Cell, names: Sequence[str] | None = None) -> None:
 
     Raises:
         StructureError: bad_cell, no_atoms, too_large, unknown_element, bad_position; disordered for two elements on one
-            point, redundant for an atom that is there twice.
+            point, redundant for an atom that appears twice.
     """
     names = [f"atom {i}" for i in range(len(crystal.element))] if names is None else list(names)
     check_arrays(crystal.lattice, crystal.position, crystal.element)
@@ -75,4 +75,4 @@ def check_arrays(lattice: np.ndarray, position: np.ndarray, element: np.ndarray)
     near = (np.abs(position) <= FARTHEST).all(axis=1)  # nan is not near either
     if not near.all():
         i = int(near.argmin())
-        raise StructureError("bad_position", f"atom {i} is at {position[i].tolist()}, which is no position")
+        raise StructureError("bad_position", f"atom {i} is at {position[i].tolist()}, which is not a position")

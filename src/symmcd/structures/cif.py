@@ -113,7 +113,7 @@ def _sites(block: gemmi.cif.Block) -> Sites:
     """The atoms that the file lists."""
     columns = [list(block.find_values(f"_atom_site_fract_{n}")) for n in "xyz"]
     if len({len(column) for column in columns}) > 1:
-        raise StructureError("bad_position", "_atom_site_fract_x, _y and _z are not of one length")
+        raise StructureError("bad_position", "_atom_site_fract_x, _y and _z have different lengths")
     number = len(columns[0])
     if number > MOST_ATOMS:
         raise StructureError("too_large", f"{number} atoms listed; at most {MOST_ATOMS} are read")
@@ -126,7 +126,7 @@ def _sites(block: gemmi.cif.Block) -> Sites:
     names = labels or [f"{symbol}{i}" for i, symbol in enumerate(symbols)]
     if 0 in element:
         i = element.index(0)
-        raise StructureError("unknown_element", f"site {names[i]}: {(symbols or labels)[i]!r} names no element")
+        raise StructureError("unknown_element", f"site {names[i]}: {(symbols or labels)[i]!r} is not an element")
     for i, value in enumerate(block.find_values("_atom_site_occupancy")):
         if value not in (".", "?") and not abs(gemmi.cif.as_number(value) - 1) < 1e-3:  # 1 where it is not given
             raise StructureError("disordered", f"site {names[i]} has occupancy {value}")

@@ -81,7 +81,8 @@ def _images(i: int, sites: Sites, operations: np.ndarray, lattice: np.ndarray) -
     if len(distinct) * here.sum() != len(operations):
         raise StructureError(
             "bad_position", f"site {sites.names[i]} has {len(distinct)} images under {len(operations)} operations, "
-            f"{here.sum()} of which keep it; it is too near a special position, or its coordinates have too few digits"
+            f"{here.sum()} of which keep it; it is too near to a special position, "
+"or its coordinates have too few digits"
         )  # fmt: skip
     return distinct
 
@@ -117,6 +118,6 @@ def _check_contacts(crystal: Cell, names: list[str], rounding: float) -> None:
         i, j = pairs[0]
         raise StructureError(
             "bad_position",
-            f"{names[i]} and {names[j]} are {gap[0]:.3f} Å apart, nearer than any bond; the coordinates are given to "
-            f"{uncertainty:.3f} Å only",
+            f"{names[i]} and {names[j]} are {gap[0]:.3f} Å apart, closer than any bond; the "
+            f"coordinates are given to {uncertainty:.3f} Å only",
         )

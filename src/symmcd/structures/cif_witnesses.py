@@ -135,7 +135,7 @@ def _reading(
     multiplicity, verdict = "absent", "absent"
     try:
         if not fits_cell(operations, lattice):
-            raise StructureError("contradiction", f"they are of group {operations.number}, whose cell is another")
+            raise StructureError("contradiction", f"they belong to group {operations.number}, which has another cell")
         crystal, images = expanded(sites, operations, lattice)
     except StructureError as error:
         crystal = error
@@ -214,7 +214,7 @@ def _positioned(reading: Reading, sites: Sites, formula: Formula | None) -> Cell
     """The crystal of a reading, if no hydrogen of it lacks a position."""
     assert isinstance(reading.crystal, Cell)
     if sites.hydrogens and formula is None and 1 not in reading.crystal.element:
-        raise StructureError("contradiction", f"{sites.hydrogens} hydrogens are attached, and none is listed")
+        raise StructureError("contradiction", f"{sites.hydrogens} hydrogens are attached, but none is listed")
     return reading.crystal
 
 

@@ -48,7 +48,8 @@ def elements_of_structure(structure: IStructure) -> Cell:
             if isinstance(species, DummySpecies):
                 raise StructureError(
                     "unknown_element",
-                    f"site {i} holds the dummy species {species}, which is no element; replace it, or remove the site",
+                    f"site {i} holds the dummy species {species}, which is not an "
+                    "element; replace it, or remove the site",
                 )
             share[species.Z] = share.get(species.Z, 0.0) + amount  # Fe2+ and Fe3+, H and D: one element
         if len(share) != 1 or not abs(sum(share.values()) - 1) < WHOLE:

@@ -144,7 +144,7 @@ def _count(line: str) -> int | None:
 
 
 def _values(comment: str) -> tuple[dict[str, str], str]:
-    """Values of the second line, and which of those that make the crystal is there twice and not the same."""
+    """Values of the second line, and which of those that make the crystal appears twice and not the same."""
     values: dict[str, str] = {}
     twice = ""
     for key, value in key_values(comment):
@@ -261,13 +261,13 @@ def _elements(columns: dict[str, np.ndarray]) -> np.ndarray:
         numbers.append(np.array([element_number(symbol) for symbol in symbols], int))
         unknown = [symbol for symbol, number in zip(symbols, numbers[0], strict=True) if not number]
         if unknown and "numbers" not in columns:
-            raise StructureError("unknown_element", f"{shown(unknown[0])!r} names no element")
+            raise StructureError("unknown_element", f"{shown(unknown[0])!r} is not an element")
     if "numbers" in columns:
         numbers.append(columns["numbers"])
     if not numbers or numbers[-1].shape != (len(numbers[-1]),) or numbers[-1].dtype.kind not in "iu":
         raise StructureError("unknown_element", "no column species or Z")
     if (numbers[0] != numbers[-1])[numbers[0] > 0].any():  # beside Z, species may be the names of sites
-        raise StructureError("unknown_element", "the columns species and Z are not of the same elements")
+        raise StructureError("unknown_element", "the columns species and Z name different elements")
     if not ((numbers[-1] > 0) & (numbers[-1] <= HEAVIEST)).all():
         raise StructureError("unknown_element", f"atomic numbers {np.unique(numbers[-1])[:10].tolist()}")
     return numbers[-1]

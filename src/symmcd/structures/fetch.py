@@ -72,7 +72,7 @@ def fetch(
             process that downloads it.
     """
     if target.exists() and DIGESTS[digest](target) == checksum:
-        print(f"{target}: already here and verified", flush=True)
+        print(f"{target}: already downloaded and verified", flush=True)
         return
     part = target.with_name(target.name + ".part")
     try:
@@ -84,7 +84,7 @@ def fetch(
                 part.unlink()
                 raise InputError(
                     f"{url}: wrong checksum: expected {digest} {checksum}, got {found} ({size} bytes, deleted)."
-                    f" Run again; if it stays so, the file there is another one. {advice}"
+                    f" Run again; if this repeats, the file at this address has changed. {advice}"
                 )
             part.replace(target)
     except OSError as error:
@@ -129,7 +129,7 @@ def _receive(url: str, part: Path) -> None:
         resumed = response.status == http.client.PARTIAL_CONTENT
         if resumed and not (response.headers.get("Content-Range") or "").startswith(f"bytes {have}-"):
             part.unlink()
-            raise ConnectionError("the server sent another part than asked for")
+            raise ConnectionError("the server sent another part of the file than requested")
         received = have if resumed else 0
         total = None if response.length is None else received + response.length
         with part.open("ab" if resumed else "wb") as file:

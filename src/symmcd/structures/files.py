@@ -80,7 +80,7 @@ def check_only_cifs(folder: Path) -> None:
     foreign = sorted(path.name for path in others) if folder.is_dir() else []
     if foreign:
         raise InputError(
-            f"{folder}: holds {foreign[0]}, which is no CIF of ours; choose another folder, or empty this one"
+            f"{folder}: holds {foreign[0]}, which is not a CIF of symmcd; choose another folder, or empty this one"
         )
 
 
@@ -144,7 +144,8 @@ def _check_directory(path: Path, members: list[zipfile.ZipInfo]) -> None:
         if member.compress_type not in _METHODS:
             method = _NAMES.get(member.compress_type, f"method {member.compress_type}")
             raise InputError(
-                f"{path}: {shown(member.filename)} is packed by {method}, which is not read; pack it as a plain zip"
+                f"{path}: {shown(member.filename)} is packed by {method}, which "
+                "is not supported; pack it as a plain zip"
             )
     total = sum(member.file_size for member in members if member.file_size <= MEMBER)
     packed = max(path.stat().st_size, 1)
@@ -201,8 +202,8 @@ class _Bounded(io.RawIOBase):
         self._left -= len(content)
         if self._left < 0:
             raise TooLargeError(
-                f"{self._path}: unpacks to more than {mebibytes(self._limit)}, which no text of its size does; "
-                "if it is right, give it unpacked or in parts"
+                f"{self._path}: unpacks to more than {mebibytes(self._limit)}, far more than a text of "
+                "its size; if this is right, give it unpacked or in parts"
             )
         return len(content)
 
@@ -219,7 +220,9 @@ def bounded_lines(file: io.TextIOBase, path: Path) -> Iterator[str]:
     """
     for number, line in enumerate(iter(lambda: file.readline(LINE + 1), ""), start=1):
         if len(line) > LINE:
-            raise TooLargeError(f"{path}: line {number} has more than {LINE} characters; it is no text, or damaged")
+            raise TooLargeError(
+                f"{path}: line {number} has more than {LINE} characters; it is not a text file, or it is damaged"
+            )
         yield line
 
 

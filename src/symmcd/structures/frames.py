@@ -22,14 +22,14 @@ def read_generated(path: Path) -> list[Atoms]:
     write them, both must hold the same crystals in the same order: a file that was cut would go on as a smaller set.
 
     Raises:
-        InputError: unreadable, an id that is there twice, an atom that is no element, or other crystals than those of
+        InputError: unreadable, an id that appears twice, an atom that is no element, or other crystals than those of
             units.npz.
     """
     frames = read_extxyz(path)
     for number, frame in enumerate(frames, 1):
         if not all(1 <= z <= HEAVIEST for z in frame.numbers.tolist()):
             raise InputError(
-                f"{path}, frame {number} ({frame.info['id']}): an atom X, which is no element; remove the frame"
+                f"{path}, frame {number} ({frame.info['id']}): an atom X, which is not an element; remove the frame"
             )
     beside = path.with_name("units.npz")
     if path.name == "crystals.extxyz" and beside.is_file():
@@ -56,7 +56,7 @@ def _compare(path: Path, frames: list[Atoms], beside: Path) -> None:
         if own != (name, size, group):
             raise InputError(
                 f"{path}, frame {number}: crystal {own[0]} of {own[1]} atoms in space group {own[2]}, where "
-                f"{beside} has {name} of {size} in {group}; the files are of different runs: {advice}"
+                f"{beside} has {name} of {size} in {group}; the files come from different runs: {advice}"
             )
 
 
@@ -64,14 +64,14 @@ def frames_by_id(paths: Iterable[Path]) -> dict[str, Atoms]:
     """Frames of several files by their id.
 
     Raises:
-        InputError: unreadable, or an id that is there twice.
+        InputError: unreadable, or an id that appears twice.
     """
     by_id: dict[str, Atoms] = {}
     for path in paths:
         for number, frame in enumerate(read_extxyz(path), 1):
             name = frame.info["id"]
             if name in by_id:
-                raise InputError(f"{path}, frame {number}: crystal {name} is there twice; give each shard once")
+                raise InputError(f"{path}, frame {number}: crystal {name} appears twice; give each shard once")
             by_id[name] = frame
     return by_id
 

@@ -148,12 +148,12 @@ def read_entries(path: Path, *, exact: bool = False) -> list[OwnCrystal]:
         return entries_of({name: units[i] for i, name in enumerate(names)})
     whole = _whole_set(path)
     if whole != path:
-        print(f"no .cif in {path}: {whole.name} in it is read")
+        print(f"no .cif in {path}; reading {whole.name} in it")
     path = whole
     entries = [OwnCrystal(name, crystal) for name, crystal in read_structures(path)]
     _tell_of_others(path)
     if exact and (known := written_units(path)):
-        print(f"{path}: {len(known)} of {len(entries)} crystals are those of units.npz, with exact coordinates")
+        print(f"{path}: {len(known)} of {len(entries)} crystals are read from units.npz, with exact coordinates")
         entries = [dataclasses.replace(entry, unit=known.get(entry.name)) for entry in entries]
     return entries
 
@@ -185,4 +185,4 @@ def _tell_of_others(path: Path) -> None:
     others = sorted(p.name for p in files_of(path) if p.suffix.lower() != ".cif") if path.is_dir() else []
     if others:
         named = ", ".join(others[:3]) + (", …" if len(others) > 3 else "")
-        print(f"not read: {len(others)} files of {path} that are no .cif ({named}); evaluate them on their own")
+        print(f"not read: {len(others)} files of {path} that are not .cif ({named}); evaluate them separately")

@@ -70,7 +70,7 @@ def entries(path: Path) -> list[tuple[str, Any]]:
     pairs = content.pairs if isinstance(content, _Repeating) else list(content.items())
     if pairs and not any(isinstance(entry, dict) for _, entry in pairs):
         keys = shown(", ".join(name for name, _ in pairs[:5]))
-        raise InputError(f"{path}: {EXPECTED}; found a mapping with the keys {keys} and no structure in it")
+        raise InputError(f"{path}: {EXPECTED}; found a mapping with the keys {keys}, without a structure")
     return list(pairs)
 
 
@@ -96,7 +96,7 @@ def crystal_of_entry(entry: Any) -> Cell:
     if missing:
         raise StructureError("unparseable", f"not a structure: no {' and no '.join(missing)} in it")
     if isinstance(entry, _Repeating):
-        raise StructureError("unparseable", "not a structure: a name stands in it twice")
+        raise StructureError("unparseable", "not a structure: it has a name twice")
     sites = entry["sites"]
     if not isinstance(sites, list):
         raise StructureError("unparseable", f"its sites are not a list but {_brief(sites)}")
@@ -150,5 +150,5 @@ def _element(species: Any, i: int) -> int:
     symbol = species[0].get("element")
     number = element_number(symbol) if isinstance(symbol, str) else 0
     if not number:
-        raise StructureError("unknown_element", f"site {i}: {_brief(symbol)} names no element")
+        raise StructureError("unknown_element", f"site {i}: {_brief(symbol)} is not an element")
     return number

@@ -113,4 +113,4 @@ def tell_of_changes(names: Sequence[str], written: Sequence[str], where: str) ->
     if changed:
         name, new = changed[0]
         shown = f"{name[:60]!r}"
-        print(f"{where}: {len(changed)} of {len(names)} ids cannot stand there as they are, such as {shown}: now {new}")
+        print(f"{where}: {len(changed)} of {len(names)} ids cannot be used unchanged, such as {shown}: now {new}")

@@ -66,7 +66,9 @@ def read_rows(path: Path) -> Iterator[RawRow]:
             _check_columns(path, reader.fieldnames)
             for number, row in enumerate(reader, start=1):
                 if row["cif"] is None or None in row:
-                    raise InputError(f"{path}: row {number} has not as many values as the header; fetch it again")
+                    raise InputError(
+                        f"{path}: row {number} has another number of values than the header; fetch the file again"
+                    )
                 yield RawRow(
                     number, row.get("material_id") or f"row{number}", row["cif"], _properties(path, number, row)
                 )
@@ -84,7 +86,7 @@ def _check_columns(path: Path, names: Sequence[str] | None) -> None:
     if "cif" not in names:
         raise InputError(f"{path}: no column 'cif'; the columns are {shown(', '.join(names[:20]), 300)}")
     if names.count("cif") > 1:
-        raise InputError(f"{path}: {names.count('cif')} columns 'cif'; only one can be meant")
+        raise InputError(f"{path}: {names.count('cif')} columns 'cif'; expected one")
 
 
 def _properties(path: Path, number: int, row: Mapping[str, str]) -> dict[str, float]:

@@ -46,7 +46,7 @@ class Raw:
             raise InputError(f"the source has the splits {', '.join(self.splits)}; expected {', '.join(SPLITS)}")
         for rows in (self.rows, *self.splits.values()):
             if others := [type(row).__name__ for row in rows if not isinstance(row, RawRow)]:
-                raise InputError(f"the source gave {others[0]} for a crystal; expected what `row_of` makes")
+                raise InputError(f"the source gave {others[0]} for a crystal; expected a result of `row_of`")
         if self.splits:
             return {split: list(self.splits[split]) for split in SPLITS}
         return trainable(divided(self.rows, shares, seed))
@@ -147,7 +147,7 @@ def whole_source(source: Path) -> tuple[list[RawRow], dict[str, str]]:
         raise InputError(f"{source}: no rows; expected a csv with the columns material_id and cif")
     usable = [row for row in rows if not row.problem]
     if not usable:
-        raise InputError(f"{source}: no CIF here can be read; {rows[0].material_id} has {rows[0].problem}")
+        raise InputError(f"{source}: none of its CIFs can be read; {rows[0].material_id} has {rows[0].problem}")
     return usable, {row.material_id: row.problem for row in rows if row.problem}
 
 
@@ -165,7 +165,9 @@ def divided(rows: Sequence[RawRow], shares: Sequence[float], seed: int) -> dict[
     }
     empty = [split for split, part in parts.items() if not part]
     if empty:
-        raise InputError(f"data.split = {tuple(shares)} leaves {', '.join(empty)} of {len(rows)} crystals empty")
+        raise InputError(
+            f"data.split = {tuple(shares)} leaves {', '.join(empty)} without any of the {len(rows)} crystals"
+        )
     return parts
 
 

@@ -78,11 +78,11 @@ def read_extxyz(path: Path) -> list[Atoms]:
             for frame in frames(bounded_lines(file, path)):
                 read.append(atoms_of_frame(frame))
                 if not frame.id:
-                    raise InputError(f"{path}: {frame} has no id; it is not a file of this package")
+                    raise InputError(f"{path}: {frame} has no id; it is not a file of symmcd")
                 if frame.id in first:
                     raise InputError(
-                        f"{path}: {first[frame.id]} and {frame} have the same id, {shown(frame.id)!r}; one of the two "
-                        "would be lost; give each its own"
+                        f"{path}: {first[frame.id]} and {frame} have the same id, {shown(frame.id)!r}; one "
+                        "of the two would be lost; give each a different one"
                     )
                 first[frame.id] = str(frame)
     except FileNotFoundError:

@@ -64,10 +64,11 @@ class AnonymousFormula(Constraint):
         text = value.translate(str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")) if isinstance(value, str) else ""
         parts = re.findall(r"([A-Z])(\d{0,4})", text)
         if not parts or "".join(letter + digits for letter, digits in parts) != text.strip():
-            raise InputError(f"{value!r:.40}: expected letters with numbers, as ABX3 or A2B3")
+            raise InputError(f"{value!r:.40}: expected letters with numbers, such as ABX3 or A2B3")
         if elements := sorted({letter for letter, _ in parts} - set(LETTERS)):
             raise InputError(
-                f"{value!r:.40}: {elements[0]} is an element; letters that stand for any are {LETTERS}, as in ABX3 "
+                f"{value!r:.40}: {elements[0]} is an element; letters that stand "
+                f"for any element are {LETTERS}, as in ABX3 "
                 "(elements are chosen by --elements and --formula)"
             )
         amounts: Counter[str] = Counter()
@@ -99,7 +100,7 @@ class AnonymousFormula(Constraint):
             )
         required = {number for other in beside for number in other.required}
         if len(required) > len(self.amounts):
-            raise InputError(f"{self} has {len(self.amounts)} elements, and {len(required)} are asked for")
+            raise InputError(f"{self} has {len(self.amounts)} elements, but {len(required)} are required")
 
     def allowed_elements(self, drawn: WyckoffSequences, place: int) -> Tensor:
         """Elements with which the amounts can still be reached."""

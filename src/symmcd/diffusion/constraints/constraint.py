@@ -150,7 +150,7 @@ def read_constraints(given: Mapping[str, Any], *, options: bool = False) -> tupl
         if not isinstance(constraint, Constraint):
             raise InputError(
                 f"{called}: the reader of this constraint gave {type(constraint).__name__}, expected a Constraint; "
-                "mend or uninstall the package that offers it"
+                "fix or uninstall the package that offers it"
             )
         constraints.append(constraint)
     return tuple(constraints)
@@ -192,5 +192,5 @@ def space_groups_of(constraints: Sequence[Constraint]) -> tuple[int, ...]:
         return ()
     common = set.intersection(*asked)
     if not common:
-        raise InputError("no space group is left by " + " and ".join(str(c) for c in constraints if c.space_groups))
+        raise InputError("no space group satisfies " + " and ".join(str(c) for c in constraints if c.space_groups))
     return tuple(sorted(common))

@@ -51,7 +51,7 @@ def some_elements(value: str | Iterable[int | str]) -> tuple[int, ...]:
     """
     numbers = tuple(sorted(set(atomic_numbers_of(value))))
     if not numbers:
-        raise InputError("none named; write symbols, as in Li,Fe,O")
+        raise InputError("no element given; write symbols, such as Li,Fe,O")
     return numbers
 
 

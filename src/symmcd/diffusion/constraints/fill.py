@@ -103,10 +103,10 @@ class Fill(Constraint):
         if not added:
             raise InputError(f"{name}: nothing is added; expected {EXPECTED}")
         if missing := set(removed) - set(host.element.tolist()):
-            raise InputError(f"{name}: it has no {SYMBOLS[min(missing) - 1]} to leave out")
+            raise InputError(f"{name}: it has no {SYMBOLS[min(missing) - 1]} to remove")
         kept = [i for i, element in enumerate(host.element.tolist()) if element not in removed]
         if not kept:
-            raise InputError(f"{name}: no atoms are left of it")
+            raise InputError(f"{name}: this removes all its atoms")
         if space_group is not None:
             host = _lowered(host, kept, space_group, name)
             kept = list(range(len(host.element)))
@@ -143,7 +143,7 @@ class Fill(Constraint):
             raise InputError(f"{self}: {orbits} orbits, and this model's crystals have at most {abilities.most_orbits}")
         for other in beside:
             if self.cell and type(other).volume is not Constraint.volume:
-                raise InputError(f"{self}, whose cell stays as it is: leave out {other}")
+                raise InputError(f"{self}, which fixes the cell: leave out {other}")
 
     def allowed_positions(self, drawn: WyckoffSequences, place: int, rows: Tensor) -> Tensor:
         """Those of the host in their order, with so many others between them as there are orbits to add."""

@@ -54,7 +54,7 @@ def point_group_of(value: str | int | Iterable[str]) -> SpaceGroup:
 def _always(numbers: Callable[[], tuple[int, ...]], words: str) -> Callable[[Any], SpaceGroup]:
     def read(value: Any) -> SpaceGroup:
         if value is not True and str(value).lower() != "true":  # a text, where Snakemake hands it over
-            raise InputError(f"{value!r:.40}: it is asked for or not, and has no value; expected True")
+            raise InputError(f"{value!r:.40}: this wish takes no value; expected True")
         return SpaceGroup(numbers(), words)
 
     return read

@@ -20,7 +20,7 @@ def whole_range(value: int | str | Sequence[int], most: int) -> tuple[int, int]:
     """
     low, high = _ends(value, 1, most, f"a whole number or a range from 1 to {most}, as 6 or 4-8")
     if low != int(low) or high != int(high) or low < 1 or high > most:
-        raise InputError(f"{value!r:.40}: expected a whole number or a range from 1 to {most}, as 6 or 4-8")
+        raise InputError(f"{value!r:.40}: expected a whole number or a range from 1 to {most}, such as 6 or 4-8")
     return int(low), int(high)
 
 

@@ -27,7 +27,7 @@ class SpaceGroup(Constraint):
         if isinstance(value, str):
             several = [part for part in re.split(r"[,;]", value) if part.strip()]
             if not several:
-                raise InputError("none named; write a number or a symbol, as in Pnma or 62,14")
+                raise InputError("no space group given; write numbers or symbols, such as Pnma or 62,14")
         else:
             several = value if isinstance(value, Iterable) else [value]
         return cls(tuple(sorted({number_of(part) for part in several})))

@@ -37,14 +37,14 @@ class Template(Constraint):
         """From a text: the group, a colon, and the letter of each orbit."""
         group, colon, letters = value.partition(":") if isinstance(value, str) else ("", "", "")
         if not colon:
-            raise InputError(f"{value!r:.40}: expected a space group and Wyckoff letters, as in '225: a b'")
+            raise InputError(f"{value!r:.40}: expected a space group and Wyckoff letters, such as '225: a b'")
         from symmcd.crystallography.space_group import number_of
         from symmcd.crystallography.wyckoff import wyckoff_table
 
         number = number_of(group.strip())
         names = re.findall(r"\d*([A-Za-z])(?=[\s,]|$)", letters)
         if not names or len(names) != len(re.split(r"[\s,]+", letters.strip())):
-            raise InputError(f"{value!r:.40}: expected the letter of each orbit, as in '225: a b' or '62: a c c c d'")
+            raise InputError(f"{value!r:.40}: expected the letter of each orbit, such as '225: a b' or '62: a c c c d'")
         table = wyckoff_table()
         rows = sorted(table.row(number, name) for name in names)
         _check_room(number, rows)

@@ -52,7 +52,7 @@ class Together:
             asking = [c for c in constraints if c.required]
             raise InputError(
                 f"{_and([*asking, *(c for c in constraints if c.orbits is not None and c not in asking)])}: "
-                f"{len(required)} elements need as many orbits"
+                f"{len(required)} elements need at least as many orbits"
             )
         return cls(space_groups_of(constraints), orbits, atoms, elements, required)
 
@@ -95,8 +95,8 @@ def check_together(constraints: Sequence[Constraint], most_orbits: int) -> None:
     asking = [constraint for constraint in constraints if constraint.weighs]
     if asking and not demand.possible(most_orbits).any():
         raise InputError(
-            f"no crystal can have {_and(constraints)}: no Wyckoff positions come to such numbers of orbits and atoms "
-            f"(this model's crystals have at most {most_orbits} orbits); ask for less"
+            f"no crystal can have {_and(constraints)}: no set of Wyckoff positions has these numbers of orbits "
+            f"and atoms (this model's crystals have at most {most_orbits} orbits); ask for less"
         )
 
 
@@ -117,7 +117,7 @@ def _common(
         return None
     common = frozenset.intersection(*(allowed for _, allowed in asking))
     if not common:
-        raise InputError(f"no {noun} is left by {_and([constraint for constraint, _ in asking])}")
+        raise InputError(f"no {noun} satisfies {_and([constraint for constraint, _ in asking])}")
     return common
 
 

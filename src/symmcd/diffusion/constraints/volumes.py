@@ -52,7 +52,7 @@ class Volume(Constraint):
     def check(self, abilities: Abilities, beside: Sequence[Constraint]) -> None:  # noqa: ARG002
         others = [other for other in beside if isinstance(other, Volume) and other.by_mass == self.by_mass]
         if any(max(self.low, other.low) >= min(self.high, other.high) for other in others):
-            raise InputError(f"{self} and {others[0]}: no volume is left")
+            raise InputError(f"{self} and {others[0]}: no volume satisfies both")
 
     def volume(self, drawn: WyckoffSequences) -> tuple[Tensor, Tensor]:
         from symmcd.crystallography.elements import atomic_masses
@@ -75,7 +75,9 @@ class Volume(Constraint):
 def _wide(ends: tuple[float, float], value: object) -> tuple[float, float]:
     low, high = ends
     if high < low * (1 + 10 * LEAST_WIDTH):
-        raise InputError(f"{value!r:.40}: too narrow a range; the second number is at least 0.1 % above the first")
+        raise InputError(
+            f"{value!r:.40}: the range is too narrow; the second number must be at least 0.1 % above the first"
+        )
     return low, high
 
 

@@ -41,9 +41,11 @@ class Composition:
     def __post_init__(self) -> None:
         per_unit = sum(self.formula_unit.values())
         if not self.formula_unit or min(*self.formula_unit, *self.formula_unit.values()) < 1:
-            raise InputError(f"a composition of {dict(self.formula_unit)}: atomic numbers and atoms are at least 1")
+            raise InputError(
+                f"a composition of {dict(self.formula_unit)}: atomic numbers and numbers of atoms must be at least 1"
+            )
         if self.atoms is not None and (self.atoms < 1 or self.atoms % per_unit):
-            raise InputError(f"{self.atoms} atoms are no multiple of the {per_unit} of the formula unit")
+            raise InputError(f"{self.atoms} atoms are not a multiple of the {per_unit} atoms of the formula unit")
 
     def __str__(self) -> str:
         atoms = f" with {self.atoms} atoms in the primitive cell" if self.atoms else ""

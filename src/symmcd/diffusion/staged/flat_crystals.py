@@ -97,7 +97,7 @@ class FlatCrystals:
             InputError: no crystals.
         """
         if not len(units):
-            raise InputError("no crystals to make a batch of")
+            raise InputError("a batch needs at least one crystal")
         wyckoff = torch.as_tensor(units.wyckoff, dtype=torch.int64)
         position = torch.as_tensor(units.position, dtype=torch.float32)
         return cls(

@@ -26,7 +26,8 @@ class StagedSettings(DenoiserSettings):
         super().__post_init__()
         if self.wyckoff_width % self.wyckoff_heads:
             raise InputError(
-                f"model.wyckoff_width = {self.wyckoff_width}: a multiple of .wyckoff_heads = {self.wyckoff_heads}"
+                f"model.wyckoff_width = {self.wyckoff_width}: must be a multiple "
+                f"of .wyckoff_heads = {self.wyckoff_heads}"
             )
 
 

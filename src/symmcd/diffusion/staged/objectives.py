@@ -121,7 +121,9 @@ def likely_at_all(crystals: WyckoffSequences, seen: Tensor) -> WyckoffSequences:
     """
     kept = (seen[crystals.element.clamp_min(1) - 1] | ~crystals.mask).all(dim=1).nonzero()[:, 0]
     if not len(kept):
-        raise InputError("every validation crystal has an element that no training crystal has; split the data anew")
+        raise InputError(
+            "every validation crystal has an element that no training crystal has; split the data differently"
+        )
     if len(kept) < len(crystals):
         print(f"{len(crystals) - len(kept)} of {len(crystals)} validation crystals have elements that no training "
               "crystal has: left out of the validation loss of Wyckoff positions and elements")  # fmt: skip

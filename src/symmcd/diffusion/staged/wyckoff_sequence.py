@@ -59,7 +59,7 @@ class WyckoffSequences(CrystalRows):
             InputError: no crystals, or one with two orbits on a position that has room for one.
         """
         if not len(units):
-            raise InputError("no crystals to make a batch of")
+            raise InputError("a batch needs at least one crystal")
         order = np.lexsort((units.element, units.wyckoff, units.crystal))
         crystal, wyckoff = units.crystal[order], units.wyckoff[order]
         twice = (np.diff(crystal) == 0) & (np.diff(wyckoff) == 0)

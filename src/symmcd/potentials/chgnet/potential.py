@@ -61,8 +61,8 @@ def check_rock_salt(potential: Potential, weights: ChgnetWeights) -> None:
     energy = point.energy if isinstance(point, Point) else np.nan
     if not abs(energy - weights.rock_salt) < ROCK_SALT_ERROR:
         raise InputError(
-            f"{weights.name}: rock salt has the energy {energy:.5f} eV/atom, expected {weights.rock_salt:.5f}: its "
-            f"package computes otherwise; {weights.reinstall()}"
+            f"{weights.name}: rock salt has the energy {energy:.5f} eV/atom, expected {weights.rock_salt:.5f}: "
+            f"its package computes something else; {weights.reinstall()}"
         )
 
 

@@ -70,8 +70,8 @@ def check_rock_salt(potential: Potential, name: str) -> None:
     energy = point.energy + (CHLORIDE - SODIUM - CHLORINE) / 2 if isinstance(point, Point) else np.nan
     if not abs(energy - NACL) < NACL_ERROR:
         raise InputError(
-            f"{name}: rock salt has the formation energy {energy:.3f} eV/atom, expected {NACL:.3f}: weights damaged or "
-            "of another version; run `pip install --force-reinstall --no-deps sevenn==0.13.0`"
+            f"{name}: rock salt has the formation energy {energy:.3f} eV/atom, expected {NACL:.3f}: weights "
+            "damaged or from another version; run `pip install --force-reinstall --no-deps sevenn==0.13.0`"
         )
 
 
