@@ -44,7 +44,7 @@ class CrystalRows:
 
 @dataclass(frozen=True, eq=False)
 class Orbits(CrystalRows):
-    """What a clean and a noisy batch share: B crystals, one column per orbit, padded to N orbits; real ones first."""
+    """Common part of a clean and a noisy batch: B crystals, a column per orbit, padded to N orbits; real ones first."""
 
     PER_ORBIT = ("position", "element", "site_symmetry", "mask")
 

@@ -1,4 +1,4 @@
-"""What a setting may be: stated once in its type, for the check of its value and for the JSON schema alike.
+"""Bounds of settings: stated once in the type, used to check the value and to write the JSON schema.
 
 A number carries its bound in its type, ``Annotated[float, Bound(above=0, most=1)]``, a name its registry.  Standard
 library only, as `symmcd.settings`.
@@ -38,7 +38,7 @@ class Bound:
     words: str = ""  # that say it, where these are not enough
 
     def holds(self, value: float) -> bool:
-        """Whether `value` lies within."""
+        """Return whether `value` is within the bounds."""
         low = value > self.above if self.above is not None else self.least is None or value >= self.least
         return low and value <= self.most and (self.below is None or value < self.below)
 
@@ -52,7 +52,7 @@ class Bound:
         return ", ".join(filter(None, (low, high))) or "a finite number"
 
     def schema(self) -> dict[str, float]:
-        """Its words in JSON schema."""
+        """Keywords of the JSON schema."""
         words = {"exclusiveMinimum": self.above, "minimum": self.least if self.above is None else None}
         words |= {"exclusiveMaximum": self.below, "maximum": self.most if self.below is None else None}
         return {word: limit for word, limit in words.items() if limit is not None}
@@ -60,21 +60,21 @@ class Bound:
 
 @dataclass(frozen=True)
 class Items:
-    """How many values a list has, and whether each may stand in it once only."""
+    """Number of values of a list, and whether each value may occur only once."""
 
     least: int = 0
     distinct: bool = False
     words: str = "each once"
 
     def holds(self, values: Any) -> bool:
-        """Whether a list has enough of them, and each once where it must be so."""
+        """Return whether a list has enough values, and each only once if that is required."""
         return len(values) >= self.least and not (self.distinct and len(set(values)) < len(values))
 
     def __str__(self) -> str:
         return self.words
 
     def schema(self) -> dict[str, Any]:
-        """Its words in JSON schema."""
+        """Keywords of the JSON schema."""
         return ({"minItems": self.least} if self.least else {}) | ({"uniqueItems": True} if self.distinct else {})
 
 
@@ -85,14 +85,14 @@ class Keys:
     names: tuple[str, ...]
 
     def holds(self, values: Mapping[str, Any]) -> bool:
-        """Whether it has these."""
+        """Return whether a mapping has these keys."""
         return set(values) == set(self.names)
 
     def __str__(self) -> str:
         return f"{', '.join(self.names[:-1])} and {self.names[-1]}"
 
     def schema(self) -> dict[str, Any]:
-        """Its words in JSON schema."""
+        """Keywords of the JSON schema."""
         return {"required": list(self.names), "propertyNames": {"enum": list(self.names)}}
 
 
@@ -104,14 +104,14 @@ class Pattern:
     words: str
 
     def holds(self, text: str) -> bool:
-        """Whether `text` has this form."""
+        """Return whether `text` has this form."""
         return re.search(self.expression, text) is not None
 
     def __str__(self) -> str:
         return self.words
 
     def schema(self) -> dict[str, str]:
-        """Its word in JSON schema."""
+        """Keyword of the JSON schema."""
         return {"pattern": self.expression}
 
 
@@ -126,7 +126,7 @@ class Named:
     others: tuple[str, ...] = ()  # names that are no entries and may stand in its place
 
     def holds(self, name: str) -> bool:
-        """Whether there is such an entry."""
+        """Return whether the registry has such an entry."""
         return name in self.others or name in self.registry
 
     @property
@@ -138,7 +138,7 @@ class Named:
         return f"choose one of {', '.join(map(repr, (*self.others, *self.registry)))}"
 
     def schema(self) -> dict[str, Any]:
-        """Its words in JSON schema."""
+        """Keywords of the JSON schema."""
         return {"examples": list(self.shipped)}
 
 
@@ -153,7 +153,7 @@ class Spelt:
         return True
 
     def schema(self) -> dict[str, Any]:
-        """Its words in JSON schema; what the text may be is not said there."""
+        """Keywords of the JSON schema; they do not describe the allowed texts."""
         return {"type": ["integer", "string"]}
 
 

@@ -1,4 +1,4 @@
-"""Which code a command computes with, as a short text: other code gives another text.  Standard library only.
+"""Stamp of the code that a command runs: a short text that differs for different code.  Standard library only.
 
 The workflow writes the stamp of each stage into its rule, so that Snakemake sees our code change as it sees a rule
 change.  A stamp covers the module of the stage and what that imports, inside functions too, of the packages that

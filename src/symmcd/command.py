@@ -1,4 +1,4 @@
-"""What every subcommand is made of: a parser with the options that several share, and its words as arguments of `run`.
+"""Building blocks of a subcommand: a parser with the options that several share, and its words as arguments of `run`.
 
 A stage says beside its ``run`` what the command line takes::
 
@@ -54,7 +54,7 @@ class Parser(argparse.ArgumentParser):
         self.exit(EXIT_INPUT, f"{self.prog}: {message}\n")
 
     def needed(self) -> str:
-        """What has to be given, as the usage says it: positional arguments first, as lists swallow what follows.
+        """Required arguments as the usage shows them: positional arguments first, as lists swallow what follows.
 
         Positional arguments get capitals here, in the rest of the help and in messages.
         """

@@ -162,7 +162,7 @@ def as_values(config: Config) -> dict[str, Any]:
 
 
 def needs_gpu(model: ModelSettings, training: TrainingSettings) -> bool:
-    """Whether training on MP-20 at this size takes two CPU cores more than a day."""
+    """Return whether training on MP-20 at this size takes two CPU cores more than a day."""
     if training.weights or training.max_minutes:
         return False
     return MODELS[model.kind].cpu_days(model, training, MP20) > 1

@@ -32,7 +32,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def hold_gpu(name: str) -> None:
-    """Where `name` means CUDA and there are several GPUs, make ``cuda`` one of them that no other job holds.
+    """Make ``cuda`` a GPU that no other job holds, if `name` means CUDA and there are several GPUs.
 
     Jobs that Snakemake starts beside each other (``--resources gpu=4``) would all take the first one.  A lock in the
     folder for temporary files says which are held, and goes with its process.  Processes of torchrun, which says whose

@@ -1,4 +1,4 @@
-"""How a command ends: by a signal like by Ctrl-C, with its temporary files gone; and not because nobody listens.
+"""Endings of a command: by a signal like by Ctrl-C, with its temporary files gone; and not because nobody listens.
 
 Standard library only, as `symmcd --help` has to be instant.
 """

@@ -1,4 +1,4 @@
-"""What can be added to symmcd, a registry each: constraints, metrics, screens, models, potentials, data sources.
+"""Extensions of symmcd, one registry each: constraints, metrics, screens, models, potentials, data sources.
 
 An entry is one file and one line here; an installed package offers its own by an entry point of the registry's group
 (`symmcd.registry`).  Reading a registry loads no torch, pandas or pymatgen.
@@ -69,7 +69,7 @@ CONSTRAINTS = Registry(
 )
 
 NEEDS = ("train", "reference", "fingerprints", "predictor")
-"""What a number may need beside the crystals: training set, reference set, fingerprints, predicted energies."""
+"""Inputs that a number may need beside the crystals: training set, reference set, fingerprints, predicted energies."""
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,7 @@ def _sealed(text: str) -> bytes:
 
 
 def _result(line: bytes, *, sealed: bool) -> dict[str, Any] | None:
-    """What a line says; None where it is cut or damaged."""
+    """Parse a line; None if it is incomplete or damaged."""
     text = line.rstrip()
     try:
         if not line.endswith(b"\n") or ((sealed or text + b"\n" != line) and _sealed(text.decode()) != line):
@@ -124,7 +124,7 @@ def _result(line: bytes, *, sealed: bool) -> dict[str, Any] | None:
 
 
 class Progress:
-    """How far a long stage is: a bar on a terminal; in a log a plain line now and then, with rate and time left."""
+    """Progress of a long stage: a bar on a terminal; in a log a plain line now and then, with rate and time left."""
 
     def __init__(self, total: int, done: int, unit: str, seconds_between_lines: float = 30) -> None:
         self.total, self.done, self.unit = total, done, unit

@@ -33,7 +33,7 @@ DAMAGED = (
     SyntaxError, NotImplementedError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error,
     tokenize.TokenError,
 )  # fmt: skip
-"""What reading a damaged array or archive raises: zip's and deflate's own, and Python's, since an array's header is
+"""Errors of reading a damaged array or archive: zip's and deflate's own, and Python's, since an array's header is
 text in Python's syntax."""
 
 _LAST_CHARACTER = 0x10FFFF
@@ -41,7 +41,7 @@ _LAST_CHARACTER = 0x10FFFF
 
 @dataclass(frozen=True)
 class Expected:
-    """What an array must be."""
+    """Expected properties of an array."""
 
     kind: Literal["integers", "numbers", "texts"]
     shape: tuple[int | str, ...]  # 6, or a name that stands for one number in all arrays: "B"; "B+1" is one more

@@ -109,7 +109,7 @@ def _lock(file: IO[str]) -> bool:
 
 
 def _identity() -> dict[str, Any]:
-    """Who writes, for who is refused."""
+    """Identity of the process that writes, for one that is refused."""
     since = time.strftime("%Y-%m-%d %H:%M:%S")
     return {
         "process": os.getpid(),

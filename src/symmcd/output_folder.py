@@ -20,7 +20,7 @@ RESULTS: dict[str, tuple[str, ...]] = {
     ),
     "export": ("generated_crystals.extxyz", "structures.json.gz", "structures.json", "cif", "structures.txt"),
 }  # fmt: skip
-"""What a command writes to the folder that a user names; known fingerprints and energies are kept for its next run.
+"""Files of each command in the folder that a user names; known fingerprints and energies are kept for its next run.
 
 A name may be a pattern of `Path.glob`."""
 

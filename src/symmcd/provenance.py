@@ -1,4 +1,4 @@
-"""Which symmcd made a file: version, and commit of the working tree it ran from.  Standard library only."""
+"""Version and commit of the symmcd that made a file.  Standard library only."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def git_commit() -> str | None:
 
 
 def version() -> str:
-    """What ``symmcd --version`` says, and the log of every rule begins with; `maker` reads it."""
+    """Text of ``symmcd --version``, with which the log of every rule begins; `maker` reads it."""
     commit = git_commit()
     return f"symmcd {__version__}" + (f" (commit {commit})" if commit else "")
 
@@ -41,7 +41,7 @@ def maker(line: str) -> str | None:
 
 
 def requirement() -> str:
-    """What ``pip install`` needs to install this symmcd into another environment, as words of a shell."""
+    """Words that ``pip install`` needs to install this symmcd into another environment, as words of a shell."""
     package = Path(__file__).resolve().parent
     checkout = package.parent.parent
     if (checkout / "pyproject.toml").is_file() and package.parent.name == "src":

@@ -60,7 +60,7 @@ class Registry(Generic[Entry]):
         return self._loaded[name]
 
     def __contains__(self, name: object) -> bool:
-        """Whether there is an entry of this name; loads nothing."""
+        """Return whether there is an entry of this name; loads nothing."""
         return name in self._shipped or name in self._added or name in self._installed()
 
     def __iter__(self) -> Iterator[str]:

@@ -106,7 +106,7 @@ class Made:
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """How many crystals of which weights, and the folder for units.npz, crystals.extxyz, crystals.csv and CIFs."""
+    """Request: number of crystals, weights, and the folder for units.npz, crystals.extxyz, crystals.csv and CIFs."""
 
     output: Path
     number: int
@@ -126,7 +126,7 @@ class GenerationRequest:
         return weights_path(str(self.checkpoint or SHIPPED))
 
     def abilities(self) -> Abilities:
-        """What the weights can do; refuses what no weights can.
+        """Abilities of the weights; refuses options that no weights support.
 
         Raises:
             InputError: a number below 1, an output that cannot be written, or no weights.

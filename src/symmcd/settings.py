@@ -127,7 +127,7 @@ class ShardSettings(Settings):
 
 @dataclass(frozen=True)
 class DataSettings(Settings):
-    """Where crystals come from."""
+    """Source of the crystals."""
 
     source: str = "mp20"  # mp20 | prototypes | a source of an installed package | a folder or csv file of yours
     url: str = ""  # downloads: a folder on the web with the files of the source; empty: the source's own addresses
@@ -242,7 +242,7 @@ class SamplingSettings(Settings):
 
     @property
     def fits(self) -> bool:
-        """Whether a run fits the stability model by itself."""
+        """Return whether a run fits the stability model by itself."""
         return self.oversample > 1 and self.stability_model == "fit"
 
 
@@ -413,7 +413,7 @@ GONE = {
 
 
 def prefix_of(section: type) -> str:
-    """What stands before a key of a section in messages: its name and a dot, nothing for those at the top."""
+    """Prefix of a key of a section in messages: the section's name and a dot, nothing for those at the top."""
     return next((f"{name}." for name, known in SECTIONS.items() if issubclass(section, known)), "")
 
 

@@ -1,4 +1,4 @@
-"""What was computed once, in an SQLite file; each row has a checksum, so that damage costs time and no number."""
+"""Cache of computed results in an SQLite file; each row has a checksum, so that damage costs time and no number."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COLUMNS = ("key", "status", "detail", "value", "checksum")
 
 
 class Stored(NamedTuple):
-    """What a row holds beside its key and its checksum."""
+    """Columns of a row beside its key and its checksum."""
 
     status: str
     detail: str
@@ -44,9 +44,9 @@ class SqliteCache(ABC, Generic[Item]):
     """
 
     TABLE: ClassVar[str]
-    """Its name in the file, a name of SQL's that stands in queries as it is (S608: nothing of a user's)."""
+    """Name of the table in the file, used in queries unquoted (S608: nothing of a user's)."""
     ITEMS: ClassVar[str]
-    """What it holds, in the plural, as messages say it."""
+    """Name of the items, in the plural, for messages."""
     SECONDS = 1.0  # between two writes
     PATIENCE = 60.0  # seconds to wait for another job's write
 
@@ -71,7 +71,7 @@ class SqliteCache(ABC, Generic[Item]):
 
     @abstractmethod
     def _pack(self, item: Item) -> Stored | None:
-        """What a row is to hold of an item; None of one that is not to be kept."""
+        """Row for an item; None for one that is not to be kept."""
 
     @abstractmethod
     def _unpack(self, stored: Stored) -> Item | None:
@@ -104,7 +104,7 @@ class SqliteCache(ABC, Generic[Item]):
         return tuple(bytes(row[1]).decode("utf-8", "replace") for row in columns)
 
     def get(self, key: bytes) -> Item | None:
-        """What is known under a key."""
+        """Look up a key."""
         if self._connection is None:
             return None
         try:
@@ -190,7 +190,7 @@ def _checksum(key: bytes, status: bytes, detail: bytes, value: bytes | None) -> 
 
 
 def _read(key: bytes, *fields: object) -> Stored | None:
-    """What a row holds; None if the row is not as it was written."""
+    """Content of a row; None if the row is damaged."""
     status, detail, value, checksum = fields
     if not (isinstance(status, bytes) and isinstance(detail, bytes) and isinstance(value, bytes | None)):
         return None
@@ -200,7 +200,7 @@ def _read(key: bytes, *fields: object) -> Stored | None:
 
 
 def _passes(error: Exception) -> bool:
-    """Whether nothing is wrong with the cache itself: another job has it, or its disk is full."""
+    """Return whether an error will pass and says nothing about the cache: another job has it, or its disk is full."""
     kinds = sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR
     extended = getattr(error, "sqlite_errorcode", None)  # the kind is its last byte
     return getattr(error, "errno", None) in NO_ROOM or (extended is not None and extended & 0xFF in kinds)

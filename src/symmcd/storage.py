@@ -170,5 +170,5 @@ def _checksum(arrays: Mapping[str, np.ndarray], text: Mapping[str, str]) -> str:
 
 
 def _line(error: BaseException) -> str:
-    """What an error says, on one line."""
+    """Message of an error, on one line."""
     return " ".join(str(error).split())[:200] or type(error).__name__

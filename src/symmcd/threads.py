@@ -1,4 +1,4 @@
-"""How threads of OpenMP share the cores of a machine: they spin briefly, then sleep; one alone where cores are taken.
+"""Threads of OpenMP on the cores of a machine: they spin briefly, then sleep; one alone if the cores are taken.
 
 By default a thread that waits spins for a millisecond, of a core that another process could have used, and on a machine
 with more work than cores all of them wait for the one that has none.  Threads that sleep at once
@@ -42,7 +42,7 @@ def let_threads_sleep() -> bool:
 
 
 def cores_are_taken(scheduled: Path = SCHEDULED) -> bool:
-    """Whether this process has waited for a core longer than it has had one; False where the system does not tell."""
+    """Return whether this process has waited for a core longer than it had one; False if the system does not tell."""
     try:
         ran, waited, *_ = map(int, scheduled.read_text().split())
     except (OSError, ValueError):

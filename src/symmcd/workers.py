@@ -29,14 +29,14 @@ from symmcd.registry import loaded
 START_SECONDS = 120.0
 """Time that a process has to start and to import its function."""
 OF_THE_MACHINE = ("timed_out", "crashed", "out_of_memory")
-"""What becomes of an item on one machine and not on another: nothing to be kept for later."""
+"""Outcomes that depend on the machine: nothing to be kept for later."""
 _ALIVE = "alive"
 _LENGTH = struct.Struct(">Q")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an item: ``ok`` with a value, one of `OF_THE_MACHINE`, or the reason of an error."""
+    """Outcome of an item: ``ok`` with a value, one of `OF_THE_MACHINE`, or the reason of an error."""
 
     status: str
     value: Any = None
@@ -125,7 +125,7 @@ def alive() -> None:
 
 
 def _import_path() -> str:
-    """Where a process is to look for modules: as this one does now."""
+    """Search path of modules for a process: that of this one."""
     source = str(Path(__file__).parents[1])
     return os.pathsep.join(dict.fromkeys([source, *filter(None, sys.path)]))
 
@@ -217,7 +217,7 @@ def _end_idle() -> None:
 
 
 class _Server:
-    """What a process that works for another knows of it."""
+    """Connection of a worker process to the process that it works for."""
 
     answers: int | None = None
 

@@ -65,7 +65,7 @@ def delete(path: Path) -> None:
 
 
 def is_alive(process: int) -> bool:
-    """Whether a process of this machine is running, ours or another user's."""
+    """Return whether a process of this machine is running, ours or another user's."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -131,7 +131,7 @@ class _Checked:
         self._once(settings)
 
     def _key(self, key: Any) -> Any:
-        """What a key stands for, so that 1 and 0x1 are one; itself where it is a list or a mapping."""
+        """Identity of a key, so that 1 and 0x1 are one; the key itself if it is a list or a mapping."""
         return self.loader.construct_object(key) if isinstance(key.value, str) and key.value != "<<" else key.value
 
     def _once(self, named: list[tuple[tuple[Any, ...], Any]]) -> None:

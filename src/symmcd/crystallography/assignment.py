@@ -1,4 +1,4 @@
-"""Which Wyckoff position each orbit of a crystal takes, jointly: a position without freedom holds one orbit at most."""
+"""Joint assignment of a crystal's orbits to Wyckoff positions: a position without freedom holds one orbit at most."""
 
 from __future__ import annotations
 

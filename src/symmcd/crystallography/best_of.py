@@ -1,4 +1,4 @@
-"""How crystals were chosen before they had a geometry: each is the best of several drafts by a stability model."""
+"""Record of a choice before there was a geometry: each crystal is the best of several drafts by a stability model."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class BestOf:
 
     @classmethod
     def read(cls, text: str) -> BestOf:
-        """What `text` wrote; fields of later versions are left out.
+        """Read what `text` wrote; fields of later versions are ignored.
 
         Raises:
             InputError: something else.

@@ -1,4 +1,4 @@
-"""What crystals are made of: amounts of elements, formula, atoms, density and template, of many crystals at once."""
+"""Content of crystals: amounts of elements, formula, atoms, density and template, for many crystals at once."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class FlatOrbits:
         return len(self.space_group)
 
     def name(self, index: int) -> str:
-        """What the crystal at `index` is called in messages."""
+        """Name of the crystal at `index` in messages."""
         return str(index)
 
     @property

@@ -158,7 +158,7 @@ def number_of(group: int | str) -> int:
 
 @functools.cache
 def _symbol_patterns() -> tuple[tuple[re.Pattern[str], int], ...]:
-    """What each symbol may look like, in small letters, and its number."""
+    """Accepted spellings of each symbol, in small letters, with its number."""
     patterns = []
     for name, number in [*((screw_symbol(number), number) for number in range(1, 231)), *_OTHER_SYMBOLS.items()]:
         letter, *words = re.findall(r"-\d|\d_\d|.", name.lower())

@@ -87,7 +87,7 @@ class SymmetricCell:
         self._last: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
 
     def _partners(self, translation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Where each operation takes each atom, found at free coordinates where no two atoms can be confused."""
+        """Image of each atom under each operation, found at free coordinates where no two atoms can be confused."""
         position = self._position(np.random.default_rng(0).random(len(self.start)))
         image = np.einsum("oij,nj->oni", self.rotation, position) + translation[:, None]
         difference = image[:, :, None] - position[None, None]  # (g, n, n, 3)
@@ -120,7 +120,7 @@ class SymmetricCell:
         return lattice_from_k(k[None])[0]
 
     def directions(self, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """How the crystal changes with each number: shifts (d, n, 3) in Å and symmetric strains (d, 3, 3).
+        """Change of the crystal with each number: shifts (d, n, 3) in Å and symmetric strains (d, 3, 3).
 
         Strain is what cell rows a become, a(1 + ε), up to a rotation; shifts come on top of what strain does.
         """

@@ -1,4 +1,4 @@
-"""What weights can be asked for, read from their file without the weights themselves and without torch.
+"""Options that weights support, read from their file without the weights themselves and without torch.
 
 So that a request that they cannot fulfil is refused at once, and not after seconds of loading.
 """
@@ -35,7 +35,7 @@ NEEDED = (  # tensors that `Abilities.of` looks at
 
 @dataclass(frozen=True)
 class Abilities:
-    """What a model was trained on and how it is built."""
+    """Training data and construction of a model."""
 
     kind: str  # of model, as the setting model.kind
     trained_steps: int  # T

@@ -21,7 +21,7 @@ class Batch:
 
 OnBatch = Callable[[Batch], None]
 OnProgress = Callable[[int, tuple[float, float]], None]  # crystals done; work done, and all of it
-"""What `Progress.update` takes."""
+"""Type of `Progress.update`."""
 
 
 def ignored(*_: object) -> None:
@@ -40,7 +40,7 @@ class Watch:
         self.batch = 0
 
     def step(self, step: int) -> None:
-        """So many steps of the batch under way are done."""
+        """Report that so many steps of the current batch are done."""
         done, pairs = sum(self.sizes[: self.batch]), sum(self.pairs[: self.batch])
         done += self.sizes[self.batch] * step // self.steps
         self.on_progress(done, (pairs + self.pairs[self.batch] * step / self.steps, sum(self.pairs)))

@@ -94,7 +94,7 @@ def write_checkpoint(
 
 
 def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> Checkpoint:
-    """What `write_checkpoint` wrote, on `device`.
+    """Read what `write_checkpoint` wrote, on `device`.
 
     Raises:
         InputError: missing, cut short, or no denoiser of ours.
@@ -113,7 +113,7 @@ def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> Checkpoin
 
 
 def _fits(value: Tensor | None, shape: tuple[int | None, ...]) -> bool:
-    """Whether there is such a tensor, of finite numbers."""
+    """Return whether there is such a tensor, of finite numbers."""
     if value is None or value.ndim != len(shape) or not value.is_floating_point():
         return False
     return all(n in (None, m) for n, m in zip(shape, value.shape, strict=True)) and bool(value.isfinite().all())
@@ -126,7 +126,7 @@ def write_part(path: Path, weights: Mapping[str, Tensor], done: Mapping[str, Any
 
 
 def read_part(path: Path, settings_hash: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """What `write_part` wrote, or None where there is nothing or it belongs to other data or settings.
+    """Read what `write_part` wrote; None if there is nothing or it belongs to other data or settings.
 
     Raises:
         InputError: the file is cut short.

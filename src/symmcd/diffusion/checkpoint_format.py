@@ -1,4 +1,4 @@
-"""What the metadata of a checkpoint says: its format, the settings of its model, how it was made.  Without torch."""
+"""Metadata of a checkpoint: its format, the settings of its model, how it was made.  Without torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long a denoiser would train on two CPU cores.  Standard library only."""
+"""Estimated training time of a denoiser on two CPU cores.  Standard library only."""
 
 from __future__ import annotations
 

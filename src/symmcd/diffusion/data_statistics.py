@@ -1,4 +1,4 @@
-"""What a checkpoint keeps of its training data: counts, marginals and the scale of k."""
+"""Statistics of the training data in a checkpoint: counts, marginals and the scale of k."""
 
 from __future__ import annotations
 

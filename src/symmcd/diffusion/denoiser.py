@@ -27,7 +27,7 @@ AXIS_FEATURES = 4  # embedding of one axis' class, the same map for all axes
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the denoiser says of noisy crystals, in float32; padded orbits hold nothing of meaning.
+    """Output of the denoiser for noisy crystals, in float32; values of padded orbits are meaningless.
 
     Orbits as they were given: (B, N, …) of a batch, (ΣBN, …) of several laid flat.
     """
@@ -107,7 +107,7 @@ class Denoiser(nn.Module):
 
 @dataclass(frozen=True)
 class Senders:
-    """Which orbits send messages."""
+    """Orbits that send messages."""
 
     blocks: Blocks
     mask: Tensor  # (ΣBN,) 1, or 0 where padded

@@ -29,7 +29,7 @@ class Process:
 
     @property
     def writes(self) -> bool:
-        """Whether files and lines of the log are this process' business."""
+        """Return whether this process writes files and lines of the log."""
         return self.rank == 0
 
     def device(self, device: torch.device) -> torch.device:
@@ -37,12 +37,12 @@ class Process:
         return torch.device("cuda", self.local_rank) if device.type == "cuda" and self.number > 1 else device
 
     def share(self, rows: Tensor) -> Tensor:
-        """Which of the crystals `rows` of a batch this process takes: every `number`-th, none if there are fewer."""
+        """Select this process' share of the crystals `rows` of a batch: every `number`-th, none if there are fewer."""
         return rows[self.rank :: self.number]
 
 
 def this_process() -> Process:
-    """Who we are, from the environment variables that torchrun sets; alone without them.
+    """Describe this process by the environment variables that torchrun sets; alone without them.
 
     Raises:
         InputError: the variables contradict each other.

@@ -131,7 +131,7 @@ class Drafting:
         return [units[row] for row in range(len(drafts))]
 
     def _asked(self, sampler: Sampler, space_groups: Sequence[int]) -> Asked:
-        """What `sampler` asks for, with what can have it."""
+        """Constraints of `sampler`, with the Wyckoff positions that can fulfil them."""
         groups = tuple(space_groups)
         if not sampler.chooses:
             return Asked(sampler, sampler, groups, None)

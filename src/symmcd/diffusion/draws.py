@@ -1,4 +1,4 @@
-"""What each draw of a crystal's random numbers is for; two draws of one number would be the same random numbers.
+"""Purposes of the draws of a crystal's random numbers; two draws with one number would give the same random numbers.
 
 A reverse step s, from 1, has the draws ``s * DRAWS`` to ``(s + 1) * DRAWS - 1``; the first `DRAWS` are those before it.
 """

@@ -49,7 +49,7 @@ class Noise:
 
 @dataclass(frozen=True, eq=False)
 class Target(CrystalRows):
-    """What the denoiser should answer to a corrupted batch."""
+    """Targets of the denoiser for a corrupted batch."""
 
     PER_ORBIT = ("position_score", "element", "site_symmetry")
 

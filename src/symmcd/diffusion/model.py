@@ -1,4 +1,4 @@
-"""What a model is to the rest of the program: how it is trained, put together, and asked for crystals.
+"""Interface of a model to the rest of the program: how it is trained, assembled, and asked for crystals.
 
 A model is one class, named by its entry in `symmcd.extensions.MODELS`.  `stages.train` makes a checkpoint by its class
 methods; `diffusion.generator` makes one of its objects of a checkpoint, and asks it for crystals.
@@ -45,7 +45,7 @@ class Plan:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What a part of a model is trained on, and how."""
+    """Training data and settings of a part of a model."""
 
     train: AsymmetricUnits
     validation: AsymmetricUnits
@@ -55,7 +55,7 @@ class Task:
 
 
 class PartObjective(Objective, Protocol):
-    """What the training of a part of a model minimises."""
+    """Objective of the training of a part of a model."""
 
     def finished(self, weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Trained weights as they are kept, and what was done to them, for the checkpoint."""
@@ -75,7 +75,7 @@ class Model(Protocol):
 
     @classmethod
     def objective(cls, part: str, task: Task) -> PartObjective:
-        """What the training of one part minimises.  Weights start from torch's global random state.
+        """Objective for the training of one part.  Weights start from torch's global random state.
 
         Never called for a kind without parts.
         """
@@ -179,7 +179,7 @@ def statistics_of(train: AsymmetricUnits) -> dict[str, Tensor]:
 
 
 def checked_sample(made: AsymmetricUnits, plan: Plan, kind: str) -> AsymmetricUnits:
-    """What a model of this kind has made for `plan`, put right as `AsymmetricUnits.check` does where it is not ours.
+    """Check the crystals of a model for `plan`; correct them as `AsymmetricUnits.check` does if the model is not ours.
 
     Raises:
         SymmcdError: no asymmetric units, another number of crystals, or what can be no crystal: a defect of the model.

@@ -41,7 +41,7 @@ Trained = tuple[dict[str, Tensor], dict[str, Any]]  # weights of a part, and how
 
 @dataclass(frozen=True, eq=False)
 class ModelTraining:
-    """What is trained, on what, how and where."""
+    """Definition of a training: model, data, settings and device."""
 
     task: Task
     seed: int
@@ -123,7 +123,7 @@ class ModelTraining:
         return weights, done
 
     def _objective(self, name: str) -> PartObjective:
-        """What the training of the part `name` minimises, with the network that it starts from."""
+        """Objective of the training of the part `name`, with the network that it starts from."""
         names = [part.name for part in self.kind.parts]
         first = (names.index(name),) if len(names) > 1 else ()  # parts start from weights of their own
         torch.manual_seed(mixed_seed(self.seed, *first))
@@ -133,7 +133,7 @@ class ModelTraining:
         return objective
 
     def _provenance(self) -> dict[str, Any]:
-        """What the checkpoint says of its making."""
+        """Statement of the checkpoint about its making."""
         return {
             "seed": self.seed,
             "device": self.task.device.type,

@@ -1,4 +1,4 @@
-"""How much noise there is at each time t = 0 … T; index 0 of every table is the clean crystal."""
+"""Amount of noise at each time t = 0 … T; index 0 of every table is the clean crystal."""
 
 from __future__ import annotations
 

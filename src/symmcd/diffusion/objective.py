@@ -1,4 +1,4 @@
-"""What a training minimises: a network and its loss on a data set that stays on the device."""
+"""Objective of a training: a network and its loss on a data set that stays on the device."""
 
 from __future__ import annotations
 
@@ -39,4 +39,4 @@ class Objective(Protocol):
         """Losses on all validation crystals, with noise that never changes."""
 
     def inputs(self, rows: Tensor, seed: int) -> dict[str, Tensor]:
-        """What the network is given for `rows`, to be kept when it breaks."""
+        """Input of the network for `rows`, to be saved when it breaks."""

@@ -1,4 +1,4 @@
-"""How a network is trained: batches, AdamW, the rate of learning, and when a training ends before its last epoch."""
+"""Optimisation of a network: batches, AdamW, learning rate, and reasons to end before the last epoch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from symmcd.diffusion.training_state import TrainingState
 
 @dataclass(frozen=True)
 class Optimisation:
-    """How a network is trained; the settings of `symmcd.settings.TrainingSettings` of the same names."""
+    """Settings of the optimisation; those of `symmcd.settings.TrainingSettings` with the same names."""
 
     epochs: int
     batch_size: int
@@ -48,11 +48,11 @@ def schedule(settings: Optimisation, state: TrainingState, total_steps: int) -> 
 
 
 def is_out_of_time(settings: Optimisation, state: TrainingState) -> bool:
-    """Whether `max_minutes` have been spent in this training, earlier runs of it counted in."""
+    """Return whether `max_minutes` have been spent in this training, including earlier runs of it."""
     return bool(settings.max_minutes) and state.seconds >= 60 * settings.max_minutes
 
 
 def is_stale(settings: Optimisation, state: TrainingState) -> bool:
-    """Whether the validation loss has not fallen for `patience` epochs."""
+    """Return whether the validation loss has not fallen for `patience` epochs."""
     validated = next((row["epoch"] for row in reversed(state.rows) if "val_total" in row), 0)
     return bool(settings.patience and state.best_epoch) and validated - state.best_epoch >= settings.patience

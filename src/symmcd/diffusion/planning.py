@@ -1,4 +1,4 @@
-"""Which crystals are made together: space group and number of orbits of each, put into batches."""
+"""Plan of batches: space group and number of orbits of each crystal, and the crystals that are made together."""
 
 from __future__ import annotations
 

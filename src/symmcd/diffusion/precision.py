@@ -27,7 +27,7 @@ def choose_precision(name: Precision, device: torch.device, width: int) -> torch
 
 
 def multiplies_bfloat16(device: torch.device) -> bool:
-    """Whether `device` has instructions for products of bfloat16; False where torch is too old to tell."""
+    """Return whether `device` has instructions for products of bfloat16; False where torch is too old to tell."""
     if device.type == "cuda":  # before Ampere torch emulates them, slowly
         return torch.cuda.is_bf16_supported(including_emulation=False)
     capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()

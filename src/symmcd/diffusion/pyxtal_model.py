@@ -162,7 +162,7 @@ class PyXtalModel:
         return AsymmetricUnits.from_units(found[row] for row in range(len(keys)))
 
     def search(self, group: int, key: int, attempt: int) -> tuple[int, list[int], list[int], float, list[int]]:
-        """What `arranged` takes: the search number `attempt` for the crystal of the random stream `key`."""
+        """Arguments of `arranged`: the search number `attempt` for the crystal of the random stream `key`."""
         import numpy as np
 
         uniform = np.random.default_rng([key, attempt, 0]).random()

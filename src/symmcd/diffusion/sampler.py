@@ -1,4 +1,4 @@
-"""How to run a reverse process, whatever the model."""
+"""Options for running a reverse process, for any model."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Sampler:
 
     @property
     def chooses(self) -> bool:
-        """Whether crystals are drawn as proposals, of which some are not wanted."""
+        """Return whether crystals are drawn as proposals, some of which are unwanted."""
         return any(constraint.weighs for constraint in self.constraints)
 
     @property
     def looks_first(self) -> bool:
-        """Whether freely drawn crystals can be accepted or refused one by one."""
+        """Return whether freely drawn crystals can be accepted or refused one by one."""
         return all(constraint.looks_only for constraint in self.constraints)
 
     def __post_init__(self) -> None:

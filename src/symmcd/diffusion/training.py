@@ -89,7 +89,7 @@ class Training:
 
     @property
     def is_done(self) -> bool:
-        """Whether all steps are done, or the time is up."""
+        """Return whether all steps are done, or the time is up."""
         return self.state.step >= self.total_steps or is_out_of_time(self.settings, self.state)
 
     def step(self) -> bool:
@@ -203,7 +203,7 @@ def validated_losses(
 def accumulated(
     objective: Objective, network: nn.Module, rows: Tensor, seed: int, crystals_at_once: int, process: Process
 ) -> dict[str, float]:
-    """What this process' share of a batch adds to its losses; the gradient likewise, in the network.
+    """Losses of this process' share of a batch; its gradient is added in the network.
 
     Args:
         objective: what to minimise.

@@ -1,4 +1,4 @@
-"""What a training needs to go on exactly where it was: weights, their average, Adam's moments and the counters."""
+"""Training state, to resume exactly: weights, their average, Adam's moments and the counters."""
 
 from __future__ import annotations
 

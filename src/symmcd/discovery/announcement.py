@@ -1,4 +1,4 @@
-"""What the command says before it works and when it is done."""
+"""Messages of the command before it works and when it is done."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def announcement(discovery: Discovery, abilities: Abilities) -> str:
-    """What is going to be done, with which limits, and what would make it better.
+    """Announce the work and its limits, and name options that would improve the result.
 
     Raises:
         InputError: the hull lacks an element that every crystal has.

@@ -1,4 +1,4 @@
-"""Whose list a folder holds: a command goes on with its own and leaves those of others alone."""
+"""Ownership of a folder: a command continues its own list and leaves those of others alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a plan is made of, by content and not by name: a changed file is another one, a moved one is not."""
+"""Identity of a plan by content and not by file name: a changed file is another one, a moved one is not."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def file_hash(path: Path) -> str:
 
 
 def wish_identity(name: str, value: Any) -> str:
-    """What a constraint asks for, as text; a file that it names stands there as the hash of its content.
+    """Describe a constraint as text; the hash of its content stands for a file.
 
     Args:
         name: of the constraint, in `extensions.CONSTRAINTS`.

@@ -1,4 +1,4 @@
-"""How far the whole command is: items of all its stages, and the time that is left."""
+"""Progress of the whole command: items of all its stages, and the time that is left."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Course:
         self._mark = time.monotonic()
 
     def advance(self, name: str, number: int) -> float:
-        """So many more items are done; seconds that they took."""
+        """Count so many more finished items, and the seconds that they took."""
         now = time.monotonic()
         stage, took = self.stages[name], now - self._mark
         stage.done += number
@@ -71,7 +71,7 @@ class Course:
         return self.spent + time.monotonic() - self._started
 
     def fits(self, seconds: float, share: float = 1.0) -> bool:
-        """Whether so many seconds more are within this share of the budget."""
+        """Return whether so many seconds more are within this share of the budget."""
         return self.budget is None or self.elapsed() + seconds <= share * self.budget
 
     def left(self) -> float:

@@ -1,4 +1,4 @@
-"""What `symmcd discover` does where nobody says otherwise; loads nothing, as the help of the command line reads it."""
+"""Defaults of `symmcd discover`; this module loads nothing, because the help of the command line reads it."""
 
 from __future__ import annotations
 

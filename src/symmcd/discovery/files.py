@@ -1,4 +1,4 @@
-"""What `symmcd discover` leaves in its folder: the table, the relaxed crystals, their CIFs."""
+"""Files that `symmcd discover` leaves in its folder: the table, the relaxed crystals, their CIFs."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def read_table(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def is_number(column: str) -> bool:
-    """Whether a column of the table holds numbers; what a screen of an unknown package says is text."""
+    """Return whether a column of the table holds numbers; values of a screen of an unknown package are text."""
     screen = column.removeprefix(SCREEN)
     if screen != column:
         return screen in SCREENS and not SCREENS[screen].text

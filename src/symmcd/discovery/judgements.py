@@ -1,4 +1,4 @@
-"""What the judges say of a crystal: energies above their hulls, how they differ, and what makes it doubtful."""
+"""Judgements of a crystal: energies above the judges' hulls, their differences, and doubts."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def elements_energy(unit: AsymmetricUnit) -> float:
 
 
 def judged(crystal: Mapping[str, Any], row: Mapping[str, Any], hulls: Hulls) -> dict[str, Any]:
-    """What the judges say over their hulls, and what makes it doubtful."""
+    """Energies of the judges above their hulls, and doubts."""
     said: dict[str, Any] = {}
     values: list[float] = []
     for judge, hull in hulls.hull.items():

@@ -1,4 +1,4 @@
-"""What is known offline: the 45,229 materials of MP-20, at most 20 atoms a primitive cell, and crystals of a user."""
+"""Known crystals, offline: the 45,229 materials of MP-20 and a user's crystals."""
 
 from __future__ import annotations
 

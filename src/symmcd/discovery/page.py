@@ -106,7 +106,7 @@ def _details(rows: Sequence[Mapping[str, Any]]) -> list[Column]:
 
 
 def note(row: Mapping[str, Any]) -> str:
-    """What the verdict comes from, where it is none of energy and doubts."""
+    """Explain a verdict that does not follow from energy and doubts."""
     if row["verdict"] == "duplicate":
         return f"same as {row['duplicate_of']}"
     if row["verdict"] == "invalid" and row["valid"] != "valid":
@@ -123,7 +123,7 @@ def _lead(summary: Mapping[str, Any], judges: Sequence[str]) -> Markup:
 
 
 def _numbers(summary: Mapping[str, Any]) -> Section:
-    """How many of each verdict, and what was found again."""
+    """Count each verdict, and the materials found again."""
     counts = summary["verdicts"]
     lines = [
         (verdict, f"{counts[verdict]:,}", verdict_sentence(verdict, summary["threshold"]))

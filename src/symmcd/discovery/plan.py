@@ -1,4 +1,4 @@
-"""What `symmcd discover` is asked for, and what of it decides which crystals come out."""
+"""Plan of `symmcd discover`: all options, and those that decide which crystals are made."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Plan:
 
     @property
     def filters(self) -> tuple[Filter, ...]:
-        """What screens of candidates have to say.
+        """Filters on screens that candidates must pass.
 
         Raises:
             InputError: one that means nothing, or is on a screen that is not run.
@@ -130,7 +130,7 @@ class Plan:
                 raise InputError(f"the judge {name} does not know {in_symbols(unknown)}; leave one of the two out")
 
     def drafts_identity(self, block: int) -> dict[str, Any]:
-        """What drafts depend on."""
+        """Options on which drafts depend."""
         return {
             "version": VERSION,
             "weights": file_hash(self.weights),
@@ -141,7 +141,7 @@ class Plan:
         }
 
     def identity(self) -> dict[str, Any]:
-        """What the list depends on, by the names of options; a folder goes on only with the same."""
+        """Options on which the list depends, by name; a folder is continued only with the same."""
         named = {
             "number": self.number, "stable": self.stable, "seed": self.seed, "temperature": self.temperature,
             "steps": self.steps, "proposals": self.proposals,

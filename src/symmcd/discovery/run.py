@@ -70,7 +70,7 @@ class Discovery:
 
     @functools.cached_property
     def known(self) -> KnownMaterials:
-        """What is no news."""
+        """Known crystals."""
         return KnownMaterials.of((own_name(path), read_units(path)) for path in self.plan.known)
 
     def run(self) -> None:

@@ -35,7 +35,7 @@ SCREEN_SECONDS = 600.0  # a crystal; they take 0.1, but a busy machine is to mak
 
 @dataclass(frozen=True, eq=False)
 class Machine:
-    """What makes and judges crystals; networks are loaded when they are first asked for.
+    """Maker and judge of crystals; networks are loaded when they are first needed.
 
     Attributes:
         make: geometries of drafts.
@@ -59,7 +59,7 @@ class Machine:
         return {name: POTENTIALS[name].load(where) for name in self.judges}
 
     def shard(self, drafts: Drafts, ids: Sequence[str]) -> list[dict[str, Any]]:
-        """What becomes of some drafts, a mapping each that JSON can hold.
+        """Results for some drafts, a mapping each that JSON can hold.
 
         Keys: ``id``, ``draft`` (its number), ``log_probability``, ``unit`` (as generated), ``valid``, ``composition``,
         ``relaxation`` (`Relaxation.row`, None where it was not tried), ``relaxed`` (in the space group it was made in),

@@ -1,4 +1,4 @@
-"""What is said of a whole list: how it was made, how many of each verdict, what was found again."""
+"""Summary of a whole list: how it was made, how many crystals have each verdict, what was found again."""
 
 from __future__ import annotations
 

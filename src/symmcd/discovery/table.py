@@ -182,7 +182,7 @@ def duplicates(crystals: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str
 
 
 def found_again(rows: Sequence[Mapping[str, Any]], known: KnownMaterials, elements: frozenset[str]) -> dict[str, Any]:
-    """How many of MP-20's materials of a chemical system are among the crystals, by split.
+    """Number of MP-20's materials of a chemical system among the crystals, by split.
 
     A material is found where a relaxed crystal is it (`KnownMaterials.same`).  The network has seen those of ``train``,
     and not those of ``val`` and ``test``.

@@ -23,7 +23,7 @@ def as_json(unit: AsymmetricUnit | None) -> dict[str, Any] | None:
 
 
 def from_json(values: dict[str, Any] | None) -> AsymmetricUnit | None:
-    """What `as_json` was made of."""
+    """Rebuild the unit that `as_json` was made from."""
     if values is None:
         return None
     return AsymmetricUnit.exact(

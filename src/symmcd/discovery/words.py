@@ -19,12 +19,12 @@ VERDICTS = {  # in the order of the table
 
 
 def verdict_sentence(verdict: str, threshold: float) -> str:
-    """What a verdict means; `threshold` in eV/atom."""
+    """Explain a verdict; `threshold` in eV/atom."""
     return VERDICTS[verdict].format(threshold=threshold)
 
 
 def again_sentence(again: Mapping[str, Any] | None) -> str:
-    """How many known materials of the chemical system were found again; empty where no system was asked for."""
+    """Number of known materials of the chemical system that were found again; empty if no system was asked for."""
     if not again or not any(again[split][1] for split in ("train", "val", "test")):
         return ""
     unseen = [again["val"][i] + again["test"][i] for i in (0, 1)]

@@ -174,7 +174,7 @@ def _before(number: Tensor) -> Tensor:
 
 
 def _slices(start: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Where the slices of `rows` begin when put one after the other, and the indices in them."""
+    """Starts of the slices of `rows` when put one after the other, and the indices in them."""
     number = start.diff()[rows]
     owner = torch.repeat_interleave(number)
     indices = torch.arange(len(owner), device=owner.device) + (start[rows] - _before(number))[owner]

@@ -101,7 +101,7 @@ def nearest_images(
 
 
 def asymmetric_unit_neighbours(lattice: np.ndarray, position: np.ndarray, cutoff: float, nearest: int) -> Neighbours:
-    """Among the representatives alone and their images by the lattice: every atom a node, every arm an edge.
+    """Neighbours among the representatives alone and their images by the lattice: every atom a node, every arm an edge.
 
     Raises:
         NoGraphError: see `nearest_images`.

@@ -49,7 +49,7 @@ class Size:
 
     @property
     def nearest(self) -> int | None:
-        """What `build_graphs` takes."""
+        """Argument `nearest` of `build_graphs`."""
         return None if self.crystal_nn else self.neighbours
 
     @classmethod

@@ -1,4 +1,4 @@
-"""What the training of a predictor minimises: the mean absolute error of the energy per atom."""
+"""Objective of the training of a predictor: the mean absolute error of the energy per atom."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class EnergyObjective:
         return {"error": error, "total": error / self.network.scale.item()}
 
     def inputs(self, rows: Tensor, seed: int) -> dict[str, Tensor]:  # noqa: ARG002
-        """What the network was given, to be kept when it breaks."""
+        """Input of the network, to be saved when it breaks."""
         graphs = self.train.select(rows)
         tensors = {field.name: getattr(graphs, field.name) for field in dataclasses.fields(graphs)}
         return tensors | {"rows": rows, "energy": self.energy[rows]}

@@ -61,7 +61,7 @@ def write_predictor(path: Path, weights: Mapping[str, Tensor], metadata: Mapping
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
-    """What a predictor says of itself.
+    """Description of a predictor by itself.
 
     Raises:
         InputError: missing, cut short, or no predictor of ours.

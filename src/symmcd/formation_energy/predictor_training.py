@@ -172,7 +172,7 @@ def _write(output: Path, weights: dict[str, Any], metadata: dict[str, Any]) -> N
 
 
 def _kind(variant: str) -> tuple[bool, bool]:
-    """Whether a variant's graph is of the asymmetric unit, and whether nodes know their site symmetry."""
+    """Return whether a variant's graph is of the asymmetric unit, and whether nodes know their site symmetry."""
     return variant.startswith("asymmetric_unit"), variant.endswith("site_symmetry")
 
 

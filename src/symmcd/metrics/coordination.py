@@ -25,7 +25,7 @@ COINCIDENT = 1e-4
 FULL, NONE = 0.5, 1.0
 """Å beyond the sum of covalent radii: up to which a neighbour counts fully, from which not at all."""
 CHEMISTRY = 3.0
-"""How much more a neighbour of another electronegativity counts."""
+"""Extra weight of a neighbour of another electronegativity."""
 SLIVER = 1e-10
 """Å², area of a face below which it is rounding."""
 

@@ -18,7 +18,7 @@ ROWS = 512  # generated crystals compared at once, to bound the memory
 
 @dataclass(frozen=True)
 class Coverage:
-    """Which crystals of each set have one near them in the other; one without fingerprint has none."""
+    """Crystals of each set with one near them in the other; one without fingerprint has none."""
 
     recalled: np.ndarray  # (R,) bool, crystals of the reference
     precise: np.ndarray  # (B,) bool, generated crystals

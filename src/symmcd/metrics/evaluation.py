@@ -27,7 +27,7 @@ from symmcd.writing import atomic_path
 
 @dataclass(frozen=True)
 class Options:
-    """How a set is compared."""
+    """Options for the comparison of a set."""
 
     sample: int = 1000  # crystals of the paper's distribution metrics
     prototype_sample: int = 500  # random crystals whose prototypes are looked up
@@ -39,7 +39,7 @@ class Options:
 
 @dataclass(frozen=True, eq=False)
 class Stability:
-    """What relaxation and hulls say of a set, tables as `symmcd sun`, `hull` and `candidates` write them."""
+    """Results of relaxation and hulls for a set: tables as `symmcd sun`, `hull` and `candidates` write them."""
 
     sun: pd.DataFrame  # rates of stable, unique, novel crystals: one row per protocol, judge and hull
     sun_per_crystal: pd.DataFrame  # one row per crystal, judge and hull

@@ -28,7 +28,7 @@ class Cache(SqliteCache[Outcome]):
 
 
 def _sound(outcome: Outcome) -> bool:
-    """Whether it has what an outcome of its status has: a whole, finite fingerprint where that is ``ok``."""
+    """Return whether the row is consistent with its status: a whole, finite fingerprint if that is ``ok``."""
     if outcome.status != "ok":
         return outcome.value is None
     return np.shape(outcome.value) == (len(LABELS),) and bool(np.isfinite(outcome.value).all())

@@ -38,7 +38,7 @@ def detected_group(structure: Structure, symprec: float) -> int | None:
 
 
 def agreement(found: Detected | None, space_group: int) -> str:
-    """How the symmetry found in a conventional cell of `space_group` compares with that group.
+    """Compare the symmetry found in a conventional cell of `space_group` with that group.
 
     ``exact``; ``supergroup`` or ``lower``, by the number of operations in the same cell; ``other`` for as many
     operations of another group; ``none`` where nothing was found.
@@ -53,7 +53,7 @@ def agreement(found: Detected | None, space_group: int) -> str:
 
 
 def keeps_group(structure: Structure, space_group: int, tolerance: float = 1e-3) -> bool:
-    """Whether every operation of the requested group maps the crystal onto itself, within `tolerance` Å.
+    """Return whether every operation of the requested group maps the crystal onto itself, within `tolerance` Å.
 
     The structure must be a conventional cell in the standard setting.  True for a crystal of the group or a supergroup.
     """

@@ -1,4 +1,4 @@
-"""Which crystals of a set are the same, by pymatgen's StructureMatcher with its defaults."""
+"""Matching of crystals: those of a set that are the same, by pymatgen's StructureMatcher with its defaults."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def first_matches(items: Iterable[int], same: Callable[[int, int], bool]) -> dic
 
 
 def matching(structures: Sequence[Structure]) -> Callable[[int, int], bool]:
-    """Whether structures i and j match, each pair computed once.
+    """Return whether structures i and j match, each pair computed once.
 
     Pairs of different composition are not compared: the matcher's own first condition.
     """
@@ -78,7 +78,7 @@ def pairs(structures: Sequence[Structure]) -> list[tuple[int, int]]:
 
 
 def worthwhile(crystals: int, workers: int) -> int:
-    """How many of `workers` processes so many crystals are worth."""
+    """Number of worker processes, at most `workers`, that so many crystals are worth."""
     return min(workers, 1 + crystals // A_PROCESS)
 
 
@@ -91,7 +91,7 @@ def by_composition(structures: Sequence[Structure]) -> list[list[int]]:
 
 
 def unmatchable(structure: Structure) -> str:
-    """Why a structure cannot be compared, or nothing: whatever the matcher raises on it, or that it misses itself."""
+    """Reason why a structure cannot be compared, or nothing: an error of the matcher, or no match with itself."""
     if not is_sound(structure.lattice.matrix, structure.frac_coords):  # the Niggli reduction never ends on a flat cell
         return "bad_cell"
     try:

@@ -119,7 +119,7 @@ def add_originality(table: pd.DataFrame, originality: Originality) -> None:
 
 @dataclass(frozen=True)
 class Found:
-    """What is known of one crystal."""
+    """Result for one crystal."""
 
     problem: str = ""  # why it cannot be compared, or nothing
     known_as: str | None = None  # label of the first crystal of the first reference set that matches
@@ -133,7 +133,7 @@ def look_up(
     workers: int = 1,
     advance: Callable[[int], None] = lambda _: None,
 ) -> list[Found]:
-    """What `Found` says of each structure; the same whatever the number of processes.
+    """Compute `Found` for each structure; the result does not depend on the number of processes.
 
     Args:
         structures: any; one that breaks the matcher has a `problem`.
@@ -219,7 +219,7 @@ def _sets(folder: str, number: int) -> list[ReferenceSet]:
 
 
 def _refused(structure: Structure | None) -> str:
-    """Why a crystal is not given to the matcher, whose Niggli reduction never ends on a flat cell."""
+    """Reason why a crystal is not given to the matcher, whose Niggli reduction never ends on a flat cell."""
     if structure is None:
         return "unreadable"
     if not structure.is_ordered:

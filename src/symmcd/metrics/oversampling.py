@@ -1,4 +1,4 @@
-"""What tables and pages say of a set whose crystals are each the best of several drafts by a stability model."""
+"""Words of tables and pages for a set whose crystals are each the best of several drafts by a stability model."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def with_drafts(table: pd.DataFrame, best_of: BestOf | None) -> pd.DataFrame:
 
 
 def best_of_rows(rows: Iterable[Mapping[str, Any]], path: Path | str, stage: str) -> BestOf | None:
-    """How the crystals of a table were chosen; None of a table without the column ``oversample``, or with 1 in it.
+    """Read how a table's crystals were chosen; None for a table without the column ``oversample``, or with 1 in it.
 
     Args:
         rows: of the table, read or about to be written.
@@ -88,7 +88,7 @@ def sentence(best_of: BestOf) -> str:
 
 
 def of_judges(best_of: BestOf, judges: Sequence[str]) -> str:
-    """What judges are worth for crystals that one of them has made the labels for; empty where none has.
+    """Note on judges for crystals that were chosen by labels of one of them; empty if no judge made labels.
 
     Args:
         best_of: how the crystals were chosen.

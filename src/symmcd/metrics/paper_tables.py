@@ -71,7 +71,7 @@ class Run:
 
     @property
     def best_of(self) -> BestOf | None:
-        """How its crystals were chosen, where they were.
+        """Choice that made its crystals, if there was one.
 
         Raises:
             InputError: rows that do not say the same.
@@ -80,7 +80,7 @@ class Run:
 
     @property
     def label(self) -> str:
-        """What its lines are called after: ``results, best of 20``."""
+        """Name of its lines: ``results, best of 20``."""
         return self.name if self.best_of is None else f"{self.name}, best of {self.best_of.drafts}"
 
 
@@ -228,7 +228,7 @@ def _table_2(runs: Sequence[Run], *, floors: bool) -> PaperTable:
 
 
 def _note_of_set(by_metric: Mapping[tuple[str, str], TableRow], *, published: bool) -> str:
-    """What the numbers of Table 2 cannot tell apart, and why some are missing."""
+    """Note on what the numbers of Table 2 cannot distinguish, and why some are missing."""
     note = NO_INTERVALS if published else ""
     ours = {column: by_metric.get((column.metric, "paper")) for column in TABLE_2}
     first = ours[TABLE_2[0]]
@@ -289,7 +289,7 @@ def _table_3(runs: Sequence[Run], naming: Naming) -> PaperTable:
 
 
 def draw_of(row: TableRow) -> str:
-    """Which draw of crystals a row of sun.csv is of, to put behind other words; nothing where there is only one."""
+    """Name of the draw that a row of sun.csv describes, to put behind other words; empty if there is only one."""
     if "draw" not in row:
         return ""
     return f", all {int(row['draws'])} draws" if row["draw"] == "all" else f", draw {row['draw']}"
@@ -311,12 +311,12 @@ def _beside(number: int, columns: Sequence[Column], runs: Sequence[Run]) -> list
 
 
 def comparable(runs: Sequence[Run]) -> bool:
-    """Whether published systems may stand beside one of the runs."""
+    """Return whether published systems may stand beside one of the runs."""
     return any(run.best_of is None for run in runs)
 
 
 def _choices(runs: Sequence[Run]) -> list[str]:
-    """What is to be said of runs whose crystals were chosen."""
+    """Note on runs whose crystals were chosen."""
     notes = [f"{run.label}: {oversampling.sentence(run.best_of)}" for run in runs if run.best_of is not None]
     return [*notes, oversampling.NOTHING_PUBLISHED] if notes else []
 
@@ -351,7 +351,7 @@ def _canonical(column: Column) -> tuple[str, str]:
 
 
 def _strict(rows: Sequence[TableRow]) -> Key:
-    """What has no strict variant of its own is the same under both."""
+    """Key of the strict protocol, or of the paper's for a metric without a strict variant."""
     strict = {row["metric"] for row in rows if row["protocol"] == "strict"}
     return lambda column: (column.metric, "strict" if column.metric in strict else "paper")
 

@@ -65,7 +65,7 @@ class CrystalSet:
 
     @functools.cached_property
     def given(self) -> frozenset[str]:
-        """Which of `extensions.NEEDS` are there."""
+        """Available ones of `extensions.NEEDS`."""
         there = {
             "train": self.train is not None,
             "reference": self.reference is not None,

@@ -1,4 +1,4 @@
-"""What every potential has to keep, law by law; `symmcd.potentials.validation` holds potentials against them.
+"""Laws that every potential has to obey; `symmcd.potentials.validation` tests potentials against them.
 
 A law is a function of a potential and of sound crystals, which yields what is wrong, one line each.
 """

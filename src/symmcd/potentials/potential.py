@@ -1,4 +1,4 @@
-"""What relaxation and hulls ask of a potential, and what it answers."""
+"""Interface of potentials: requests of relaxation and hulls, and answers."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Point:
-    """What a potential says of one crystal at one geometry.
+    """Answer of a potential for one crystal at one geometry.
 
     The virial is dE/dε, with ε the strain that makes of cell rows a the rows a(1 + ε): stress times volume, positive
     under tension.  It is kept in place of the stress because minimisers need it, unrounded.
@@ -91,7 +91,7 @@ class Potential(ABC):
         """
 
     def cost(self, request: Request) -> int:
-        """What computing a crystal costs in time and memory, in any unit; here its atoms.
+        """Cost of computing a crystal in time and memory, in any unit; here its atoms.
 
         Raises:
             UnusableCrystalError: it cannot be computed.
@@ -106,7 +106,7 @@ class Potential(ABC):
 def answers(
     potential: Potential, requests: Sequence[Request], *, forces: bool = True
 ) -> list[Point | UnusableCrystalError | WrongAnswerError]:
-    """What a potential says of crystals, held against what it may say.
+    """Ask a potential, and check its answers.
 
     A point that has undefined or infinite numbers comes back as the reason ``nan_energy`` or ``nan_forces``.
 

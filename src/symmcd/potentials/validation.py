@@ -35,7 +35,7 @@ def check(potential: Potential, crystals: Sequence[Request] = ()) -> None:
 
 
 def faults(potential: Potential, crystals: Sequence[Request] = ()) -> list[str]:
-    """What is wrong with a potential, one line each; see `check`."""
+    """Violations of the laws by a potential, one line each; see `check`."""
     crystals = list(crystals) or crystals_of(potential.elements)
     return [f"{name}: {fault}" for name, law in LAWS.items() for fault in _faults(law, potential, crystals)]
 

@@ -1,4 +1,4 @@
-"""Whether the tables of a results folder are of one run: each has the crystals, judges and hulls of the others."""
+"""Check that the tables of a results folder are of one run: each has the crystals, judges and hulls of the others."""
 
 from __future__ import annotations
 

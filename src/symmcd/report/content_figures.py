@@ -139,7 +139,7 @@ def _elements(
 
 
 def _key(axes: Any, left: float, top: float) -> None:
-    """What the colour and the numbers are, in a box as those of the elements."""
+    """Explain the colour and the numbers, in a box like those of the elements."""
     _box(axes, left, top, facecolor=GENERATED, alpha=0.4, linewidth=0)
     axes.text(left + 0.07, top + 0.35, "X", fontsize=9.5, weight="bold", color=INK, ha="left", va="center")
     for down, text, colour in (

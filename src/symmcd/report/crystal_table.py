@@ -224,7 +224,7 @@ def _field(value: Any, column: Column) -> Field:
 
 
 def _text(value: Any) -> str:
-    """What a row says, as text; empty where it says nothing."""
+    """Text of a row; empty if there is none."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     text = str(value).strip()

@@ -1,4 +1,4 @@
-"""What the rates of sun.csv mean, and words on any number that the report shows."""
+"""Explanations of the rates of sun.csv, and of any number that the report shows."""
 
 from __future__ import annotations
 

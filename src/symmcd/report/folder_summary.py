@@ -1,4 +1,4 @@
-"""What any folder that a command of ours wrote holds, as plain text: `symmcd show`.
+"""Summary of any folder that a command of ours wrote, as plain text: `symmcd show`.
 
 A kind of folder is told by its files.  A new command adds a line to `KINDS`.
 """
@@ -28,7 +28,7 @@ Row = Mapping[str, str]
 
 
 def folder_summary(folder: Path) -> str:
-    """What a folder of `symmcd generate`, `predict`, `relax`, `evaluate`, `discover`, `export` or the chain holds.
+    """Summarise a folder of `symmcd generate`, `predict`, `relax`, `evaluate`, `discover`, `export` or the chain.
 
     Args:
         folder: or a table that `symmcd relax` wrote.
@@ -87,7 +87,7 @@ def ranking(rows: Sequence[Row]) -> str:
 
 
 def relaxed_summary(path: Path) -> str:
-    """What became of the relaxations of a table of `symmcd relax`, or of all tables of a folder."""
+    """Statuses of the relaxations of a table of `symmcd relax`, or of all tables of a folder."""
     tables = relaxed_tables(path) if path.is_dir() else [path]
     rows = [row for table in tables for row in read_rows(table, RELAXED, "relax")]
     by = f" by {judge_name(rows[0].get('potential') or 'chgnet')}" if rows else ""
@@ -179,7 +179,7 @@ def left_out(rows: Sequence[Row]) -> str:
 
 
 def both(row: Row) -> bool:
-    """Whether a row has both energies."""
+    """Return whether a row has both energies."""
     return all(row[name] and math.isfinite(float(row[name])) for name in ("energy_initial", "energy_relaxed"))
 
 
@@ -190,7 +190,7 @@ def relaxed_tables(folder: Path) -> list[Path]:
 
 
 def is_relaxed(path: Path) -> bool:
-    """Whether the first line of a file is that of a table of `symmcd relax`."""
+    """Return whether the first line of a file is that of a table of `symmcd relax`."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             head = next(csv.reader(file), [])
@@ -200,7 +200,7 @@ def is_relaxed(path: Path) -> bool:
 
 
 def is_discovered(folder: Path) -> bool:
-    """Whether candidates.csv is a list of `symmcd discover`, which has a verdict for every crystal."""
+    """Return whether candidates.csv is a list of `symmcd discover`, which has a verdict for every crystal."""
     path = folder / "candidates.csv"
     if not path.is_file():
         return False

@@ -116,7 +116,7 @@ def describe(row: Any, *, of_judges: bool) -> str:
 
 
 def warning(results: Results) -> Text:
-    """What is to be said of figures over crystals that were chosen."""
+    """Note on figures over crystals that were chosen."""
     assert results.best_of is not None
     said = (oversampling.sentence(results.best_of), oversampling.NOTHING_PUBLISHED)
     judges = oversampling.of_judges(results.best_of, results.judges)
@@ -124,7 +124,7 @@ def warning(results: Results) -> Text:
 
 
 def comparability(results: Results) -> Text:
-    """How far this run may be compared with the published one."""
+    """Limits of the comparison of this run with the published one."""
     row = main_protocol(results)
     threshold = f", at a threshold of {row['threshold']:g} eV/atom" if row["threshold"] else ""
     points = [
@@ -182,7 +182,7 @@ def validity(results: Results, folder: Path) -> Section:
 
 
 def diamonds(results: Results) -> str:
-    """Whose values the diamonds of a figure of rates are, for its caption; of crystals that were chosen, how.
+    """Source of the diamonds of a figure of rates, for its caption; of crystals that were chosen, how.
 
     Beside these stands nothing published.
     """

@@ -1,4 +1,4 @@
-"""What several judges say of the same crystals: rates by each and by all, and where they agree."""
+"""Section on several judges of the same crystals: rates by each and by all, and where they agree."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def pairs(results: Results) -> Iterator[Pair]:
 
 
 def meaning(results: Results) -> str:
-    """What several judges mean, in a paragraph."""
+    """Explain several judges, in a paragraph."""
     names = [judge_name(judge) for judge in results.judges]
     return MEANING.format(judges=listed(names), first=names[0])
 
@@ -120,7 +120,7 @@ def _rate_cell(row: Any, rate: str) -> Text:
 
 
 def agreement_table(results: Results) -> Table:
-    """How often two judges agree that a crystal is stable, and how often their energies are far apart."""
+    """Frequency with which two judges agree that a crystal is stable, and with which their energies are far apart."""
     lines: list[Sequence[Text]] = []
     found = list(pairs(results))
     for pair in found:

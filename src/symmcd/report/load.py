@@ -85,12 +85,12 @@ class Results:
 
     @property
     def kind(self) -> ModelKind | None:
-        """What is known of the kind of model; None of one of a package that is not installed here."""
+        """Description of the kind of model; None if its package is not installed here."""
         return MODELS[self.model] if self.model in MODELS else None  # noqa: SIM401  (a registry has no get)
 
     @property
     def best_of(self) -> BestOf | None:
-        """How a stability model chose the crystals; None where none did."""
+        """Choice of the crystals by a stability model; None if there was none."""
         return self.generated.best_of
 
     @property
@@ -184,7 +184,7 @@ def _losses(path: Path) -> Any:
 
 
 def read_best_of(folder: Path, summary: Any, sun: Any = None) -> BestOf | None:
-    """How the crystals of a folder's tables were chosen by a stability model; None where they were not.
+    """Choice by a stability model of the crystals of a folder's tables; None if there was none.
 
     Args:
         folder: that the tables are from.
@@ -310,7 +310,7 @@ def _json(path: Path, stage: str) -> Mapping[str, Any]:
 
 
 def _checkpoint(path: Path) -> dict[str, Any]:
-    """What a checkpoint says of itself, and the number of its ``parameters``; no tensor is read."""
+    """Metadata of a checkpoint, and the number of its ``parameters``; no tensor is read."""
     from safetensors import SafetensorError, safe_open
 
     try:

@@ -49,7 +49,7 @@ class Table:
 
     @property
     def marked(self) -> list[bool]:
-        """Which headings have elements, such as subscripts, that an attribute cannot hold."""
+        """Flags of the headings that have elements, such as subscripts, which an attribute cannot hold."""
         return [isinstance(name, Markup) and "<" in name for name in self.head]
 
 

@@ -1,4 +1,4 @@
-"""What was run, the drawn crystals, and the limits in plain words."""
+"""Section on the run: settings, the drawn crystals, and the limits in plain words."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LARGEST_DRAWN = 200  # atoms; more are a heap of spheres
 
 
 def trained(results: Results) -> str:
-    """How long the training took."""
+    """Duration of the training."""
     if not len(results.losses):
         return f"none in this run: {untrained(results)}"
     return f"{len(results.losses):,} epochs, {duration(float(results.losses['seconds'].sum()))}"
@@ -205,7 +205,7 @@ too, and that is not in the intervals.
 
 
 def limits(results: Results) -> Section:
-    """What the numbers do not say."""
+    """Limits of the numbers."""
     names = kinds_of(results.hull) if several(results.hull) else results.hull["hull"]
     hulls = ", ".join("that each judge has of its own" if name == OWN else f"“{name}”" for name in dict.fromkeys(names))
     sentences = listed([judge_sentence(judge) for judge in results.judges])

@@ -189,7 +189,7 @@ def content(results: Results, folder: Path) -> Section:
 
 
 def untrained(results: Results) -> str:
-    """Why there are no losses."""
+    """Explain why there are no losses."""
     if results.kind is not None and not results.kind.parts:
         return f"a model of kind “{results.kind.name}” has nothing to train"
     return "its weights were given (training.weights)"

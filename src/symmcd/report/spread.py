@@ -1,4 +1,4 @@
-"""How much the numbers of a run vary with its seed: rows of several runs by what they measure."""
+"""Variation of the numbers of a run with its seed: rows of several runs by what they measure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from symmcd.writing import atomic_path
 
 
 class Measured(NamedTuple):
-    """What a number is of: rows of summary.csv have a metric and a protocol only."""
+    """Key of a number; rows of summary.csv have only a metric and a protocol."""
 
     metric: str
     protocol: str

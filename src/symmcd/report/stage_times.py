@@ -1,4 +1,4 @@
-"""What each stage of a run took, from Snakemake's benchmarks and the stages' logs."""
+"""Times of each stage of a run, from Snakemake's benchmarks and the stages' logs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from symmcd.provenance import maker
 
 @dataclass(frozen=True)
 class Stage:
-    """What one stage took, over its jobs."""
+    """Time of one stage, over its jobs."""
 
     name: str
     jobs: int

@@ -122,7 +122,7 @@ def crystal_systems(generated: np.ndarray, training: np.ndarray) -> Any:
 
 
 def template_ranks(generated: np.ndarray, training: np.ndarray) -> Any:
-    """How often the most frequent, second most frequent … template occurs, generated and training.
+    """Frequency of the most frequent, second most frequent … template, generated and training.
 
     Args:
         generated, training: (B,) template of each crystal, for example ``225_a_b``.

@@ -78,7 +78,7 @@ def terminal_summary(results: Path) -> str:
 
 
 def remarks(best_of: BestOf, sun: Any) -> list[list[str]]:
-    """What is to be said above the figures of crystals that a stability model chose, in lines.
+    """Lines to print above the figures of crystals that a stability model chose.
 
     Args:
         best_of: how they were chosen.
@@ -123,7 +123,7 @@ def _rates(block: Any, sun: Any, main: Any, *, compared: bool) -> Iterator[list[
 
 
 def _is_shown(name: str, row: Any, first: str) -> bool:
-    """Whether a rate has a line where there are several judges: of a judge that it is known of, few of a single draw.
+    """Return whether a rate has a line if there are several judges: few rates of a single draw, others where known.
 
     Those of `OPTIONAL_RATES` have one of the first judge and of all together.
     """

@@ -1,4 +1,4 @@
-"""What is published of a metric, and how a run's interval lies to it."""
+"""Published value of a metric, and the position of a run's interval relative to it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def published(name: str) -> str:
 
 
 def verdict(name: str, low: float, high: float, floor: float = math.nan) -> str:
-    """How an interval lies to the published value: ``better``, ``worse``, ``no difference shown`` where it straddles.
+    """Compare an interval with the published value: ``better``, ``worse``, ``no difference shown`` if it straddles.
 
     Empty where there is no published value, no interval, or where more is not plainly better or worse.
 

@@ -59,7 +59,7 @@ def in_script(value: Any) -> str:
 
 
 def crystal(unit: AsymmetricUnit, label: str) -> dict[str, Any]:
-    """What viewer.html needs of a crystal: its id as it is, formula and group as HTML, and `drawn_cell`."""
+    """Data of a crystal for viewer.html: its id unchanged, formula and group as HTML, and `drawn_cell`."""
     return {
         "id": label,
         "formula": str(formula_html(unit.formula)),
@@ -69,7 +69,7 @@ def crystal(unit: AsymmetricUnit, label: str) -> dict[str, Any]:
 
 
 def drawn_cell(cell: Cell) -> dict[str, Any]:
-    """What crystal_view.js draws: lattice (Å), atoms (fractional), and a colour and radius (Å) of each element."""
+    """Data for crystal_view.js: lattice (Å), atoms (fractional), and a colour and radius (Å) of each element."""
     from ase.data import chemical_symbols, covalent_radii
 
     numbers = list(dict.fromkeys(cell.element.tolist()))

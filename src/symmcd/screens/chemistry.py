@@ -15,7 +15,7 @@ SCARCE = frozenset({2, 10, 36, 44, 45, 46, 52, 54, 75, 76, 77, 78, 79})
 
 
 def oxidation_states(crystal: ScreenedCrystal) -> str:
-    """As ``Fe3+ O2-``; empty where bond valences give none that balance."""
+    """Oxidation states such as ``Fe3+ O2-``; empty if bond valences give no balanced ones."""
     try:
         found = BVAnalyzer().get_valences(crystal.structure)
     except ValueError:  # none balance, or an element without parameters

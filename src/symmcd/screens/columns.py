@@ -21,7 +21,7 @@ def usable() -> list[str]:
 
 
 def installed(package: str) -> bool:
-    """Whether a package is there, by its name in pip or in Python; nothing is imported."""
+    """Return whether a package is there, by its name in pip or in Python; nothing is imported."""
     try:
         return not package or bool(version(package))
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""What a screen looks at."""
+"""Input of a screen."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pymatgen.core import Structure
 
 Value = bool | int | float | str | None
-"""Of a screen; None where there is nothing to say, an empty text where nothing was found."""
+"""Value of a screen; None if it does not apply, an empty text if nothing was found."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Is a crystal of this formula and space group known?  By lists of the COD and the Materials Project in dara-xrd.
+"""Known crystals of the same formula and space group, by lists of the COD and the Materials Project in dara-xrd.
 
 The wheel dara-xrd (MIT licence) has two JSON files: 62,099 crystals of the Crystallography Open Database (CC0), most of
 them measured, and 132,285 computed ones of the Materials Project (CC BY 4.0).  Only these two files are read, and the
@@ -34,7 +34,7 @@ TWIN = {**PAIRS, **{second: first for first, second in PAIRS.items()}}  # group 
 
 
 def known_elsewhere(crystal: ScreenedCrystal) -> str:
-    """As ``cod-9000331 mp+0.012``; empty: neither list has this formula with this space group."""
+    """Entries such as ``cod-9000331 mp+0.012``; empty: neither list has this formula with this space group."""
     group = space_group_number(from_structure(crystal.structure), SYMPREC)
     if group is None:
         return ""

@@ -1,4 +1,4 @@
-"""Which crystals are kept by their screens: ``dimensionality=2``, ``channel>=1``, ``radioactive=no``."""
+"""Filters of crystals by their screens: ``dimensionality=2``, ``channel>=1``, ``radioactive=no``."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Filter:
 
     @classmethod
     def read(cls, text: str) -> Filter:
-        """From a screen, a relation and a value.
+        """Read from a screen, a relation and a value.
 
         A screen that is a text knows ``=`` and ``!=``, and beside words ``no`` and ``yes``: it says nothing, or
         something.
@@ -65,7 +65,7 @@ class Filter:
         return cls(name, relation, value)
 
     def passes(self, value: Value) -> bool:
-        """Whether a crystal with this value is kept; one whose value is not known is not."""
+        """Return whether a crystal with this value is kept; one without a known value is not."""
         if value is None:
             return False
         if isinstance(self.wanted, bool):
@@ -84,7 +84,7 @@ class Filter:
         return f"{self.screen}{self.relation}{f'{wanted:g}' if shown is None else shown}"
 
     def failure(self, value: Value) -> str:
-        """What a crystal that is not kept has, as ``channel>=1: 0.42``."""
+        """Value of a crystal that is not kept, such as ``channel>=1: 0.42``."""
         shown = "not known" if value is None else f"{value:g}" if isinstance(value, int | float) else value or "none"
         return f"{self}: {shown}"
 
@@ -120,7 +120,7 @@ def read_filters(given: str | Iterable[str], run: Collection[str]) -> tuple[Filt
 
 
 def failures(filters: Iterable[Filter], values: Mapping[str, Value]) -> list[str]:
-    """What keeps a crystal from being kept; empty: it is kept.
+    """Filters that a crystal does not pass; empty: it is kept.
 
     Args:
         filters: all of which it has to pass.

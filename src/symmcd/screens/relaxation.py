@@ -1,4 +1,4 @@
-"""What a relaxation has changed."""
+"""Change of a crystal by its relaxation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from symmcd.screens.crystal import ScreenedCrystal
 
 
 def volume_change(crystal: ScreenedCrystal) -> float | None:
-    """Of the volume an atom has, %; None where the crystal has not been relaxed."""
+    """Change of the volume per atom, %; None if the crystal has not been relaxed."""
     if crystal.unrelaxed is None:
         return None
     after, before = (s.volume / len(s) for s in (crystal.structure, crystal.unrelaxed))

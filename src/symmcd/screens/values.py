@@ -1,4 +1,4 @@
-"""What a worker process does with a crystal: the values of some screens."""
+"""Work of a worker process for a crystal: the values of some screens."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def room(structure: Structure) -> np.ndarray:
 
 
 def percolates(open_points: np.ndarray) -> bool:
-    """Whether points that are True lead from a cell of a crystal to another of its cells.
+    """Return whether a path over True points leads from a cell of a crystal to another of its cells.
 
     Parts that hang together within the cell are joined over its faces, each join with the cell it leads to; a part
     that is reached in two different cells goes on for ever.

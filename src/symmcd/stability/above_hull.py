@@ -148,12 +148,12 @@ def write_above_hulls(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _source(hull: str) -> str:
-    """What a hull of this name is made of, as `hull.source` has it."""
+    """Source of a hull of this name, as in `hull.source`."""
     return "table" if hull.startswith("table ") else hull
 
 
 def _same_scale(judge: str, hull: str) -> bool:
-    """Whether energies of a judge can be held against a hull; a hull that nothing is known of is taken at its word."""
+    """Return whether energies of a judge can be compared with a hull; an unknown hull is trusted."""
     source = _source(hull)
     try:
         check_hull(judge, source)
@@ -218,6 +218,6 @@ def _read_relaxed(path: Path) -> list[dict[str, str]]:
 
 
 def _correctable(row: Mapping[str, str]) -> bool:
-    """Whether the row has energies that lack the corrections which every hull has."""
+    """Return whether the row has energies that lack the corrections which every hull has."""
     name = potential_of(row)
     return name in POTENTIALS and POTENTIALS[name].correctable

@@ -91,7 +91,7 @@ def relax_many(
 
 
 def _status(entry: Relaxing, point: Point | Exception, limits: Limits) -> str | Exception | None:
-    """What a computed point says: the status, or the error, that a relaxation ends with; None where it goes on."""
+    """Status or error with which a computed point ends a relaxation; None if it continues."""
     if isinstance(point, Exception):
         return point
     try:
@@ -103,7 +103,7 @@ def _status(entry: Relaxing, point: Point | Exception, limits: Limits) -> str | 
 
 
 def _outcome(entry: Relaxing, status: str | Exception, printed: set[str]) -> Relaxation:
-    """What became of a crystal whose relaxation is over."""
+    """Outcome of a crystal whose relaxation is over."""
     if isinstance(status, UnusableCrystalError):
         status = f"failed:{status}"
     if isinstance(status, str):

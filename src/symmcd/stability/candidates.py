@@ -181,7 +181,7 @@ def candidate_cifs(
 
 
 def candidate_row(row: dict[str, str], frame: Atoms, more: Sequence[str] = ()) -> dict[str, Any]:
-    """What both files say of a crystal; `more` names further columns of `row`."""
+    """Common content of both files for a crystal; `more` names further columns of `row`."""
     about = {key: row[key] for key in (*PASSED_ON, *more)}
     own = frame.info.get("energy_per_atom")
     return about | {

@@ -87,7 +87,7 @@ def hubbard_values(composition: Composition) -> dict[str, float]:
 
 @cache
 def _oxidation_states(formula: str) -> dict[str, float]:
-    """What pymatgen's scheme would guess itself, kept from crystal to crystal."""
+    """Values that pymatgen's scheme would guess itself, kept from crystal to crystal."""
     try:
         guesses = Composition(formula).oxi_state_guesses(max_sites=-20)
     except ValueError:  # too many atoms

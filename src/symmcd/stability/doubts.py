@@ -1,4 +1,4 @@
-"""What makes it doubtful that a crystal which counts as stable is, in words."""
+"""Doubts about a crystal that counts as stable, in words."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def doubts(
     own_reference: str = "",
     judges_spread: float = math.nan,
 ) -> tuple[str, ...]:
-    """Which of these words fit a crystal.
+    """Doubts that apply to a crystal.
 
     ======================  ==========================================================================================
     ``far_below_hull``      more than 0.1 eV/atom below it: the hull lacks a competitor, or the potential is wrong

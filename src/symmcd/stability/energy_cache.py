@@ -40,7 +40,7 @@ class EnergyCache(SqliteCache[Energy]):
 
 
 def _sound(energy: Energy) -> bool:
-    """Whether it is a finite energy, or none with the reason."""
+    """Return whether it is a finite energy, or none with the reason."""
     if energy.status == "ok":
         return energy.value is not None and math.isfinite(energy.value)
     return energy.value is None and bool(energy.status)

@@ -10,7 +10,7 @@ from symmcd.structures.convert import elements_of_structure, to_structure
 
 
 def is_finite(structure: Structure) -> bool:
-    """Whether cell and positions are numbers."""
+    """Return whether cell and positions are numbers."""
     return bool(np.isfinite(structure.lattice.matrix).all() and np.isfinite(structure.frac_coords).all())
 
 

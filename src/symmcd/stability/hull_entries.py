@@ -53,7 +53,7 @@ def elemental_energies(potential: str) -> dict[str, HullEntry]:
 
 
 def is_formula(text: str) -> bool:
-    """Whether a text is a formula of elements."""
+    """Return whether a text is a formula of elements."""
     return _valid_formula(text)
 
 

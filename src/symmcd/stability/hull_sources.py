@@ -1,4 +1,4 @@
-"""What a convex hull is made of, by its source: a table, the Materials Project's entries, or a potential's energies."""
+"""Sources of a convex hull: a table, the Materials Project's entries, or a potential's energies."""
 
 from __future__ import annotations
 

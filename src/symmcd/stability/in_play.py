@@ -63,7 +63,7 @@ def within(units: AsymmetricUnits, systems: Collection[frozenset[int]]) -> np.nd
 
 
 def _shared(having: Sequence[int], elements: Iterable[int]) -> bool:
-    """Whether a system has all of the elements."""
+    """Return whether a system has all of the elements."""
     systems = -1
     for element in elements:
         systems &= having[element]

@@ -54,7 +54,7 @@ class Relaxing:
         self.request = relaxation.request()
 
     def cost(self, potential: Potential) -> float:
-        """What its next energy costs; of what cannot be computed nothing, as the call will say."""
+        """Cost of its next energy; nothing for a crystal that cannot be computed, as the call will say."""
         try:
             return potential.cost(self.request)
         except UnusableCrystalError:

@@ -55,7 +55,7 @@ def read_relaxed_rows(tables: Sequence[Path], potential: str) -> list[dict[str, 
 
 
 def journal_work(files: Sequence[Path], potential: str, relax: Limits | None) -> dict[str, Any]:
-    """What the judgements of a potential depend on, for their journal: relaxed crystals, weights and limits."""
+    """Identity of the judgements of a potential, for their journal: relaxed crystals, weights and limits."""
     return {
         "crystals": [hashlib.sha256(path.read_bytes()).hexdigest() for path in files],
         "potential": [potential, POTENTIALS[potential].version],
@@ -66,7 +66,7 @@ def journal_work(files: Sequence[Path], potential: str, relax: Limits | None) ->
 def judged(
     rows: Sequence[Mapping[str, str]], given: CrystalFile, *, potential: str, relax: Limits | None, device: str
 ) -> Iterator[dict[str, Any]]:
-    """What a potential says of relaxed crystals, one mapping of `COLUMNS` and more for each, as they are finished.
+    """Judge relaxed crystals by a potential; yield one mapping of `COLUMNS` and more for each when it is finished.
 
     ``energy_given`` (eV/atom) is that of the crystal as it is, ``energy_relaxed`` the same, or that after the potential
     has relaxed it again.  A crystal that has no relaxed structure keeps its status; where the potential has no energy
@@ -142,7 +142,7 @@ def judge_rest(
 
 
 def _row(row: Mapping[str, str], status: str, result: Relaxation | None = None) -> dict[str, Any]:
-    """What the table says of a crystal, beside what `row` says of its relaxation."""
+    """Columns of the table for a crystal, beside those that `row` has from its relaxation."""
     made: dict[str, Any] = {"id": row["id"], "status": status, "formula": row["formula"], "energy_initial": None}
     made |= {"energy_given": None, "energy_relaxed": None, "detail": ""}
     if result is not None:

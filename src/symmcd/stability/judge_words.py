@@ -18,7 +18,7 @@ def judge_name(judge: str) -> str:
 
 
 def judge_sentence(judge: str) -> str:
-    """What the potential is."""
+    """Description of the potential."""
     return POTENTIALS[judge].sentence if judge in POTENTIALS else f"the potential {judge}"
 
 
@@ -39,12 +39,12 @@ def over(judge: str, hull: str) -> str:
 
 
 def several(rows: Any) -> bool:
-    """Whether a table (data frame) has rows of several judges."""
+    """Return whether a table (data frame) has rows of several judges."""
     return bool(rows["judge"].nunique() > 1)
 
 
 def naming(judges: Iterable[str]) -> Callable[[Mapping[str, Any]], str]:
-    """What a row of sun.csv is called after: its hull, and its judge too where `judges` of all rows are several."""
+    """Name of a row of sun.csv: its hull, and also its judge if `judges` of all rows are several."""
     if len(set(judges)) > 1:
         return lambda row: over(row["judge"], row["hull"])
     return lambda row: str(row["hull"])

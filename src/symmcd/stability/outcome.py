@@ -1,4 +1,4 @@
-"""What became of a relaxed crystal: one status in every case, and an energy only where it means something."""
+"""Outcome of a relaxation: one status in every case, and an energy only if it is meaningful."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SYMPREC = 0.1  # Å, for the space groups before and after
 
 @dataclass(frozen=True)
 class Relaxation:
-    """What became of one crystal.  Energies are eV/atom; a value that does not exist is None.
+    """Outcome for one crystal.  Energies are eV/atom; a value that does not exist is None.
 
     `status` is one of
 
@@ -75,7 +75,7 @@ COLUMNS = tuple(f.name for f in dataclasses.fields(Relaxation) if f.name not in 
 
 @dataclass(frozen=True)
 class Limits:
-    """When a relaxation ends."""
+    """Conditions that end a relaxation."""
 
     steps: int = 500
     fmax: float = 0.1  # eV/Å
@@ -111,13 +111,13 @@ def stop_if_all_fail_alike(ends: Sequence[object]) -> None:
 
 
 def is_unread(row: Mapping[str, str]) -> bool:
-    """Whether a row of a table is of a crystal that could not be read: no formula, and the reason as its status."""
+    """Return whether a row is of a crystal that could not be read: no formula, and the reason as its status."""
     reason = row.get("status", "").startswith("failed:")
     return reason and not row.get("formula", "?") and not row.get("energy_relaxed")
 
 
 def ran_away(lattice: np.ndarray, atoms: int, first: np.ndarray | None = None) -> bool:
-    """Whether a cell is out of what crystals have; on the way it may be as wide as the `first` one was.
+    """Return whether a cell is out of the range of crystals; on the way it may be as wide as the `first` one was.
 
     Args:
         lattice: (3, 3) rows in Å.
@@ -146,7 +146,7 @@ def with_start(result: Relaxation, first: State | None) -> Relaxation:
 
 
 def with_end(result: Relaxation, first: State | None, last: State | None) -> Relaxation:
-    """What is known of the relaxed crystal, or a status that says why its energy means nothing."""
+    """Values of the relaxed crystal, or a status that says why its energy is meaningless."""
     if first is None or last is None:
         return result
     distance = shortest_distance(last.structure)
@@ -165,7 +165,7 @@ def with_end(result: Relaxation, first: State | None, last: State | None) -> Rel
 
 
 def nonsense(energy: float, distance: float) -> str:
-    """Why an energy means nothing; empty where it does.
+    """Reason why an energy is meaningless; empty if it is not.
 
     Args:
         energy: eV/atom above the zero of the potential (`Potential.zero`).

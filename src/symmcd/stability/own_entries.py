@@ -1,4 +1,4 @@
-"""Whether the reference crystals of a hull are the very crystals that it is to judge."""
+"""Detection of reference crystals of a hull that are the very crystals to be judged."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Own:
-    """Which of the crystals to be judged are entries of the hull themselves."""
+    """Crystals to be judged that are themselves entries of the hull."""
 
     entry: Mapping[str, HullEntry]  # crystal's id -> the entry that is this crystal
     alone: bool

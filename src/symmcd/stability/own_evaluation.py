@@ -41,7 +41,7 @@ class OwnEvaluation:
         )
 
     def relaxed(self, scored: Evaluation, folder: Path) -> Evaluation:
-        """What is `scored`, with Table 3 as well, if crystals are to be relaxed.
+        """Return `scored`, with Table 3 as well if crystals are to be relaxed.
 
         Args:
             scored: of this set.

@@ -96,7 +96,7 @@ def relax_each(
 def _relaxed(
     structure: Structure, potential: Potential, method: str, optimise: OwnOptimiser, limits: Limits
 ) -> tuple[Relaxation, Exception | None]:
-    """What became of one crystal, and the error behind it if nobody foresaw it."""
+    """Outcome for one crystal, and the unforeseen error behind it, if any."""
     started = time.monotonic()
     try:
         structure = without_decoration(structure)

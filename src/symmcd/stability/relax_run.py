@@ -19,7 +19,7 @@ from symmcd.structures.given_crystals import OwnCrystals
 
 @dataclass(frozen=True)
 class Method:
-    """How crystals are relaxed."""
+    """Settings of a relaxation."""
 
     potential: str = "chgnet"  # name in the registry
     method: str = "unconstrained"  # or symmetry, or an optimiser of the potential's own
@@ -27,7 +27,7 @@ class Method:
     batch_size: int = 0  # crystals in progress at once; 0 = as the potential has it
 
     def identity(self) -> list[str]:
-        """What names the potential in the journal of a relaxation."""
+        """Names that identify the potential in the journal of a relaxation."""
         return [self.potential, POTENTIALS[self.potential].version]
 
 

@@ -46,7 +46,7 @@ GIVEN = Path("the crystals given")  # where a message names their file
 
 @dataclass(frozen=True)
 class StabilityOptions:
-    """Which crystals are relaxed and how, who judges them, and over which hulls.
+    """Settings for the stability of a set: crystals to relax, method, judges and hulls.
 
     Every judge, the potential that relaxes first of all, has a hull of its own energies of the known crystals.
     """
@@ -85,7 +85,7 @@ class StabilityOptions:
 
 
 def _corrected(potential: str) -> bool:
-    """Whether energies of a potential are on the scale of DFT's."""
+    """Return whether energies of a potential are on the scale of DFT's."""
     return POTENTIALS[potential].corrected or POTENTIALS[potential].correctable
 
 

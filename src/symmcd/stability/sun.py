@@ -16,7 +16,7 @@ FIRST_COLUMNS = ("id", "judge", "hull", "status", "formula", "elements", "e_abov
 
 
 def stable(e_above_hull: np.ndarray, elements: np.ndarray, threshold: float, min_elements: int) -> np.ndarray:
-    """Whether each crystal is at most `threshold` eV/atom above the hull.
+    """Return whether each crystal is at most `threshold` eV/atom above the hull.
 
     Unknown energies (nan: failed relaxation, no reference) and crystals of fewer than `min_elements` are not stable.
     """
@@ -121,7 +121,7 @@ def rates(
 
 
 def between_draws(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What the row over all draws has beside its rates: ``draw`` = all, ``draws``, and ``*_sd`` of each rate.
+    """Columns of the row over all draws beside its rates: ``draw`` = all, ``draws``, and ``*_sd`` of each rate.
 
     Args:
         rows: those of `rates`, one per draw.

@@ -1,4 +1,4 @@
-"""Which crystals that may be S.U.N. are known, and which are one another: by pymatgen's StructureMatcher."""
+"""Comparison of crystals that may be S.U.N. with known ones and with each other, by pymatgen's StructureMatcher."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from symmcd.metrics.reference_set import ReferenceSet
 
 @dataclass(frozen=True)
 class Comparison:
-    """What became of each crystal that was compared, by its id."""
+    """Outcome of each crystal that was compared, by its id."""
 
     known_as: Mapping[str, str | None]  # training crystal that it matches after relaxation, None for none
     elsewhere: Mapping[str, str]  # crystal that was not trained on and that it matches, empty for none

@@ -21,7 +21,7 @@ from symmcd.structures.convert import from_atoms, to_structure
 
 @dataclass(frozen=True)
 class Counting:
-    """What counts as stable, and how many processes compare crystals."""
+    """Definition of stable, and the number of processes that compare crystals."""
 
     thresholds: Sequence[float] = (0.0, 0.1)  # eV/atom above the hull
     min_elements: int = 2  # of a crystal that counts as stable

@@ -102,7 +102,7 @@ def _read_hull(path: Path) -> pd.DataFrame:
 
 
 def read_valid(paths: Sequence[Path], ids: Sequence[str], crystals: Path) -> dict[str, bool]:
-    """Whether each crystal of the tables is valid; one that could not be scored is not, as in the metrics.
+    """Return whether each crystal of the tables is valid; one that could not be scored is not, as in the metrics.
 
     Args:
         paths: tables of `symmcd score`, one at least.

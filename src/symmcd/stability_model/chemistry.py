@@ -1,4 +1,4 @@
-"""What a composition belongs to, in a few classes, and whether anybody would want to make it."""
+"""Classes of compositions, and a test whether anybody would want to make them."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class Choice:
     of_other_weights: bool = False  # the model was fitted to drafts of another generator
 
     def part(self, number: int, seed: int) -> Choice:
-        """So many of the chosen, at random."""
+        """Draw so many of the chosen at random."""
         if number == len(self.index):
             return self
         rng = np.random.default_rng([seed, number, 1])
@@ -76,7 +76,7 @@ class Choice:
         return replace(self, index=self.index[rows], energy=self.energy[rows], chosen=len(self.index))
 
     def sentence(self) -> str:
-        """What was done, for people."""
+        """Description of the choice, for people."""
         reasons = ", ".join(f"{count} with {GUARDS[name]}" for name, count in self.left_out.items())
         part = f", and took {len(self.index)} of them at random" if self.chosen else ""
         text = (

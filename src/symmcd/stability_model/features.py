@@ -1,4 +1,4 @@
-"""What is known of a crystal before it has a geometry, as numbers with names: the input of a stability model.
+"""Features of a crystal before it has a geometry, as numbers with names: the input of a stability model.
 
 Composition, symmetry, counts, the hull at the composition and the likelihood of the Wyckoff network.  None depends on
 the order of the orbits or on the choice of origin and axes, but for the log-probability of the network, which finds

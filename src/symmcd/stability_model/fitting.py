@@ -51,7 +51,7 @@ class Labels:
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """What models that had not seen a crystal's composition said of it."""
+    """Predictions of models that had not seen a crystal's composition."""
 
     energy: np.ndarray  # (B,) eV/atom
     spread: np.ndarray  # (B,) eV/atom, of their members

@@ -41,7 +41,7 @@ class LabelledRun:
     energies: RelaxedEnergies  # (B,)
 
     def shares(self) -> dict[str, float | int]:
-        """How many there are, and which share is at or below 0 and 0.1 eV/atom; nan is not stable."""
+        """Number of labels, and the share at or below 0 and 0.1 eV/atom; nan is not stable."""
         energy = self.energies.energy
         return {"labels": len(energy), **{f"stable_{limit:g}": float((energy <= limit).mean()) for limit in (0.0, 0.1)}}
 
@@ -77,7 +77,7 @@ def read_runs(crystals: Sequence[Path], hulls: Sequence[Path]) -> list[LabelledR
 def labels_of(
     runs: Sequence[LabelledRun], log_probability: Callable[[AsymmetricUnits], np.ndarray], hull: ConvexHull
 ) -> Labels:
-    """What a stability model is fitted to, of all `runs` in their order.
+    """Collect the training data of a stability model, from all `runs` in their order.
 
     Args:
         runs: of `read_runs`.

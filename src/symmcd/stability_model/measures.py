@@ -1,4 +1,4 @@
-"""How well energies are predicted: rank correlation, error, and how stable those are that would be chosen."""
+"""Quality of predicted energies: rank correlation, error, and how stable those are that would be chosen."""
 
 from __future__ import annotations
 

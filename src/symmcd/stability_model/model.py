@@ -85,7 +85,7 @@ class StabilityModel:
         return self.predict(features(drafts, drafts.log_probability, hull))
 
     def best_of(self, drafts: int) -> BestOf:
-        """What is to be said of crystals that are the best of so many drafts each, 2 at least, by this model."""
+        """Record of a choice of the best of so many drafts each, 2 at least, by this model."""
         return BestOf(drafts, self.sha256, *(_name(self.card.get(key)) for key in ("judge", "hull")))
 
     def write(self, path: Path) -> None:
@@ -95,7 +95,7 @@ class StabilityModel:
 
     @classmethod
     def read(cls, path: Path | str) -> StabilityModel:
-        """What `write` wrote; nothing is unpickled.
+        """Read what `write` wrote; nothing is unpickled.
 
         Raises:
             InputError: missing, damaged, no such file, or one whose features this version does not have.

@@ -13,7 +13,7 @@ EXAMPLE = (
 
 
 def arguments(parser: Parser) -> None:
-    """What the command line takes."""
+    """Declare the arguments of the command line."""
     parser.add_argument("per_crystal", type=Path, help="sun_per_crystal.csv of `symmcd sun`")
     text = "extxyz files of `symmcd relax`"
     parser.add_argument("--relaxed", type=Path, nargs="+", required=True, metavar="FILE", help=text)

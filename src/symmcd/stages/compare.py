@@ -11,7 +11,7 @@ EXAMPLE = "results results-cpu --output comparison.html"
 
 
 def arguments(parser: command.Parser) -> None:
-    """What the command line takes."""
+    """Declare the arguments of the command line."""
     text = "results folders of the chain or of `symmcd evaluate`"
     parser.add_argument("folders", type=Path, nargs="+", metavar="RUNS", help=text)
     parser.add_output("page to write; .md and .tex are written beside it", metavar="HTML")

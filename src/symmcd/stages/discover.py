@@ -27,7 +27,7 @@ INPUTS = ("vasp", "qe")
 
 
 def arguments(parser: command.Parser) -> None:
-    """What the command line takes; the constraints are those of the registry."""
+    """Declare the arguments of the command line; the constraints are those of the registry."""
     parser.add_output("folder for candidates.csv, index.html and the CIFs", metavar="DIR")
     text = f"crystals to make and judge (default: {NUMBER})"
     parser.add_argument("--number", type=command.number(Count), default=NUMBER, metavar="N", help=text)

@@ -19,7 +19,7 @@ EXAMPLE = "--output results/raw --set data.source=prototypes"
 
 
 def arguments(parser: Parser) -> None:
-    """What the command line takes."""
+    """Declare the arguments of the command line."""
     text = "folder for train.csv.gz, val.csv.gz, test.csv.gz and source.json"
     parser.add_output(text, metavar="DIR")
     parser.add_settings("data")
@@ -91,7 +91,7 @@ def _read(output: Path, settings: DataSettings) -> Raw:
 
 
 def _origin(source: str) -> dict[str, str]:
-    """What a named source says of its data."""
+    """Description of a named source by itself."""
     if source not in SOURCES:
         return {}
     entry = SOURCES[source]
@@ -99,7 +99,7 @@ def _origin(source: str) -> dict[str, str]:
 
 
 def _state(source: str) -> object:
-    """What tells whether a source of yours has changed."""
+    """Fingerprint that tells whether a source of yours has changed."""
     from symmcd.structures.sources import state_of
 
     return None if source in SOURCES else state_of(path_of(source))

@@ -34,7 +34,7 @@ UNFINISHED = "unfinished"  # folder in the output from which a killed relaxation
 
 
 def arguments(parser: Parser) -> None:
-    """What the command line takes."""
+    """Declare the arguments of the command line."""
     text = "a folder or zip of CIFs, a csv, an extxyz, a JSON of structures, or the output folder of `generate`"
     parser.add_argument("structures", type=Path, help=text)
     parser.add_output("folder for per_crystal.csv, summary.csv and the tables", metavar="DIR")
@@ -178,7 +178,7 @@ def _stability(
     workers: int,
     device: str,
 ) -> StabilityOptions | None:
-    """How crystals are relaxed and judged, all of it looked at; None where they are not.
+    """Checked settings for relaxing and judging crystals; None if they are not relaxed.
 
     Args:
         relax: as in `evaluate`, and what follows.

@@ -26,7 +26,7 @@ EXAMPLE = "results/crystals/units.npz --output submission/ --format genbench"
 
 
 def arguments(parser: Parser) -> None:
-    """What the command line takes."""
+    """Declare the arguments of the command line."""
     text = "units.npz of `symmcd replicate`, or the folder of `symmcd discover` or `symmcd generate` that has one"
     parser.add_argument("units", type=Path, help=text)
     parser.add_output("folder to write", metavar="DIR")

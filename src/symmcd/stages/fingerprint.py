@@ -15,7 +15,7 @@ EXAMPLE = "results/crystals/units.npz --output results/fingerprints/generated.np
 
 
 def arguments(parser: Parser) -> None:
-    """What the command line takes."""
+    """Declare the arguments of the command line."""
     parser.add_argument("units", type=Path, help="asymmetric units, npz")
     parser.add_output("fingerprints, npz")
     text = "cache of fingerprints (default: cache.sqlite beside the output)"

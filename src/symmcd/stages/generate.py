@@ -21,7 +21,7 @@ EXAMPLE = "--space-group Pnma --number 100 --output crystals/"
 
 
 def arguments(parser: command.Parser) -> None:
-    """What the command line takes; the constraints are those of the registry."""
+    """Declare the arguments of the command line; the constraints are those of the registry."""
     add_what(parser)
     text = "sampling temperature; above 1: more new templates, fewer valid crystals (default: 1)"
     parser.add_argument("--temperature", type=command.number(Temperature), default=1.0, metavar="T", help=text)

@@ -10,7 +10,7 @@ EXAMPLE = "results/relaxed/shard*.csv --reference results/hull/reference.csv --o
 
 
 def arguments(parser: Parser) -> None:
-    """What the command line takes."""
+    """Declare the arguments of the command line."""
     parser.add_argument("relaxed", type=Path, nargs="+", help="csv files of `symmcd relax` and `symmcd judge`")
     text = "csv files of `symmcd reference`"
     parser.add_argument("--reference", type=Path, nargs="+", required=True, metavar="FILE", help=text)

@@ -19,7 +19,7 @@ IN_CHECKOUT = Path(__file__).resolve().parents[3]
 
 
 def arguments(parser: Parser) -> None:
-    """What the command line takes."""
+    """Declare the arguments of the command line."""
     parser.add_argument("folder", type=Path, help="folder for the workflow; made if it does not exist")
 
 

@@ -17,7 +17,7 @@ EXAMPLE = (
 
 
 def arguments(parser: Parser) -> None:
-    """What the command line takes."""
+    """Declare the arguments of the command line."""
     parser.add_argument("tables", type=Path, nargs="+", help="csv files of `symmcd relax`")
     text = "extxyz files of `symmcd relax`"
     parser.add_argument("--relaxed", type=Path, nargs="+", required=True, metavar="FILE", help=text)

@@ -26,7 +26,7 @@ EXAMPLE = "LiFePO4 --number 20 --output lifepo4/"
 
 
 def arguments(parser: command.Parser) -> None:
-    """What the command line takes."""
+    """Declare the arguments of the command line."""
     parser.add_argument("formula", help="composition, such as LiFePO4")
     add_what(parser)
     text = "1 to 230, or a symbol such as Pnma (default: any)"

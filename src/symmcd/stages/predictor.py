@@ -15,7 +15,7 @@ EXAMPLE = (
 
 
 def arguments(parser: Parser) -> None:
-    """What the command line takes."""
+    """Declare the arguments of the command line."""
     parser.add_argument("train", type=Path, help="asymmetric units with formation_energy_per_atom, npz")
     parser.add_argument("val", type=Path, help="the same, for the validation loss")
     parser.add_argument("test", type=Path, help="the same, for the error")

@@ -14,7 +14,7 @@ EXAMPLE = "results/raw/val.csv.gz --output results/asymmetric_units/val.npz --wo
 
 
 def arguments(parser: Parser) -> None:
-    """What the command line takes."""
+    """Declare the arguments of the command line."""
     parser.add_argument("raw", type=Path, help="csv or csv.gz with a column cif")
     parser.add_output("asymmetric units, npz")
     parser.add_output("rows not kept, csv (default: beside the units)", what="rejects", required=False)
@@ -76,7 +76,7 @@ def run(raw: Path, output: Path, output_rejects: Path | None, settings: ReduceSe
 
 
 def tolerated(total: int, share: float) -> float:
-    """How many of `total` rows may be rejected: that share; of few rows up to `ALWAYS`, but no more than a quarter.
+    """Number of `total` rows that may be rejected: that share; of few rows up to `ALWAYS`, but no more than a quarter.
 
     One broken file in a split of six is 17 %, and no reason to stop.  A share of 0 allows none.
     """

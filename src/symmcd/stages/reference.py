@@ -19,7 +19,7 @@ EXAMPLE = "results/asymmetric_units/train.npz results/asymmetric_units/val.npz -
 
 
 def arguments(parser: Parser) -> None:
-    """What the command line takes."""
+    """Declare the arguments of the command line."""
     text = "asymmetric units of the reference crystals, npz; needed if a potential computes the hull"
     parser.add_argument("units", type=Path, nargs="*", help=text)
     parser.add_output("formula and energy, csv")

@@ -28,7 +28,7 @@ EXAMPLE = (
 
 
 def arguments(parser: Parser) -> None:
-    """What the command line takes."""
+    """Declare the arguments of the command line."""
     parser.add_argument("crystals", type=Path, help="units.npz of `symmcd replicate`, or an extxyz file of your own")
     parser.add_output("energies and status, one row for each crystal, csv")
     parser.add_output("relaxed crystals, extxyz", what="crystals")

@@ -18,7 +18,7 @@ EXAMPLE = "results/samples/shard*.npz --output results/crystals"
 
 
 def arguments(parser: Parser) -> None:
-    """What the command line takes."""
+    """Declare the arguments of the command line."""
     parser.add_argument("samples", type=Path, nargs="+", help="asymmetric units of `symmcd sample`, all shards")
     parser.add_output("folder for units.npz, crystals.extxyz and the CIFs", metavar="DIR")
     parser.add_settings("replicate")

@@ -11,7 +11,7 @@ EXAMPLE = "results --output results/report"
 
 
 def arguments(parser: command.Parser) -> None:
-    """What the command line takes."""
+    """Declare the arguments of the command line."""
     parser.add_argument("results", type=Path, help="results folder of the chain")
     parser.add_output("folder for index.html and figures/", metavar="DIR")
     text = "leave Table 5 out, for a run without it (predictor.variants: []); a table there is from an earlier run"

@@ -13,7 +13,7 @@ EXAMPLE = "results/training/seed0/denoiser.safetensors --output results/samples/
 
 
 def arguments(parser: Parser) -> None:
-    """What the command line takes."""
+    """Declare the arguments of the command line."""
     parser.add_argument("denoiser", type=Path, help="denoiser.safetensors of `symmcd train`")
     parser.add_output("asymmetric units, npz")
     text = "chosen drafts of `symmcd choose`, to be completed; only with sampling.oversample above 1"

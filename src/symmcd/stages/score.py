@@ -19,7 +19,7 @@ EXAMPLE = "results/crystals/units.npz --output results/metrics/shard0.csv --shar
 
 
 def arguments(parser: Parser) -> None:
-    """What the command line takes."""
+    """Declare the arguments of the command line."""
     parser.add_argument("crystals", type=Path, help="units.npz of `symmcd replicate`, or an extxyz file of your own")
     parser.add_output("one row for each crystal, csv")
     parser.add_shard()

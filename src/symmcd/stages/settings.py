@@ -12,7 +12,7 @@ EXAMPLE = "--config config/cpu.yaml training"
 
 
 def arguments(parser: Parser) -> None:
-    """What the command line takes."""
+    """Declare the arguments of the command line."""
     text = f"only these sections, of: run, {', '.join(SECTIONS)}"
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=text)
     text = "config file to check and print with all defaults"

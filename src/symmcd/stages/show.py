@@ -10,7 +10,7 @@ EXAMPLE = "results"
 
 
 def arguments(parser: command.Parser) -> None:
-    """What the command line takes."""
+    """Declare the arguments of the command line."""
     text = "output folder of the chain, `generate`, `predict`, `relax`, `evaluate`, `discover` or `export`"
     parser.add_argument("results", type=Path, help=text)
 

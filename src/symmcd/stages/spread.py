@@ -10,7 +10,7 @@ EXAMPLE = "results/seed0 results/seed1 results/seed2 --output results/seeds.csv"
 
 
 def arguments(parser: Parser) -> None:
-    """What the command line takes."""
+    """Declare the arguments of the command line."""
     parser.add_argument("runs", type=Path, nargs="+", help="results folders of runs with different seeds")
     parser.add_output("one row for each number: mean, standard deviation, lowest, highest, value of each run, csv")
 

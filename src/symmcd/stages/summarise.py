@@ -27,7 +27,7 @@ NUMBERS = ("volume", "density", "closest", "closest_with_images")  # columns of 
 
 
 def arguments(parser: Parser) -> None:
-    """What the command line takes."""
+    """Declare the arguments of the command line."""
     parser.add_argument("shards", type=Path, nargs="+", help="csv files of `symmcd score`")
     for option, text in (
         ("--units", "units.npz of `symmcd replicate`"),

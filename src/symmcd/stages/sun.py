@@ -17,7 +17,7 @@ EXAMPLE = (
 
 
 def arguments(parser: Parser) -> None:
-    """What the command line takes."""
+    """Declare the arguments of the command line."""
     files: dict[str, Any] = {"type": Path, "metavar": "FILE", "nargs": "+"}
     parser.add_argument("hull", type=Path, help="csv of `symmcd hull`")
     text = "units.npz of `symmcd replicate`, or the extxyz that was relaxed"

@@ -14,7 +14,7 @@ SIZES = (250, 500, 1000, 2000, 4000, 8000, 16000)  # of the learning curve
 
 
 def arguments(parser: Parser) -> None:
-    """What the command line takes."""
+    """Declare the arguments of the command line."""
     parser.add_argument(
         "crystals",
         type=Path,
@@ -89,7 +89,7 @@ def run(
 
 
 def lines(card: Mapping[str, Any]) -> list[str]:
-    """What the card says of held-out compositions, as a table."""
+    """Statement of the card on held-out compositions, as a table."""
     held, low_high = card["held_out"], card["held_out"]["spearman_95"]
     everything = {**held, "fitted_to": f"{card['folds'] - 1}/{card['folds']}"}
     rows = [*card.get("learning_curve", ()), everything]

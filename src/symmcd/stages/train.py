@@ -20,7 +20,7 @@ EXAMPLE = f"{UNITS}/train.npz {UNITS}/val.npz --output results/training/seed0"
 
 
 def arguments(parser: Parser) -> None:
-    """What the command line takes."""
+    """Declare the arguments of the command line."""
     parser.add_argument("train", type=Path, help="asymmetric units to learn from, npz")
     parser.add_argument("val", type=Path, help="asymmetric units for the validation loss, npz")
     text = "folder for denoiser.safetensors, losses.csv and a folder for each part"

@@ -1,4 +1,4 @@
-"""What every crystal must be before anything is computed from it: the one place where arrays are looked at.
+"""Checks of every crystal before anything is computed from it: the only place where arrays are checked.
 
 Compiled code (spglib, pymatgen's distances, qhull) crashes or hangs on numbers that are none; it is only asked about
 crystals that passed here.
@@ -44,7 +44,7 @@ def check_crystal(crystal: Cell, names: Sequence[str] | None = None) -> None:
 
 
 def is_sound(lattice: np.ndarray, position: np.ndarray) -> bool:
-    """Whether cell and positions are numbers, and the cell has a volume; atoms may stand anywhere in it."""
+    """Return whether cell and positions are numbers, and the cell has a volume; atoms may stand anywhere in it."""
     return bool(
         np.isfinite(lattice).all() and np.isfinite(position).all() and FLAT <= abs(np.linalg.det(lattice)) < np.inf
     )

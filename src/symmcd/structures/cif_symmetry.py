@@ -1,4 +1,4 @@
-"""What a CIF says of its symmetry, as it stands there: lists of operations, symbols and numbers of the space group."""
+"""Statements of a CIF about its symmetry, unchanged: lists of operations, symbols and numbers of the space group."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Statement:
     orders: frozenset[int]  # operations that the setting has, modulo the translations of its cell
 
     def names(self, operations: Operations) -> bool:
-        """Whether the operations are of the group, and of as small a part of the crystal as its cell."""
+        """Return whether the operations are of the group, and of as small a part of the crystal as its cell."""
         return operations.number == self.number and len(operations) in self.orders
 
 

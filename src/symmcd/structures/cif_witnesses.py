@@ -1,4 +1,4 @@
-"""What a CIF says of its symmetry, weighed: operations, symbols, number, multiplicities and the chemical formula.
+"""Statements of a CIF about its symmetry, weighed: operations, symbols, number, multiplicities and chemical formula.
 
 A file that contradicts itself is not believed.  Each list of operations that the file gives, written out or by a
 symbol, makes a crystal of the listed atoms; the formula, the multiplicities and the group's number speak for or against
@@ -71,12 +71,12 @@ class Reading:
 
     @property
     def possible(self) -> bool:
-        """Whether there is a crystal, and its number of atoms contradicts nothing."""
+        """Return whether there is a crystal, and its number of atoms contradicts nothing."""
         return isinstance(self.crystal, Cell) and "contradicted" not in (self.formula, self.multiplicity)
 
     @property
     def confirmed(self) -> bool:
-        """Whether the file says in another way how many atoms there are."""
+        """Return whether the file states the number of atoms in another way."""
         return self.formula == "exact" or self.multiplicity == "agrees"
 
     def __str__(self) -> str:
@@ -174,7 +174,7 @@ def _multiplicities(sites: Sites, images: np.ndarray, order: int) -> str:
 
 
 def _whole_orbits(sites: Sites) -> bool:
-    """Whether of each element and multiplicity as many atoms are listed as whole orbits have."""
+    """Return whether as many atoms of each element and multiplicity are listed as whole orbits have."""
     groups = Counter(zip(sites.element.tolist(), sites.multiplicity.tolist(), strict=True))
     return all(size > 0 and number % size == 0 for (_, size), number in groups.items())
 
@@ -198,7 +198,7 @@ def _resolved(readings: list[Reading], *, trusted: bool) -> Reading | None:
 
 
 def _one_crystal(readings: list[Reading]) -> bool:
-    """Whether all readings have the same atoms."""
+    """Return whether all readings have the same atoms."""
     first, *others = [reading.crystal for reading in readings if isinstance(reading.crystal, Cell)]
     for other in others:
         if sorted(first.element.tolist()) != sorted(other.element.tolist()):
@@ -221,7 +221,7 @@ def _positioned(reading: Reading, sites: Sites, formula: Formula | None) -> Cell
 def _refusal(
     readings: list[Reading], broken: str, statements: list[Statement], formula: Formula | None, sites: Sites
 ) -> StructureError:
-    """What contradicts what."""
+    """Describe the contradiction."""
     errors = [reading.crystal for reading in readings if isinstance(reading.crystal, StructureError)]
     if errors and len(errors) == len(readings) and not broken:
         return errors[0]

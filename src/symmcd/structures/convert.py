@@ -1,4 +1,4 @@
-"""Between our arrays and the objects of pymatgen and ASE."""
+"""Conversion between our arrays and the objects of pymatgen and ASE."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a crystal that cannot be used, and distances in a cell."""
+"""Faults of a crystal that cannot be used, and distances in a cell."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def near_pairs(position: np.ndarray, lattice: np.ndarray, cutoff: float) -> tupl
 
 
 def _reach(lattice: np.ndarray, distance: float) -> float:
-    """How far apart in fractional coordinates points may be that are `distance` Å apart."""
+    """Largest difference in fractional coordinates of points that are `distance` Å apart."""
     return float(distance / np.linalg.svd(lattice, compute_uv=False)[-1])
 
 

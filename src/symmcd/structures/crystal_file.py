@@ -33,7 +33,7 @@ class CrystalFile(Protocol):
 
     @property
     def best_of(self) -> BestOf | None:
-        """How the crystals were chosen; None: they were not, or it is not known."""
+        """Choice that made the crystals; None: there was none, or it is not known."""
 
     def composition(self, index: int) -> dict[int, int]:
         """Atoms of each element, by atomic number, in the cell that the file has."""

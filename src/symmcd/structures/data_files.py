@@ -30,7 +30,7 @@ def data_files(source: str) -> dict[str, DataFile]:
 
 @dataclass(frozen=True)
 class Downloads:
-    """Where a source puts what it downloads, and how.
+    """Folder and options for the downloads of a source.
 
     Attributes:
         folder: for the files; what lies there and fits its checksum is not downloaded again.

@@ -116,7 +116,7 @@ class _Lines:
         return line
 
     def at_row(self) -> bool:
-        """Whether another line comes, which is not the beginning of a frame."""
+        """Return whether another line follows that is not the beginning of a frame."""
         line = self._next[0]
         return line is not None and _count(line) is None and not _OF_A_FRAME.search(line)
 

@@ -64,7 +64,7 @@ class OwnCrystals:
         return dict(Counter(self.cell(index).element.tolist())) if self.is_read(index) else {}
 
     def is_read(self, index: int) -> bool:
-        """Whether the atoms are known, be they fit for relaxation or not."""
+        """Return whether the atoms are known, fit for relaxation or not."""
         crystal = self._crystals[index]
         return crystal.unit is not None or not isinstance(crystal.crystal, StructureError)
 
@@ -159,7 +159,7 @@ def read_entries(path: Path, *, exact: bool = False) -> list[OwnCrystal]:
 
 
 def best_of(structures: object) -> BestOf | None:
-    """How the crystals of a file, a folder or a set of units were chosen, as far as that is known; None: they were not.
+    """Choice that made the crystals of a file, a folder or a set of units, if known; None: there was none.
 
     Files say it by the units.npz that they were written from (`written_units.best_of_file`).
 

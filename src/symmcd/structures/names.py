@@ -23,7 +23,7 @@ _OF_SYSTEMS = {
 
 
 def is_companion(path: PurePath | str) -> bool:
-    """Whether a path inside a folder or an archive is one that macOS or Windows put there beside the user's files.
+    """Return whether macOS or Windows put this path into a folder or an archive beside the user's files.
 
     macOS keeps the attributes of ``x.cif`` in ``._x.cif``, in archives under ``__MACOSX``.
     """

@@ -29,7 +29,7 @@ PROVIDER = {
 
 
 def response(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What an API answers to ``/structures``: all entries on one page."""
+    """Answer of an API to ``/structures``: all entries on one page."""
     return {
         "data": list(entries),
         "links": {"next": None},
@@ -94,7 +94,7 @@ def _formula(amounts: Mapping[str, int]) -> str:
 
 
 def _anonymous(amounts: Sequence[int]) -> str:
-    """As ``A2B``; after ``Z`` come ``Aa``, ``Ba`` …"""
+    """Anonymous formula such as ``A2B``; after ``Z`` come ``Aa``, ``Ba`` …"""
     names = [f"{ascii_uppercase[i % 26]}{ascii_lowercase[i // 26 - 1] if i > 25 else ''}" for i in range(len(amounts))]
     return _formula(dict(zip(names, amounts, strict=True)))
 

@@ -1,4 +1,4 @@
-"""What data sources give: tables, CIFs and prototypes as rows, and how rows are divided into train, val and test."""
+"""Data of sources: tables, CIFs and prototypes as rows, and the division of rows into train, val and test."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PROTOTYPE_ATOMS = 20  # as in MP-20; the few larger ones would take most of the 
 
 @dataclass(frozen=True)
 class Raw:
-    """What a source gave: rows in splits of its own, or in one piece that is still to be divided."""
+    """Data of a source: rows in splits of its own, or in one piece that is still to be divided."""
 
     rows: Sequence[RawRow] = ()  # in one piece
     splits: Mapping[str, Sequence[RawRow]] = field(default_factory=dict)  # or train, val and test
@@ -112,7 +112,7 @@ def split_files(folder: Path) -> dict[str, Path] | None:
 
 
 def state_of(place: Path) -> dict[str, str | tuple[int, int]]:
-    """What tells whether a place has changed: hashes of a file or of tables; sizes and times of a folder of CIFs."""
+    """State of a place, to notice changes: hashes of a file or of tables; sizes and times of a folder of CIFs."""
     if not place.exists():
         return {}
     if place.is_file():
@@ -180,7 +180,7 @@ def elements_of(row: RawRow) -> frozenset[int] | None:
 
 
 def covered(train: Sequence[RawRow], val: Sequence[RawRow]) -> bool:
-    """Whether half of the validation crystals or more have no element that no training crystal has.
+    """Return whether half of the validation crystals or more have no element that no training crystal has.
 
     Of many, `LOOKED_AT` are looked at, and training crystals are read only until these are covered.
     """

@@ -31,7 +31,7 @@ SAME_TRANSLATION = 5e-3
 """Fractional: translations this close are one; files round thirds and sixths to two or three digits."""
 
 STRAIN = 0.05
-"""How much an operation may change the cell's metric, relative: about 2.5 % of a length or 3°.  Measured cells deviate
+"""Largest relative change of the cell's metric by an operation: about 2.5 % of a length or 3°.  Measured cells deviate
 by less than a thousandth; more means that the operations are of another cell."""
 
 
@@ -139,7 +139,7 @@ def _keys(matrices: np.ndarray) -> np.ndarray:
 
 
 def fits_cell(operations: Operations, lattice: np.ndarray) -> bool:
-    """Whether every operation leaves the cell's lengths and angles as they are, within `STRAIN`."""
+    """Return whether every operation leaves the cell's lengths and angles as they are, within `STRAIN`."""
     if len(operations) == 1:
         return True
     rotation = operations.matrices[:, :, :3]

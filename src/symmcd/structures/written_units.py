@@ -46,7 +46,7 @@ def written_units(path: Path) -> dict[str, AsymmetricUnit]:
 
 
 def best_of_file(path: Path) -> BestOf | None:
-    """How the crystals of a file or folder were chosen; None: they were not, or it is not known.
+    """Choice that made the crystals of a file or folder; None: there was none, or it is not known.
 
     A units.npz says it, or the one in the folder or beside the file, if it holds any of the crystals, exactly.
 

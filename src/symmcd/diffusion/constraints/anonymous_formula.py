@@ -27,7 +27,7 @@ LETTERS = "ABCDEGLMQRTXYZ"  # that stand for any element; the others of one lett
 
 @functools.lru_cache(maxsize=1 << 18)
 def completions(multiplicity: tuple[int, ...], held: tuple[int, ...], amounts: tuple[int, ...]) -> tuple[bool, ...]:
-    """Whether each element so far may have the next orbit too, and, last, whether a new one may.
+    """Return whether each element so far may have the next orbit too, and, last, whether a new one may.
 
     Args:
         multiplicity: of the orbits to come, the next one first.
@@ -48,7 +48,7 @@ def completions(multiplicity: tuple[int, ...], held: tuple[int, ...], amounts: t
 
 
 def _fit(held: tuple[int, ...], amounts: tuple[int, ...]) -> bool:
-    """Whether each of `held` can be at most an amount of its own; both ascend."""
+    """Return whether each of `held` can be at most an amount of its own; both ascend."""
     return len(held) <= len(amounts) and all(h <= a for h, a in zip(held[::-1], amounts[::-1], strict=False))
 
 
@@ -60,7 +60,7 @@ class AnonymousFormula(Constraint):
 
     @classmethod
     def read(cls, value: str) -> AnonymousFormula:
-        """From letters with numbers, each letter an element of its own."""
+        """Read from letters with numbers, each letter an element of its own."""
         text = value.translate(str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")) if isinstance(value, str) else ""
         parts = re.findall(r"([A-Z])(\d{0,4})", text)
         if not parts or "".join(letter + digits for letter, digits in parts) != text.strip():

@@ -28,7 +28,7 @@ class ChemicalSystem(Constraint):
 
     @classmethod
     def read(cls, value: str | Iterable[int | str]) -> ChemicalSystem:
-        """From symbols or atomic numbers, in a text with hyphens between them."""
+        """Read from symbols or atomic numbers, in a text with hyphens between them."""
         return cls(some_elements(value.replace("-", ",") if isinstance(value, str) else value))
 
     @property

@@ -1,4 +1,4 @@
-"""What crystals are asked for: which choices may be drawn next, and which finished draws are kept.
+"""Constraints on crystals: the choices that may be drawn next, and the finished draws that are kept.
 
 A model draws a crystal as space group, number of orbits, Wyckoff positions and elements, then a geometry.  A constraint
 says which of these there may be (`Constraint.space_groups`, `orbits`, `atoms`, `elements`, `required`), narrows the
@@ -70,7 +70,7 @@ class Constraint:
         """
 
     def allowed_positions(self, drawn: WyckoffSequences, place: int, rows: Tensor) -> Tensor | None:  # noqa: ARG002
-        """Which Wyckoff positions may follow; None: all that are legal.
+        """Wyckoff positions that may follow; None: all that are legal.
 
         Args:
             drawn: B crystals whose positions before `place` are drawn.
@@ -83,7 +83,7 @@ class Constraint:
         return None
 
     def allowed_elements(self, drawn: WyckoffSequences, place: int) -> Tensor | None:  # noqa: ARG002
-        """Which elements may follow; None: all that are legal.
+        """Elements that may follow; None: all that are legal.
 
         Args:
             drawn: B crystals with all positions, whose elements before `place` are drawn (0 from there on).
@@ -108,13 +108,13 @@ class Constraint:
 
     @property
     def weighs(self) -> bool:
-        """Whether it asks for more than space groups, so that positions and elements are drawn under constraints."""
+        """Return whether it limits more than space groups, so that positions and elements are constrained too."""
         own, free = type(self), Constraint
         return any(getattr(own, name) is not getattr(free, name) for name in _OF_A_DRAFT)
 
     @property
     def looks_only(self) -> bool:
-        """Whether a finished draft can be accepted or refused by itself, with a probability that `keep` gives."""
+        """Return whether a finished draft can be accepted or refused alone, with a probability that `keep` gives."""
         return self.at_most_one or type(self).keep is Constraint.keep
 
 

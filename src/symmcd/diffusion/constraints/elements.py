@@ -26,7 +26,7 @@ class Elements(Constraint):
 
     @classmethod
     def read(cls, value: str | Iterable[int | str]) -> Elements:
-        """From symbols or atomic numbers."""
+        """Read from symbols or atomic numbers."""
         return cls(some_elements(value))
 
     @property

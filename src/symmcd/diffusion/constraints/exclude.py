@@ -27,7 +27,7 @@ class Exclude(Constraint):
 
     @classmethod
     def read(cls, value: str | Iterable[int | str]) -> Exclude:
-        """From symbols or atomic numbers."""
+        """Read from symbols or atomic numbers."""
         return cls(some_elements(value))
 
     @property

@@ -46,7 +46,7 @@ class Fill(Constraint):
 
     @classmethod
     def read(cls, value: str | Mapping[str, object]) -> Fill:
-        """From a text, or in Python ``{"host": file or asymmetric unit, "add": ["Li"], "remove": ["Na"]}``.
+        """Read from a text, or in Python ``{"host": file or asymmetric unit, "add": ["Li"], "remove": ["Na"]}``.
 
         With ``"cell": False`` only the coordinates stay, and the cell is made anew.  ``"space_group"`` is a subgroup of
         the host's, by number or symbol, that the crystals have instead.
@@ -85,7 +85,7 @@ class Fill(Constraint):
         name: str = "host",
         space_group: int | str | None = None,
     ) -> Fill:
-        """Of an asymmetric unit.
+        """Make the constraint for an asymmetric unit.
 
         Args:
             host: the crystal.

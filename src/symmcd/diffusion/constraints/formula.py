@@ -28,7 +28,7 @@ class Formula(Constraint):
 
     @classmethod
     def read(cls, value: str | Mapping[int, int] | Mapping[str, int]) -> Formula:
-        """From a text, or from atoms by element."""
+        """Read from a text, or from atoms by element."""
         from math import gcd
 
         unit = formula_unit_of(value)
@@ -56,7 +56,7 @@ class Formula(Constraint):
         abilities.check_composition(dict(self.unit))
 
     def keep(self, drawn: WyckoffSequences) -> Tensor:
-        """Whether the amounts of its elements are a multiple of a formula unit."""
+        """Return whether the amounts of its elements are a multiple of a formula unit."""
         from symmcd.diffusion.staged.wyckoff_sequence import reduced_multiplicity
 
         amount = reduced_multiplicity(drawn)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class KnownGeometry:
-    """Of B crystals padded to N orbits, what of the geometry is given."""
+    """Given parts of the geometry of B crystals padded to N orbits."""
 
     k: Tensor  # (B, 6) coefficients of the cells
     cell: Tensor  # (B,) bool: the cell is given

@@ -29,7 +29,7 @@ class MaxAtoms(Constraint):
 
     @classmethod
     def read(cls, value: int | str) -> MaxAtoms:
-        """From a whole number, at least 1."""
+        """Read from a whole number, at least 1."""
         number = int(value) if isinstance(value, str) and re.fullmatch(r"\d{1,9}", value) else value
         if not isinstance(number, Integral) or isinstance(number, bool) or number < 1:
             raise InputError(f"{value!r:.40}: expected a whole number, at least 1")

@@ -32,7 +32,7 @@ class Atoms(Constraint):
 
     @classmethod
     def read(cls, value: int | str | Sequence[int]) -> Atoms:
-        """From a number or a range, as ``4-8``."""
+        """Read from a number or a range, such as ``4-8``."""
         return cls(*whole_range(value, MOST_ATOMS))
 
     @property
@@ -65,7 +65,7 @@ class NumberOfOrbits(Constraint):
 
     @classmethod
     def read(cls, value: int | str | Sequence[int]) -> NumberOfOrbits:
-        """From a number or a range, as ``2-4``."""
+        """Read from a number or a range, such as ``2-4``."""
         return cls(*whole_range(value, MOST_ORBITS))
 
     @property

@@ -20,7 +20,7 @@ class SpaceGroup(Constraint):
 
     @classmethod
     def read(cls, value: int | str | Iterable[int | str]) -> SpaceGroup:
-        """From a number or a symbol, or several."""
+        """Read from a number or a symbol, or several."""
         from symmcd.crystallography.space_group import number_of  # loads numpy, which the help does without
 
         several: Iterable[int | str]

@@ -34,7 +34,7 @@ class Template(Constraint):
 
     @classmethod
     def read(cls, value: str) -> Template:
-        """From a text: the group, a colon, and the letter of each orbit."""
+        """Read from a text: the group, a colon, and the letter of each orbit."""
         group, colon, letters = value.partition(":") if isinstance(value, str) else ("", "", "")
         if not colon:
             raise InputError(f"{value!r:.40}: expected a space group and Wyckoff letters, such as '225: a b'")

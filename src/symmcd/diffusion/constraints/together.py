@@ -1,4 +1,4 @@
-"""What several constraints ask for together, and whether anything can have it: told before a model is loaded.
+"""Several constraints together: what they require, and whether any crystal can fulfil them, before a model is loaded.
 
 Numbers of orbits and of atoms are compared with the Wyckoff positions of the groups that are left: which numbers of
 atoms so many orbits can have is counted exactly (`constraints.within_reach`).
@@ -103,7 +103,7 @@ def check_together(constraints: Sequence[Constraint], most_orbits: int) -> None:
 def _common(
     constraints: Sequence[Constraint], of: Callable[[Constraint], Collection[int] | None], noun: str
 ) -> frozenset[int] | None:
-    """What all of `constraints` allow.
+    """Values that all of `constraints` allow.
 
     Raises:
         InputError: nothing.

@@ -41,12 +41,12 @@ class Volume(Constraint):
 
     @classmethod
     def per_atom(cls, value: str | Sequence[float]) -> Volume:
-        """From a range in Å³ per atom."""
+        """Read from a range in Å³ per atom."""
         return cls(*_wide(real_range(value, "Å³", "10-15"), value))
 
     @classmethod
     def density(cls, value: str | Sequence[float]) -> Volume:
-        """From a range in g/cm³."""
+        """Read from a range in g/cm³."""
         return cls(*_wide(real_range(value, "g/cm³", "4-6.5"), value), by_mass=True)
 
     def check(self, abilities: Abilities, beside: Sequence[Constraint]) -> None:  # noqa: ARG002
@@ -91,7 +91,7 @@ class CellOf(Constraint):
 
     @classmethod
     def read(cls, value: str | PathLike[str] | AsymmetricUnit) -> CellOf:
-        """From a file with one crystal, or an asymmetric unit."""
+        """Read from a file with one crystal, or an asymmetric unit."""
         import numpy as np
 
         from symmcd.crystallography.lattice import k_from_lattice

@@ -1,4 +1,4 @@
-"""Which numbers of atoms the orbits that are still to come can add up to: exact masks, so that no draw ends in nothing.
+"""Numbers of atoms that the remaining orbits can add up to: exact masks, so that no draw ends without a legal choice.
 
 A crystal's positions ascend in the Wyckoff table, and one without a free coordinate comes once.  So the sums that n
 more orbits from row r on can have follow from those of fewer orbits and later rows; sets of sums are bits of a number.
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @functools.cache
 def sums_of(group: int, most_orbits: int, most_atoms: int) -> tuple[tuple[int, ...], ...]:
-    """Of each Wyckoff position of a group, and of none: bit s of [row][n] says that n orbits from it on have s atoms.
+    """Masks for each Wyckoff position of a group, and for none: bit s of [row][n]: n orbits from it on have s atoms.
 
     Args:
         group: 1 to 230.

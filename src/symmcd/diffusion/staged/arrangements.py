@@ -1,4 +1,4 @@
-"""Which Wyckoff positions and elements a crystal of a given composition may have, and how likely each of these is.
+"""Arrangements of a composition: possible Wyckoff positions and elements of a crystal, and how likely each of them is.
 
 The network draws positions before elements, so a composition cannot be asked of it directly.  Instead its elements are
 put, in every way there is, onto sets of positions whose multiplicities allow it: those of the training set (2,464 up to
@@ -29,7 +29,7 @@ MOST_RATED = 4000  # crystals of a composition of which the network is asked; so
 
 @dataclass(frozen=True)
 class Composition:
-    """What a crystal is to be made of.
+    """Composition of a crystal.
 
     Raises:
         InputError: no elements, or a number below 1.

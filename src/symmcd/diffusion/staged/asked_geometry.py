@@ -1,4 +1,4 @@
-"""What a geometry has to fulfil beside the space group: bounds of the volume, cells and coordinates that are given.
+"""Requirements on a geometry beside the space group: bounds of the volume, given cells and coordinates.
 
 Bounds hold exactly: they clamp the estimate of the finished cell at every reverse step, and the last step returns the
 estimate.  What is given is put in again at each noise level, with noise of that level, so that the network makes the
@@ -27,7 +27,7 @@ FARTHEST = 4.0  # standard deviations that a sampled z may be from the mean of i
 
 @dataclass(frozen=True, eq=False)
 class AskedGeometry:
-    """Of B crystals with A orbits."""
+    """Requirements for B crystals with A orbits."""
 
     low: Tensor  # (B, 6) least standardised k
     high: Tensor  # (B, 6)
@@ -44,7 +44,7 @@ class AskedGeometry:
         sequences: WyckoffSequences,
         constraints: Sequence[Constraint],
     ) -> AskedGeometry | None:
-        """Of the same crystals laid flat and as sequences; None where no constraint speaks of the geometry."""
+        """Requirements for the same crystals, flat and as sequences; None if no constraint concerns the geometry."""
         given = [known for c in constraints if (known := c.known_geometry(sequences)) is not None]
         volumes = volume_bounds(constraints, sequences)
         if not given and volumes is None:
@@ -67,7 +67,7 @@ class AskedGeometry:
         return cls(low, high, z, cell, u, orbit)
 
     def take(self, rows: Tensor, orbits: Tensor) -> AskedGeometry:
-        """Of the crystals `rows`, which have the orbits `orbits`."""
+        """Requirements for the crystals `rows`, which have the orbits `orbits`."""
         return AskedGeometry(
             self.low[rows], self.high[rows], self.z[rows], self.cell[rows], self.u[orbits], self.orbit[orbits]
         )

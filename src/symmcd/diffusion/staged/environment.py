@@ -61,7 +61,7 @@ class OrbitPairs:
 
 @dataclass(frozen=True, eq=False)
 class Environment:
-    """What the geometry network sees of a (noisy) geometry."""
+    """Input of the geometry network for a (noisy) geometry."""
 
     moments: Tensor  # (P, COMPONENTS, RADIAL)
     turns: Tensor  # (P, 3, 3, windows) of row vectors: v of representative j is v @ turn at an image

@@ -65,7 +65,7 @@ class Surroundings:
 
 @dataclass(frozen=True, eq=False)
 class OrbitFeatures:
-    """What the network knows of every orbit; vectors and tensors in float32."""
+    """State of the network for every orbit; vectors and tensors in float32."""
 
     h: Tensor  # (A', width)
     vectors: Tensor  # (A', 3, CHANNELS) Cartesian
@@ -121,7 +121,7 @@ class GeometryLayer(nn.Module):
             self.turn_gate = nn.Linear(width, CHANNELS)
 
     def forward(self, known: OrbitFeatures, around: Surroundings) -> tuple[OrbitFeatures, Tensor]:
-        """What is known afterwards, and the messages (P', width)."""
+        """Compute the next state, and the messages (P', width)."""
         n, i = self.norm(known.h), around.i
         direct, tensor = self.vectors(around.direct).float(), self.tensors(around.tensor).float()
         message = self.distances(around.scalar)

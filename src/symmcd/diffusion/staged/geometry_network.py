@@ -40,7 +40,7 @@ STEER = 0.1  # scale of an orbit's own vectors and tensors in the answer
 
 @dataclass(frozen=True)
 class GeometryPrediction:
-    """What the network says of a noisy geometry, in float32."""
+    """Output of the network for a noisy geometry, in float32."""
 
     lattice_noise: Tensor  # (B, 6) ε̂ of z
     score: Tensor  # (A, 3) score over its root mean square in the free coordinates, 0 where they are fixed

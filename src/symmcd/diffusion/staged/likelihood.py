@@ -1,4 +1,4 @@
-"""What the Wyckoff network says of whole crystals: one pass gives the probability of every choice in them."""
+"""Likelihood of whole crystals by the Wyckoff network: one pass gives the probability of every choice in them."""
 
 from __future__ import annotations
 

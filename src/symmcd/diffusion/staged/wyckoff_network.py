@@ -47,7 +47,7 @@ class Logits:
 
 @dataclass(frozen=True, eq=False)
 class PositionVectors:
-    """What the network knows of all Wyckoff positions, (1731, width) each, the same at every place."""
+    """Embeddings of all Wyckoff positions, (1731, width), the same at every place."""
 
     before: Tensor  # of the position before a place
     here: Tensor  # of that at a place whose element is asked for
@@ -121,7 +121,7 @@ class WyckoffNetwork(nn.Module):
         return self._position_logits(crystals, places, self._attended(x, crystals.mask), vectors)
 
     def begin(self) -> Memory:
-        """What `next_position` and `next_element` remember of some crystals, all positions before all elements."""
+        """Memory of `next_position` and `next_element` for some crystals, all positions before all elements."""
         return Memory(self.position_vectors())
 
     def next_position(self, crystals: WyckoffSequences, place: int, memory: Memory) -> Tensor:

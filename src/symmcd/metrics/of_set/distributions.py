@@ -94,7 +94,7 @@ def rows(crystals: CrystalSet) -> Iterator[Row]:
 
 
 def _properties(crystals: CrystalSet, first: np.ndarray, *, merge_last: bool) -> Iterator[_Property]:
-    """What is compared; `first` are the crystals of the first draw."""
+    """Quantities to compare; `first` are the crystals of the first draw."""
     from symmcd.metrics.found_symmetry import group_distance
 
     table, reference = crystals.table, crystals.reference

@@ -1,4 +1,4 @@
-"""What difference of two shares a set of this size can show."""
+"""Smallest difference of two shares that a set of this size can show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often crystals have the symmetry that was asked for."""
+"""Frequency of crystals that have the requested symmetry."""
 
 from __future__ import annotations
 

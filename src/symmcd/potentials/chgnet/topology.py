@@ -1,4 +1,4 @@
-"""Who neighbours whom in a crystal, as CHGNet's graph has it, from arrays; kept while atoms move little."""
+"""Neighbours in a crystal, as CHGNet's graph has them, from arrays; kept while atoms move little."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class NeighbourList:
         return self.latest
 
     def _still_holds(self, lattice: np.ndarray, position: np.ndarray) -> bool:
-        """Whether no pair not listed can be within a cutoff, of bonds or of angles.
+        """Return whether no pair not listed can be within a cutoff, of bonds or of angles.
 
         With F the deformation since and d the largest shift beyond it, a pair now closer than r was before closer
         than (r + 2 d) / (smallest singular value of F).  In a cell that grew, the shorter cutoff is the first to be

@@ -45,7 +45,7 @@ def network(weights: Weights) -> torch.nn.Module:
 
 
 def _numpy_arrays() -> list[Any]:
-    """What a pickled array of numpy consists of, under the names of numpy 1 that the files have."""
+    """Names in a pickled array of numpy, under numpy 1 as the files have them."""
     from numpy._core import multiarray
 
     kinds = [getattr(np.dtypes, name) for name in dir(np.dtypes) if name.endswith("DType")]
