@@ -44,7 +44,7 @@ def test_other_work_starts_over_and_says_so(tmp_path, capsys):
     journal.close()
     again = Journal(tmp_path / "out.csv", {"seed": 1})
     assert again.done == []
-    assert "starting over" in capsys.readouterr().out
+    assert "starting again" in capsys.readouterr().out
     again.close()
     assert Journal(tmp_path / "out.csv", {"seed": 1}).done == []
 

@@ -122,7 +122,7 @@ def test_two_members_of_one_name(tmp_path):
         file.writestr("a.npy", npy(np.zeros(3)))
         with pytest.warns(UserWarning, match="Duplicate name"):
             file.writestr("a.npy", npy(np.ones(3)))
-    assert "there twice" in refusal(tmp_path / "a.npz")
+    assert "appears twice" in refusal(tmp_path / "a.npz")
 
 
 def patched(path: Path, local: int, central: int, value: bytes) -> Path:

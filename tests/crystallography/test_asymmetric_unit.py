@@ -40,7 +40,7 @@ NAN, INF = float("nan"), float("inf")
         ({"lattice": RUTILE * 1e300}, "not the cell of a crystal"), ({"lattice": np.ones((3, 3))}, "no volume"),
         ({"lattice": -RUTILE}, "left-handed"), ({"lattice": RUTILE[[1, 0, 2]]}, "left-handed"),
         ({"lattice": RUTILE[:2]}, r"lattice.shape=\(2, 3\)"), ({"lattice": None}, r"lattice.shape=\(\)"),
-        ({"element": [], "letter": (), "position": []}, "without orbits"),
+        ({"element": [], "letter": (), "position": []}, "at least one orbit"),
     ],
 )  # fmt: skip
 def test_what_is_no_crystal_is_said_in_one_line(changed, said):

@@ -222,8 +222,8 @@ def test_letters_of_other_positions_are_refused_with_the_one_that_fits():
 @pytest.mark.parametrize(
     ("letters", "points", "said"),
     [
-        ("aa", [[0, 0, 0], [0, 0, 0]], "room for one"),
-        ("aa", [[0, 0, 0], [0.5, 0.5, 0.5]], "room for one"),  # two atoms of the one orbit
+        ("aa", [[0, 0, 0], [0, 0, 0]], "holds only one"),
+        ("aa", [[0, 0, 0], [0.5, 0.5, 0.5]], "holds only one"),  # two atoms of the one orbit
         ("ff", [[0.3, 0.3, 0], [0.3, 0.3, 0]], "on one point"),
         ("ff", [[0.3, 0.3, 0], [0.7, 0.7, 0.0001]], "on one point"),
         ("kk", [[0.1, 0.2, 0.3], [0.7, 0.4, 0.8]], "on one point"),

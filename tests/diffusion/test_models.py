@@ -139,7 +139,7 @@ def test_what_a_model_of_others_makes_is_looked_at(change, message):
     units = random_units(3)
     plan = Plan(np.array([7, 8, 9]), units.space_group, np.diff(units.start), np.diff(units.start))
     np.testing.assert_allclose(checked_sample(units, plan, "other").position, units.position, rtol=0, atol=1e-9)
-    with pytest.raises(SymmcdError, match=f"(?s)a 'other' model has sampled .*{message}.*mend it"):
+    with pytest.raises(SymmcdError, match=f"(?s)a 'other' model has sampled .*{message}.*fix it"):
         checked_sample(change(units), plan, "other")
 
 

@@ -87,7 +87,7 @@ def test_another_rock_salt_is_refused():
     potential.shift = 0.04
     check_rock_salt(potential, "SevenNet")
     potential.shift = -0.06
-    with pytest.raises(InputError, match=r"rock salt has the formation energy -2\.1.*damaged or of another version"):
+    with pytest.raises(InputError, match=r"rock salt has the formation energy -2\.1.*damaged or from another version"):
         check_rock_salt(potential, "SevenNet")
 
 

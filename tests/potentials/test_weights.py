@@ -33,7 +33,7 @@ def test_weights_of_another_version_are_refused(name, tmp_path, monkeypatch):
         POTENTIALS[name].load("cpu")
     path.write_bytes(b"of another version")
     with pytest.raises(
-        InputError, match=f"damaged or of another version; .*{weights.package}=={weights.package_version}"
+        InputError, match=f"damaged or from another version; .*{weights.package}=={weights.package_version}"
     ):
         POTENTIALS[name].load("cpu")
 

@@ -324,7 +324,7 @@ def test_a_hull_that_lost_a_failed_crystal_has_too_few_rows(files: dict[str, Pat
     table.to_csv(files["hull.csv"], index=False)
     assert run(files, tmp_path)[0]["n"][0] == 4
     cut(files["hull.csv"], 3)
-    with pytest.raises(InputError, match=r"hull\.csv, judge chgnet, hull chgnet: 3 crystals, and 4 were drawn"):
+    with pytest.raises(InputError, match=r"hull\.csv, judge chgnet, hull chgnet: 3 crystals, but 4 were drawn"):
         run(files, tmp_path)
 
 

@@ -121,7 +121,7 @@ def test_a_model_that_is_not_there_is_refused(shipped, hull, tmp_path, capsys):
     assert cli.main(["generate", "--output", str(tmp_path / "out"), "--leave-out", "none"]) == 2
     assert "need --stable" in capsys.readouterr().err
     assert cli.main(["generate", "--output", str(tmp_path / "out"), "--stable", "--leave-out", "some"]) == 2
-    assert "neither of train, val, test nor a file" in capsys.readouterr().err
+    assert "neither one of train, val, test nor a units.npz file" in capsys.readouterr().err
 
 
 def chosen_by_stages(generator, folder, how, seed, shards=1):
@@ -354,5 +354,5 @@ def test_energies_of_another_run_are_refused(run_folder):
     with pytest.raises(InputError, match="different runs"):
         read_energies(path, other)
     path.write_text(path.read_text() + path.read_text().splitlines()[1] + "\n")
-    with pytest.raises(InputError, match="there twice"):
+    with pytest.raises(InputError, match="appears twice"):
         read_energies(path, units)

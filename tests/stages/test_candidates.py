@@ -158,7 +158,7 @@ def test_a_table_cut_between_rows_is_refused(tmp_path: Path, lost: int) -> None:
 
 def test_a_lost_row_of_a_crystal_without_a_structure_is_counted(tmp_path: Path) -> None:
     run(tmp_path, table().assign(drawn=5), frames())
-    with pytest.raises(InputError, match="hull z: 5 crystals, and 6 were drawn"):
+    with pytest.raises(InputError, match="hull z: 5 crystals, but 6 were drawn"):
         run(tmp_path, table().assign(drawn=6), frames())
 
 

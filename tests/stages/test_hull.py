@@ -268,10 +268,10 @@ def test_lost_rows_of_relaxed_tables_are_noticed(tmp_path):
     files = [tmp_path / "a.csv", tmp_path / "b.csv"]
     hull.run(files, [tmp_path / "r.csv"], tmp_path / "hull.csv")
     assert [row["drawn"] for row in read(tmp_path / "hull.csv")] == ["4"] * 4
-    with pytest.raises(InputError, match="2 crystals, and 4 were drawn"):
+    with pytest.raises(InputError, match="2 crystals, but 4 were drawn"):
         hull.run(files[:1], [tmp_path / "r.csv"], tmp_path / "hull.csv")
     write(tmp_path / "b.csv", rows[3:])
-    with pytest.raises(InputError, match="3 crystals, and 4 were drawn"):
+    with pytest.raises(InputError, match="3 crystals, but 4 were drawn"):
         hull.run(files, [tmp_path / "r.csv"], tmp_path / "hull.csv")
 
 

@@ -245,7 +245,7 @@ def test_a_changed_setting_starts_over(crystals, capsys, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             run(crystals, "a", settings=RelaxSettings(number=1, steps=1))
     run(crystals, "a", settings=RelaxSettings(number=1, steps=2))
-    assert "starting over" in capsys.readouterr().out
+    assert "starting again" in capsys.readouterr().out
     assert rows(crystals.with_name("a.csv"))[0]["steps"] in ("0", "2")
 
 

@@ -96,7 +96,7 @@ def test_killed_in_mid_epoch_and_resumed_bit_for_bit(data, trained, capsys):
         assert process.wait() == -signal.SIGKILL, "it ended before it could be killed"
     capsys.readouterr()
     train.run(data / "train.npz", data / "val.npz", out, SMALL, TRAINING, seed=3, device="cpu")
-    step = re.search(r"going on from .*, step (\d+)", capsys.readouterr().out)
+    step = re.search(r"continuing from .*, step (\d+)", capsys.readouterr().out)
     assert step, "it did not go on from the state of the killed one"
     assert 0 < int(step[1]) < 18
     expected, found = load_file(trained / "denoiser.safetensors"), load_file(out / "denoiser.safetensors")

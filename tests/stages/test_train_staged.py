@@ -99,7 +99,7 @@ def test_killed_in_either_network_and_resumed_bit_for_bit(data, trained, capsys)
         assert process.wait() == -signal.SIGKILL, "it ended before it could be killed"
     capsys.readouterr()
     train.run(data / "train.npz", data / "val.npz", out, SMALL_STAGED, TRAINING, seed=3, device="cpu")
-    step = re.search(r"going on from .*geometry.*, step (\d+)", capsys.readouterr().out)
+    step = re.search(r"continuing from .*geometry.*, step (\d+)", capsys.readouterr().out)
     assert step, "it did not go on from the state of the killed one"
     assert 0 < int(step[1]) < 18
     assert_same_weights(out, trained)
@@ -238,7 +238,7 @@ def test_a_disk_that_is_full_at_the_end_loses_no_training(data, trained, tmp_pat
     monkeypatch.undo()
     capsys.readouterr()
     train.run(*files, tmp_path, SMALL_STAGED, TRAINING, seed=3, device="cpu", part="wyckoff")
-    assert "going on from" in capsys.readouterr().out
+    assert "continuing from" in capsys.readouterr().out
     a, b = (load_file(folder / "wyckoff/weights.safetensors") for folder in (tmp_path, trained))
     assert all((a[name] == b[name]).all() for name in b)
     assert not (tmp_path / "wyckoff/checkpoint.safetensors").exists()

@@ -50,7 +50,7 @@ def test_another_seed_divides_differently():
 
 
 def test_too_few_crystals_to_divide():
-    with pytest.raises(InputError, match=r"leaves .* of 2 crystals empty"):
+    with pytest.raises(InputError, match=r"leaves .* without any of the 2 crystals"):
         divided(rows(2), (0.6, 0.2, 0.2), 0)
 
 

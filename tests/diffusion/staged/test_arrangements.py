@@ -200,7 +200,7 @@ def test_predicted_crystals_are_of_the_composition(staged: Generator, group):
 @pytest.mark.parametrize(
     ("composition", "options", "message"),
     [
-        ({8: 2, 22: 1}, {"atoms": 4}, "no multiple"),
+        ({8: 2, 22: 1}, {"atoms": 4}, "not a multiple"),
         ({8: 0}, {}, "at least 1"),
         ({}, {}, "at least 1"),
         ({86: 1}, {}, "not in the training set"),
