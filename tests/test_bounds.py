@@ -160,7 +160,9 @@ def is_read(section: str, values: dict[str, Any]) -> bool:
     except InputError as error:
         # what two settings must be together, and which symbols there are, a JSON schema cannot say
         assume(
-            not re.search("add up|multiple of|even number|must lie between|needs relax|each once|first round", str(error))
+            not re.search(
+                "add up|multiple of|even number|must lie between|needs relax|each once|first round", str(error)
+            )
         )
         assume(not re.search(r"space group .*: expected a number from 1", str(error), re.DOTALL))
         return False

@@ -53,7 +53,7 @@ def test_arrangements_are_those_of_the_data(tmp_path):
     write_units(tmp_path / "mine.npz", AsymmetricUnits.from_units([unit]))
     assert arrangements_of([tmp_path / "mine.npz"]) == {fingerprint(name)}
     assert arrangements_of(["val", str(tmp_path / "mine.npz")]) == arrangements(("val",)) | {fingerprint(name)}
-    with pytest.raises(InputError, match="neither one of train, val, test nor a units.npz file"):
+    with pytest.raises(InputError, match=r"neither one of train, val, test nor a units.npz file"):
         arrangements_of(["valid"])
 
 

@@ -207,7 +207,7 @@ def test_a_model_says_what_is_to_be_said_of_its_choices(tmp_path):
 def test_oversampling_needs_a_model(tmp_path):
     with pytest.raises(InputError, match=r"needs sampling\.stability_model"):
         SamplingSettings(oversample=4, stability_model="")
-    with pytest.raises(InputError, match="the workflow fits it"):
+    with pytest.raises(InputError, match="only the workflow"):
         choose_stage.run([], tmp_path, SamplingSettings(oversample=4, stability_model="fit"))
     missing = SamplingSettings(oversample=4, stability_model=str(tmp_path / "none.safetensors"))
     with pytest.raises(InputError, match="no such file"):

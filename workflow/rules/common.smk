@@ -212,7 +212,7 @@ def drafts_of_labels(wildcards):
 
 
 def drafts_of_round(wildcards):
-    """The chosen drafts of a round; in a round of one draft a crystal none, as nothing chooses."""
+    """The chosen drafts of a round; in a round of one draft per crystal none, as nothing chooses."""
     chooses = CONFIG["stability_model"].oversample[int(wildcards.round)] > 1
     return f"{RUN.results}/stability_model/round{wildcards.round}/drafts/chosen.npz" if chooses else []
 

@@ -45,7 +45,7 @@ class DraftFile:
 
     @classmethod
     def read(cls, path: Path) -> DraftFile:
-        """What `write` wrote.
+        """Read what `write` wrote.
 
         Raises:
             InputError: missing, damaged, or something else; the message names the file and the draft.
@@ -71,7 +71,7 @@ def read_together(paths: Sequence[Path]) -> DraftFile:
     """All drafts of several files, in the order of their numbers.
 
     Raises:
-        InputError: a file that cannot be used; files of different weights or seeds; a draft that is there twice.
+        InputError: a file that cannot be used; files of different weights or seeds; a draft that appears twice.
     """
     files = [DraftFile.read(path) for path in paths]
     for path, file in zip(paths, files, strict=True):

@@ -1,4 +1,4 @@
-"""How many drafts there are to choose from, and how many are drawn at once."""
+"""Numbers of drafts: those to choose from, and those drawn at once."""
 
 from __future__ import annotations
 

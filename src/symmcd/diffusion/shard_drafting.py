@@ -36,7 +36,7 @@ def draft_shard(
         seed: of the random numbers.
 
     Raises:
-        InputError: nothing is chosen of one draft a crystal, or what `Generator.draft` refuses.
+        InputError: nothing is chosen of one draft per crystal, or what `Generator.draft` refuses.
     """
     if settings.oversample == 1:
         raise InputError("sampling.oversample = 1: there is nothing to choose; `symmcd sample` draws by itself")

@@ -13,7 +13,7 @@ EXAMPLE = "results/drafts/shard*.npz --output results/drafts/chosen.npz --set sa
 
 
 def arguments(parser: Parser) -> None:
-    """What the command line takes."""
+    """Declare the arguments of the command line."""
     parser.add_argument(
         "drafts", type=Path, nargs="+", metavar="DRAFTS", help="drafts of all shards, of `symmcd draft`"
     )
@@ -68,7 +68,7 @@ def _model(settings: SamplingSettings) -> Path:
     name = settings.stability_model
     if name == "fit":
         raise InputError(
-            "sampling.stability_model = fit: the workflow fits it (Snakemake); to a single stage give its file, "
+            "sampling.stability_model = fit: only the workflow (Snakemake) can fit it; give a single stage its file, "
             "results/stability_model/round3/model.safetensors"
         )
     return model_path(name if name == SHIPPED else path_of(name))

@@ -12,7 +12,7 @@ EXAMPLE = "results/training/seed0/denoiser.safetensors --output results/drafts/s
 
 
 def arguments(parser: Parser) -> None:
-    """What the command line takes."""
+    """Declare the arguments of the command line."""
     parser.add_argument("denoiser", type=Path, help="denoiser.safetensors of `symmcd train`")
     parser.add_output("drafts, npz")
     parser.add_shard()

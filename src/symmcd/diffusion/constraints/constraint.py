@@ -157,7 +157,7 @@ def read_constraints(given: Mapping[str, Any], *, options: bool = False) -> tupl
 
 
 def identity(constraints: Sequence[Constraint]) -> str:
-    """What constraints ask for as a text, the same for the same demands; what a file says counts, not its name."""
+    """Text that identifies constraints: the same for the same demands, by the content of a file and not its name."""
     values = [[str(one), dataclasses.asdict(one) if dataclasses.is_dataclass(one) else ""] for one in constraints]
     return json.dumps(values, sort_keys=True, default=_as_json)
 
