@@ -21,7 +21,7 @@ LARGEST = 3.4e38
 """Bound of every number that has no nearer one: single precision, in which networks compute, ends there."""
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-_NAMES = {bool: "boolean", int: "integer", float: "number", str: "string"}  # of JSON schema
+_NAMES = {bool: "boolean", int: "integer", float: "number", str: "string"}  # names in JSON schema
 _SHORTENED = reprlib.Repr()  # looks no deeper than it shows, which a value from outside may need
 _SHORTENED.maxstring = _SHORTENED.maxother = 80
 _SHORTENED.maxlist = _SHORTENED.maxdict = 12

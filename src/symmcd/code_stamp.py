@@ -61,7 +61,7 @@ def _module(name: str, root: Path) -> Path | None:
     while parts:
         for file in (root.joinpath(*parts).with_suffix(".py"), root.joinpath(*parts, "__init__.py")):
             if file.is_file():
-                # of the modules beside the packages, batch alone computes
+                # among the modules beside the packages, only batch computes
                 return file if file.parent != root or file.name == "batch.py" else None
         parts.pop()
     return None

@@ -51,7 +51,7 @@ def read_config(values: Mapping[str, Any]) -> Config:
             raise InputError(f"{key!r} is not a section" + (f"; did you mean {near[0]!r}?" if near else f" ({known=})"))
         else:
             sections[key] = {} if value is None else value  # YAML reads an empty section as None
-    if isinstance(sections["model"], Mapping):  # of a file for one kind with ``model: {kind: another}`` put over it
+    if isinstance(sections["model"], Mapping):  # a file for one kind, with another kind put over it
         others = of_other_kinds(sections["model"])
         sections["model"] = {name: value for name, value in sections["model"].items() if name not in others}
     config = {name: read_section(name, section) for name, section in sections.items()}

@@ -80,8 +80,8 @@ class Quantity:
     sentence: str  # what is counted; plain text that ends with a full stop
     unit: str = ""  # "%", "Å", "eV/atom" …; empty for what has none
     better: Literal["", "more", "less"] = ""  # empty where neither is a merit by itself
-    protocols: tuple[str, ...] = ("strict",)  # of the rows; a column has none
-    needs: frozenset[str] = frozenset()  # of `NEEDS`; left out where one is not there
+    protocols: tuple[str, ...] = ("strict",)  # protocols of the rows; a column has none
+    needs: frozenset[str] = frozenset()  # some of `NEEDS`; left out if one is missing
 
     def __post_init__(self) -> None:
         """Refuse what nobody could give.
@@ -203,7 +203,7 @@ ABILITIES = ("elements", "composition", "temperature", "proposals")
 class Part:
     """A network of a model that is trained by itself."""
 
-    name: str  # of its folder, and of the option --part
+    name: str  # name of its folder, and in the option --part
     epochs: str = "epochs"  # training setting that says how many
     # section → its settings that this part does not depend on: changing them does not train it again
     independent_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -213,8 +213,8 @@ class Part:
 class Workload:
     """Size of a training set, as far as the time of a training depends on it."""
 
-    orbits: int  # of all crystals
-    pairs: int  # of orbits, summed over crystals: the squares of their numbers of orbits
+    orbits: int  # number over all crystals
+    pairs: int  # pairs of orbits, summed over crystals: the squares of their numbers of orbits
 
 
 MP20 = Workload(orbits=122_873, pairs=794_395)  # the training set of MP-20
@@ -233,7 +233,7 @@ class ModelKind:
     sentence: str  # what it is
     settings: type  # subclass of `settings.ModelSettings`: the section `model` of this kind
     implementation: str  # ``module:attribute`` of a class as `diffusion.model.Model` describes it
-    can: frozenset[str] = frozenset()  # of ABILITIES: what sampling can be asked for
+    can: frozenset[str] = frozenset()  # some of ABILITIES: options of sampling
     default_steps: int | None = None  # reverse steps where none are asked for; None: as many as it was trained with
     default_proposals: int = 1  # geometries per crystal where no number is asked for
     parts: tuple[Part, ...] = ()  # none: nothing is trained, the model is made of its training set at once
@@ -281,7 +281,7 @@ class PotentialEntry:
     """A potential that relaxes crystals and gives hulls their energies; see `symmcd.potentials.potential`."""
 
     sentence: str  # what it is, and what it was trained on
-    version: str  # of the weights: energies are kept under name and version, those of another version are unknown
+    version: str  # version of the weights; cached energies of another version are not used
     source: str  # where it comes from, and its licence
     loader: str | Callable[[str], Any]  # function of a device ("cpu", "cuda") that returns a Potential, or its place
     elements: frozenset[int]  # atomic numbers that it was trained on
@@ -291,7 +291,7 @@ class PotentialEntry:
     label: str = ""  # as the report writes it, such as CHGNet; empty: its name in the registry
     # whether they are PBE(+U) by the Materials Project's settings, so that its corrections can be added to them
     correctable: bool = False
-    extra: str = ""  # of symmcd, which installs what it needs; empty: it needs nothing more, or comes from elsewhere
+    extra: str = ""  # extra of symmcd that installs its package; empty: needs none, or comes from elsewhere
     package: str = ""  # importable package that this extra brings, such as sevenn
 
     def load(self, device: str) -> Any:

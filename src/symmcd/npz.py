@@ -61,7 +61,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
     """
     arrays: dict[str, np.ndarray] = {}
     with zipfile.ZipFile(path) as archive, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of headers that are odd Python
+        warnings.simplefilter("ignore")  # warnings about headers that are odd Python
         members = archive.infolist()
         unpacked, packed = sum(member.file_size for member in members), path.stat().st_size
         if unpacked > max(UNPACKED, UNPACKED_RATIO * packed):

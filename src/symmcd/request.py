@@ -67,7 +67,7 @@ def add_constraints(parser: Parser) -> None:
         option = f"--{name.replace('_', '-')}"
         try:
             kind = CONSTRAINTS[name]
-        except InputError as error:  # of a package that is broken: no matter to who does not ask for it
+        except InputError as error:  # a package is broken: irrelevant unless it is used
             parser.add_unusable(group, option, str(error))
             continue
         value: dict[str, Any] = {"metavar": kind.metavar} if kind.metavar else {"action": "store_true"}

@@ -36,7 +36,7 @@ def _space_group(text: str) -> int:
 
 LEAST_TEMPERATURE = 0.01  # below, and above its inverse, single precision makes a draw of nothing but rounding
 
-Kind = Annotated[str, Named(MODELS)]  # of model
+Kind = Annotated[str, Named(MODELS)]  # kind of model
 Seed = Annotated[int, Bound(0, 2**63 - 1)]
 Seeds = Annotated[tuple[Seed, ...], Items(distinct=True)]
 SpaceGroup = Annotated[int, Spelt(_space_group), Bound(1, 230, words="space groups are 1 to 230")]
@@ -47,10 +47,10 @@ Attempts = Annotated[int, Bound(1, 100)]
 Few = Annotated[int, Bound(0, 1000)]
 Oversample = Annotated[int, Bound(1, 1000)]  # drafts for each crystal that is made
 Rounds = tuple[Oversample, ...]
-Width = Annotated[int, Bound(1, 100_000)]  # of a layer
+Width = Annotated[int, Bound(1, 100_000)]  # width of a layer
 Layers = Annotated[int, Bound(1, 1000)]
 Features = Annotated[int, Bound(2, 10_000)]
-Steps = Annotated[int, Bound(1, 100_000)]  # of diffusion
+Steps = Annotated[int, Bound(1, 100_000)]  # steps of diffusion
 Positive = Annotated[float, Bound(above=0)]
 NotNegative = Annotated[float, Bound(0)]
 LossWeights = Annotated[Mapping[str, NotNegative], Keys(("lattice", "position", "element", "site_symmetry"))]

@@ -83,7 +83,7 @@ class _Checked:
 
     def __init__(self, loader: Any, text: str, where: str) -> None:
         self.loader, self.text, self.where = loader, text, where
-        self.size: dict[int, int] = {}  # of each node that is finished, by its identity
+        self.size: dict[int, int] = {}  # size of each finished node, by its identity
         self.under_way: set[int] = set()
 
     def check(self, node: Any) -> None:

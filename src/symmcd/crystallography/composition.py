@@ -34,7 +34,7 @@ NUMBERS = {symbol: number for number, symbol in enumerate(SYMBOLS, start=1)} | {
 
 PEROXIDES = {f"{symbol}O" for symbol in ("H", "Li", "Na", "K", "Rb", "Cs")}  # written with both atoms of O2
 MOLECULES = {"H", "N", "O", "F", "Cl"}  # elements that are written as H2
-ANION = 1.65  # of two elements that differ by less in electronegativity, several units make an anion in brackets
+ANION = 1.65  # if two elements differ by less in electronegativity, several units make an anion in brackets
 
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 

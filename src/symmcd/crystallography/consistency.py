@@ -50,7 +50,7 @@ def impossible_cells(k: np.ndarray) -> np.ndarray:
     Far beyond any crystal: a cell of 160,000 Å or of 6e-6 Å, or one 300,000 times as long as wide.
     """
     possible = np.abs(k).max(axis=1, initial=0) <= _MOST_SIZE  # nan is not
-    shape = np.square(np.where(possible[:, None], k, 0)[:, :5]) @ [2, 2, 2, 2, 6]  # of S without its trace, Frobenius
+    shape = np.square(np.where(possible[:, None], k, 0)[:, :5]) @ [2, 2, 2, 2, 6]  # Frobenius, S without its trace
     return ~possible | (shape > _MOST_SHAPE**2)
 
 

@@ -13,7 +13,7 @@ from symmcd.crystallography.normaliser import canonical_arrangement
 from symmcd.crystallography.space_group import lattice_points
 from symmcd.crystallography.wyckoff import wyckoff_table
 
-LETTERS = "abcdefghijklmnopqrstuvwxyzA"  # of Wyckoff positions
+LETTERS = "abcdefghijklmnopqrstuvwxyzA"  # letters of Wyckoff positions
 GRAMS_PER_DALTON_PER_CUBIC_ANGSTROM = 1.66053906660
 
 

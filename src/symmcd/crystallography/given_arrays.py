@@ -53,7 +53,7 @@ def coefficients_of(lattice: np.ndarray) -> np.ndarray:
     lengths = ", ".join(f"{v:.4g}" for v in length)
     if not (np.isfinite(length) & (length > 1 / LONGEST) & (length < LONGEST)).all():
         raise InputError(f"the lattice is not the cell of a crystal: a, b, c = {lengths} Å")
-    volume = float(np.linalg.det(lattice / length[:, None]))  # of edges of length 1
+    volume = float(np.linalg.det(lattice / length[:, None]))  # volume for edges of length 1
     if not abs(volume) > FLATTEST:
         raise InputError(f"the lattice has no volume: a, b, c = {lengths} Å lie in a plane or on a line")
     if volume < 0:

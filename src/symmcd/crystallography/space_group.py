@@ -85,7 +85,7 @@ class SpaceGroups:
     """All groups, operations one after the other; group g has rows ``start[g-1]:start[g]``, the identity first."""
 
     symbol: tuple[str, ...]  # Hermann–Mauguin, short, screw axes with an underscore: P6_3/mmc
-    elements: tuple[str, ...]  # of `ELEMENTS`, by axis: "-1;001:4_2 m;100:2 c"; 1 and -1 stand along every axis
+    elements: tuple[str, ...]  # names in `ELEMENTS`, by axis: "-1;001:4_2 m;100:2 c"; 1 and -1 stand along every axis
     start: np.ndarray  # (231,)
     operations: np.ndarray  # (4425, 3, 4), centring translations included, translations in [0, 1)
 

@@ -37,14 +37,14 @@ NEEDED = (  # tensors that `Abilities.of` looks at
 class Abilities:
     """Training data and construction of a model."""
 
-    kind: str  # of model, as the setting model.kind
+    kind: str  # kind of model, as in the setting model.kind
     trained_steps: int  # T
     default_steps: int  # reverse steps where none are asked for
     default_proposals: int  # geometries per crystal, likewise
-    can: frozenset[str]  # of `extensions.ABILITIES`
+    can: frozenset[str]  # subset of `extensions.ABILITIES`
     elements: frozenset[int]  # atomic numbers of the training set
-    most_orbits: int  # of a crystal of the training set
-    most_atoms: int | None  # of a primitive cell of the training set; None where an older checkpoint does not say
+    most_orbits: int  # largest number of orbits of a training crystal
+    most_atoms: int | None  # largest primitive cell of the training set; None: unknown, older checkpoint
 
     @classmethod
     def of(cls, settings: ModelSettings, tensors: Mapping[str, np.ndarray]) -> Abilities:

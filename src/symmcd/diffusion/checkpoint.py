@@ -28,7 +28,7 @@ from symmcd.storage import read_tensors, write_tensors
 PART_FORMAT = "symmcd part 1"
 
 
-_SHAPES: dict[str, tuple[int | None, ...]] = {  # of the fields of DataStatistics; None: any length
+_SHAPES: dict[str, tuple[int | None, ...]] = {  # shapes of the fields of DataStatistics; None: any length
     "space_group_count": (230,),
     "orbit_count": (230, None),
     "element_marginal": (ELEMENTS,),
@@ -42,7 +42,7 @@ class Checkpoint:
     """A trained denoiser with all that sampling needs."""
 
     statistics: DataStatistics
-    settings: Any  # of the section `model`, of the class that its kind has
+    settings: Any  # settings of the section `model`, in the class of its kind
     metadata: dict[str, Any]  # seed, data_sha256, commit, versions, training settings, …
     weights: dict[str, Tensor]
     tensors: dict[str, Tensor]  # statistics of other kinds

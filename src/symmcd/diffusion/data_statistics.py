@@ -17,7 +17,7 @@ from symmcd.errors import InputError
 
 ELEMENTS = 118
 AXES, CLASSES = 15, len(SYMBOLS)
-UNSEEN_STD = 0.1  # of a coefficient that no training crystal leaves free; about what MP-20's shear coefficients have
+UNSEEN_STD = 0.1  # for a coefficient that no training crystal leaves free; as of MP-20's shear coefficients
 BEYOND = 0.25  # sampled k may leave the range of the training set by this share of it
 
 

@@ -111,7 +111,7 @@ class Senders:
 
     blocks: Blocks
     mask: Tensor  # (ΣBN,) 1, or 0 where padded
-    full: tuple[bool, ...]  # of each block: nothing padded
+    full: tuple[bool, ...]  # for each block: nothing is padded
 
     @classmethod
     def of(cls, parts: Sequence[NoisyBatch], dtype: torch.dtype, blocks: Blocks) -> Senders:

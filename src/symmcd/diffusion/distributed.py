@@ -25,7 +25,7 @@ class Process:
 
     rank: int = 0  # 0 is the one that writes and prints
     local_rank: int = 0  # on this machine: the number of its CUDA device
-    number: int = 1  # of processes
+    number: int = 1  # number of processes
 
     @property
     def writes(self) -> bool:

@@ -63,7 +63,7 @@ class Drafting:
 
     model: ComposingModel
     statistics: DataStatistics
-    lists: dict[tuple[object, ...], tuple[Drawn, Tensor]] = field(default_factory=dict)  # of compositions, the last one
+    lists: dict[tuple[object, ...], tuple[Drawn, Tensor]] = field(default_factory=dict)  # last composition only
 
     def draft(self, numbers: np.ndarray, sampler: Sampler, seed: int, space_groups: Sequence[int]) -> Drafts:
         """The drafts `numbers` (B,), ascending; see `Generator.draft`.

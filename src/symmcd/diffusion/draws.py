@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-DRAWS = 8  # of a step
+DRAWS = 8  # draws of a step
 
 
 class Draw(IntEnum):

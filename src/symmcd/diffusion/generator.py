@@ -56,7 +56,7 @@ class Generator:
 
     def __init__(self, checkpoint: Checkpoint, precision: Precision = "auto") -> None:
         self.checkpoint = checkpoint
-        self.path: Path | None = None  # of the weights, if they are from a file
+        self.path: Path | None = None  # file of the weights, if they are from a file
         self.settings = checkpoint.settings
         self.device = checkpoint.statistics.lattice_mean.device
         self._model: Model = MODELS[self.settings.kind].load()(checkpoint, precision)

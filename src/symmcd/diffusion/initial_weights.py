@@ -22,7 +22,7 @@ class InitialWeights:
 
     name: str  # as the setting has it
     checkpoint: Checkpoint
-    sha256: str  # of the file
+    sha256: str  # SHA-256 of the file
 
     @classmethod
     def read(cls, name: str, model: ModelSettings) -> InitialWeights:

@@ -47,7 +47,7 @@ class ModelTraining:
     seed: int
     output_dir: Path
     process: Process
-    hashes: Mapping[str, str]  # of the data
+    hashes: Mapping[str, str]  # hashes of the data
     automatic: bool = False  # nobody has named the device
     initial: InitialWeights | None = None  # what is trained on; None: random weights
 

@@ -13,7 +13,7 @@ VALIDATION_SEED = 20_260_101  # the same noise in every epoch and every training
 class Objective(Protocol):
     """Losses of a network on training and validation crystals."""
 
-    precision: torch.dtype  # of matrix products
+    precision: torch.dtype  # precision of matrix products
 
     @property
     def names(self) -> tuple[str, ...]:

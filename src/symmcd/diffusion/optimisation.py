@@ -23,7 +23,7 @@ class Optimisation:
     warmup_steps: int = 100
     validate_every: int = 10  # epochs
     patience: int = 0  # epochs without a lower validation loss; 0: it does not end
-    crystals_at_once: int = 0  # of a batch; 0: all
+    crystals_at_once: int = 0  # crystals of a batch processed at once; 0: all
     max_minutes: float = 0.0  # 0: no limit
     checkpoint_minutes: float = 2.0
     tensorboard: bool = False

@@ -33,7 +33,7 @@ if TYPE_CHECKING:  # the settings are read without them
     from symmcd.diffusion.random_streams import CrystalStreams
     from symmcd.diffusion.sampler import Sampler
 
-GROWTH = 1.1  # of the volume, from attempt to attempt
+GROWTH = 1.1  # factor of the volume, from attempt to attempt
 NAMES = ("space_group", "start", "element", "atoms")
 
 
@@ -200,7 +200,7 @@ def arranged(
     group, elements, atoms, factor, seed = search
     symbols = [SYMBOLS[number - 1] for number in elements]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a volume that it enlarges
+        warnings.simplefilter("ignore")  # warnings about a volume that it enlarges
         try:
             crystal = random_crystal(
                 dim=3, group=group, species=symbols, numIons=atoms, factor=factor,

@@ -18,7 +18,7 @@ class Sampler:
     corrector: bool = True  # a Langevin step at each noise level, of the coordinates, in a staged model of k too
     corrector_step: float = 1e-5  # its size in a joint model, at σ_1
     batch_size: int = 256  # crystals at once: a matter of memory and speed only
-    temperature: float = 1.0  # of a staged model's Wyckoff positions and elements
+    temperature: float = 1.0  # temperature of a staged model's Wyckoff positions and elements
     constraints: tuple[Constraint, ...] = ()  # on positions and elements; () = what the model likes
 
     @property

@@ -33,7 +33,7 @@ from symmcd.settings import OF_CHOICE, SamplingSettings
 from symmcd.storage import read_units, write_units
 from symmcd.writing import delete
 
-FORMAT = "asymmetric units"  # of kept batches; earlier versions kept something else under names of the same form
+FORMAT = "asymmetric units"  # format of kept batches; earlier versions kept something else under similar names
 
 
 def sample_shard(

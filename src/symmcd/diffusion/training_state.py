@@ -25,10 +25,10 @@ class TrainingState:
 
     step: int = 0  # optimiser steps done
     seconds: float = 0.0  # spent in this training so far, over all its runs
-    epoch_seconds: float = 0.0  # of these, in the epoch under way
+    epoch_seconds: float = 0.0  # seconds spent in the current epoch
     sums: dict[str, float] = field(default_factory=dict)  # losses of the epoch under way, summed over its crystals
-    rows: list[dict[str, Any]] = field(default_factory=list)  # of losses.csv
-    best_epoch: int = 0  # of those validated so far the one with the lowest loss; 0 before the first
+    rows: list[dict[str, Any]] = field(default_factory=list)  # rows of losses.csv
+    best_epoch: int = 0  # validated epoch with the lowest loss; 0 before the first
     best_total: float = 0.0  # that loss
 
 

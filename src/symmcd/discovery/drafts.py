@@ -18,7 +18,7 @@ from symmcd.stability_model.choosing import GUARDS, choose, guards
 from symmcd.stability_model.model import StabilityModel
 
 BLOCK = 256  # drafts drawn together and kept together; a draft depends on its block by rounding
-SHARE = 0.4  # of a budget that drafts may take
+SHARE = 0.4  # share of a budget that drafts may take
 STAGE = "drafts"
 ARRAYS = ("space_group", "start", "element", "wyckoff", "log_probability")
 
@@ -84,7 +84,7 @@ class Chosen:
     row: list[int]  # among all drafts
     predicted: list[float | None]  # eV/atom above the hull; None where the model abstains or does not choose
     sentence: str  # how they were chosen, for people
-    version: str = ""  # of symmcd, that chose
+    version: str = ""  # version of symmcd that chose
 
     def as_json(self) -> dict[str, Any]:
         """A line of a journal."""

@@ -62,7 +62,7 @@ def qe(structure: Structure, folder: Path) -> None:
             system=system,
             electrons={"conv_thr": 1e-8},
             kpoints_grid=Kpoints.automatic_density(structure, POINTS).kpts[0],
-            format_options={"coord_decimals": 10},  # of cells too: 0.333333 is no third of a hexagonal cell to QE
+            format_options={"coord_decimals": 10},  # for cells too: to QE 0.333333 is not a third of a hexagonal cell
         )
     )
     (folder / "pw.in").write_text(text + "\n", encoding="ascii")

@@ -23,7 +23,7 @@ class Hulls:
 
     hull: Mapping[str, ConvexHull]
     name: Mapping[str, str]
-    own: Mapping[str, ConvexHull] = field(default_factory=dict)  # of the judge's own energies of known crystals
+    own: Mapping[str, ConvexHull] = field(default_factory=dict)  # hull of the judge's own energies of known crystals
 
 
 @functools.cache

@@ -54,7 +54,7 @@ class KnownMaterials:
     own: Mapping[str, AsymmetricUnit]  # crystals of a user, by name
     form: Mapping[tuple[str, int], Sequence[str]]  # reduced formula and space group → names
     formula: Mapping[str, Sequence[str]]  # reduced formula → names
-    small: tuple[Material, ...]  # of MP-20, which a crystal of the generator may be
+    small: tuple[Material, ...]  # materials of MP-20 that a crystal of the generator may match
     name: str  # for people
 
     @classmethod

@@ -57,7 +57,7 @@ class Plan:
     screens: tuple[str, ...] | None = None  # by names of `extensions.SCREENS`; None: all whose packages are there
     keep: tuple[str, ...] = ()  # filters on screens, as `screens.filters.Filter` reads them: of the table alone
     threshold: float = 0.1  # eV/atom above the hull; a candidate is not higher
-    limits: Limits = LIMITS  # of each relaxation
+    limits: Limits = LIMITS  # limits of each relaxation
     device: str = "auto"
 
     @property

@@ -37,7 +37,7 @@ from symmcd.structures.units import replicate
 ORDER = {verdict: place for place, verdict in enumerate(VERDICTS)}
 SAME_ENERGY = 0.02  # eV/atom; crystals that one potential has relaxed and that are further apart are not the same
 SCREENED_OUT = "screened_out"  # a verdict, and the column that says why
-NAMES = 3  # of similar materials in a field
+NAMES = 3  # number of similar materials in a field
 
 
 def ranked(

@@ -33,7 +33,7 @@ class Options:
     prototype_sample: int = 500  # random crystals whose prototypes are looked up
     structure_cutoff: float = STRUCTURE_CUTOFF
     composition_cutoff: float = COMPOSITION_CUTOFF
-    seed: int = 0  # of random samples and of the bootstrap
+    seed: int = 0  # seed of random samples and of the bootstrap
     workers: int = 1  # processes that compare with the training set
 
 

@@ -20,7 +20,7 @@ class Detected:
     """Symmetry that spglib finds."""
 
     number: int  # space group
-    operations: int  # of the cell given, its own translations included
+    operations: int  # operations of the given cell, including its own translations
 
 
 def detect(structure: Structure, symprec: float) -> Detected | None:

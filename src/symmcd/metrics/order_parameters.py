@@ -16,7 +16,7 @@ from scipy.special import eval_legendre
 
 COLLINEAR = 1e-12
 """A neighbour whose direction differs less from the pole's axis has no azimuth (pymatgen's `very_small`)."""
-TETRAHEDRAL = 0.6081734479693927  # of 180°
+TETRAHEDRAL = 0.6081734479693927  # tetrahedral angle over 180°
 SOUTH = 0.75 * math.pi  # polar angle from which a neighbour counts as opposite to the pole
 
 
@@ -41,7 +41,7 @@ class Shell:
         unit = vectors / distance[:, None]
         cosine = np.clip(unit @ unit.T, -1.0, 1.0)
         theta = np.arccos(cosine)
-        across = unit - cosine[:, :, None] * unit[:, None, :]  # of neighbour k, perpendicular to pole j
+        across = unit - cosine[:, :, None] * unit[:, None, :]  # part of neighbour k perpendicular to pole j
         length = np.sqrt((across**2).sum(axis=2))
         bent = length >= COLLINEAR
         across /= np.where(bent, length, 1.0)[:, :, None]

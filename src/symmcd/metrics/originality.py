@@ -123,7 +123,7 @@ class Found:
 
     problem: str = ""  # why it cannot be compared, or nothing
     known_as: str | None = None  # label of the first crystal of the first reference set that matches
-    elsewhere: str | None = None  # of a crystal that the first set lacks, the same of the other sets
+    elsewhere: str | None = None  # the same in the other sets, for a crystal that the first set lacks
 
 
 def look_up(

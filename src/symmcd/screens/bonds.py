@@ -18,7 +18,7 @@ from pymatgen.core import Structure
 from symmcd.extensions import Screen
 from symmcd.screens.crystal import ScreenedCrystal
 
-BONDED = 1.2  # of the sum of two radii
+BONDED = 1.2  # share of the sum of two radii
 NO_RADIUS = 0.2  # Å, what ASE has for an element without one
 FARTHEST = 12.0  # Å, how far the nearest atom is looked for
 

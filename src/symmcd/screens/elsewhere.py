@@ -28,7 +28,7 @@ from symmcd.structures.symmetry_search import space_group_number
 PACKAGE = "dara-xrd"
 COD, MP = "dara/data/cod_filtered_info_2024.json.gz", "dara/data/mp_struct_info.json.gz"
 SYMPREC = 0.1  # Å, as that of `space_group_relaxed`
-NAMES = 3  # of the COD in a value
+NAMES = 3  # entries of the COD in a value
 PAIRS = dict(zip(ENANTIOMORPHIC[::2], ENANTIOMORPHIC[1::2], strict=True))
 TWIN = {**PAIRS, **{second: first for first, second in PAIRS.items()}}  # group → its mirror image
 

@@ -17,7 +17,7 @@ from symmcd.screens.crystal import Value
 OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
     "<=": operator.le, ">=": operator.ge, "!=": operator.ne, "<": operator.lt, ">": operator.gt, "=": operator.eq,
 }  # fmt: skip
-NOTHING, SOMETHING = ("no", "none", "false"), ("yes", "any", "true")  # of a screen that is a text
+NOTHING, SOMETHING = ("no", "none", "false"), ("yes", "any", "true")  # values for a screen that is a text
 SAME = 5e-5  # numbers are kept to four decimals, and those nearer than this are equal
 EXAMPLES = "'dimensionality=2', 'channel>=1' or 'radioactive=no', in quotes"
 

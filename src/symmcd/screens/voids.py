@@ -19,7 +19,7 @@ from symmcd.extensions import Screen
 from symmcd.screens.crystal import ScreenedCrystal
 
 SPACING = 0.35  # Å at most between points of the grid
-MULTIPLE = 12  # of points along an edge, so that points of high symmetry, where the largest voids are, lie on the grid
+MULTIPLE = 12  # so that points of high symmetry, where the largest voids are, lie on the grid
 MOST_POINTS = 60  # along an edge
 FINE = 0.02  # Å, to which the radius of a channel is searched for
 

@@ -25,8 +25,8 @@ from symmcd.structures.files import JSON, bounded_lines, open_text, shown
 
 COLUMNS = ("hull", "id", "formula", "energy_per_atom", "kind", "origin", "status")
 KINDS: tuple[EnergyKind, ...] = get_args(EnergyKind)
-DAMAGED = (OSError, EOFError, zlib.error, ValueError, RecursionError)  # of a JSON; the decoder's errors are ValueErrors
-AMOUNTS = (1e-6, 1e6)  # of an element in a formula
+DAMAGED = (OSError, EOFError, zlib.error, ValueError, RecursionError)  # errors of a JSON; the decoder's are ValueErrors
+AMOUNTS = (1e-6, 1e6)  # amounts of an element in a formula
 NO_PICKLE = (
     "expected computed entries as .json or .json.gz; matbench-discovery's phase diagram 2023-02-07-ppd-mp.pkl.gz is a "
     "pickle, and reading a pickle runs code from it, so it is not read. Leave hull.path empty to download its entries"

@@ -26,7 +26,7 @@ RETRIES = 5
 class HullEntries:
     """The reference energies of one hull."""
 
-    name: str  # of the hull, as tables have it
+    name: str  # name of the hull in tables
     entries: Sequence[HullEntry]
     failed: Sequence[Mapping[str, str]] = ()  # ``id, formula, origin, status`` of crystals without an energy
 

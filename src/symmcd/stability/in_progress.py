@@ -21,7 +21,7 @@ class InProgress(Protocol):
 
     element: np.ndarray  # (n,) atomic numbers
     atoms: int
-    lattice: np.ndarray  # of the last accepted point
+    lattice: np.ndarray  # lattice of the last accepted point
     position: np.ndarray
     energy: float  # eV/atom
     largest: float | None
@@ -48,7 +48,7 @@ class Relaxing:
         self.index, self.relaxation, self.result, self.zero = index, relaxation, result, zero
         self.seconds = 0.0  # its share of the time so far
         self.calls = 0
-        self.steps_before = 0  # of symmetry's release
+        self.steps_before = 0  # steps before the symmetry was released
         self.first: State | None = None
         self.first_lattice: np.ndarray | None = None
         self.request = relaxation.request()

@@ -26,7 +26,7 @@ def lowest_mixture(fractions: np.ndarray, energies: np.ndarray, target: np.ndarr
     basis = np.arange(len(target))  # the separate elements, to begin with
     for step in range(MOST):
         inverse = np.linalg.inv(fractions[:, basis])
-        gain = energies - energies[basis] @ inverse @ fractions  # of a phase over what it is made of
+        gain = energies - energies[basis] @ inverse @ fractions  # energy of a phase above its decomposition
         below = np.flatnonzero(gain < -OPTIMAL)
         share = inverse @ target
         if not len(below):

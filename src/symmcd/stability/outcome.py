@@ -50,7 +50,7 @@ class Relaxation:
     energy_relaxed: float | None = None
     steps: int = 0
     fmax: float | None = None  # eV/Å, largest generalised force at the end, as FIRE judges it
-    seconds: float = 0.0  # of a batch, the crystal's share
+    seconds: float = 0.0  # time; the crystal's share of a batch
     rms_displacement: float | None = None  # Å, common shift removed, in the mean of both cells
     volume_change: float | None = None  # relaxed / initial - 1
     space_group_initial: int | None = None
@@ -79,9 +79,9 @@ class Limits:
 
     steps: int = 500
     fmax: float = 0.1  # eV/Å
-    max_atoms: int = 200  # of the primitive cell
-    seconds: float = 600  # of computing; of what a batch takes together, the crystal's share
-    release_steps: int = 0  # of FIRE, after a symmetric relaxation
+    max_atoms: int = 200  # largest primitive cell
+    seconds: float = 600  # computing time; of a batch, the crystal's share
+    release_steps: int = 0  # steps of FIRE after a symmetric relaxation
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ class OwnEvaluation:
     train: KnownCrystals | None
     limits: EvaluationLimits
     options: Options
-    cache: Path | None  # of fingerprints; energies of known crystals are kept beside it
+    cache: Path | None  # file of fingerprints; energies of known crystals are kept beside it
     predict: Predict | None
     stability: StabilityOptions | None  # None: nothing is relaxed; else there is a training set
     best_of: BestOf | None = None  # how the crystals were chosen, where they were

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 SHRINK, GROW = 0.4, 2.0
-SMALLEST_RADIUS = 1e-3  # of the largest allowed step
+SMALLEST_RADIUS = 1e-3  # smallest value of the largest allowed step
 
 
 class QuasiNewton:

@@ -54,7 +54,7 @@ class StabilityOptions:
     method: Method = Method()  # noqa: RUF009  (frozen)
     number: int = 1000  # crystals per draw; all where there are no more
     draws: int = 1
-    seed: int = 0  # of the draw
+    seed: int = 0  # seed of the draw
     judges: tuple[str, ...] = ()  # further potentials
     again: Limits | None = None  # judges relax again within these; None: energies of the crystals as they are
     table: tuple[Path, Path] | None = None  # formation energies, and elemental references: one more hull

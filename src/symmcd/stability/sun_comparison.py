@@ -19,7 +19,7 @@ class Comparison:
     known_as: Mapping[str, str | None]  # training crystal that it matches after relaxation, None for none
     elsewhere: Mapping[str, str]  # crystal that was not trained on and that it matches, empty for none
     problem: Mapping[str, str]  # why it could not be compared; those are not in `known_as`
-    duplicates: Callable[[Sequence[str]], dict[str, str | None]]  # of some: the first one before it that it matches
+    duplicates: Callable[[Sequence[str]], dict[str, str | None]]  # for some: the first earlier one that it matches
 
 
 def compared(

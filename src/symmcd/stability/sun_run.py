@@ -24,7 +24,7 @@ class Counting:
     """Definition of stable, and the number of processes that compare crystals."""
 
     thresholds: Sequence[float] = (0.0, 0.1)  # eV/atom above the hull
-    min_elements: int = 2  # of a crystal that counts as stable
+    min_elements: int = 2  # fewest elements of a crystal that counts as stable
     workers: int = 1
 
 

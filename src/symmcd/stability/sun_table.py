@@ -87,8 +87,8 @@ def _read_hull(path: Path) -> pd.DataFrame:
     if "draw" in table and not table["draw"].astype(str).str.fullmatch(r"[1-9]\d*").all():
         raise InputError(f"{path}: the column draw has {table['draw'].unique().tolist()}; run `symmcd relax` again")
     if "formula" in table:
-        table["formula"] = table["formula"].fillna("")  # of a crystal that could not be read
-    if "judge" not in table:  # of an earlier version, in which there was one
+        table["formula"] = table["formula"].fillna("")  # blank for a crystal that could not be read
+    if "judge" not in table:  # table of an earlier version, which had one judge
         table["judge"] = judges_of(table["hull"])
     key = ["id", "judge", "hull"]
     if ALL in set(table["judge"]):

@@ -40,7 +40,7 @@ from symmcd.stability_model.materials import fingerprint
 from symmcd.stability_model.model import StabilityModel
 
 REWARDED = -0.1  # eV/atom; nothing gains by a prediction below it, where potentials have holes
-FEWEST_ENTRIES = 4  # of the hull in a chemical system; with fewer its energy there means nothing
+FEWEST_ENTRIES = 4  # entries of the hull in a chemical system; with fewer its energy there is meaningless
 FEW_ENTRIES = 12  # with fewer it lacks competitors, and all is too stable
 LEAST = 2  # times as many drafts as one crystal is chosen of: what a stratum holds
 REPEATED = 0.05  # eV/atom, for each better draft of the same composition in the stratum
@@ -64,7 +64,7 @@ class Choice:
     drawn: int
     best_of: BestOf | None = None  # what is to be said of the crystals; None where nothing was chosen, or not yet known
 
-    chosen: int = 0  # of which these are a part at random; 0: these are all
+    chosen: int = 0  # number of which these are a random part; 0: these are all
     of_other_weights: bool = False  # the model was fitted to drafts of another generator
 
     def part(self, number: int, seed: int) -> Choice:

@@ -22,7 +22,7 @@ from symmcd.stability.hull import ConvexHull, MissingReferenceError
 from symmcd.stability_model.elements import PROPERTIES, element_properties
 
 STATISTICS = ("mean", "min", "max", "deviation")  # over the atoms; the last is the mean absolute deviation
-CLASSES: Mapping[str, str] = {  # of elements, whose share of the atoms is a feature each
+CLASSES: Mapping[str, str] = {  # classes of elements; the share of each among the atoms is a feature
     "hydrogen": "H",
     "oxygen": "O",
     "halogens": "F Cl Br I",
@@ -39,21 +39,21 @@ COMPOSITION = (
     *(f"share_of_{name}" for name in CLASSES),
     "elements",  # how many different ones
     "entropy",  # - sum of x ln x over the shares of the elements
-    "largest_share",  # of the atoms, of one element
+    "largest_share",  # largest share of one element among the atoms
 )
 SYMMETRY = (
     "space_group",
     "crystal_system",  # 1 triclinic … 7 cubic
     "point_group_order",
-    "lattice_points",  # of the conventional cell: 1, 2, 3 or 4
+    "lattice_points",  # number per conventional cell: 1, 2, 3 or 4
     "orbits",
-    "atoms",  # of the primitive cell
+    "atoms",  # number in the primitive cell
     "largest_orbit",  # atoms of the primitive cell
     "positions",  # different Wyckoff positions that are occupied
     "free_coordinates",  # that symmetry leaves the atoms
     "free_lattice",  # likewise the lattice, 1 to 6
-    "fixed_share",  # of the atoms, on positions without free coordinates
-    "general_share",  # of the atoms, on the general position
+    "fixed_share",  # share of the atoms on positions without free coordinates
+    "general_share",  # share of the atoms on the general position
     "site_order_anion",  # log2 of the order of the site symmetry, mean over atoms of the most electronegative element
     "site_order_cation",  # the same of the least electronegative
 )
@@ -111,7 +111,7 @@ def symmetry_features(crystals: FlatOrbits, counts: np.ndarray) -> np.ndarray:
     multiplicity, freedom = table.multiplicity[crystals.wyckoff], table.degrees_of_freedom[crystals.wyckoff]
     general = table.multiplicity[table.start[group] - 1]  # the general position is the last of a group
     points, atoms = _lattice_points()[group - 1], counts.sum(axis=1)
-    order = np.log2(general[crystals.crystal] / multiplicity)  # of the site symmetry
+    order = np.log2(general[crystals.crystal] / multiplicity)  # order of the site symmetry
     electronegativity = element_properties()[:, PROPERTIES.index("electronegativity")]
     ends = [
         np.where(counts > 0, np.nan_to_num(sign * electronegativity, nan=-np.inf), -np.inf).argmax(axis=1)

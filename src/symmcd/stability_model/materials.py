@@ -29,7 +29,7 @@ class Material:
     formula: str  # reduced
     space_group: int | None  # None where the table does not say
     formation_energy_per_atom: float  # eV/atom
-    split: str  # of MP-20: train, val or test
+    split: str  # split of MP-20: train, val or test
     arrangement: str  # `fingerprint` of it; empty where there is no asymmetric unit
 
 

@@ -67,7 +67,7 @@ class StabilityModel:
     trees: Trees
     noise: float  # eV/atom, what held-out labels are off beyond the disagreement of the members
     card: Mapping[str, Any]  # labels, hull, potential, commit, held-out figures
-    sha256: str = ""  # of the file that it was read from, in hexadecimal
+    sha256: str = ""  # hash of the file that it was read from, in hexadecimal
 
     def predict(self, values: np.ndarray) -> Prediction:
         """Predict from `features` (B, F): the mean of the members, and their spread and the noise together.

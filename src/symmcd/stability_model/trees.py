@@ -10,7 +10,7 @@ import numpy as np
 
 from symmcd.errors import InputError
 
-DTYPES = {  # of `Trees`, as they are kept in a file
+DTYPES = {  # types of `Trees`, as in a file
     "member": np.int32, "root": np.int32, "feature": np.int32, "threshold": np.float64, "missing_left": np.uint8,
     "left": np.int32, "right": np.int32, "value": np.float32,
 }  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any
 from symmcd.command import Parser
 
 EXAMPLE = "results/crystals/units.npz --hull results/hull.csv --output stability.safetensors"
-SIZES = (250, 500, 1000, 2000, 4000, 8000, 16000)  # of the learning curve
+SIZES = (250, 500, 1000, 2000, 4000, 8000, 16000)  # numbers of labels of the learning curve
 
 
 def arguments(parser: Parser) -> None:

@@ -54,7 +54,7 @@ class Formula:
             totals.append(total)
         if any(abs(atoms - n) <= 0.01 * atoms for n in totals):
             return "exact"
-        short = atoms < 0.99 * total  # of one formula unit
+        short = atoms < 0.99 * total  # less than one formula unit
         return "contradicted" if self.units or short else "proportional"
 
 

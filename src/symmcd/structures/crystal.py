@@ -26,7 +26,7 @@ MOST_ATOMS = 10_000
 """Atoms of a cell: the search for symmetry takes some seconds for so many, and minutes for more."""
 
 _ROWS = 256  # atoms whose distances to all others are computed at once, to bound the memory
-_FAR = 0.1  # of the cell: beyond it a tree finds too many pairs to gain anything
+_FAR = 0.1  # share of the cell: beyond it a tree finds too many pairs to gain anything
 
 
 class StructureError(InputError):

@@ -40,7 +40,7 @@ class Frame:
 
     number: int  # 1 = first of the file
     line: int  # where it begins, 1 = first of the file
-    values: dict[str, str] = field(default_factory=dict)  # of the second line, as they stand, without their quotes
+    values: dict[str, str] = field(default_factory=dict)  # values of the second line, unchanged but for their quotes
     rows: tuple[str, ...] = ()  # an atom each
     problem: str = ""  # why it is no frame; empty if it may be one
     uncounted: bool = False  # it has no line with its number of atoms
@@ -104,7 +104,7 @@ class _Lines:
     def __init__(self, lines: Iterable[str]) -> None:
         self._lines = iter(lines)
         self._next = [next(self._lines, None), next(self._lines, None)]
-        self.number = 0  # of the line taken last
+        self.number = 0  # number of the line taken last
 
     def peek(self) -> str | None:
         return self._next[0]

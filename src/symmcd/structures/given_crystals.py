@@ -35,7 +35,7 @@ class OwnCrystal:
 
     name: str
     crystal: Cell | StructureError
-    formula: str | None = None  # of one that cannot be used, where it is known
+    formula: str | None = None  # formula of a crystal that cannot be used, if known
     unit: AsymmetricUnit | None = None  # exact, that the crystal was made from, where it is known
 
 

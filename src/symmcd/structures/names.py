@@ -14,7 +14,7 @@ from pathlib import PurePath
 LONGEST = 100
 """Characters of a file name's stem that come from an id; file systems take 255 bytes, and formula and group follow."""
 
-_RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{name}{i}" for name in ("COM", "LPT") for i in range(10))}  # of Windows
+_RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{name}{i}" for name in ("COM", "LPT") for i in range(10))}  # on Windows
 
 _OF_SYSTEMS = {
     "__macosx", ".ds_store", ".appledouble", ".spotlight-v100", ".trashes", ".fseventsd", ".temporaryitems", "icon\r",

@@ -19,7 +19,7 @@ from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
 from symmcd.crystallography.composition import SYMBOLS
 from symmcd.structures.cell import Cell
 
-API = "1.2.0"  # of the specification
+API = "1.2.0"  # version of the specification
 PREFIX = "_symmcd_"
 PROVIDER = {
     "name": "symmcd",

@@ -41,7 +41,7 @@ class Operations:
 
     matrices: np.ndarray  # (n, 3, 4), translations in [0, 1)
     missing: str  # an operation that two of them make and that is not there, as a triplet; empty for a group
-    number: int  # of the space-group type, in whatever setting; 0 for what is no group
+    number: int  # number of the space-group type, in any setting; 0 if it is not a group
 
     def __len__(self) -> int:
         return len(self.matrices)

@@ -56,7 +56,7 @@ def _fit(held: tuple[int, ...], amounts: tuple[int, ...]) -> bool:
 class AnonymousFormula(Constraint):
     """Amounts of different elements."""
 
-    amounts: tuple[int, ...]  # of a formula unit, ascending
+    amounts: tuple[int, ...]  # amounts of a formula unit, ascending
 
     @classmethod
     def read(cls, value: str) -> AnonymousFormula:

@@ -39,9 +39,9 @@ class Fill(Constraint):
     space_group: int
     k: tuple[float, ...]  # (6) coefficients of the cell
     host: tuple[tuple[int, int], ...]  # row of the Wyckoff table and atomic number of each kept orbit, ascending
-    position: tuple[tuple[float, float, float], ...]  # of each, fractional, in generator form
+    position: tuple[tuple[float, float, float], ...]  # position of each orbit, fractional, in generator form
     added: tuple[int, ...]  # atomic number of each orbit that is added, ascending
-    name: str  # of the host
+    name: str  # name of the host
     cell: bool = True  # it stays too
 
     @classmethod

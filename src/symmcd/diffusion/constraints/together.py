@@ -17,7 +17,7 @@ from symmcd.errors import InputError
 if TYPE_CHECKING:
     import numpy as np
 
-MOST_ATOMS = 200  # of a primitive cell that can be asked for; ten times those of MP-20
+MOST_ATOMS = 200  # largest primitive cell that can be requested; ten times those of MP-20
 
 
 @dataclass(frozen=True)

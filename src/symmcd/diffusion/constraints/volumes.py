@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from symmcd.diffusion.constraints.known_geometry import KnownGeometry
     from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
 
-NEAR = 0.1  # of the volume of a given cell, that contents would have by themselves
+NEAR = 0.1  # relative deviation of a given cell from the volume that its contents would have
 DALTON = 1.66053906660  # g/cm³ of 1 Da/Å³
-LEAST_WIDTH = 1e-4  # of a range, relative: single precision and rounded files must not leave it
+LEAST_WIDTH = 1e-4  # relative width of a range: single precision and rounded files must not leave it
 
 
 @dataclass(frozen=True)

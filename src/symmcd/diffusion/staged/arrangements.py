@@ -36,7 +36,7 @@ class Composition:
     """
 
     formula_unit: Mapping[int, int]  # atomic number → atoms of it
-    atoms: int | None = None  # of the primitive cell; None: any number of formula units
+    atoms: int | None = None  # number in the primitive cell; None: any number of formula units
 
     def __post_init__(self) -> None:
         per_unit = sum(self.formula_unit.values())

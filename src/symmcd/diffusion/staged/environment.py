@@ -93,7 +93,7 @@ def environment(crystals: FlatCrystals, pairs: OrbitPairs, k: Tensor, u: Tensor)
     member = rotated + tables.translation[pairs.operation]
     difference = member - x[receiver]
     nearest = ((difference - difference.round())[:, :, None] * cell[crystal]).sum(dim=1)  # (M, 3) Å
-    square = (  # of |nearest + shift|, expanded so that no (M, 27, 3) array is made
+    square = (  # square of |nearest + shift|, expanded so that no (M, 27, 3) array is made
         (nearest**2).sum(dim=1, keepdim=True)
         + sum(2 * nearest[:, axis, None] * shifts[:, :, axis][crystal] for axis in range(3))
         + (shifts**2).sum(dim=2)[crystal]

@@ -35,7 +35,7 @@ class Surroundings:
     """
 
     i: Tensor  # (P',) orbit that receives
-    to_receivers: RowSums  # of what belongs to pairs, to A' orbits, one more than A at least
+    to_receivers: RowSums  # sums over pairs, for A' orbits, at least one more than A
     j: Tensor  # (P',) orbit that sends
     reverse: Tensor  # (P',) row of the pair (j, i)
     scalar: Tensor  # (P', RADIAL)

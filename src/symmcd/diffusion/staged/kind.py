@@ -17,10 +17,10 @@ SURROUNDINGS = 4.0  # what is spent on distances to images and on the second net
 class StagedSettings(DenoiserSettings):
     """Our model: a transformer for Wyckoff positions and elements, a denoiser for the geometry."""
 
-    wyckoff_width: Width = 192  # of the transformer for Wyckoff positions and elements
+    wyckoff_width: Width = 192  # width of the transformer for Wyckoff positions and elements
     wyckoff_layers: Layers = 6
     wyckoff_heads: Layers = 4
-    dropout: BelowOne = 0.2  # of the transformer
+    dropout: BelowOne = 0.2  # dropout of the transformer
 
     def __post_init__(self) -> None:
         super().__post_init__()

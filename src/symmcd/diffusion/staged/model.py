@@ -67,7 +67,7 @@ class StagedModel:
             raise MisfitError(str(error)) from None
         self.process = GeometryProcess(checkpoint.settings, scale, self.precision)
         known = under("templates.", checkpoint.tensors)
-        # of the training set; older checkpoints have none
+        # templates of the training set; older checkpoints have none
         self.templates = from_template_tensors(known) if known else None
 
     @classmethod

@@ -21,7 +21,7 @@ from symmcd.diffusion.staged.flat_crystals import FlatCrystals, members_of
 from symmcd.diffusion.staged.geometry_network import GeometryNetwork
 from symmcd.diffusion.staged.geometry_process import GeometryProcess, noised, reverse, squared_errors
 
-# of T; at lower times all geometries fit alike, at higher ones noise hides their differences (docs/model-study.md)
+# shares of T; at lower times all geometries fit alike, at higher ones noise hides differences (docs/model-study.md)
 CHECKED = (0.1, 0.15, 0.2, 0.3, 0.4)
 TOGETHER = {"cpu": 256, "cuda": 4096}  # geometries in one call: a GPU is launch-bound, a CPU's caches are small
 

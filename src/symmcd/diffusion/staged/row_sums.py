@@ -18,7 +18,7 @@ class RowSums:
     """
 
     index: Tensor  # (R,) ascending
-    size: int  # of the result: indices are 0 … size - 1
+    size: int  # rows of the result: indices are 0 … size - 1
     offsets: Tensor | None  # (size + 1,) first row of each index, and R; None: `index_add`
 
     @classmethod

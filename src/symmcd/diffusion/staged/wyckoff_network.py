@@ -34,7 +34,7 @@ from symmcd.diffusion.staged.wyckoff_sequence import (
 
 LONGEST = 64  # numbers of orbits with an embedding of their own; more share the last
 MOST_UNITS = 48  # likewise reduced multiplicities
-SPREAD = 0.3  # of embeddings at the start, so that their sum is about 1
+SPREAD = 0.3  # standard deviation of embeddings at the start, so that their sum is about 1
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ class Logits:
 class PositionVectors:
     """Embeddings of all Wyckoff positions, (1731, width), the same at every place."""
 
-    before: Tensor  # of the position before a place
-    here: Tensor  # of that at a place whose element is asked for
-    key: Tensor  # of one that may be taken
+    before: Tensor  # vector of the position before a place
+    here: Tensor  # vector of the position at a place whose element is predicted
+    key: Tensor  # vector of a position that may be taken
 
 
 class Memory:
@@ -145,7 +145,7 @@ class WyckoffNetwork(nn.Module):
         wyckoff, (start, stop, _) = crystals.wyckoff, places.indices(crystals.wyckoff.shape[1])
         multiplicity = symmetry_tables(wyckoff.device).multiplicity[wyckoff] * crystals.mask
         share = multiplicity / multiplicity.sum(dim=1, keepdim=True)
-        assigned = share.cumsum(dim=1) - share  # of the atoms, to orbits before this one
+        assigned = share.cumsum(dim=1) - share  # share of the atoms assigned to orbits before this one
         sizes = torch.stack([multiplicity.clamp_min(1).log(), share.clamp_min(1e-6).log(), assigned], dim=-1)
         reduced = reduced_multiplicity(crystals).clamp_max(MOST_UNITS)
         of_element = common + vectors.here[wyckoff[:, places]] + self.units(reduced[:, places])

@@ -17,7 +17,7 @@ from symmcd.metrics.rows import Row
 if TYPE_CHECKING:
     from symmcd.metrics.set_summary import CrystalSet
 
-DRAWS = 50  # of random crystals whose distances are averaged
+DRAWS = 50  # draws of random crystals whose distances are averaged
 BOTH = ("paper", "strict")
 REFERENCE = frozenset({"reference"})
 

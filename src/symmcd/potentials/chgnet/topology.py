@@ -88,7 +88,7 @@ def angle_pairs(centre: np.ndarray, atoms: int) -> tuple[np.ndarray, np.ndarray]
     if (count * (count - 1)).sum() > MAX_LISTED_ANGLES:
         raise UnusableCrystalError("too_many_neighbours")
     order = np.argsort(centre, kind="stable")
-    size = count[centre[order]]  # of the group that each sorted entry belongs to
+    size = count[centre[order]]  # size of the group that each sorted entry belongs to
     start = np.cumsum(count)[centre[order]] - size
     first = np.repeat(np.arange(len(order)), size)
     second = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size) + np.repeat(start, size)
