@@ -111,9 +111,9 @@ def test_what_is_written_is_called_output(name):
         ("replicate a.npz --output-dir o", "--output-dir: it is --output now"),
         ("summarise a.csv --output-dir=o", "--output-dir: it is --output now"),
         ("reduce raw.csv --output u.npz --rejects r.csv", "--rejects: it is --output-rejects now"),
-        ("score crystals.extxyz scores.csv", "what is written is named by --output"),
-        ("hull relaxed.csv reference.csv hull.csv", "what is written is named by --output"),
-        ("report results report", "what is written is named by --output"),
+        ("score crystals.extxyz scores.csv", "--output names the file or folder to write"),
+        ("hull relaxed.csv reference.csv hull.csv", "--output names the file or folder to write"),
+        ("report results report", "--output names the file or folder to write"),
     ],
 )
 def test_spellings_of_earlier_versions_are_refused_with_advice(words, advice, capsys):

@@ -48,7 +48,7 @@ class Parser(argparse.ArgumentParser):
             near = difflib.get_close_matches(found["word"], re.findall(r"[\w-]+", found["choices"]), n=1)
             message = f"{found['said']}; did you mean {near[0]!r}?" if near else message
         if re.search(r"required:.*--output", message):
-            message += "; what is written is named by --output"
+            message += "; --output names the file or folder to write"
         if not message.endswith("?"):
             message += f" (`{self.prog} --help` says how)"
         self.exit(EXIT_INPUT, f"{self.prog}: {message}\n")

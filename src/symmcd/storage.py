@@ -152,7 +152,7 @@ def read_tensors(path: Path, names: Collection[str] | None = None) -> tuple[dict
             arrays = {name: file.get_tensor(name) for name in wanted}
             text = dict(file.metadata() or {})
     except (SafetensorError, MemoryError, *DAMAGED) as error:
-        raise InputError(f"{path}: not a readable safetensors file, or cut short ({_line(error)})") from None
+        raise InputError(f"{path}: not a readable safetensors file, or incomplete ({_line(error)})") from None
     expected = text.pop(CHECKSUM, None)  # files of earlier versions have none
     if names is None and expected is not None and _checksum(arrays, text) != expected:
         raise InputError(f"{path}: damaged, its checksum is wrong; delete it and make or fetch it again")

@@ -52,7 +52,7 @@ def test_broken_checkpoints(path, tmp_path):
     whole = path.read_bytes()
     for size in (0, 5, 500, len(whole) - 1):
         (tmp_path / "cut.safetensors").write_bytes(whole[:size])
-        with pytest.raises(InputError, match=r"cut\.safetensors: not a readable safetensors file, or cut short"):
+        with pytest.raises(InputError, match=r"cut\.safetensors: not a readable safetensors file, or incomplete"):
             Generator.load(tmp_path / "cut.safetensors", "cpu")
     write_tensors(tmp_path / "other.safetensors", {"a": np.zeros(3)}, {})
     with pytest.raises(InputError, match="not a denoiser of symmcd"):

@@ -55,7 +55,7 @@ REFUSED = {  # words of the command line -> words of the answer
     "--elements ,": "--elements: no element given",
     "--seed -1": "--seed: '-1'",
     "--checkpoint none.safetensors": "none.safetensors: no such file",
-    "--checkpoint no.safetensors": "no.safetensors: not a readable safetensors file, or cut short",
+    "--checkpoint no.safetensors": "no.safetensors: not a readable safetensors file, or incomplete",
     "--checkpoint other.safetensors": "other.safetensors: not a denoiser of symmcd",
     "--checkpoint damaged.safetensors": "damaged.safetensors: damaged, its settings of the model",
     "--output full": "holds results of an earlier run (crystals.csv); choose another folder, or give --overwrite",

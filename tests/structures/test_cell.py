@@ -75,3 +75,12 @@ def test_what_is_given_stays_as_it_is() -> None:
     assert (units.label.tolist(), kept, failures) == (["a", "b"], [0, 1], {})
     with pytest.raises(InputError, match="unknown space group"):
         symmetrised(from_structure(prototype("ThCr2Si2")), 0.1)
+
+
+@pytest.mark.parametrize("name", ["a.cif", "cif.zip", "table.csv", "train.csv.gz", "structures.json"])
+def test_files_that_only_evaluate_reads_are_refused(tmp_path, name):
+    (tmp_path / name).touch()
+    with pytest.raises(
+        InputError, match=r"expected units\.npz or an extxyz file; `symmcd evaluate --relax` takes CIFs"
+    ):
+        read_crystal_file(tmp_path / name)

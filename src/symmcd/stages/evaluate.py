@@ -30,7 +30,8 @@ EXAMPLE = (
     "my_cifs/ --output scored/ --reference results/asymmetric_units/test.npz\n"
     "    --train results/asymmetric_units/train.npz --relax"
 )
-UNFINISHED = "unfinished"  # folder in the output from which a killed relaxation goes on
+CRYSTALS = "a folder or zip of CIFs, a .cif, .csv, .extxyz, .json, or units.npz"
+UNFINISHED = "unfinished"  # folder in the output from which a killed relaxation continues
 
 
 def arguments(parser: Parser) -> None:
@@ -144,7 +145,7 @@ def _plan(
 
     reference, train = map(known_crystals, sets, ("reference", "train"))
     if isinstance(structures, str | PathLike):
-        entries = read_entries(existing(structures), exact=stability is not None)
+        entries = read_entries(existing(structures, CRYSTALS), exact=stability is not None)
     else:
         entries = entries_of(structures)
     limits = EvaluationLimits(

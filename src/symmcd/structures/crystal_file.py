@@ -24,6 +24,8 @@ from symmcd.structures.names import extxyz_ids
 from symmcd.structures.units import existing, reduce_crystal
 from symmcd.structures.written_units import best_of_file
 
+OTHER_KINDS = (".cif", ".csv", ".gz", ".json", ".zip")  # formats that only `evaluate` reads
+
 
 class CrystalFile(Protocol):
     """Crystals in order; crystal i is called ``ids[i]``, and no two have one id."""
@@ -53,8 +55,12 @@ def read_crystal_file(path: Path) -> CrystalFile:
     """Crystals of units.npz, exact and with the Wyckoff positions they were made with, or of an extxyz file.
 
     Raises:
-        InputError: as `read_units` and `read_generated`; a space group that is none.
+        InputError: as `read_units` and `read_generated`; a space group that is none; a file of another kind.
     """
+    if path.suffix in OTHER_KINDS:
+        raise InputError(
+            f"{path}: expected units.npz or an extxyz file; `symmcd evaluate --relax` takes CIFs and tables"
+        )
     return _Units(read_units(path)) if path.suffix == ".npz" or path.is_dir() else _Frames(path)
 
 
@@ -65,7 +71,7 @@ def crystals_of(given: object) -> CrystalFile:
         InputError: no crystals, or something that is none.
     """
     if isinstance(given, str | PathLike):
-        return read_crystal_file(existing(given))
+        return read_crystal_file(existing(given, "units.npz or an extxyz file"))
     if isinstance(given, AsymmetricUnits):
         return _Units(given)
     if isinstance(given, Mapping):

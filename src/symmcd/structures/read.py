@@ -121,7 +121,7 @@ def cif_rows(folder: Path) -> Iterator[RawRow]:
     """
     paths = cif_files(folder)
     if not paths:
-        raise InputError(f"{folder.absolute()}: no .cif files here")
+        raise InputError(f"{folder.absolute()}: no .cif files here; give a folder that has some")
     files = ((str(path.relative_to(folder).with_suffix("")), _content(path)) for path in paths)
     for number, (name, text) in enumerate(_crystals(files), start=1):
         if isinstance(text, StructureError):

@@ -89,11 +89,11 @@ def _only_crystal(path: PathLike[str] | str) -> Cell:
     return crystal
 
 
-def existing(path: PathLike[str] | str) -> Path:
-    """A path that a user gave, if something is there.
+def existing(path: PathLike[str] | str, expected: str = EXPECTED) -> Path:
+    """Return a path that a user gave, if it exists; `expected` says in the message what it may be.
 
     Raises:
-        InputError: nothing is, or the text is no path at all, such as the content of a file.
+        InputError: it does not exist, or the text is not a path at all, such as the content of a file.
     """
     text = fspath(path)
     try:
@@ -101,7 +101,7 @@ def existing(path: PathLike[str] | str) -> Path:
             return Path(text)
     except (OSError, ValueError):  # too long for a path, or a character that none has
         pass
-    raise InputError(f"{text[:200]!r}: no such file or folder; expected {EXPECTED}")
+    raise InputError(f"{text[:200]!r}: no such file or folder; expected {expected}")
 
 
 def replicate(unit: AsymmetricUnit) -> Structure:
