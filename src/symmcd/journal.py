@@ -1,4 +1,4 @@
-"""Results written as they come, so that a long stage goes on after a kill; and lines that say how far it is."""
+"""Results written one by one, so that a long stage continues after a kill; and lines about its progress."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Journal:
             left = left[self._file.write(left) :]
 
     def close(self) -> None:
-        """Let another process go on from here."""
+        """Let another process continue from here."""
         self._file.close()
         self._lock.release()
 

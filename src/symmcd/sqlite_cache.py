@@ -34,13 +34,13 @@ Item = TypeVar("Item")
 class SqliteCache(ABC, Generic[Item]):
     """Items by content hash in an SQLite file, which several jobs may use at once; none without a path.
 
-    The file is locked for the moment of a write only: items wait in memory for the next one, a second later.  Where it
-    cannot be read or written any more, that is said once and the work goes on without it.  A row that its checksum does
-    not fit is taken for unknown, and how many there were is said at the end.  A table of an earlier version, without
-    checksums, is started over.
+    The file is locked only during a write; items wait in memory for the next write, a second later.  If the file can no
+    longer be read or written, a message says so once and the work continues without it.  A row with a wrong checksum
+    counts as unknown; the number of such rows is reported at the end.  A table of an earlier version, without
+    checksums, is started again.
 
     Raises:
-        InputError: the file is no such cache or cannot be made.
+        InputError: the file is not a cache or cannot be made.
     """
 
     TABLE: ClassVar[str]

@@ -54,7 +54,7 @@ def cores() -> int:
 
 
 def work(function: str, items: Iterable[Any], workers: int, seconds: float) -> Iterator[tuple[int, Outcome]]:
-    """Outcomes of `function` on each item, with the item's index, as they come.
+    """Outcomes of `function` on each item, with the item's index, when they are finished.
 
     A process that is left idle at the end is kept for the next call, so that many calls on few items start one.
 

@@ -112,7 +112,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 def atomic_folder(path: Path) -> Iterator[Path]:
     """An empty folder beside `path`, which takes its place when the block ends well and is removed when it does not.
 
-    Of what stood there before, all is there or nothing, whenever a kill comes.
+    Whenever a kill comes, the earlier content is there completely or not at all.
 
     Raises:
         InputError: the disk is full, or nothing can be written here.
@@ -196,7 +196,7 @@ def failed_write(error: BaseException, written: Path | None = None) -> OSError |
 
 
 def cannot_write(path: Path, error: OSError, then: str = "") -> InputError:
-    """The line that a user gets where `path` could not be written; `then` is what the next run goes on from."""
+    """Error for a `path` that could not be written; `then` is the state from which the next run continues."""
     if error.errno in NO_ROOM:
         return InputError(
             f"{path}: {NO_ROOM[error.errno]} and run the same command again" + (f", {then}" if then else "")

@@ -175,7 +175,7 @@ def pair_features(sine: Tensor, cosine: Tensor) -> Tensor:
 def time_features(fraction: Tensor, features: int) -> Tensor:
     """Sinusoids of t/T (B,) in (0, 1], (B, features), with periods from 4 (nearly linear) down to 1/64, evenly in log.
 
-    Of t/T and not of the bare step number, so that a network means the same whatever T is.
+    The argument is t/T, not the bare step number, so that a network means the same for every T.
     """
     half = features // 2
     exponent = torch.arange(half, device=fraction.device) / max(half - 1, 1)

@@ -348,8 +348,8 @@ class Generator:
     ) -> tuple[Drafts, Choice]:
         """Positions and elements of which a model says that they will be stable, and how they were chosen.
 
-        Of the first ``stable * number`` drafts of `draft`.  `symmcd.stability_model.choosing` says exactly how, and
-        which distribution results; with ``stable=1`` they are those of `draft`.
+        They are chosen among the first ``stable * number`` drafts of `draft`; with ``stable=1`` they are those of
+        `draft`.  `symmcd.stability_model.choosing` states the method and the resulting distribution exactly.
 
         Args:
             number: how many.
@@ -378,7 +378,7 @@ class Generator:
     def log_probability(self, crystals: FlatOrbits) -> np.ndarray:
         """(B,) natural logarithm of the model's p(space group, orbits, positions, elements), of any crystals.
 
-        Of drafts it is their own ``log_probability``, up to rounding.
+        For drafts it equals their own ``log_probability``, up to rounding.
 
         Args:
             crystals: drafts, or asymmetric units, whose geometries are not looked at.

@@ -18,7 +18,7 @@ from symmcd.settings import ModelSettings, path_of
 
 @dataclass(frozen=True, eq=False)
 class InitialWeights:
-    """The networks of a trained model, to go on from."""
+    """Networks of a trained model, to start a training from."""
 
     name: str  # as the setting has it
     checkpoint: Checkpoint

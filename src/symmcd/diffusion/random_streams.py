@@ -1,7 +1,7 @@
 """Random numbers of which every crystal has a stream of its own, whatever batch or shard it is sampled in.
 
 Counter-based: number i of draw d of crystal c is a hash of (seed, c, d, i) by the finaliser of SplitMix64 (Steele, Lea
-& Flood 2014), so a batch is drawn at once, on any device, and nothing has to be stored to go on from a given step.
+& Flood 2014), so a batch is drawn at once, on any device, and nothing has to be stored to continue from a given step.
 """
 
 from __future__ import annotations

@@ -157,7 +157,7 @@ class Training:
         state.sums, state.epoch_seconds = {}, 0.0
 
     def save_if_due(self) -> None:
-        """Write the state to go on from, every `checkpoint_minutes`."""
+        """Write the state from which a training resumes, every `checkpoint_minutes`."""
         if self.process.writes and time.monotonic() - self._saved >= 60 * self.settings.checkpoint_minutes:
             write_state(self.output_dir / STATE, self.state, self.settings_hash, self.networks, self.optimiser)
             self._saved = time.monotonic()

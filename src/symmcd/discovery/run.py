@@ -186,7 +186,7 @@ class Discovery:
                 return
             crystals = machine.shard(drafts.take([chosen.row[i] for i in part]), [ids[i] for i in part])
             took = course.advance(CRYSTALS, len(part))
-            by = {"version": made_by}  # with the crystals, as a later version may go on from here
+            by = {"version": made_by}  # with the crystals, as a later version may continue from here
             journal.append({"shard": shard, "seconds": took, "crystals": [crystal | by for crystal in crystals]})
 
     def _make(self, drafts: Drafts) -> list[AsymmetricUnit]:

@@ -181,7 +181,7 @@ _QUESTIONS: dict[str, Callable[[Any, Sequence[ReferenceSet]], Any]] = {"compare"
 def _answers(
     kind: str, questions: Sequence[Any], sets: Sequence[ReferenceSet], workers: int
 ) -> Iterator[tuple[int, Outcome]]:
-    """Answers to questions of a kind, with the place of each, as they come; each process reads the sets once."""
+    """Answers to questions of one kind with their places, when finished; each process reads the sets once."""
     workers = worthwhile(len(questions), workers)
     if workers <= 1:
         for place, question in enumerate(questions):

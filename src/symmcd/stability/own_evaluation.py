@@ -45,7 +45,7 @@ class OwnEvaluation:
 
         Args:
             scored: of this set.
-            folder: keeps what a killed run goes on from.
+            folder: keeps the state from which a killed run continues.
 
         Raises:
             InputError: as `stability_of`.

@@ -1,4 +1,4 @@
-"""Relaxations of a set that go on from a journal, and the files that come of them."""
+"""Relaxations of a set, resumed from a journal, and the files that they give."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ of it without any choice.  A chosen draft of it is then distributed as
 but for strata of which too few drafts pass: those give all that pass, and the others in proportion more.  Numbers of
 crystals are whole: which way they are rounded is drawn, so that n p(s) is what comes out on average.  No draft becomes
 more than N times as frequent as it was.  "Best" is by score: the predicted energy, at least -0.1 eV/atom, plus 0.05
-eV/atom for each better draft of the same composition in the stratum.  Of equal scores the lower number is better.
+eV/atom for each better draft of the same composition in the stratum.  Among equal scores the lower number is better.
 
 Few drafts would fall into strata of one or two, of which nothing could be chosen.  So strata that follow one another
 (in number of orbits first) are one until they hold 2 N drafts, and fewer than 200 crystals are taken at random from

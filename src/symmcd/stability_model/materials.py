@@ -56,7 +56,7 @@ def materials() -> tuple[Material, ...]:
 def fingerprint(arrangement: str) -> str:
     """48 bits of an arrangement (`content.arrangements`), as eight letters.
 
-    Of two different ones they are equal once in 10¹⁴: of 10⁶ drafts and all materials less than one in a thousand.
+    Two different ones have the same once in 10¹⁴: of 10⁶ drafts and all materials less than one in a thousand.
     """
     return base64.urlsafe_b64encode(hashlib.blake2b(arrangement.encode(), digest_size=6).digest()).decode("ascii")
 

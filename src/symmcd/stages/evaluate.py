@@ -255,7 +255,7 @@ def run(
 
     With `relax` also what a results folder has of stability: relaxed/, judges/, hull/, hull.csv, sun.csv,
     sun_per_crystal.csv, candidates.csv and candidates.zip, and Table 3.  All is written at the end; a run that was
-    killed goes on from the folder ``unfinished`` in `output`.
+    killed continues from the folder ``unfinished`` in `output`.
 
     Args:
         structures: whatever `read_structures` reads, a folder that `symmcd generate` wrote, or a units.npz.

@@ -37,7 +37,7 @@ def run(
     device: str = "auto",
     variant: str | None = None,
 ) -> None:
-    """Train predictors that are not there yet, going on from a checkpoint; without `variant` write Table 5 too.
+    """Train missing predictors, resuming from a checkpoint; without `variant` write Table 5 too.
 
     Args:
         train, val, test: asymmetric units; those without ``formation_energy_per_atom`` are left out, and where none

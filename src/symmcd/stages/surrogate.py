@@ -51,10 +51,10 @@ def run(
     seed: int = 0,
     device: str = "auto",
 ) -> None:
-    """Fit a stability model, write it with its card, and print what it is worth on compositions it has not seen.
+    """Fit a stability model, write it with its card, and print how good it is on compositions that it has not seen.
 
-    Of several `crystals` the first are taken for those that the generator draws as they come: what is held out is
-    measured on them alone as well.
+    The first of several `crystals` should have the distribution of the generator, because held-out labels are measured
+    on these alone as well.
 
     Raises:
         InputError: a missing or damaged file, files of different runs, too few crystals, or no LightGBM.

@@ -56,7 +56,7 @@ def fetch(
 ) -> None:
     """Download `url` to `target`, whose checksum must be `checksum`; a file that is there already and fits is kept.
 
-    What has arrived is kept in ``<target>.part``, and the next attempt or run goes on from there by HTTP Range.
+    What has arrived is kept in ``<target>.part``, and the next attempt or run continues from there by HTTP Range.
 
     Args:
         url: http(s) address.

@@ -1,11 +1,11 @@
-"""Elements expected as often as the training set has them.
+"""Calibration: element frequencies of the network are matched to the training set.
 
-A network that was stopped before it learns its crystals by heart, and whose weights are averages, is off in what no
-single crystal tells it: how frequent each element is.  The first shipped one expected 5 % too many lanthanides in the
-very crystals it was trained on, and drew crystals that are too dense.  So after the training its logits are shifted by
-one number per element, until along the training crystals it expects as many of each as there are.  That is where their
-likelihood is highest in these numbers: its gradient is the difference of the two (iterative scaling, Darroch & Ratcliff
-1972).  In which crystals an element stands is left to the rest of the network.
+Early stopping and weight averaging leave the network's marginal element frequencies biased, because no single crystal
+determines them.  The first shipped network expected 5 % too many lanthanides in its own training crystals, and drew
+crystals that are too dense.  So after the training one number per element is added to the logits, until the network
+expects each element in the training crystals as often as it occurs.  With these numbers the likelihood of the training
+crystals is highest: its gradient is the difference of the two frequencies (iterative scaling, Darroch & Ratcliff 1972).
+The rest of the network decides which crystals have an element.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ UNSURE = 20.0  # orbits, expected and real ones alike, that make the shifts of r
 
 @torch.inference_mode()
 def calibrate_elements(network: WyckoffNetwork, crystals: WyckoffSequences, rounds: int) -> Tensor:
-    """Shift the logits of the elements until `network` expects as many of each in `crystals` as there are.
+    """Shift the logits of the elements until `network` expects each in `crystals` as often as it occurs.
 
     Args:
         network: in evaluation mode; its ``element_head.bias`` is changed.

@@ -1,11 +1,11 @@
 """Wyckoff positions and elements drawn from the network, freely or given constraints (`diffusion.constraints`).
 
-To draw each element from those allowed, given the ones before it, is not yet to draw from p(crystal | allowed): it
-favours crystals whose first choices the model would seldom have made from these elements, and leaves groups, numbers
-of orbits and positions as they were.  What is missing is a factor known exactly: the probability that the model, asked
-freely, would have taken an allowed element, at every place.  So of several proposals one is kept with probability
-proportional to the product of these (sampling importance resampling, Rubin 1987), which is exact in the limit of many.
-The same holds for positions.
+Drawing each element from the allowed ones, given the ones before it, does not sample p(crystal | allowed).  It favours
+crystals whose first choices the model would seldom have made from these elements, and leaves groups, numbers of orbits
+and positions at their unconditional frequencies.  The missing factor is known exactly: at every place it is the
+probability that the unconstrained model takes an allowed element.  So one of several proposals is kept, with a
+probability proportional to the product of these factors (sampling importance resampling, Rubin 1987).  This is exact in
+the limit of many proposals.  Positions are handled in the same way.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def draw_crystals(
 ) -> Drawn:
     """`draw_sequences` of crystals that are each padded to a number of orbits of their own.
 
-    Those of one number are drawn together, `AT_ONCE` at most.  What a crystal is drawn with has no say in it, up to the
-    rounding of matrix products.
+    Crystals of one number of orbits are drawn together, `AT_ONCE` at most.  A crystal does not depend on the other
+    crystals in its batch, up to the rounding of matrix products.
     """
     sizes = torch.tensor(padded)  # on the CPU, so that a GPU need not say which there are
     wyckoff = torch.zeros(len(orbits), max(padded), dtype=torch.int64, device=orbits.device)

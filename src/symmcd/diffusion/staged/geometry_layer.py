@@ -1,6 +1,6 @@
 """One round of messages between orbits: what it reads of the surroundings, and what it knows of every orbit.
 
-Of each orbit the network knows numbers, vectors and symmetric tensors.  Messages hear the angles between what an orbit
+For each orbit the network keeps numbers, vectors and symmetric tensors.  Messages hear the angles between what an orbit
 has gathered and where the other one lies, seen from both ends; vectors of the sender are turned with its images.  So
 everything here turns with the crystal and keeps a site's symmetry.
 """

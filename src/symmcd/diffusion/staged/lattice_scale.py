@@ -1,7 +1,7 @@
-"""Scale of k: what volume a composition should have, and mean and spread of what is left.
+"""Scale of k: the volume that a composition should have, and mean and standard deviation of the remainder.
 
-Of the spread of log(volume)/3 in MP-20, composition and number of atoms explain five sixths (0.24 to 0.04): the size of
-a cell hardly has to be learnt from noise, and densities come out right.
+Composition and number of atoms explain five sixths of the spread of log(volume)/3 in MP-20 (0.24 to 0.04).  So the size
+of a cell hardly has to be learnt from noise, and densities are right.
 """
 
 from __future__ import annotations
