@@ -343,7 +343,7 @@ class SunSettings(Settings):
         super().__post_init__()
         names = [f"{threshold:g}" for threshold in self.thresholds]  # as in the columns of sun_per_crystal.csv
         if len(set(names)) < len(names):
-            raise InputError(f"sun.thresholds = {list(self.thresholds)}: expected at least one number, each once")
+            raise InputError(f"sun.thresholds = {list(self.thresholds)}: at least one number, each once")
 
 
 @dataclass(frozen=True)

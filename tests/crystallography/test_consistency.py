@@ -224,10 +224,10 @@ def test_letters_of_other_positions_are_refused_with_the_one_that_fits():
     [
         ("aa", [[0, 0, 0], [0, 0, 0]], "holds only one"),
         ("aa", [[0, 0, 0], [0.5, 0.5, 0.5]], "holds only one"),  # two atoms of the one orbit
-        ("ff", [[0.3, 0.3, 0], [0.3, 0.3, 0]], "on one point"),
-        ("ff", [[0.3, 0.3, 0], [0.7, 0.7, 0.0001]], "on one point"),
-        ("kk", [[0.1, 0.2, 0.3], [0.7, 0.4, 0.8]], "on one point"),
-        ("ak", [[0, 0, 0], [0.0005, 0.0006, 0.0007]], "on one point"),
+        ("ff", [[0.3, 0.3, 0], [0.3, 0.3, 0]], "on the same point"),
+        ("ff", [[0.3, 0.3, 0], [0.7, 0.7, 0.0001]], "on the same point"),
+        ("kk", [[0.1, 0.2, 0.3], [0.7, 0.4, 0.8]], "on the same point"),
+        ("ak", [[0, 0, 0], [0.0005, 0.0006, 0.0007]], "on the same point"),
     ],
 )
 def test_two_atoms_on_one_point_are_refused(letters, points, said):

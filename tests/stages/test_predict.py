@@ -59,7 +59,7 @@ def test_a_formula_makes_a_ranked_table_and_crystals_of_it(denoiser, tmp_path, c
             element, position = site.split()
             atoms[element] += int(position[:-1])
         assert atoms["O"] == 2 * atoms["Ti"] > 0
-    assert f"{len(rows)} instead of 400" in capsys.readouterr().out
+    assert f"{len(rows)} crystals instead of 400" in capsys.readouterr().out
     with pytest.raises(InputError, match="not a multiple of the 3"):
         predict.run(tmp_path, "TiO2", 1, checkpoint=denoiser, atoms=4)
 

@@ -36,9 +36,7 @@ def model_path(name: str | Path) -> Path:
     shipped = str(name) == SHIPPED
     path = Path(str(resources.files("symmcd"))) / f"weights/{SHIPPED}-stability.safetensors" if shipped else Path(name)
     if not path.is_file():
-        raise InputError(
-            f"{name}: no such stability model; use {SHIPPED} (shipped), or fit your own with `symmcd surrogate`"
-        )
+        raise InputError(f"{name}: no such file; use {SHIPPED} (shipped), or fit a model with `symmcd surrogate`")
     return path
 
 
