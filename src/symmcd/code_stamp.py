@@ -56,7 +56,7 @@ def _needs(file: Path, root: Path) -> Iterator[str]:
 
 
 def _module(name: str, root: Path) -> Path | None:
-    """The file of a name such as symmcd.a.b or symmcd.a.b.function; None where it does not count."""
+    """The file of a name such as symmcd.a.b or symmcd.a.b.function; None if it does not count."""
     parts = name.split(".")[1:]
     while parts:
         for file in (root.joinpath(*parts).with_suffix(".py"), root.joinpath(*parts, "__init__.py")):

@@ -122,7 +122,7 @@ class Parser(argparse.ArgumentParser):
         Args:
             section: its section of a config file, from ``--settings``, or ``--config`` and ``--set``.
             further: other sections, as the parameters of their names, from ``--SECTION-settings`` or the same file.
-            shown: sections that it only shows; None where they are not given.
+            shown: sections that it only shows; None if they are not given.
             named: the parameter that a section becomes where another option has its name.
         """
         parameter = {name: (named or {}).get(name, name) for name in (*further, *shown)}

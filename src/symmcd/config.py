@@ -246,7 +246,7 @@ def schema() -> dict[str, Any]:
 def _model_schema() -> dict[str, Any]:
     """Schema of the section ``model``: what else there is beside `kind` depends on it.
 
-    Nothing is said of the settings of kinds that installed packages add.
+    It does not describe the settings of kinds that installed packages add.
     """
     kinds = []
     for name in MODELS.shipped:

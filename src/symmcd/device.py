@@ -16,10 +16,10 @@ _held: list[IO[str]] = []  # the lock of this process, until it ends
 
 
 def choose_device(name: str) -> torch.device:
-    """The device that a setting names; ``auto`` takes CUDA where there is one.
+    """The device that a setting names; ``auto`` takes CUDA if there is one.
 
     Raises:
-        InputError: no such device, or CUDA was asked for and is not there.
+        InputError: no such device, or CUDA was requested but is not available.
     """
     if name == "cuda" and not torch.cuda.is_available():
         raise InputError("device = cuda, but torch sees no CUDA device; use --device cpu, or auto")
@@ -48,7 +48,7 @@ def hold_gpu(name: str) -> None:
 
 
 def first_free(names: Sequence[str], folder: Path) -> int | None:
-    """Index of the first of `names` that no process holds, held by this one from now on; None where all are."""
+    """Index of the first of `names` that no process holds, held by this one from now on; None if all are."""
     try:
         import fcntl
     except ImportError:  # no POSIX system: nothing to lock files with
@@ -66,7 +66,7 @@ def first_free(names: Sequence[str], folder: Path) -> int | None:
 
 
 def _opened(path: Path) -> IO[str]:
-    """A lock file, made where there is none; another user's can be read, which is enough to lock it."""
+    """A lock file, created if missing; another user's can be read, which is enough to lock it."""
     try:
         return path.open("a")
     except PermissionError:

@@ -79,7 +79,7 @@ class Quantity:
     label: str  # a few words; what follows an underscore is a subscript
     sentence: str  # what is counted; plain text that ends with a full stop
     unit: str = ""  # "%", "Å", "eV/atom" …; empty for what has none
-    better: Literal["", "more", "less"] = ""  # empty where neither is a merit by itself
+    better: Literal["", "more", "less"] = ""  # empty if neither is a merit by itself
     protocols: tuple[str, ...] = ("strict",)  # protocols of the rows; a column has none
     needs: frozenset[str] = frozenset()  # some of `NEEDS`; left out if one is missing
 
@@ -246,7 +246,7 @@ class ModelKind:
         return model
 
     def part(self, name: str) -> Part:
-        """The part called `name`; KeyError where there is none."""
+        """The part called `name`; KeyError if there is none."""
         return {part.name: part for part in self.parts}[name]
 
     @staticmethod

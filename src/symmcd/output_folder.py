@@ -26,12 +26,12 @@ A name may be a pattern of `Path.glob`."""
 
 
 def check_output_folder(folder: Path, names: Iterable[str], *, overwrite: bool) -> None:
-    """Refuse a folder before work is put into what cannot or must not be written there; leave nothing behind.
+    """Refuse a folder before any work if results cannot or must not be written there; leave nothing behind.
 
     Args:
-        folder: there or not yet.
-        names: files and folders in it that results go to.
-        overwrite: they may be there already.
+        folder: may exist or not.
+        names: files and folders of the results in it.
+        overwrite: these may exist already.
 
     Raises:
         InputError: no folder, not writable, or it holds results and `overwrite` is not given.

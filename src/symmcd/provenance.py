@@ -32,7 +32,7 @@ def version() -> str:
 
 
 def maker(line: str) -> str | None:
-    """Short commit, or version where none is known, of what `version` said; None of other lines."""
+    """Short commit in a line of `version`, or the version if the commit is unknown; None for other lines."""
     match = SAID.fullmatch(line.strip())
     if not match:
         return None

@@ -1,7 +1,7 @@
-"""A request for crystals, as `symmcd generate` and `symmcd predict` make it: of which weights, how many, written where.
+"""Request for crystals by `symmcd generate` and `symmcd predict`: weights, number of crystals, output folder.
 
-What cannot be done is refused before torch and the weights are loaded, which takes seconds; what is finished when the
-user interrupts is written.
+A request that cannot be fulfilled is refused before torch and the weights are loaded, which takes seconds.  If the user
+interrupts, the finished crystals are written.
 """
 
 from __future__ import annotations
@@ -86,9 +86,9 @@ class Made:
 
     number: np.ndarray  # (B,) that they are named by
     units: Sequence[AsymmetricUnit]
-    log_probability: Sequence[float] = ()  # (B,) natural logarithms; empty where they are not known
+    log_probability: Sequence[float] = ()  # (B,) natural logarithms; empty if they are not known
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)  # further ones of crystals.csv, (B,) texts each
-    unrelaxed: Sequence[AsymmetricUnit] = ()  # (B,) the same crystals before; empty where they were not relaxed
+    unrelaxed: Sequence[AsymmetricUnit] = ()  # (B,) the same crystals before; empty if they were not relaxed
     best_of: BestOf | None = None  # how they were chosen, where they were
 
     @classmethod
@@ -153,16 +153,16 @@ class GenerationRequest:
         best_of: BestOf | None = None,
         relax: Callable[[Made], Made] | None = None,
     ) -> int:
-        """Write the crystals that `make` appends to a list batch by batch, and say how many there are.
+        """Write the crystals that `make` appends to a list batch by batch, and print their number.
 
         Args:
             make: makes them.
-            best_of: how they were chosen, where they were; units.npz says so.
-            relax: makes of them what is written; None: they are written as they are.
+            best_of: how they were chosen, if they were; it is written to units.npz.
+            relax: relaxes them before they are written; None: they are written unchanged.
 
         Raises:
-            KeyboardInterrupt: in `make`, after what is finished has been written, or in `relax`, after its crystals
-                have been written as they were before.
+            KeyboardInterrupt: in `make`, after the finished crystals have been written, or in `relax`, after its
+                crystals have been written unrelaxed.
         """
         from symmcd.diffusion.progress import StepProgress
 

@@ -75,7 +75,7 @@ class SqliteCache(ABC, Generic[Item]):
 
     @abstractmethod
     def _unpack(self, stored: Stored) -> Item | None:
-        """The item that a row holds; None where `_pack` makes no such row."""
+        """The item that a row holds; None if `_pack` makes no such row."""
 
     def _make_table(self) -> None:
         """The table, empty if it is not there or is one of an earlier version."""

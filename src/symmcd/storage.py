@@ -57,7 +57,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         raise InputError(f"{path}: not a regular file, expected an npz file")
     try:
         if not archived:
-            path.open("rb").close()  # for the reason why it cannot be read, where there is one
+            path.open("rb").close()  # for the reason why it cannot be read, if there is one
             raise zipfile.BadZipFile("no zip archive")
         return read_npz(path)
     except InputError:

@@ -57,7 +57,7 @@ def without_nan(row: Mapping[str, str]) -> dict[str, str]:
 
 
 def check_numbers(path: Path, rows: Sequence[dict[str, str]], columns: Iterable[str], stage: str) -> None:
-    """Refuse a field of `columns`, where there are such, that is neither blank nor a finite number.
+    """Refuse a field of `columns`, if they exist, that is neither blank nor a finite number.
 
     Raises:
         InputError: with the row, the column and what stands there.
@@ -76,7 +76,7 @@ def check_numbers(path: Path, rows: Sequence[dict[str, str]], columns: Iterable[
 
 
 def check_flags(path: Path, rows: Sequence[dict[str, str]], columns: Iterable[str], stage: str) -> None:
-    """Refuse a field of `columns`, where there are such, that is neither blank nor True or False.
+    """Refuse a field of `columns`, if they exist, that is neither blank nor True or False.
 
     Raises:
         InputError: with the row, the column and what stands there.

@@ -185,7 +185,7 @@ class _Worker:
             return Outcome("crashed", detail=f"process ended with {self._process.wait()}")
 
     def keep(self) -> None:
-        """Keep it for later, or end it where there is one already."""
+        """Keep it for later, or end it if there is one already."""
         if _Worker._kept is None:
             self.index = None
             _Worker._kept = self

@@ -179,7 +179,7 @@ def flush_to_disk(path: Path) -> None:
 def failed_write(error: BaseException, written: Path | None = None) -> OSError | None:
     """The failed write below an error that arose while `written` (a file, or something in that folder) was written.
 
-    None where it is something else: an error of a computation, or of another file that was read meanwhile.  Without
+    None if it is something else: an error of a computation, or of another file that was read meanwhile.  Without
     `written` only what cannot be anything else: a full or broken disk.  Libraries
     wrap a full disk in errors of their own or stumble over it a second time when they close the file, so what the error
     arose from is looked at too.

@@ -1,7 +1,7 @@
 """Consistency of asymmetric units: cells of the group's family, representatives on their Wyckoff positions.
 
-Rounding is taken back: what lies within the tolerances below is moved to where the group wants it.  What is exact
-already, to `EXACT`, is left as it is to the last digit; anything farther off is an error.
+Rounding is corrected: values within the tolerances below are moved to where the group needs them.  Values that are
+exact to `EXACT` stay unchanged to the last digit; larger deviations are an error.
 """
 
 from __future__ import annotations

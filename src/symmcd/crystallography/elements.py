@@ -10,7 +10,7 @@ from symmcd.crystallography.table_files import read_table
 
 @functools.cache
 def atomic_masses() -> tuple[float, ...]:
-    """(119,) standard atomic weights in Da (IUPAC 2016), of the most stable isotope where there is none; [0] is 0."""
+    """(119,) standard atomic weights in Da (IUPAC 2016), of the most stable isotope if there is none; [0] is 0."""
     return (0.0, *(float(row["mass"]) for row in read_table("elements.csv")))
 
 

@@ -33,7 +33,7 @@ class DraftFile:
 
     drafts: Drafts
     weights: tuple[str, ...]  # `Generator.hashes` of what drew them
-    best_of: BestOf | None = None  # how they were chosen; None where they were not
+    best_of: BestOf | None = None  # how they were chosen; None if they were not
 
     def write(self, path: Path) -> None:
         """Write it as npz."""

@@ -122,24 +122,24 @@ class Generator:
             number: how many.
             space_group: 1 to 230 or its symbol (`space_group.number_of`), or several to choose from; None draws groups
                 as frequent as in the training set.
-            seed: the same seed gives the same crystals, and more of them the same first ones.  On CUDA, for the same
-                batches: there a last digit may depend on what is computed together.
+            seed: the same seed gives the same crystals; a larger number begins with the same ones.  On CUDA this needs
+                the same batches, because a last digit may depend on the other crystals of a batch.
             steps: reverse steps, at most the T of training; None takes those of `ModelKind.default_steps`.
             corrector: a Langevin step at each noise level, which doubles the time.
-            proposals: geometries of each crystal, of which the model keeps the one that it finds likeliest; the time
-                grows with them. None takes those of `ModelKind.default_proposals`.
+            proposals: geometries made for each crystal; the model keeps the likeliest one.  The time grows with their
+                number.  None takes `ModelKind.default_proposals`.
             temperature: of Wyckoff positions and elements; above 1 there are more new templates, fewer valid crystals.
             batch_size: crystals at once.
             on_batch: called with the crystals of each batch as soon as they are finished, those with few orbits first;
-                where an interrupt ends the rest, they are what there is.
+                they remain if an interrupt ends the rest.
             on_progress: called with the number of crystals done, the work done, and the whole work.
-            stable, stability_model, hull, leave_out: more than 1: so many drafts per crystal, of which those are
-                completed that the model finds most stable, as `draft_stable` says.  More of them are then not the same
-                first ones.
-            constraints: by their names in `symmcd.extensions.CONSTRAINTS`, as ``elements=["Li", 26, "O"]``,
+            stable, stability_model, hull, leave_out: if `stable` is above 1, so many drafts are drawn per crystal, and
+                those that the model finds most stable are completed (`draft_stable`).  A larger number then does not
+                begin with the same crystals.
+            constraints: by their names in `symmcd.extensions.CONSTRAINTS`, such as ``elements=["Li", 26, "O"]``,
                 ``exclude``, ``chemical_system="Li-Fe-O"``, ``atoms="4-8"``, ``polar=True`` and ``density=(4, 6)``;
                 `symmcd generate --help` lists all.
-                Crystals follow the model's distribution given these, as far as `symmcd.diffusion.drafting` says.
+                Crystals follow the model's distribution given these, within the limits of `symmcd.diffusion.drafting`.
 
         Raises:
             InputError: a number below 1, no such constraint, space group or element, what the model cannot do (see

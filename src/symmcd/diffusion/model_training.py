@@ -174,7 +174,7 @@ def settings_hash(
 
 
 def join_losses(parts: Mapping[Path, int | None], path: Path) -> None:
-    """One table of the losses of all parts; seconds add up, totals stay with the parts where there are several.
+    """One table of the losses of all parts; seconds add up, totals stay with the parts if there are several.
 
     Args:
         parts: tables, with the number of rows that their training wrote; None for one of an earlier version.

@@ -8,9 +8,7 @@ from symmcd.diffusion.constraints.constraint import Constraint
 
 BLOCK = 4096  # drafts drawn at once, to bound the memory
 FEWEST_CHOSEN = 200  # crystals that a choice is made for, of which a smaller set is a part
-FEWEST_CONSTRAINED = (
-    25  # the same under constraints, where there are fewer strata and a draft costs thirty times as much
-)
+FEWEST_CONSTRAINED = 25  # the same under constraints, if there are fewer strata and a draft costs thirty times as much
 
 
 def pool_size(number: int, asked: Sequence[Constraint]) -> int:

@@ -29,7 +29,7 @@ def load_pretrained(checkpoint: str | Path = SHIPPED, device: str = "auto") -> G
         InputError: no such weights.
     """
     path = weights_path(str(checkpoint))
-    read_abilities(path)  # refuses what is no file of weights before torch is loaded
+    read_abilities(path)  # refuses what is not a file of weights before torch is loaded
     let_threads_sleep()
     from symmcd.diffusion.generator import Generator
 

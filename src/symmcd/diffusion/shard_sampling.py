@@ -194,7 +194,7 @@ def _drafted(
 
 
 def _finished(path: Path, labels: list[str]) -> AsymmetricUnits | None:
-    """The crystals of a batch that an earlier run finished; None where there are none, or another version's."""
+    """The crystals of a batch that an earlier run finished; None if there are none, or another version's."""
     part = read_units(path) if path.exists() else None
     return part if part is not None and part.label.tolist() == labels else None
 

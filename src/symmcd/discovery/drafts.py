@@ -1,4 +1,4 @@
-"""Drafts kept block by block, so that a killed run goes on; and which of them are made into crystals."""
+"""Drafts kept block by block, so that a killed run continues; and which of them are made into crystals."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Chosen:
     """Drafts to be made, the most promising first."""
 
     row: list[int]  # among all drafts
-    predicted: list[float | None]  # eV/atom above the hull; None where the model abstains or does not choose
+    predicted: list[float | None]  # eV/atom above the hull; None if the model abstains or does not choose
     sentence: str  # how they were chosen, for people
     version: str = ""  # version of symmcd that chose
 

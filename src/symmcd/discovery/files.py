@@ -46,7 +46,7 @@ def columns(rows: Sequence[Mapping[str, Any]], judges: Sequence[str]) -> list[st
 
 
 def field(value: Any) -> str:
-    """A value as the table has it; six digits, blank where there is none."""
+    """Format a value for the table: six digits, blank if there is none."""
     if value is None:
         return ""
     return f"{value:.6f}" if isinstance(value, float) else str(value)
@@ -62,7 +62,7 @@ def write_table(path: Path, rows: Sequence[Mapping[str, Any]], judges: Sequence[
 
 
 def read_table(path: Path) -> dict[str, dict[str, Any]]:
-    """Rows of a table by id: numbers as numbers, None where nothing is said, doubts as a list of words.
+    """Rows of a table by id: numbers as numbers, None if nothing is said, doubts as a list of words.
 
     Raises:
         InputError: missing, damaged, or a number that is none.

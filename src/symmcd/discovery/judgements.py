@@ -75,7 +75,7 @@ def judged(crystal: Mapping[str, Any], row: Mapping[str, Any], hulls: Hulls) -> 
 
 
 def _above(energy: float, formula: str, hull: ConvexHull) -> float | None:
-    """Energy above a hull, eV/atom; None where it lacks an element."""
+    """Energy above a hull, eV/atom; None if it lacks an element."""
     try:
         return energy - hull.at(formula).energy_per_atom
     except MissingReferenceError:

@@ -186,7 +186,7 @@ def needed_elements(asked: Sequence[Constraint]) -> frozenset[int]:
 
 
 def only_elements(asked: Sequence[Constraint]) -> frozenset[int]:
-    """Atomic numbers of the chemical system that all crystals have; empty where they may have several."""
+    """Atomic numbers of the chemical system that all crystals have; empty if they may have several."""
     together = Together.of(asked)
     return together.required if together.required == together.elements else frozenset()
 

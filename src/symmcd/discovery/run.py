@@ -74,11 +74,11 @@ class Discovery:
         return KnownMaterials.of((own_name(path), read_units(path)) for path in self.plan.known)
 
     def run(self) -> None:
-        """Do all of it; what an interrupt finds finished is written before it goes on its way.
+        """Run everything; after an interrupt the finished crystals are written first.
 
         Raises:
             InputError: as `Plan.check`, a folder of another plan, or one that another process works in.
-            KeyboardInterrupt: after the list of what is finished has been written.
+            KeyboardInterrupt: after the list of finished crystals has been written.
         """
         work = self.folder / files.WORK
         with one_writer(self.folder / files.TABLE), contextlib.ExitStack() as open_journals:
@@ -238,7 +238,7 @@ class Discovery:
         page.write(self.folder / files.PAGE, self.rows, texts, places, self.summary)
 
     def _inputs(self, units: Mapping[str, AsymmetricUnit]) -> None:
-        """Inputs of a DFT program for the candidates, doubtful ones included; none where none are asked for."""
+        """Write inputs of a DFT program for the candidates, including doubtful ones, if requested."""
         folder = self.folder / inputs.FOLDER
         if self.inputs is None:
             delete(folder)

@@ -62,7 +62,7 @@ class Machine:
         """Results for some drafts, a mapping each that JSON can hold.
 
         Keys: ``id``, ``draft`` (its number), ``log_probability``, ``unit`` (as generated), ``valid``, ``composition``,
-        ``relaxation`` (`Relaxation.row`, None where it was not tried), ``relaxed`` (in the space group it was made in),
+        ``relaxation`` (`Relaxation.row`, None if it was not tried), ``relaxed`` (in the space group it was made in),
         ``found`` (idealised to the symmetry found within 0.1 Å), ``detail``, ``judges``: name → status and
         energy, eV/atom, with its correction; ``screens``: name → value.
         """

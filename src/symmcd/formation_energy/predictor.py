@@ -47,8 +47,8 @@ class Predictor:
 class Predictions:
     """Formation energies of crystals."""
 
-    energy: np.ndarray  # (B,) eV/atom, nan where there is none
-    reason: np.ndarray  # (B,) str, why there is none; empty where there is one
+    energy: np.ndarray  # (B,) eV/atom, nan if there is none
+    reason: np.ndarray  # (B,) str, why there is none; empty if there is one
 
 
 def write_predictor(path: Path, weights: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:

@@ -138,7 +138,7 @@ def voronoi_faces(
 
 
 def _cell(vectors: np.ndarray, squared: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """Faces (indices), their solid angles and areas; None where the cell is not closed.
+    """Faces (indices), their solid angles and areas; None if the cell is not closed.
 
     The cell is {x : v · x ≤ |v|²/2 for all v}.  The points 2 v/|v|² span its dual: a vertex of their hull is a face of
     the cell, a facet of the hull is a vertex of the cell.

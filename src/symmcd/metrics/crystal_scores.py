@@ -26,7 +26,7 @@ class Crystal:
     """A crystal as metrics of a crystal see it."""
 
     structure: Structure  # conventional cell, in the standard setting where `space_group` is given
-    space_group: int | None  # the one asked for; None where nothing was
+    space_group: int | None  # the one asked for; None if nothing was
     symprec: float  # Å, tolerance of the symmetry search
     smact_seconds: float  # time limit of the composition test
 
@@ -67,7 +67,7 @@ def score(
 
     Args:
         structure: conventional cell in the standard setting where `space_group` is given.
-        space_group: the one asked for; None where nothing was.
+        space_group: the one asked for; None if nothing was.
         symprec: Å, of `space_group_found`.
         smact_seconds: time limit of the composition test.
         added: `added_metrics` of another process; those of this one where not given.

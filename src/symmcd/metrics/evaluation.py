@@ -58,7 +58,7 @@ class Evaluation:
 
     @property
     def sun(self) -> pd.DataFrame | None:
-        """Rates of stable, unique and novel crystals in per cent; None where no crystals were relaxed."""
+        """Rates of stable, unique and novel crystals in per cent; None if no crystals were relaxed."""
         return None if self.stability is None else self.stability.sun
 
     @property
@@ -113,14 +113,14 @@ def evaluate_set(
     """Compare a set of crystals with a training set and a reference set; columns are added to `table`.
 
     Args:
-        table: one row per crystal: `crystal_scores.columns`, and ``template``, None where there is none.
+        table: one row per crystal: `crystal_scores.columns`, and ``template``, None if there is none.
         structures: of each row; None for what cannot be compared with others.  Needed with `train` only.
-        train: training set; without it nothing is said of novelty and of templates that are known.
+        train: training set; without it there are no novelty and no known templates.
         reference: held-out set; without it there are no distances.
         fingerprints: of the crystals, and of the reference; without them there is no coverage.
         predictor: formation energies of both sets; without it there is no d_E.
         options: sample sizes, cutoffs, seed, processes.
-        best_of: how the crystals were chosen, where they were; every row says so.
+        best_of: how the crystals were chosen, if they were; noted in every row.
     """
     if train is not None:
         known = np.isin(table["template"].fillna("").to_numpy(str), train.templates)

@@ -24,7 +24,7 @@ class Detected:
 
 
 def detect(structure: Structure, symprec: float) -> Detected | None:
-    """Symmetry at a tolerance in Å; None where spglib gives up (atoms on top of each other, usually)."""
+    """Symmetry at a tolerance in Å; None if spglib gives up (atoms on top of each other, usually)."""
     try:
         found = find_symmetry(elements_of_structure(structure), symprec)
     except SymmetryError:
@@ -33,7 +33,7 @@ def detect(structure: Structure, symprec: float) -> Detected | None:
 
 
 def detected_group(structure: Structure, symprec: float) -> int | None:
-    """Space group number at a tolerance in Å; None where spglib gives up."""
+    """Space group number at a tolerance in Å; None if spglib gives up."""
     return space_group_number(elements_of_structure(structure), symprec)
 
 

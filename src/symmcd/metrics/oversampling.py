@@ -105,5 +105,5 @@ def of_judges(best_of: BestOf, judges: Sequence[str]) -> str:
 
 
 def _text(value: Any) -> str:
-    """A field, read by csv or by pandas; empty where it is blank or not there."""
+    """A field, read by csv or by pandas; empty if it is blank or not there."""
     return "" if value is None or value != value else str(value)  # noqa: PLR0124  (nan)

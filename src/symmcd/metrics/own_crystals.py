@@ -54,17 +54,17 @@ def evaluate_entries(
     predict: Predict | None,
     best_of: BestOf | None = None,
 ) -> Evaluation:
-    """Score every entry, and compare the set with what is given.
+    """Score every entry, and compare the set with the given reference and training set.
 
     Args:
-        entries: what came in.
+        entries: crystals to score.
         reference: for distributions and coverage; None for neither.
         train: for templates and novelty, and for the scale of composition fingerprints (`reference` where None).
         limits: of one crystal.
         options: of the comparison; `options.workers` processes score, as far as the crystals are worth them.
         cache: file of fingerprints.
-        predict: for d_E, where there is a reference.
-        best_of: how the crystals were chosen, where they were.
+        predict: for d_E, if there is a reference.
+        best_of: how the crystals were chosen, if they were.
 
     Raises:
         InputError: no entries.

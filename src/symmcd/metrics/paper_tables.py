@@ -66,8 +66,8 @@ class Run:
 
     name: str
     summary: Sequence[TableRow]  # metrics/summary.csv
-    sun: Sequence[TableRow] = ()  # sun.csv; empty where the run has none
-    predictors: Sequence[TableRow] = ()  # predictor/table5.csv; empty where the run has none
+    sun: Sequence[TableRow] = ()  # sun.csv; empty if the run has none
+    predictors: Sequence[TableRow] = ()  # predictor/table5.csv; empty if the run has none
 
     @property
     def best_of(self) -> BestOf | None:
@@ -95,8 +95,8 @@ def paper_tables(runs: Sequence[Run], *, floors: bool = False, naming: Naming = 
 
     Args:
         runs: in the order of the lines.
-        floors: below each run in Table 2, what as many crystals of the reference set score themselves.
-        naming: words on what a row of `Run.sun` is measured over; its hull, where there is a single judge.
+        floors: show below each run in Table 2 the score of as many crystals of the reference set.
+        naming: words on what a row of `Run.sun` is measured over; its hull, if there is a single judge.
     """
     return [_table_1(runs), _table_2(runs, floors=floors), _table_3(runs, naming)]
 
@@ -296,7 +296,7 @@ def draw_of(row: TableRow) -> str:
 
 
 def spread_of(row: TableRow, rate: str, digits: int = 1) -> str:
-    """Standard deviation of a rate between draws, in points of per cent; empty where it is not known."""
+    """Standard deviation of a rate between draws, in points of per cent; empty if it is not known."""
     spread = row.get(f"{rate}_sd", math.nan) if row.get("draw") == "all" else math.nan
     return f"{spread:.{digits}f}" if math.isfinite(spread) else ""
 

@@ -25,6 +25,6 @@ def systems(table: int) -> dict[str, dict[str, str]]:
 
 @functools.cache
 def of_symmcd(metric: str) -> str:
-    """The value of a metric published for SymmCD (of all space groups), as printed; empty where there is none."""
+    """The value of a metric published for SymmCD (of all space groups), as printed; empty if there is none."""
     lines = [values for table in (1, 2, 3, 5) for name, values in systems(table).items() if name in SYMMCD]
     return next((values[metric] for values in lines if metric in values), "")

@@ -174,7 +174,7 @@ class KnownCrystals:
 
 
 def known_crystals(given: AsymmetricUnits | Path | str | None, name: str) -> KnownCrystals | None:
-    """A set, called by the name of its file where it is from one; None where nothing is given.
+    """A set, called by the name of its file where it is from one; None if nothing is given.
 
     Raises:
         InputError: a file that cannot be read.

@@ -21,7 +21,7 @@ class Row:
 
     metric: str
     protocol: str  # "paper": as the program behind the published figures; "strict"; either with "_floor"
-    value: float | None  # None where nothing could be measured
+    value: float | None  # None if nothing could be measured
     low: float | None  # 95 % interval
     high: float | None
     n: int  # how many were counted
@@ -32,7 +32,7 @@ COLUMNS = tuple(field.name for field in fields(Row))
 
 
 def share(metric: str, protocol: str, flags: Any, note: str, of: str = "all") -> Row:
-    """Share in % of what is flagged, with Wilson's interval.
+    """Share in % of flagged crystals, with Wilson's interval.
 
     Args:
         metric: name of the row.

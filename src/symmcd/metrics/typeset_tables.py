@@ -17,7 +17,7 @@ LATEX = str.maketrans(
 
 @dataclass(frozen=True)
 class TableCell:
-    """A value as printed, and its 95 % interval where there is one."""
+    """A value as printed, and its 95 % interval if there is one."""
 
     text: str
     interval: str = ""

@@ -175,7 +175,7 @@ LAWS: dict[str, Law] = {
     "a batch is its crystals": _a_batch_is_its_crystals,
     "what is kept from step to step changes nothing": _what_is_kept_changes_nothing,
     "symmetry changes nothing": _symmetry_changes_nothing,
-    "what is no crystal has an answer": _what_is_no_crystal_has_an_answer,
+    "what is not a crystal has an answer": _what_is_no_crystal_has_an_answer,
 }
 
 

@@ -23,7 +23,7 @@ class UnusableCrystalError(Exception):
 
 
 class WrongAnswerError(SymmcdError):
-    """A potential has answered with what is no answer: a defect of its code, and no matter of a crystal."""
+    """A potential has answered with what is not an answer: a defect of its code, and no matter of a crystal."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Point:
     """
 
     energy: float  # eV/atom
-    # Both are empty where only the energy was asked for.
+    # Both are empty if only the energy was asked for.
     forces: np.ndarray = field(default_factory=lambda: np.empty((0, 3)))  # (n, 3) eV/Å
     virial: np.ndarray = field(default_factory=lambda: np.empty((0, 3)))  # (3, 3) eV of the cell, symmetric
 

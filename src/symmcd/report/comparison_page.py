@@ -64,7 +64,7 @@ def write_comparison(output: Path, folders: Sequence[Path], names: Sequence[str]
 
 
 def unlike(runs: Sequence[Run]) -> str:
-    """A warning where the crystals of some runs were chosen, or chosen in other ways; empty where none were."""
+    """A warning where the crystals of some runs were chosen, or chosen in other ways; empty if none were."""
     ways = {run.name: run.best_of for run in runs}
     if not any(ways.values()):
         return ""

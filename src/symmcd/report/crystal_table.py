@@ -117,7 +117,7 @@ def crystal_table(
         cifs: text of the CIF of each crystal by id; an id may lack one, such as that of a crystal that failed.
         columns: that follow the formula; default: `columns_for` the names of the first row.  ``shortest_distance``
             (Å) is measured in the CIF where a row has none.
-        details: what is said beside the picture of a crystal, where there is a value.
+        details: values shown beside the picture of a crystal, if they exist.
         links: address of the CIF's file by id, relative to the page, where it lies beside the page.
         words: meaning of each word that the doubts may have.
         name: of the section, for links to it.

@@ -165,7 +165,7 @@ def about(rows: Sequence[Row], atoms: str, space_group: str) -> list[str]:
 
 
 def group(number: str) -> str:
-    """``Pnma (62)``; a dash where there is none."""
+    """``Pnma (62)``; a dash if there is none."""
     return f"{symbol(int(number))} ({number})" if number else "–"
 
 

@@ -110,7 +110,7 @@ def main_protocol(results: Results) -> Any:
 
 
 def describe(row: Any, *, of_judges: bool) -> str:
-    """Hull and threshold of a row of sun.csv in words, and the judge where there are several."""
+    """Hull and threshold of a row of sun.csv in words, and the judge if there are several."""
     hull = over(row["judge"], row["hull"]) if of_judges else f"hull {row['hull']}"
     return f"{hull}, threshold {row['threshold']:g} eV/atom{draw_of(row)}"
 

@@ -164,7 +164,7 @@ def _figure(pair: Pair, folder: Path, name: str, remark: str) -> PlacedFigure:
 def of_all(sun: Any, main: Any) -> Any:
     """The row of sun.csv of all judges together that is beside `main`, over hulls of the same kind where it can be.
 
-    None where there is none at this threshold.
+    None if there is none at this threshold.
     """
     rows = side_by_side(sun)
     rows = rows[(rows["judge"] == ALL) & (rows["threshold"] == main["threshold"])]

@@ -120,7 +120,7 @@ class Results:
         return rows.iloc[0]
 
     def floor(self, name: str) -> float:
-        """Least that as many real crystals score by the paper's protocol; nan for what is no distance between sets."""
+        """Lowest value that as many real crystals score by the paper's protocol; nan if it is not a distance."""
         return floor_of(self.summary, name)
 
 
@@ -189,7 +189,7 @@ def read_best_of(folder: Path, summary: Any, sun: Any = None) -> BestOf | None:
     Args:
         folder: that the tables are from.
         summary: as `read_summary` reads it.
-        sun: as `read_sun` does; None where there is none.
+        sun: as `read_sun` does; None if there is none.
 
     Raises:
         InputError: rows or tables that do not say the same.
@@ -218,7 +218,7 @@ def _summary_of(folder: Path) -> Path:
 
 
 def read_table_5(folder: Path, columns: Sequence[str] = ()) -> Any:
-    """predictor/table5.csv of a results folder, with these columns at least; None where no predictor was trained.
+    """predictor/table5.csv of a results folder, with these columns at least; None if no predictor was trained.
 
     Raises:
         InputError: as in `load`.

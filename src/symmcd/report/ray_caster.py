@@ -58,7 +58,7 @@ class _Canvas:
         return (rows, columns), x[None, :], y[:, None]
 
     def put(self, window: tuple[slice, slice], depth: np.ndarray, normal: np.ndarray, colour: Sequence[float]) -> None:
-        """Keep what lies nearer than what is there; depth is -inf off the surface."""
+        """Keep the points that are nearer than the current ones; depth is -inf off the surface."""
         nearer = depth > self.depth[window]
         self.depth[window][nearer] = depth[nearer]
         self.normal[window][nearer] = normal[nearer]

@@ -30,7 +30,7 @@ MANY = 1500  # points of a figure; more are drawn as an image within it
 
 @dataclass(frozen=True)
 class Rate:
-    """A percentage with its 95 % interval, and the value published for SymmCD where there is one."""
+    """A percentage with its 95 % interval, and the value published for SymmCD if there is one."""
 
     label: str
     value: float
@@ -122,7 +122,7 @@ def hull_distances(initial: np.ndarray, relaxed: np.ndarray, thresholds: Sequenc
     """Energy above the hull as generated and after relaxation, eV/atom.
 
     Args:
-        initial, relaxed: (n,) eV/atom, NaN where there is none.
+        initial, relaxed: (n,) eV/atom, NaN if there is none.
         thresholds: vertical lines, eV/atom.
         total: crystals that were to be relaxed; those without an energy stay in the denominator.
     """

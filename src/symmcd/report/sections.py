@@ -48,7 +48,7 @@ def sizes(results: Results, generated: int | None = None) -> str:
 
 
 def chosen_remark(results: Results) -> str:
-    """A sentence for captions: how the crystals were chosen; empty where they were not."""
+    """A sentence for captions: how the crystals were chosen; empty if they were not."""
     return "" if results.best_of is None else f" The crystals are {oversampling.chosen(results.best_of)}."
 
 

@@ -36,7 +36,7 @@ def spread(folders: Sequence[Path]) -> list[dict[str, str | int | float]]:
 
     Returns:
         What is measured; ``runs`` that have the number; mean, standard deviation (of a sample, n - 1; blank for one
-        run), lowest and highest; the number of each run under the name of its folder, blank where it has none.
+        run), lowest and highest; the number of each run under the name of its folder, blank if it has none.
 
     Raises:
         InputError: two folders of one name, or a table that is missing or damaged.

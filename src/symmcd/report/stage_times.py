@@ -15,12 +15,12 @@ class Stage:
     name: str
     jobs: int
     seconds: float  # wall-clock time, added up over jobs
-    memory: float | None  # MB, largest resident set of a job; None where the jobs were too short to measure
+    memory: float | None  # MB, largest resident set of a job; None if the jobs were too short to measure
     makers: tuple[str, ...] = ()  # short commits that its jobs ran at, as its logs say
 
 
 def stages(benchmarks: Path, logs: Path) -> list[Stage]:
-    """Snakemake's benchmark of each rule, in the order in which rules ended; empty where the chain ran without it.
+    """Snakemake's benchmark of each rule, in the order in which rules ended; empty if the chain ran without it.
 
     That of the report itself is left out: it could only be one of an earlier report.
     """

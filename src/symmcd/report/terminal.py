@@ -32,8 +32,8 @@ DETAILS = ("agreement_", "resolvable_")  # metrics for the report only
 def terminal_summary(results: Path) -> str:
     """Metrics and stability of a results folder, with n, 95 % intervals and the published values, in columns.
 
-    Nothing published stands beside crystals that a stability model chose, which is said above the figures.
-    Of a folder of `symmcd evaluate`, whose summary.csv lies in the folder itself, stability only where it was judged.
+    Published values are left out beside crystals that a stability model chose; a note above the figures says so.
+    A folder of `symmcd evaluate` has its summary.csv in the folder itself, and stability only if it was judged.
 
     Raises:
         InputError: metrics/summary.csv or sun.csv is missing; the message names the stage.
@@ -82,7 +82,7 @@ def remarks(best_of: BestOf, sun: Any) -> list[list[str]]:
 
     Args:
         best_of: how they were chosen.
-        sun: as `read_sun` reads it; None where there is none.
+        sun: as `read_sun` reads it; None if there is none.
     """
     judges = [] if sun is None else [judge for judge in dict.fromkeys(sun["judge"]) if judge != ALL]
     said = (oversampling.sentence(best_of), oversampling.NOTHING_PUBLISHED, oversampling.of_judges(best_of, judges))

@@ -18,7 +18,7 @@ def label_html(metric: Quantity) -> Markup:
 
 
 def number(value: float, unit: str = "") -> str:
-    """``94.3 %``, ``0.0899``, ``1,654``; ``–`` where there is none."""
+    """``94.3 %``, ``0.0899``, ``1,654``; ``–`` if there is none."""
     return shown(value, math.nan, math.nan, unit)[0]
 
 

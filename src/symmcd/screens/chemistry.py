@@ -46,7 +46,7 @@ def _of(crystal: ScreenedCrystal, numbers: frozenset[int]) -> str:
 
 OXIDATION_STATES = Screen(
     "oxidation states",
-    "By bond valence (pymatgen's BVAnalyzer); empty where none that balance are found.",
+    "By bond valence (pymatgen's BVAnalyzer); empty if none that balance are found.",
     "symmcd.screens.chemistry:oxidation_states",
     text=True,
     slow=True,

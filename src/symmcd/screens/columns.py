@@ -48,7 +48,7 @@ def screened(
     processes: int = 0,
     seconds: float = SECONDS,
 ) -> list[dict[str, Value]]:
-    """Values of screens of each crystal, by their names; None where a screen fails or takes too long.
+    """Values of screens of each crystal, by their names; None if a screen fails or takes too long.
 
     Args:
         crystals: that are ordered; others, and cells without a volume, come to None.

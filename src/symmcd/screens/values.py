@@ -13,7 +13,7 @@ from symmcd.workers import alive
 
 
 def values_of(item: tuple[ScreenedCrystal, Sequence[str]]) -> dict[str, Value]:
-    """Values of some screens of one crystal; None where one fails."""
+    """Values of some screens of one crystal; None if one fails."""
     crystal, names = item
     functions = {name: SCREENS[name].load() for name in names}
     alive()  # what packages took to be imported is not the crystal's time

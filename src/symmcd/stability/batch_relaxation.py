@@ -36,7 +36,7 @@ def relax_many(
     limits: Limits,
     batch_size: int = 0,
 ) -> Iterator[tuple[int, Relaxation]]:
-    """Relax crystals, yielding (index, what became of it) as each is finished.
+    """Relax crystals, yielding (index, outcome) as each is finished.
 
     Args:
         crystals: any cells for ``unconstrained``; asymmetric units for ``symmetry``.  Taken as room comes free.

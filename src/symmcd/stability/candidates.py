@@ -119,7 +119,7 @@ def write_candidates(per_crystal: Path, relaxed: list[Path], output: Path, outpu
 def _with_judges(table: pd.DataFrame, of_first: pd.Series, kind: str, is_sun: str) -> tuple[pd.DataFrame, list[str]]:
     """`table` with what the judges say of each crystal over hulls of a family, and the names of these columns.
 
-    A column each in the rows `of_first`; none where there is a single judge.  Where not all judges have been held
+    A column each in the rows `of_first`; none if there is a single judge.  Where not all judges have been held
     against hulls of this family, each is taken over its own hull.
     """
     families = pd.Series([family(*pair) for pair in zip(table["judge"], table["hull"], strict=True)], table.index)

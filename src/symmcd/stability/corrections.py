@@ -30,7 +30,7 @@ def _scheme() -> Any:
 
 
 def correction(crystal: Structure | IStructure) -> float | None:
-    """Correction in eV/atom, to be added to the PBE(+U) energy of a crystal; None where pymatgen has none for it.
+    """Correction in eV/atom, to be added to the PBE(+U) energy of a crystal; None if pymatgen has none for it.
 
     The crystal counts as computed by the Materials Project's settings: with U where it applies one.  The structure
     says whether oxygen is in an oxide, peroxide or superoxide; oxidation states are guessed from the composition.
@@ -50,7 +50,7 @@ def correction(crystal: Structure | IStructure) -> float | None:
 
 
 def corrections(crystal: Cell, result: Relaxation) -> dict[str, float | None]:
-    """`COLUMNS` of a relaxed crystal in eV/atom, None where there is no energy to correct, or no correction.
+    """`COLUMNS` of a relaxed crystal in eV/atom, None if there is no energy to correct, or no correction.
 
     Args:
         crystal: as it was before.

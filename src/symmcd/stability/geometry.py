@@ -25,7 +25,7 @@ def primitive_cell(structure: Structure, symprec: float = 1e-3) -> Structure:
 
 
 def space_group_number(structure: Structure, symprec: float) -> int | None:
-    """Space group that spglib finds within `symprec` Å; None where it finds none (overlapping atoms)."""
+    """Space group that spglib finds within `symprec` Å; None if it finds none (overlapping atoms)."""
     return symmetry_search.space_group_number(elements_of_structure(structure), symprec)
 
 

@@ -35,7 +35,7 @@ NO_PICKLE = (
 
 @cache
 def elemental_energies(potential: str) -> dict[str, HullEntry]:
-    """A potential's lowest energy of each element that it knows, by symbol; empty where it has no such table.
+    """A potential's lowest energy of each element that it knows, by symbol; empty if it has no such table.
 
     They see to it that every composition has its terminals, whatever crystals the data set has.  CHGNet's are made by
     ``tools/make_elemental_energies.py``.

@@ -68,9 +68,9 @@ def judged(
 ) -> Iterator[dict[str, Any]]:
     """Judge relaxed crystals by a potential; yield one mapping of `COLUMNS` and more for each when it is finished.
 
-    ``energy_given`` (eV/atom) is that of the crystal as it is, ``energy_relaxed`` the same, or that after the potential
-    has relaxed it again.  A crystal that has no relaxed structure keeps its status; where the potential has no energy
-    of it, its own status says why.
+    ``energy_given`` (eV/atom) is the energy of the crystal without further relaxation; ``energy_relaxed`` is the same,
+    or the energy after the potential has relaxed it again.  A crystal without a relaxed structure keeps its status; if
+    the potential has no energy of it, its own status says why.
 
     Args:
         rows: of `read_relaxed_rows`.
@@ -152,7 +152,7 @@ def _row(row: Mapping[str, str], status: str, result: Relaxation | None = None) 
 
 
 def _single_points(given: CrystalFile, chosen: Sequence[int], potential: Potential) -> Iterator[tuple[int, Relaxation]]:
-    """Index and outcome of each of the crystals as it is: status ``ok`` and its energy, or why it has none.
+    """Index and outcome of each crystal, unrelaxed: status ``ok`` and its energy, or why it has none.
 
     Raises:
         Exception: an unforeseen error that is the same for all crystals of the first call, if there are several.

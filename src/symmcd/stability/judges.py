@@ -47,7 +47,7 @@ def families(table: pd.DataFrame) -> Iterator[tuple[str, dict[str, pd.DataFrame]
 def with_all_judges(table: pd.DataFrame) -> pd.DataFrame:
     """`table` with the column ``judges_spread``, and below it rows of the judge `ALL` for each family of hulls.
 
-    ``judges_spread`` is the largest less the smallest of the judges' relaxed energies above the hulls of one family,
+    ``judges_spread`` is the largest minus the smallest of the judges' relaxed energies above the hulls of one family,
     eV/atom; infinite where only some have one, nan where none has.  In rows of `ALL` an energy above the hull is that
     of the judge which calls the crystal least stable, so that it is stable there if it is by all; nan where one judge
     has none.
@@ -56,7 +56,7 @@ def with_all_judges(table: pd.DataFrame) -> pd.DataFrame:
         table: one row per crystal, judge and hull; `symmcd.stability.doubts` are not in it yet.
 
     Returns:
-        The same rows where there is a single judge, without the column.
+        The same rows if there is a single judge, without the column.
     """
     if table["judge"].nunique() < 2:
         return table

@@ -46,7 +46,7 @@ class Relaxation:
     status: str
     formula: str
     number_of_atoms: int  # primitive cell
-    energy_initial: float | None = None  # None where it means nothing: atoms closer than 0.5 Å, or out of bounds
+    energy_initial: float | None = None  # None if it means nothing: atoms closer than 0.5 Å, or out of bounds
     energy_relaxed: float | None = None
     steps: int = 0
     fmax: float | None = None  # eV/Å, largest generalised force at the end, as FIRE judges it
@@ -62,7 +62,7 @@ class Relaxation:
     energy_calls: int = 0  # geometries that were computed
     energy_symmetric: float | None = None  # where symmetry was released at the end, the energy before
     structure: Structure | None = None  # relaxed, primitive cell
-    # the same crystal with its Wyckoff positions; None where the space group was not kept
+    # the same crystal with its Wyckoff positions; None if the space group was not kept
     unit: AsymmetricUnit | None = field(default=None, compare=False)
 
     def row(self) -> dict[str, Any]:

@@ -63,7 +63,7 @@ class _Watch:
 def relax_each(
     structures: Iterable[Structure], potential: Potential, method: str, optimise: OwnOptimiser, limits: Limits
 ) -> Iterator[tuple[int, Relaxation]]:
-    """Relax positions and cell of one crystal after the other, yielding (index, what became of it).
+    """Relax positions and cell of one crystal after the other, yielding (index, outcome).
 
     Args:
         structures: any cells; oxidation states, spins and isotopes are left out.

@@ -22,7 +22,7 @@ class RankedCandidate:
     unit: AsymmetricUnit  # relaxed; as predicted where there is no relaxed energy
     predicted: AsymmetricUnit
     log_probability: float  # natural logarithm, of its space group, positions and elements, not of its geometry
-    score: float | None  # E - β log p, eV/atom; None where there is no relaxed energy
+    score: float | None  # E - β log p, eV/atom; None if there is no relaxed energy
     relaxation: Relaxation
 
 
@@ -40,9 +40,9 @@ def scores(energy: Sequence[float | None], log_probability: Sequence[float], bet
     """(B,) E - β log p, eV/atom; infinite where there is no energy.
 
     Args:
-        energy: (B,) relaxed energies, eV/atom; None where the relaxation came to none.
+        energy: (B,) relaxed energies, eV/atom; None if the relaxation gave none.
         log_probability: (B,) natural logarithms.
-        beta: eV/atom that a factor e in the probability is worth.
+        beta: eV/atom that balance a factor e in the probability.
 
     Raises:
         InputError: as `check_beta`.

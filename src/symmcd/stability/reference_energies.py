@@ -29,8 +29,8 @@ def reference_energies(name: str, units: AsymmetricUnits, device: str, cache: Pa
         name: of the potential, in the registry.
         units: crystals, named by their labels.
         device: auto, cuda or cpu.
-        cache: SQLite file, made where there is none, to which what is computed goes within a second and a batch, so
-            that a killed run goes on; several jobs may share it.  None for none.
+        cache: SQLite file, created if missing, to which results go within a second and a batch, so that a killed run
+            continues; several jobs may share it.  None for none.
 
     Raises:
         InputError: a file that is no cache, or a potential that cannot be loaded.

@@ -70,8 +70,8 @@ def write_relaxed(
 ) -> list[dict[str, Any]]:
     """Write relaxed.csv and relaxed.extxyz; the rows, sorted by id.
 
-    The column ``draw`` is there where there are several, ``potential`` where it is not CHGNet, corrections where they
-    can be.
+    The column ``draw`` is present if there are several, ``potential`` if it is not CHGNet, corrections if energies can
+    be corrected.
 
     Args:
         table: csv.

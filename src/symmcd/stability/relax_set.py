@@ -29,7 +29,7 @@ from symmcd.structures.symmetry_search import SymmetryError
 def relaxed_crystals(
     given: CrystalFile, chosen: list[int], *, potential: str, method: str, limits: Limits, batch_size: int, device: str
 ) -> Iterator[tuple[int, Relaxation]]:
-    """Relax some crystals of a set, yielding (index in `given`, what became of it) as each is finished.
+    """Relax some crystals of a set, yielding (index in `given`, outcome) as each is finished.
 
     Args:
         given: the crystals.
@@ -53,7 +53,7 @@ def relaxed_crystals(
             crystals, kept = [], []
             for index in chosen:
                 cell = given.cell(index)
-                try:  # what is no cell at all has a status of its own
+                try:  # what is not a cell at all has a status of its own
                     sound = is_sound(cell.lattice, cell.position)
                     crystals.append(given.symmetric(index, SYMPREC) if sound else to_structure(cell))
                     kept.append(index)
@@ -90,7 +90,7 @@ def draw(total: int, number: int, draws: int, seed: int) -> dict[int, int]:
 
 
 def as_json(result: Relaxation) -> dict[str, Any]:
-    """An outcome as a line of a journal, with the relaxed cell where there is one."""
+    """An outcome as a line of a journal, with the relaxed cell if there is one."""
     structure = result.structure
     if structure is None:
         return {**result.row(), "cell": None}

@@ -36,7 +36,7 @@ def crystals_of_hull(
 ) -> pd.DataFrame:
     """Rows per crystal, judge and hull: hull.csv with ``formula``, ``elements``, ``doubts`` and, if known, ``valid``.
 
-    Where there are several judges, also ``judges_spread`` and the rows of `symmcd.stability.judges.with_all_judges`.
+    With several judges, also ``judges_spread`` and the rows of `symmcd.stability.judges.with_all_judges`.
 
     Args:
         hull: csv of `symmcd hull`.
@@ -44,7 +44,7 @@ def crystals_of_hull(
         given: crystals as they were generated.
         relaxed: where `frames` are from.
         frames: relaxed crystals by their id.
-        valid: of each crystal by its id, as `read_valid` has it; None where it is not known.
+        valid: of each crystal by its id, as `read_valid` has it; None if it is not known.
 
     Raises:
         InputError: a table is missing or damaged, or one lacks a crystal that another has.

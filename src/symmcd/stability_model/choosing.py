@@ -1,24 +1,24 @@
-"""Choosing drafts by their predicted energy above the hull, without changing what a set is made of.
+"""Choice of drafts by their predicted energy above the hull, which keeps the shares of the strata in a set.
 
-Which distribution results.  Let p be the model's distribution of drafts, G the guards (`GUARDS`), and s a stratum
-(`strata`).  n crystals are wanted of N n drafts, so each stratum is to give n p(s) crystals: as many as there would be
-of it without any choice.  A chosen draft of it is then distributed as
+Resulting distribution.  Let p be the model's distribution of drafts, G the guards (`GUARDS`), and s a stratum
+(`strata`).  n crystals are wanted from N n drafts, so each stratum should give n p(s) crystals, as many as without a
+choice.  A chosen draft of the stratum is then distributed as
 
     p'(x | s)  ∝  p(x) [x passes G] [x is among the best n p(s) of those of s that pass],      p'(s) = p(s),
 
-but for strata of which too few drafts pass: those give all that pass, and the others in proportion more.  Numbers of
-crystals are whole: which way they are rounded is drawn, so that n p(s) is what comes out on average.  No draft becomes
-more than N times as frequent as it was.  "Best" is by score: the predicted energy, at least -0.1 eV/atom, plus 0.05
-eV/atom for each better draft of the same composition in the stratum.  Among equal scores the lower number is better.
+except for strata with too few passing drafts: these give all that pass, and the others give more in proportion.
+Numbers of crystals are whole; the direction of rounding is drawn, so that the average is n p(s).  No draft becomes more
+than N times as frequent.  "Best" refers to the score: the predicted energy, at least -0.1 eV/atom, plus 0.05 eV/atom
+for each better draft of the same composition in the stratum.  Among equal scores the lower number is better.
 
-Few drafts would fall into strata of one or two, of which nothing could be chosen.  So strata that follow one another
-(in number of orbits first) are one until they hold 2 N drafts, and fewer than 200 crystals are taken at random from
-as many chosen ones (`diffusion.pool`): a small set is made like a large one.
+With few drafts, strata of one or two drafts would leave nothing to choose.  So successive strata (in number of orbits
+first) are joined until they hold 2 N drafts, and a set of fewer than 200 crystals is drawn at random from 200 chosen
+ones (`diffusion.pool`): a small set has the same distribution as a large one.
 
-Over a hull with few competitors everything looks stable.  So drafts in whose chemical system it has fewer than 12
-entries are strata of their own, where there are enough: nothing gains by lying in a system that is hardly known.  With
-fewer than 4 all scores are equal: there the model abstains, and drafts stay as frequent and as they were.
-What is measured over a set that was chosen so is no property of the generator alone: say N beside it.
+Over a hull with few competitors everything looks stable.  So drafts in chemical systems with fewer than 12 entries are
+strata of their own, if there are enough: no draft gains from lying in a system that is hardly known.  With fewer than 4
+entries all scores are equal: there the model abstains, and drafts keep their frequencies and order.
+A figure measured on a chosen set is not a property of the generator alone: state N beside it.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Choice:
     left_out: dict[str, int]  # drafts by the first of `GUARDS` that they fail
     abstained: int  # drafts that pass the guards, of systems with too few entries
     drawn: int
-    best_of: BestOf | None = None  # what is to be said of the crystals; None where nothing was chosen, or not yet known
+    best_of: BestOf | None = None  # what is to be said of the crystals; None if nothing was chosen, or not yet known
 
     chosen: int = 0  # number of which these are a random part; 0: these are all
     of_other_weights: bool = False  # the model was fitted to drafts of another generator
@@ -102,11 +102,11 @@ def choose(
     """`number` of `drafts`, as the text of this module says.
 
     Args:
-        drafts: at least `number`; of exactly as many all are taken, whatever they are.
+        drafts: at least `number`; if there are exactly as many, all are taken.
         number: how many are wanted.
         model: that predicts energies.
-        hull: of what is known, on which they depend.
-        asked: atomic numbers that were asked for, radioactive or not.
+        hull: of known materials; predictions depend on it.
+        asked: requested atomic numbers, radioactive or not.
         known: arrangements to leave out, such as those of the training set, as `materials.fingerprint`.
 
     Raises:

@@ -39,7 +39,7 @@ class Labels:
     """B relaxed crystals."""
 
     features: np.ndarray  # (B, F) `features.features`
-    energy: np.ndarray  # (B,) relaxed energy above the hull, eV/atom; nan where there is none
+    energy: np.ndarray  # (B,) relaxed energy above the hull, eV/atom; nan if there is none
     composition: Sequence[str]  # (B,) reduced formula: crystals of one are held out together
 
     def __len__(self) -> int:

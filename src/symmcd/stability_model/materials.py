@@ -27,10 +27,10 @@ class Material:
 
     id: str
     formula: str  # reduced
-    space_group: int | None  # None where the table does not say
+    space_group: int | None  # None if the table does not say
     formation_energy_per_atom: float  # eV/atom
     split: str  # split of MP-20: train, val or test
-    arrangement: str  # `fingerprint` of it; empty where there is no asymmetric unit
+    arrangement: str  # `fingerprint` of it; empty if there is no asymmetric unit
 
 
 def check_splits(splits: tuple[str, ...], fewest: int = 1) -> None:

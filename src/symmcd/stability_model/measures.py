@@ -12,7 +12,7 @@ def measures(predicted: np.ndarray, energies: np.ndarray, target: np.ndarray) ->
 
     Args:
         predicted: (B,) eV/atom.
-        energies: (B,) relaxed energies above the hull, eV/atom; nan where there is none, which is not stable.
+        energies: (B,) relaxed energies above the hull, eV/atom; nan if there is none, which is not stable.
         target: (B,) what was fitted, `model.targets` of the energies.
 
     Returns:

@@ -135,7 +135,7 @@ def _card_of(path: Path | str, text: str) -> dict[str, Any]:
 
 
 def _name(value: Any) -> str:
-    """A name on a card, which anybody may have written, as a line of text; empty of what is no text."""
+    """A name on a card, which anybody may have written, as a line of text; empty of what is not a text."""
     line = " ".join(value.split())[:LONGEST] if isinstance(value, str) else ""
     return line if line.isprintable() else ""
 

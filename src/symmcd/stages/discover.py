@@ -89,12 +89,12 @@ def run(
 ) -> None:
     """Make crystals, relax and judge them, and write a ranked table, CIFs and a page to the folder `output`.
 
-    The same command in the same folder goes on where an earlier one was killed or interrupted, and comes to the same
+    The same command in the same folder continues where an earlier one was killed or interrupted, and gives the same
     list; a finished list is written again.  See `discover` for the options.
 
     Raises:
-        InputError: what cannot be done, said before any work; a folder that holds the list of another command.
-        KeyboardInterrupt: after the list of what is finished has been written.
+        InputError: options that cannot be fulfilled, before any work; a folder with the list of another command.
+        KeyboardInterrupt: after the list of finished crystals has been written.
     """
     discovery = _discovery(output, number, constraints or {}, budget, start_over, options)
     discovery.inputs = inputs
@@ -142,7 +142,7 @@ def discover(
 
     Raises:
         InputError: what cannot be done, said before any work; or a folder that holds another list.
-        KeyboardInterrupt: after the list of what is finished has been written.
+            KeyboardInterrupt: after the list of finished crystals has been written.
     """
     import pandas as pd
 

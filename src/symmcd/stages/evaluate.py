@@ -186,13 +186,13 @@ def _stability(
         judges: by name, or settings.
         table: of the further hull, and the elemental references beside it.
         sun: thresholds.
-        train: None where there is no training set.
+        train: None if there is no training set.
         seed: of the draw.
         workers: processes.
         device: auto, cuda or cpu.
 
     Raises:
-        InputError: what does not go together, or is not there.
+        InputError: options that contradict each other, or a missing file.
     """
     if isinstance(judges, str):
         raise InputError(f"judges = {judges!r}: a list of names, such as [{judges!r}]")
@@ -253,14 +253,14 @@ def run(
 ) -> None:
     """Evaluate a file or folder of crystals; write per_crystal.csv, summary.csv and the paper's tables into `output`.
 
-    With `relax` also what a results folder has of stability: relaxed/, judges/, hull/, hull.csv, sun.csv,
-    sun_per_crystal.csv, candidates.csv and candidates.zip, and Table 3.  All is written at the end; a run that was
-    killed continues from the folder ``unfinished`` in `output`.
+    With `relax` also Table 3 and the stability files of a results folder: relaxed/, judges/, hull/, hull.csv, sun.csv,
+    sun_per_crystal.csv, candidates.csv and candidates.zip.  Everything is written at the end; a killed run continues
+    from the folder ``unfinished`` in `output`.
 
     Args:
         structures: whatever `read_structures` reads, a folder that `symmcd generate` wrote, or a units.npz.
         output: folder.
-        reference, train, predictor: files of what the crystals are compared with, as in `evaluate`.
+        reference, train, predictor: files that the crystals are compared with, as in `evaluate`.
         settings: section `score`.
         cache: file of fingerprints; beside the output where not given.  Energies of known crystals lie beside it.
         workers: processes; 0 = one per core.

@@ -25,12 +25,12 @@ def arguments(parser: Parser) -> None:
 
 
 def run(units: Path, output: Path, cache: Path | None, settings: ScoreSettings, workers: int = 0) -> None:
-    """Fingerprint every crystal; what is in the cache is not computed again, so a killed run goes on.
+    """Fingerprint every crystal; cached fingerprints are not computed again, so a killed run continues.
 
     Args:
         units: crystals.
         output: `Fingerprints`, npz.
-        cache: SQLite file, made where there is none; several jobs may share it.  None: cache.sqlite beside the output.
+        cache: SQLite file, created if missing; several jobs may share it.  None: cache.sqlite beside the output.
         settings: time limit per crystal.
         workers: processes; 0 = one per core.
 

@@ -204,5 +204,5 @@ def run(
 
 
 def _number(value: float | None) -> str:
-    """A field of a table, blank where there is no value."""
+    """A field of a table, blank if there is no value."""
     return "" if value is None else f"{value:.6f}"

@@ -46,8 +46,8 @@ def run(
     ``table``: formation energies of a csv, and the elemental energies that turn a potential's energy into one.
     ``matbench-discovery``: total energies of its computed entries, downloaded to the folder of `output` and verified
     where `settings.path` names no file.
-    A potential: its energy of each crystal of `units` as it is, and of each element.  What is in the cache is not
-    computed again, so a killed run goes on.
+    A potential: its energy of each crystal of `units`, unrelaxed, and of each element.  Cached energies are not
+    computed again, so a killed run continues.
 
     Args:
         units: reference crystals, of which only a potential's hull is made.
@@ -56,7 +56,7 @@ def run(
         device: auto, cuda or cpu.
         in_play: tables of `symmcd relax` with the crystals that are to be judged.  Crystals of `units` that have no
             part in the hull at any of them are then neither computed nor written; the hull there is the same.
-        cache: SQLite file of a potential's energies, made where there is none; several jobs may share it.  None:
+        cache: SQLite file of a potential's energies, created if missing; several jobs may share it.  None:
             `settings.cache`, or energies.sqlite beside the output where that is empty.
 
     Raises:

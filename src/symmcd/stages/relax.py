@@ -95,16 +95,16 @@ def run(
 ) -> None:
     """Relax this shard's part of `settings.number` crystals drawn with `seed`; write their table and structures.
 
-    Every finished crystal goes to ``OUTPUT.partial`` at once, from where a killed run goes on.  The table has a row for
-    each crystal drawn, with the number drawn for all shards as ``drawn``, so that a lost row is noticed;
-    `output_crystals` has those with a relaxed structure, in their primitive cells.  With several `settings.draws`, the
-    column ``draw`` says in which one a crystal is, from 1; shards cut across draws.  The column ``potential`` is there
-    where it is not CHGNet, and ``correction_initial`` and ``correction_relaxed`` (MP2020, eV/atom, empty where there is
-    none) where energies can be corrected; they are not in the energies beside them.
+    Every finished crystal goes to ``OUTPUT.partial`` at once, from which a killed run continues.  The table has a row
+    for each crystal drawn, with the number drawn for all shards as ``drawn``, so that a lost row is noticed.
+    `output_crystals` has the crystals with a relaxed structure, in their primitive cells.  With several
+    `settings.draws` the column ``draw`` is the number of a crystal's draw, from 1; shards cut across draws.  The column
+    ``potential`` is present if it is not CHGNet.  If energies can be corrected, ``correction_initial`` and
+    ``correction_relaxed`` (MP2020, eV/atom, empty if there is none) are present; the energies do not include them.
 
     Args:
-        crystals: units.npz of `symmcd replicate`, which has exact coordinates and Wyckoff positions; or an extxyz file
-            of anybody's, of which ``relax.method: symmetry`` keeps the symmetry found within 0.1 Å.
+        crystals: units.npz of `symmcd replicate`, which has exact coordinates and Wyckoff positions; or any extxyz
+            file, for which ``relax.method: symmetry`` keeps the symmetry found within 0.1 Å.
         output: the table, csv.
         output_crystals: extxyz.
         shard: from 0.

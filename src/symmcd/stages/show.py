@@ -16,7 +16,7 @@ def arguments(parser: command.Parser) -> None:
 
 
 def run(results: Path) -> None:
-    """Print what `results` holds, and the path of the report where there is one.
+    """Print what `results` holds, and the path of the report if there is one.
 
     Raises:
         InputError: nothing of ours, or a table that is missing or damaged; the message names the command that makes it.

@@ -49,7 +49,7 @@ def run(
 ) -> None:
     """Write the table of rates and the table of crystals.
 
-    The denominator is every crystal drawn for relaxation, whatever became of it.  Uniqueness and novelty are those of
+    The denominator is every crystal drawn for relaxation, whatever its outcome.  Uniqueness and novelty are those of
     the relaxed structures, by pymatgen's StructureMatcher with its defaults: uniqueness among the stable ones, novelty
     against the training set.  Only crystals that some threshold calls stable are compared (``compared``); of the
     others, and of those that could not be, nothing is said (``novel`` is blank).

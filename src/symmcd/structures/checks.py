@@ -24,7 +24,7 @@ FARTHEST = 1e6
 
 
 def check_crystal(crystal: Cell, names: Sequence[str] | None = None) -> None:
-    """Refuse what is no ordered crystal of elements.
+    """Refuse what is not an ordered crystal of elements.
 
     Args:
         crystal: any.

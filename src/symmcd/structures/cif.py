@@ -1,7 +1,7 @@
 """CIF text → lattice, elements, positions; ordered crystals only.
 
-gemmi reads the text; what it says about symmetry is worked out here, because gemmi drops operations that make none of
-the settings it knows, and with them the atoms they stand for.
+gemmi reads the text.  Its symmetry is interpreted here, because gemmi drops operations that form none of the settings
+it knows, and with them the atoms that they generate.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A file that contradicts itself is not believed.  Each list of operations that the file gives, written out or by a
 symbol, makes a crystal of the listed atoms; the formula, the multiplicities and the group's number speak for or against
-it.  The one crystal that nothing speaks against is the file's; where there is none, or more than one, the file is
+it.  The one crystal that nothing speaks against is the file's; if there is none, or more than one, the file is
 refused and what it says is named.
 """
 
@@ -180,7 +180,7 @@ def _whole_orbits(sites: Sites) -> bool:
 
 
 def _resolved(readings: list[Reading], *, trusted: bool) -> Reading | None:
-    """The reading that the file's other words decide for; None where they do not decide.
+    """The reading that the file's other words decide for; None if they do not decide.
 
     Args:
         readings: one for each list of operations.
@@ -237,7 +237,7 @@ def _refusal(
 
 
 def _formula(block: gemmi.cif.Block) -> Formula | None:
-    """The formula of the file; None where there is none that can be read."""
+    """The formula of the file; None if there is none that can be read."""
     text = next(iter(texts(block, ("_chemical_formula_sum",))), "")
     parts = re.findall(r"([A-Z][a-z]?)(\d+\.?\d*|\.\d+)?", text)
     if not text or "".join(element + count for element, count in parts) != re.sub(r"\s", "", text):

@@ -31,7 +31,7 @@ class CrystalFile(Protocol):
     """Crystals in order; crystal i is called ``ids[i]``, and no two have one id."""
 
     ids: list[str]
-    space_group: list[int | None]  # that each was made in; None where the file does not say
+    space_group: list[int | None]  # that each was made in; None if the file does not say
 
     @property
     def best_of(self) -> BestOf | None:

@@ -33,7 +33,7 @@ class Downloads:
     """Folder and options for the downloads of a source.
 
     Attributes:
-        folder: for the files; what lies there and fits its checksum is not downloaded again.
+        folder: for the files; a file there with the right checksum is not downloaded again.
         retries: attempts per file.
         mirror: address of a folder to take the files from in place of their own; empty for none.
     """

@@ -47,7 +47,7 @@ class Frame:
 
     @property
     def id(self) -> str:
-        """``id`` or ``material_id`` as it stands, for id="00012" is no number; empty if there is none."""
+        """``id`` or ``material_id`` as text, because id="00012" is not a number; empty if there is none."""
         return next((self.values[key] for key in self.values if key in ("id", "material_id")), "")
 
     def __str__(self) -> str:
@@ -182,7 +182,7 @@ def crystal_of_frame(frame: Frame) -> Cell:
     """The crystal of a frame, positions as they stand (not wrapped into the cell).
 
     Raises:
-        StructureError: it is damaged, is not periodic in three directions, or names what is no element.
+        StructureError: it is damaged, is not periodic in three directions, or names what is not an element.
     """
     columns = _columns(frame)
     lattice, element, position = _lattice(frame), _elements(columns), _positions(columns)

@@ -77,7 +77,7 @@ def frames_by_id(paths: Iterable[Path]) -> dict[str, Atoms]:
 
 
 def space_group_of(path: Path, frame: Atoms) -> int | None:
-    """Space group that a frame says it was made in; None where it says none.
+    """Space group in which a frame was made, as it states; None if it states none.
 
     Args:
         path: the frame's file.

@@ -44,7 +44,7 @@ class OwnCrystals:
 
     Attributes:
         ids: of all crystals.
-        space_group: that each was made in; None where it is not known.
+        space_group: that each was made in; None if it is not known.
         failure: why a crystal cannot be relaxed, by its index.
         best_of: how they were chosen, where they were.
     """
@@ -133,7 +133,7 @@ def _entered(name: str, crystal: object) -> OwnCrystal:
 
 
 def read_entries(path: Path, *, exact: bool = False) -> list[OwnCrystal]:
-    """Entries of a file or folder; what of it was not read is said.
+    """Entries of a file or folder; files that were not read are printed.
 
     Args:
         path: whatever `read_structures` reads, or asymmetric units (npz).

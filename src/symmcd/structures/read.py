@@ -113,8 +113,8 @@ def cif_rows(folder: Path) -> Iterator[RawRow]:
     """Each crystal of the CIFs in a folder and the folders in it, in order of path.
 
     A crystal is named by its path without ``.cif``, and after a colon the data block where a file has several.
-    Unreadable files are rows too; `parse_cif` says what is wrong with them, or `problem` where they are too large.
-    What macOS and Windows put beside them is none (`is_companion`).
+    Unreadable files are rows too; `parse_cif` finds what is wrong with them, or `problem` says that they are too large.
+    Files that macOS and Windows add are skipped (`is_companion`).
 
     Raises:
         InputError: there is no CIF.

@@ -194,11 +194,11 @@ def covered(train: Sequence[RawRow], val: Sequence[RawRow]) -> bool:
 
 
 def trainable(parts: Mapping[str, Sequence[RawRow]]) -> dict[str, list[RawRow]]:
-    """Parts of which a model can be trained and validated: those given where they are, else with crystals exchanged.
+    """Parts with which a model can be trained and validated: the given ones if possible, else with crystals exchanged.
 
-    A validation crystal with an element that no training crystal has tells nothing of a model.  Where most are such,
-    each changes places with the first training crystal whose elements others have too; where there is none, it stays.
-    Parts keep their sizes, and rows their order within a part.
+    A validation crystal with an element that no training crystal has cannot test a model.  If most are such, each is
+    exchanged for the first training crystal whose elements other training crystals have too; if there is none, it
+    stays.  Parts keep their sizes, and rows their order within a part.
     """
     train, val = list(parts["train"]), list(parts["val"])
     if covered(train, val):

@@ -85,9 +85,9 @@ def _described(matrices: np.ndarray) -> Operations:
 
 
 def _missing(matrices: np.ndarray) -> str:
-    """The first product of two operations that is not among them, as a triplet; empty where there is none.
+    """The first product of two operations that is not among them, as a triplet; empty if there is none.
 
-    The product of (W, w) and (V, v) is (WV, Wv + w).  It is there if one with the same rotation has its translation.
+    The product of (W, w) and (V, v) is (WV, Wv + w), found if an operation with its rotation has this translation.
     """
     rotation, translation = np.rint(matrices[:, :, :3]).astype(int), matrices[:, :, 3]
     kinds, kind, count = np.unique(_codes(rotation), return_inverse=True, return_counts=True)
@@ -113,7 +113,7 @@ def _codes(rotation: np.ndarray) -> np.ndarray:
 
 
 def completed(operations: Operations) -> Operations | None:
-    """The group that operations generate; None where it has more than `ORDER` members, as of no space group."""
+    """The group that operations generate; None if it has more than `ORDER` members, as of no space group."""
     members = operations.matrices
     generators = members[1:]
     fresh = members

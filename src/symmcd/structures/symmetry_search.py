@@ -53,7 +53,7 @@ def find_symmetry(cell: Cell, symprec: float, hall_number: int = 0) -> Any:
 
 
 def space_group_number(cell: Cell, symprec: float) -> int | None:
-    """Space group found within `symprec` Å; None where there is none.
+    """Space group found within `symprec` Å; None if there is none.
 
     Raises:
         InputError: `symprec` is no tolerance.

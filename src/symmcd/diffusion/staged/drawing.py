@@ -80,13 +80,14 @@ def draw_sequences(
 ) -> Drawn:
     """Wyckoff positions, then elements, one after the other; always legal ones.
 
-    Each is drawn from p^(1/temperature), normalised: 1 is the model, below 1 more of what is frequent, above 1 more
-    of what is rare.  What the constraints of `sampler` allow at a place is drawn from, given what was drawn before it.
+    Each is drawn from p^(1/temperature), normalised: 1 is the model; below 1 frequent choices become more frequent,
+    above 1 rare ones.  At each place the choices are those that the constraints of `sampler` allow, given the earlier
+    choices.
 
     Returns:
-        The crystals; in `log_weight`, q is what they were drawn from and p the model times what constraints `keep`: 0
-        without constraints, -inf for crystals that are not wanted, among them those that came to a place with nothing
-        allowed.
+        The crystals; in `log_weight`, q is the distribution that they were drawn from and p the model times the weights
+        of `keep`: 0 without constraints, -inf for unwanted crystals, including those that reached a place without an
+        allowed choice.
     """
     memory = network.begin()
     sequences, log_weight, log_probability = draw_positions(

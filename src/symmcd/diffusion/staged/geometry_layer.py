@@ -1,8 +1,8 @@
-"""One round of messages between orbits: what it reads of the surroundings, and what it knows of every orbit.
+"""One round of messages between orbits: its input from the surroundings, and the state of every orbit.
 
-For each orbit the network keeps numbers, vectors and symmetric tensors.  Messages hear the angles between what an orbit
-has gathered and where the other one lies, seen from both ends; vectors of the sender are turned with its images.  So
-everything here turns with the crystal and keeps a site's symmetry.
+For each orbit the network keeps numbers, vectors and symmetric tensors.  Messages depend on the angles between an
+orbit's vectors and the direction to the other orbit, seen from both ends; the sender's vectors are rotated with its
+images.  So everything here rotates with the crystal and keeps a site's symmetry.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """p(Wyckoff positions, elements | space group, number of orbits): a transformer over the sequence of a crystal.
 
-Causal: place m of the first half sees the positions before it and predicts the next; place m of the second half sees
-all positions and the elements before it and predicts the element there.  One pass gives the likelihood of a whole
-crystal.  Every position is embedded by what it is (site symmetry, multiplicity, degrees of freedom) beside its own
-vector, so that positions that few crystals occupy are not unknown; elements likewise.  What the composition is so far,
-weighted by multiplicities, is told to every place: charges balance in that sum, not in one of orbits.
+The transformer is causal.  Place m of the first half sees the positions before it and predicts the next one; place m of
+the second half sees all positions and the elements before it and predicts the element there.  One pass gives the
+likelihood of a whole crystal.  The embedding of a position is its own vector plus vectors of its properties (site
+symmetry, multiplicity, degrees of freedom), so that rarely occupied positions are not unknown; elements are embedded in
+the same way.  Every place also sees the composition so far, weighted by multiplicities, because charges balance in that
+sum and not in a sum over orbits.
 """
 
 from __future__ import annotations

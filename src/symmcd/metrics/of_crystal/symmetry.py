@@ -15,7 +15,7 @@ METRIC = Metric(
     of="crystal",
     function="symmcd.metrics.of_crystal.symmetry:columns",
     quantities={
-        "space_group": Quantity("space group", "The one that was asked for; blank where none was."),
+        "space_group": Quantity("space group", "The one that was asked for; blank if none was."),
         "space_group_found": Quantity(
             "space group found", "The one that spglib finds, at the tolerance of the settings."
         ),

@@ -127,9 +127,9 @@ def wasserstein(ours: np.ndarray, theirs: np.ndarray) -> float:
 def random_draws(candidates: np.ndarray, sample: int, seed: int, number: int = DRAWS) -> tuple[list[np.ndarray], float]:
     """Draws of `sample` of the candidates, sorted, and what share of these each is.
 
-    The published distances are those of one draw; densities and energies have long tails, and of two draws of the same
-    10,000 crystals one may be three times as far as the other.  So there are many where they are mostly of different
-    crystals, and one where at least half of the candidates would be in each.
+    The published distances are those of one draw.  Densities and energies have long tails, so one draw of 10,000
+    crystals may be three times as far as another.  So there are many draws if they consist mostly of different
+    crystals, and one if at least half of the candidates would be in each.
     """
     rng, share = np.random.default_rng(seed), min(1.0, sample / max(len(candidates), 1))
     number = number if share <= 0.5 else 1

@@ -26,6 +26,6 @@ METRIC = Metric(
 
 
 def rows(crystals: CrystalSet) -> Iterator[Row]:
-    """One row where a predictor was asked for, with the reason where there is none."""
+    """Yield one row if a predictor was requested, with the reason if there is none."""
     if (asked := crystals.predictor) is not None:
         yield Row("formation_energy_error", "paper", asked.error, asked.low, asked.high, asked.n, asked.note)

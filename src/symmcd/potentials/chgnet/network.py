@@ -27,7 +27,7 @@ class BatchedGraph:
     """Graphs of many crystals, nodes, bonds and angles one crystal after the other.
 
     The first `short` of the u bonds are those that make angles.  Weights count the symmetry-equivalent ones that each
-    stands for, seen from its owner (an edge's centre, an angle's first bond); None where all are 1.
+    stands for, seen from its owner (an edge's centre, an angle's first bond); None if all are 1.
     """
 
     element: Tensor  # (n,) atomic number of each node
