@@ -12,8 +12,8 @@ A stage says beside its ``run`` what the command line takes::
 
     def run(crystals: Path, output: Path, shard: int, shards: int, settings: ScoreSettings) -> None: ...
 
-Each argument is called as the parameter of ``run`` that it becomes.  What is written is named by ``--output``, and
-what else is written by ``--output-…``; nothing else is.  Standard library only, as the help has to be instant.
+Each argument has the name of the parameter of ``run`` that it becomes.  ``--output`` names the main file to write, and
+``--output-…`` any others; nothing else is written.  Standard library only, because the help has to be instant.
 """
 
 from __future__ import annotations

@@ -34,9 +34,9 @@ def choose_device(name: str) -> torch.device:
 def hold_gpu(name: str) -> None:
     """Make ``cuda`` a GPU that no other job holds, if `name` means CUDA and there are several GPUs.
 
-    Jobs that Snakemake starts beside each other (``--resources gpu=4``) would all take the first one.  A lock in the
-    folder for temporary files says which are held, and goes with its process.  Processes of torchrun, which says whose
-    GPU is whose, and jobs that see one GPU only are left alone; with more jobs than GPUs some share one.
+    Parallel jobs of Snakemake (``--resources gpu=4``) would all take the first GPU.  Locks in the folder for temporary
+    files mark GPUs that are held; a lock ends with its process.  Processes of torchrun, which assigns GPUs itself, and
+    jobs that see only one GPU are unaffected; with more jobs than GPUs some share one.
     """
     number = torch.cuda.device_count() if name != "cpu" and torch.cuda.is_available() else 0
     if number < 2 or _held or "WORLD_SIZE" in os.environ:

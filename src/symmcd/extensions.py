@@ -145,11 +145,11 @@ def quantities(of: Literal["crystal", "set"] = "set") -> dict[str, Quantity]:
 
 @dataclass(frozen=True)
 class Screen:
-    """A value of one crystal, by which candidates are looked through: a column with a unit.
+    """Screen: a value of one crystal that helps to look through candidates, shown as a column with a unit.
 
     Attributes:
         label: a few words.
-        sentence: what it is; plain text that ends with a full stop.
+        sentence: its meaning; plain text that ends with a full stop.
         function: ``module:attribute``, imported when it is first called; takes a
             `symmcd.screens.crystal.ScreenedCrystal` and returns a number, a text or None.
         unit: "Å", "%" …; empty for what has none.

@@ -1,6 +1,6 @@
 """Settings of every stage: one frozen dataclass per section of ``config/*.yaml``, checked once at the border.
 
-The type of a field says what it may be (`symmcd.bounds`); what fields must be together stands in ``__post_init__``.
+The type of a field states its allowed values (`symmcd.bounds`); conditions on several fields are in ``__post_init__``.
 Standard library only, because training and sampling run on machines without pydantic.  Below ``stages/`` no function
 sees these objects; they get plain arguments.
 """

@@ -41,8 +41,8 @@ def read_yaml(text: str, where: str) -> Any:
         where: its file, for errors.
 
     Raises:
-        InputError: naming the line and showing it, where the text is no YAML, a key is given twice (also as
-            ``section.key`` and inside of ``section``), an anchor stands inside itself, or there are too many values.
+        InputError: with the line and its number, if the text is not YAML, a key is given twice (also as
+            ``section.key`` and inside of ``section``), an anchor contains itself, or there are too many values.
     """
     import yaml
 

@@ -114,7 +114,7 @@ def evaluate_set(
 
     Args:
         table: one row per crystal: `crystal_scores.columns`, and ``template``, None if there is none.
-        structures: of each row; None for what cannot be compared with others.  Needed with `train` only.
+        structures: of each row; None for a crystal that cannot be compared with others.  Needed with `train` only.
         train: training set; without it there are no novelty and no known templates.
         reference: held-out set; without it there are no distances.
         fingerprints: of the crystals, and of the reference; without them there is no coverage.

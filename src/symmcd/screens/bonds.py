@@ -1,8 +1,8 @@
 """Bonds by tabulated radii: dimensionality of what they hold together, and the shortest distance.
 
-Radii are covalent ones (Cordero et al. 2008, as ASE has them).  Two atoms are bonded where they are nearer than 1.2 of
-the sum of their radii: within that lie the bonds of salts, metals and molecules (K metal 1.14, CsCl 1.03), and beyond
-it the gaps between layers and molecules (I2 1.26, graphite 2.2).
+Radii are covalent ones (Cordero et al. 2008, from ASE).  Two atoms are bonded if their distance is below 1.2 of the sum
+of their radii.  Bonds of salts, metals and molecules are shorter (K metal 1.14, CsCl 1.03), gaps between layers and
+molecules are longer (I2 1.26, graphite 2.2).
 """
 
 from __future__ import annotations

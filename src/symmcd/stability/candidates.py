@@ -119,8 +119,8 @@ def write_candidates(per_crystal: Path, relaxed: list[Path], output: Path, outpu
 def _with_judges(table: pd.DataFrame, of_first: pd.Series, kind: str, is_sun: str) -> tuple[pd.DataFrame, list[str]]:
     """`table` with what the judges say of each crystal over hulls of a family, and the names of these columns.
 
-    A column each in the rows `of_first`; none if there is a single judge.  Where not all judges have been held
-    against hulls of this family, each is taken over its own hull.
+    There is a column for each judge in the rows `of_first`; none if there is a single judge.  If not all judges have
+    energies over hulls of this family, each judge's own hull is used.
     """
     families = pd.Series([family(*pair) for pair in zip(table["judge"], table["hull"], strict=True)], table.index)
     of_all = families[table["judge"] == ALL]

@@ -53,8 +53,8 @@ def corrections(crystal: Cell, result: Relaxation) -> dict[str, float | None]:
     """`COLUMNS` of a relaxed crystal in eV/atom, None if there is no energy to correct, or no correction.
 
     Args:
-        crystal: as it was before.
-        result: what became of it.
+        crystal: before relaxation.
+        result: of the relaxation.
     """
     initial = None if result.energy_initial is None else correction(to_structure(crystal))
     relaxed = None if result.structure is None else correction(result.structure)

@@ -1,7 +1,7 @@
-"""Several judges of the same crystals: how far they are apart, and what all of them say together.
+"""Several judges of the same crystals: their differences, and their common verdict.
 
-Each judge is held against hulls on its own scale (`above_hull`).  What can be compared between judges is a *family* of
-hulls: `OWN`, each judge over the hull of its own energies; or one table of DFT energies, the same for all.
+Each judge is compared with hulls on its own scale (`above_hull`).  Judges can be compared over a *family* of hulls:
+`OWN`, each judge over the hull of its own energies; or one table of DFT energies, the same for all.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ def with_all_judges(table: pd.DataFrame) -> pd.DataFrame:
     """`table` with the column ``judges_spread``, and below it rows of the judge `ALL` for each family of hulls.
 
     ``judges_spread`` is the largest minus the smallest of the judges' relaxed energies above the hulls of one family,
-    eV/atom; infinite where only some have one, nan where none has.  In rows of `ALL` an energy above the hull is that
-    of the judge which calls the crystal least stable, so that it is stable there if it is by all; nan where one judge
-    has none.
+    eV/atom; infinite if only some judges have an energy, nan if none has.  In rows of `ALL` the energy above the hull
+    is that of the judge which calls the crystal least stable, so a crystal is stable there if it is stable by all; nan
+    if one judge has no energy.
 
     Args:
         table: one row per crystal, judge and hull; `symmcd.stability.doubts` are not in it yet.

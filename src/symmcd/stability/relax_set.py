@@ -68,7 +68,7 @@ def relaxed_crystals(
 def draw(total: int, number: int, draws: int, seed: int) -> dict[int, int]:
     """Indices of 0 … total - 1 that are drawn, and in which of the draws 1 … `draws`; none twice.
 
-    A draw is the same whatever the number of draws after it.  A single draw takes all where there are no more.
+    A draw does not depend on the number of draws after it.  A single draw takes all crystals if there are no more.
 
     Raises:
         InputError: too few for several draws of `number`.

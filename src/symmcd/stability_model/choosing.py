@@ -226,10 +226,10 @@ def best(
 def quotas(size: np.ndarray, number: int, room: np.ndarray | None = None, offset: float = 0.5) -> np.ndarray:
     """(S,) of `number` to each stratum, in proportion to `size` (S,), but no more than its `room` (S,).
 
-    Sums over the first strata are rounded, not each stratum, so that what one loses goes to the next: largest
-    remainders would never take one of the many strata below half a crystal, which are of large crystals.  Over all
-    offsets a stratum gets its exact share on average (systematic sampling).  What has no room goes to the others in
-    proportion.
+    Cumulative sums over the strata are rounded, not each stratum, so that a remainder goes to the next stratum.  The
+    method of largest remainders would never take one of the many strata below half a crystal, which hold large
+    crystals.  On average over all offsets a stratum gets its exact share (systematic sampling).  Crystals without room
+    go to the other strata in proportion.
 
     Args:
         size: of each stratum.

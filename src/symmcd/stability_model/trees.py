@@ -38,7 +38,7 @@ class Trees:
         return int(self.member.max()) + 1
 
     def evaluate(self, features: np.ndarray) -> np.ndarray:
-        """(M, B) what each member says of `features` (B, F), nan where there is no value."""
+        """(M, B) predictions of each member for `features` (B, F), nan where there is no value."""
         said, missing, rows = np.zeros((self.members, len(features))), np.isnan(features), np.arange(len(features))
         for member, root in zip(self.member.tolist(), self.root.tolist(), strict=True):
             at = np.full(len(features), root)

@@ -79,40 +79,40 @@ def evaluate(
     sun: SunSettings | None = None,
     device: str = "auto",
 ) -> Evaluation:
-    """Score crystals in any cell, ordered or not; what cannot be scored is a row with a status and counts as invalid.
+    """Score crystals in any cell; one that cannot be scored, such as a disordered one, gets a status and is invalid.
 
-    Nothing is written but the file `cache` and, beside it, energies of known crystals.
+    Only the file `cache` is written and, beside it, energies of known crystals.
 
     Args:
         structures: pymatgen structures, ASE's atoms or asymmetric units, by name if a mapping, or one of them; or the
-            path of a file or folder that `read_structures` reads, or of a units.npz.  Of crystals that a stability
-            model chose (`symmcd generate --stable`), a units.npz, what was written beside it and `AsymmetricUnits` with
-            `best_of` say so, and so do then all rows; a list cannot.  Oxidation states, spins and isotopes are left
-            out.  A crystal of more than `MOST_ATOMS` atoms is ``too_large``; one that takes more than
-            `settings.crystal_seconds`, ends its process or finds no memory is ``timed_out``, ``crashed`` or
-            ``out_of_memory``.
+            path of a file or folder that `read_structures` reads, or of a units.npz.  If a stability model chose the
+            crystals (`symmcd generate --stable`), this is known from a units.npz, from files beside it and from
+            `AsymmetricUnits` with `best_of`, and noted in all rows; a list does not contain it.  Oxidation states,
+            spins and isotopes are ignored.  A crystal of more than `MOST_ATOMS` atoms is ``too_large``; one that takes
+            more than `settings.crystal_seconds`, ends its process or runs out of memory is ``timed_out``, ``crashed``
+            or ``out_of_memory``.
         reference: set that distributions and coverage are measured against, for example the test set; or its file.
-        train: set that templates and novelty are measured against, both left out where it is not given, and that
-            composition fingerprints are scaled on (`reference` where not given).
+        train: set for templates and novelty, both left out without it, and for the scale of composition fingerprints
+            (without it: `reference`).
         settings: tolerances and limits.
         seed: of the random sample of the distribution metrics, and of the crystals that are relaxed.
-        workers: processes, as far as the crystals are worth them; 0 = one per core.
-        cache: file that keeps fingerprints for the next time; the 9,000 of a reference take a minute or two.  Predicted
-            energies, and energies that hulls are made of, are kept beside it.
+        workers: largest number of processes; 0 = one per core.
+        cache: file that keeps fingerprints for the next call; the 9,000 of a reference take a minute or two.  Predicted
+            energies, and energies of hulls, are kept beside it.
         predictor: of formation energies, by `symmcd predictor`; with a reference, for d_E.
         relax: relax the crystals and count which are stable, unique and novel; True, or settings of the section
-            `relax`, such as ``{"method": "symmetry", "steps": 100}``.  Of more than `relax.number` crystals so many are
-            drawn at random.  Crystals that cannot be relaxed are drawn like others and stay in the denominators.
-        judges: further potentials whose energies say which crystals are stable, by name, or the section `judge`.  Each
-            has a hull of its own, of its energies of `train` and `reference`.
-        hull: csv with formula and formation_energy_per_atom, one more hull, with `elemental_references`.
+            `relax`, such as ``{"method": "symmetry", "steps": 100}``.  If there are more than `relax.number` crystals,
+            so many are drawn at random.  Crystals that cannot be relaxed are drawn too and stay in the denominators.
+        judges: further potentials that decide which crystals are stable, by name, or the section `judge`.  Each has a
+            hull of its own energies of `train` and `reference`.
+        hull: csv with formula and formation_energy_per_atom for one more hull, with `elemental_references`.
         elemental_references: JSON of elemental reference entries.
         sun: thresholds.
         device: of the potentials: auto, cuda or cpu.
 
     Raises:
-        InputError: no structures, something that is no crystal at all, a set that cannot be read, or relaxation without
-            training crystals or without what a judge needs.
+        InputError: no structures, something that is not a crystal at all, a set that cannot be read, or relaxation
+            without training crystals or without a package that a judge needs.
     """
     stability = _stability(relax, judges, (hull, elemental_references), sun, train, seed, workers, device)
     sets = reference, train

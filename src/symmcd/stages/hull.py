@@ -22,13 +22,13 @@ def run(relaxed: list[Path], reference: list[Path], output: Path) -> None:
     """Write one row per crystal, judge and hull, in eV/atom, negative below the hull.
 
     A ``judge`` is the potential whose energy a row has: the one that relaxed the crystals, and those of `symmcd judge`.
-    Each is held against every hull on its scale: its own, and those of DFT energies where its energies are or can be
+    Each is compared with every hull on its scale: its own, and those of DFT energies if its energies are or can be
     corrected.
 
-    `status` is that of the relaxation, or ``no_reference:<elements>`` where the hull lacks an element, or
-    ``no_correction`` where MP2020 has none for an energy that needs one: then, as where a crystal has no energy,
-    ``e_above_hull_*`` are empty.  Energies are corrected ones.  ``reference_entries`` counts what the hull has in the
-    chemical system, elements and the crystal itself left out; ``own_reference`` names the entry that is this very
+    `status` is that of the relaxation, or ``no_reference:<elements>`` if the hull lacks an element, or
+    ``no_correction`` if MP2020 has no correction for an energy that needs one.  In these cases, and if a crystal has no
+    energy, ``e_above_hull_*`` are empty.  Energies are corrected.  ``reference_entries`` counts the entries of the hull
+    in the chemical system, without elements and the crystal itself; ``own_reference`` names the entry that is this very
     crystal.
 
     Raises:

@@ -140,20 +140,20 @@ def run(
     beta: float | None = None,
     settings: RelaxSettings | None = None,
 ) -> None:
-    """Crystals of one composition, written as by `symmcd generate`; crystals.csv says how likely each is.
+    """Predict crystals of one composition, written as by `symmcd generate`; crystals.csv has the probability of each.
 
-    `atoms` are those of the primitive cell; see `Generator.predict` for the rest.  An interrupt leaves those that are
-    finished, the likeliest.
+    `atoms` is the number in the primitive cell; see `Generator.predict` for the other arguments.  After an interrupt
+    the finished crystals remain, which are the likeliest.
 
-    With `relax` the crystals are relaxed within their space groups as the section `relax` says, ordered as by `rank`
-    with `beta`, and written relaxed; ``unrelaxed.npz`` has them as they were, in the same order and by the same names.
-    Columns of crystals.csv are then also ``status`` (see `Relaxation`), ``energy_relaxed`` and ``score`` (E - β log p),
-    eV/atom.  What came to no energy stands last and is written unrelaxed.
+    With `relax` the crystals are relaxed within their space groups by the section `relax`, ordered as by `rank` with
+    `beta`, and written relaxed; ``unrelaxed.npz`` has the unrelaxed crystals, in the same order and with the same
+    names.  crystals.csv then also has the columns ``status`` (see `Relaxation`), ``energy_relaxed`` and ``score`` (E -
+    β log p), eV/atom.  Crystals without an energy come last and are written unrelaxed.
 
     Raises:
         InputError: no formula, no such space group, no weights, a number below 1, more atoms or other elements than the
             model or the potential knows, nothing found, `beta` without `relax`, or an `output` that cannot be written.
-        KeyboardInterrupt: after what is finished has been written; while crystals are relaxed, all as they were before.
+        KeyboardInterrupt: after the finished crystals have been written; during relaxation, all of them unrelaxed.
     """
     from symmcd.crystallography.composition import parse_formula
     from symmcd.crystallography.space_group import number_of

@@ -22,11 +22,11 @@ def write_table(
     log_probability: Sequence[float],
     further: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
-    """One row per crystal: what it is made of, what stands on which Wyckoff position, size and density.
+    """One row per crystal: composition, element on each Wyckoff position, size and density.
 
-    With `log_probability` (B,), of its space group, positions and elements, also how likely that makes it beside the
-    others in the table (``share``).  `further` columns by name, of (B,) texts each, come last; of crystals that a
-    stability model chose also ``oversample``, of how many drafts each is the best.
+    With `log_probability` (B,), of its space group, positions and elements, also its probability relative to the others
+    in the table (``share``).  `further` columns by name, of (B,) texts each, come last; for crystals that a stability
+    model chose also ``oversample``, the number of drafts of which each is the best.
     """
     further = dict(further or {})
     if units.best_of is not None:

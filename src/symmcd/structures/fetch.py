@@ -54,9 +54,9 @@ def fetch(
     digest: str = "git blob",
     advice: str = ADVICE,
 ) -> None:
-    """Download `url` to `target`, whose checksum must be `checksum`; a file that is there already and fits is kept.
+    """Download `url` to `target`, whose checksum must be `checksum`; an existing file with this checksum is kept.
 
-    What has arrived is kept in ``<target>.part``, and the next attempt or run continues from there by HTTP Range.
+    Received bytes are kept in ``<target>.part``, and the next attempt or run continues from there by HTTP Range.
 
     Args:
         url: http(s) address.

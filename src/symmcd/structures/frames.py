@@ -18,8 +18,8 @@ from symmcd.structures.write import read_extxyz
 def read_generated(path: Path) -> list[Atoms]:
     """Frames of generated crystals, each with an id of its own.
 
-    Where `path` is called ``crystals.extxyz`` and ``units.npz`` lies beside it, as `symmcd replicate` and `generate`
-    write them, both must hold the same crystals in the same order: a file that was cut would go on as a smaller set.
+    If `path` is called ``crystals.extxyz`` and ``units.npz`` is beside it, as `symmcd replicate` and `generate` write
+    them, both must hold the same crystals in the same order; otherwise a truncated file would count as a smaller set.
 
     Raises:
         InputError: unreadable, an id that appears twice, an atom that is no element, or other crystals than those of

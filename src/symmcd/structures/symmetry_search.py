@@ -1,8 +1,8 @@
-"""The one door to spglib: questions are checked before, and a refusal, in whatever way it comes, is one error.
+"""The only calls of spglib: arguments are checked before, and every kind of failure becomes the same error.
 
-spglib takes its arrays as they are: a coordinate that is nan ends the process, a tolerance of 0 never ends.  Where no
-symmetry is found (atoms on top of each other, usually), `find_symmetry` raises, and the others answer: no group, every
-atom an orbit of its own, the cell as it is.
+spglib does not check its arrays: a nan coordinate ends the process, a tolerance of 0 never returns.  If no symmetry is
+found (usually because atoms overlap), `find_symmetry` raises, and the others answer: no group, every atom an orbit of
+its own, the cell unchanged.
 """
 
 from __future__ import annotations

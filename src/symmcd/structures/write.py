@@ -152,8 +152,8 @@ def write_cif_set(folder: Path, crystals: Crystals, units: AsymmetricUnits, limi
 def cifs(crystals: Crystals, units: AsymmetricUnits, stems: Sequence[str] | None = None) -> Iterator[tuple[str, str]]:
     """File name and text of each crystal's CIF: operations of the group, and one atom per orbit.
 
-    Names begin with `stems`; where not given, those are the units' labels, or what stands for a label that is no file
-    name (`file_stems`), and how many are not is said.  A CIF with another name has the label in a comment.
+    Names begin with `stems`; by default these are the units' labels, or substitutes for labels that cannot be file
+    names (`file_stems`), whose number is printed.  A CIF with another name has the label in a comment.
     """
     table = wyckoff_table()
     labels = [str(label) for label in units.label]

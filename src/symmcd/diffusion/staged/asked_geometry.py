@@ -93,7 +93,7 @@ def size_bounds(scale: LatticeScale, crystals: FlatCrystals, volumes: tuple[Tens
 def log_share(scale: LatticeScale, crystals: FlatCrystals, volumes: tuple[Tensor, Tensor]) -> Tensor:
     """Logarithm (B,) of the share of cells of each family and composition that lie within bounds of the volume.
 
-    -inf where all that lie within are further than `FARTHEST` from the mean, where no geometry is made.
+    -inf if all of these are further than `FARTHEST` from the mean, where no geometry is made.
     """
     low, high = size_bounds(scale, crystals, volumes)
     inside = (low < FARTHEST) & (high > -FARTHEST) & (low < high)
