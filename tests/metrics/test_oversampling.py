@@ -85,14 +85,14 @@ def test_the_words() -> None:
     assert chosen(BestOf(4, "", "mine", "own")).endswith("labels by mine over its own hull")
     assert chosen(BestOf(4)) == "the best of 4 drafts per crystal by a stability model, nobody knows whose labels"
     assert sentence(CHOICE).startswith(f"T{WORDS[1:]} (stability model 1234567e5e5e). ")
-    assert "no property of the generator alone" in sentence(CHOICE)
+    assert "not the generator alone" in sentence(CHOICE)
 
 
 def test_who_made_the_labels_is_no_independent_judge() -> None:
     said = of_judges(CHOICE, ["chgnet", "sevennet-0"])
     assert said.startswith("CHGNet made the labels")
-    assert said.endswith("Go by SevenNet-0, which made no labels.")
-    assert of_judges(CHOICE, ["chgnet"]).endswith("its errors were chosen too.")
+    assert said.endswith("Rely on SevenNet-0, which made no labels.")
+    assert of_judges(CHOICE, ["chgnet"]).endswith("the choice favours its errors too.")
     assert of_judges(CHOICE, ["sevennet-0"]) == of_judges(BestOf(4), ["chgnet"]) == ""
 
 
@@ -116,7 +116,7 @@ def test_nothing_published_stands_in_tables_of_chosen_crystals(tmp_path: Path) -
         assert "this set, best of 20" in text
         assert "SymmCD" not in text
     assert "CHGNet made the labels" in (tmp_path / "table3.md").read_text()
-    assert "Go by SevenNet-0, which" in (tmp_path / "table3.md").read_text(), "all judges are no judge"
+    assert "Rely on SevenNet-0, which" in (tmp_path / "table3.md").read_text(), "all judges are no judge"
 
 
 def test_published_lines_stand_beside_a_run_that_was_not_chosen() -> None:

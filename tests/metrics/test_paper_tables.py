@@ -105,8 +105,8 @@ def test_the_tables_of_a_set_have_the_papers_lines_and_its_own() -> None:
         "90.00 [88.00, 92.00]", "75.00 [72.00, 78.00]", "–", "–", "–", "–", "–", "0.2000 [0.1000, 0.3000]"
     ]  # fmt: skip
     assert line(two, "this set, strict")[:2] == ["80.00", "75.00"]
-    assert one.notes[0].endswith("– : not computed, for want of training crystals.")
-    assert two.notes[0].endswith("– : not computed, for want of reference crystals.")
+    assert one.notes[0].endswith("– : not computed, because there are no training crystals.")
+    assert two.notes[0].endswith("– : not computed, because there are no reference crystals.")
 
 
 def test_what_the_sample_resolves_is_said() -> None:

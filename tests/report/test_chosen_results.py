@@ -25,7 +25,7 @@ from tests.stages.test_report import Page
 
 CHOICE = BestOf(20, "123456789012" + "ab" * 26, "chgnet", "table mp.csv")
 WORDS = "the best of 20 drafts per crystal by a stability model, labels by CHGNet over the hull “table mp.csv”"
-WARNING = "CHGNet made the labels that these crystals were chosen by, so it is no independent judge of them"
+WARNING = "CHGNet made the labels by which these crystals were chosen, so it is not an independent judge of them"
 PLAIN = ReportSettings(viewer_crystals=0, drawn_crystals=1)
 
 
@@ -80,7 +80,7 @@ def test_the_page_says_how_the_crystals_were_chosen_and_compares_with_nothing(pl
         assert "(best of 20 drafts each)" in where[name], name
     assert WORDS in text.partition(" What was run ")[0]
     assert text.count(OF_BOTH) >= 4
-    assert f"{WARNING}: its errors were chosen too. Go by SevenNet-0, which made no labels." in text
+    assert f"{WARNING}: the choice favours its errors too. Rely on SevenNet-0, which made no labels." in text
     assert "CHGNet made the labels, no independent judge" in text
     captions = re.findall(r"Where two judges agree,.*?judges hull|By each judge and by all,.*?judge hull", text)
     assert len(captions) == 2
@@ -110,7 +110,7 @@ def test_the_terminal_says_it_above_the_figures(plain: Path, results: Path) -> N
     text = terminal_summary(results)
     above = " ".join(text.partition("structurally valid")[0].split())
     assert f"T{WORDS[1:]} (stability model 123456789012). {OF_BOTH}" in above
-    assert "Published systems do not choose so" in above
+    assert "Published systems do not choose in this way" in above
     assert WARNING in above
     before = terminal_summary(plain)
     assert re.search(r"structurally valid \[paper\] +91\.2 % +82\.1 to 97\.6 +60 +94\.32 %", before)
@@ -209,6 +209,6 @@ def test_a_single_judge_that_made_the_labels_is_named(tmp_path: Path) -> None:
     results = choose(make_results(tmp_path / "results"), CHOICE)
     text = page(results)
     for name in ("glance", "stability"):
-        assert f"{WARNING}: its errors were chosen too." in " ".join(sections(results)[name].split())
-    assert "Go by" not in text
+        assert f"{WARNING}: the choice favours its errors too." in " ".join(sections(results)[name].split())
+    assert "Rely on" not in text
     assert terminal_summary(results).splitlines()[-1].startswith("embedded prototypes")

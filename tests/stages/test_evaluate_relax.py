@@ -180,7 +180,7 @@ def test_rates_of_chosen_crystals_say_so_and_are_those_of_the_chain(
     text = (out / "table3.md").read_text(encoding="utf-8")
     assert "| this set, best of 20, 0.1 eV/atom" in text
     assert "morse made the labels" in text
-    assert "Go by softer, which made no labels." in text
+    assert "Rely on softer, which made no labels." in text
     assert "FlowMM" not in text
     assert "FlowMM" in (plain / "table3.md").read_text(encoding="utf-8")
     show.run(out)

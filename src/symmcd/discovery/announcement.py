@@ -25,13 +25,13 @@ def announcement(discovery: Discovery, abilities: Abilities) -> str:
         InputError: the hull lacks an element that every crystal has.
     """
     plan = discovery.plan
-    wanted = " and ".join(map(str, plan.asked())) or "whatever the model likes"
+    wanted = " and ".join(map(str, plan.asked())) or "no wishes"
     best = f", each chosen among {plan.stable} drafts" if plan.stable > 1 else ""
     lines = [f"{plan.number} crystals with {wanted}{best}, to {discovery.folder}"]
     if abilities.most_atoms:
         lines.append(
-            f"cells: the model has learnt from primitive cells of at most {abilities.most_atoms} atoms; crystals that "
-            "need more (olivine LiFePO4 has 28) come out rarely or never"
+            f"cells: the model has learnt from primitive cells of at most {abilities.most_atoms} atoms; "
+            "larger crystals (olivine LiFePO4 has 28) are made rarely or never"
         )
     elements = frozenset(SYMBOLS[number - 1] for number in needed_elements(plan.asked()))
     for judge, named in discovery.hulls.items():
@@ -49,7 +49,7 @@ def announcement(discovery: Discovery, abilities: Abilities) -> str:
     else:
         lines.append(f"hull: {first.name}")
     if plan.hull is None:
-        lines.append(f"      it lacks many known compounds, and so calls too much stable; {DENSER}")
+        lines.append(f"      it lacks many known compounds, so it calls too many crystals stable; {DENSER}")
     lines.append(f"known: {discovery.known.name}")
     if plan.filters:
         lines.append(f"kept as candidates: crystals with {', '.join(map(str, plan.filters))}")

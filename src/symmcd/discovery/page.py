@@ -130,7 +130,7 @@ def _numbers(summary: Mapping[str, Any]) -> Section:
         for verdict in VERDICTS
         if counts.get(verdict)
     ]
-    table = Table("What became of the crystals.", ("verdict", "crystals", "meaning"), lines, frozenset({1}))
+    table = Table("Verdicts on the crystals.", ("verdict", "crystals", "meaning"), lines, frozenset({1}))
     points = [f"Drafts: {summary['choice']}."]
     points += [f"Known materials: {summary['known']}."]
     if sentence := again_sentence(summary["found_again"]):

@@ -9,7 +9,7 @@ Every crystal has a row.  Verdicts, in the order in which the table has them:
 ``known``         a known material: the column ``known`` names it
 ``unstable``      new and valid, but further above the hull than the threshold
 ``duplicate``     the same crystal as one with a lower energy: ``duplicate_of`` names it
-``invalid``       atoms on one another, or a composition without a neutral choice of oxidation states
+``invalid``       overlapping atoms, or a composition without a neutral choice of oxidation states
 ``failed``        no relaxed energy, or no hull at its composition: ``status`` says why
 ``not_reached``   the budget, or an interrupt, came before it
 ================  =====================================================================================================

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 VERDICTS = {  # in the order of the table
-    "candidate": "new, at most {threshold:g} eV/atom above the hull by every judge, nothing doubtful",
-    "doubtful": "new and as low, but doubtful",
-    "screened_out": "new and as low, but not what --keep asks for",
+    "candidate": "new, at most {threshold:g} eV/atom above the hull by every judge, without doubts",
+    "doubtful": "like a candidate, but with doubts",
+    "screened_out": "like a candidate, but excluded by --keep",
     "known": "known materials, found again",
-    "unstable": "new, but further above the hull",
+    "unstable": "new, but higher above the hull",
     "duplicate": "the same as a crystal of lower energy",
-    "invalid": "atoms on one another, or a composition without neutral oxidation states",
+    "invalid": "overlapping atoms, or a composition without neutral oxidation states",
     "failed": "no relaxed energy, or no hull at the composition",
     "not_reached": "not reached within the budget",
 }
@@ -30,6 +30,6 @@ def again_sentence(again: Mapping[str, Any] | None) -> str:
     unseen = [again["val"][i] + again["test"][i] for i in (0, 1)]
     seen = again["train"]
     return (
-        f"of MP-20's materials of this chemical system {seen[0]} of {seen[1]} that the model was trained on, and "
-        f"{unseen[0]} of {unseen[1]} that it was not, are among these crystals"
+        f"found again: {seen[0]} of MP-20's {seen[1]} training materials of this chemical system, "
+        f"and {unseen[0]} of its {unseen[1]} validation and test materials"
     )

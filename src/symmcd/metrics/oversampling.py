@@ -21,9 +21,9 @@ TEXTS = tuple(COLUMNS)[1:]
 DRAFTS = "oversample"
 """The only one of them in tables with a row per crystal."""
 
-OF_BOTH = "What is measured here is of generator and stability model together, no property of the generator alone."
+OF_BOTH = "Figures here describe generator and stability model together, not the generator alone."
 NOTHING_PUBLISHED = (
-    "Published systems do not choose so: their values are compared only with crystals that were not chosen"
+    "Published systems do not choose in this way: their values are compared only with crystals that were not chosen"
     " (sampling.oversample = 1)."
 )
 
@@ -98,10 +98,10 @@ def of_judges(best_of: BestOf, judges: Sequence[str]) -> str:
         return ""
     others = [potential_name(judge) for judge in judges if judge != best_of.judge]
     text = (
-        f"{potential_name(best_of.judge)} made the labels that these crystals were chosen by, so it is no independent"
-        " judge of them: its errors were chosen too."
+        f"{potential_name(best_of.judge)} made the labels by which these crystals were chosen, so it is not "
+        "an independent judge of them: the choice favours its errors too."
     )
-    return text + (f" Go by {' and '.join(others)}, which made no labels." if others else "")
+    return text + (f" Rely on {' and '.join(others)}, which made no labels." if others else "")
 
 
 def _text(value: Any) -> str:

@@ -106,7 +106,7 @@ def predictor_table(runs: Sequence[Run]) -> PaperTable:
     lines = _published(5, TABLE_5)
     notes = [
         "Mean absolute error of the formation energy on the test set, eV/atom; S: the network knows the site symmetry."
-        " Errors compare where networks are of one size and the data are the same."
+        " Compare errors only between networks of the same size on the same data."
     ]
     for run in runs:
         line = _predictors(run.name, run.predictors)
@@ -139,7 +139,7 @@ def set_tables(rows: Sequence[TableRow]) -> list[PaperTable]:
     note = f"{CANONICAL} Counts grow with the number of crystals"
     note += f"; the paper's are of {CRYSTALS:,}." if comparable(runs) else "."
     if ("templates_in_train", "paper") not in by_metric:
-        note += " – : not computed, for want of training crystals."
+        note += " – : not computed, because there are no training crystals."
     own = [_line(label, TABLE_1, rows, _paper), _line(f"{label}, canonical", TABLE_1, rows, _canonical)]
     one = PaperTable(1, "templates", _head(TABLE_1), [*_beside(1, TABLE_1, runs), *own], [note, *_choices(runs)])
     own = [
@@ -248,7 +248,7 @@ def _note_of_set(by_metric: Mapping[tuple[str, str], TableRow], *, published: bo
         why = by_metric.get(("formation_energy_error", "paper"), {}).get("note") or "no predictor of formation energies"
         note += f" $d_E$ – : {why}."
     if missing - {"formation_energy_wasserstein"}:
-        note += " – : not computed, for want of reference crystals."
+        note += " – : not computed, because there are no reference crystals."
     return note.lstrip()
 
 

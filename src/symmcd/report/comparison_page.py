@@ -108,9 +108,9 @@ def _about(folders: Sequence[Path], runs: Sequence[Run]) -> Section:
         facts.append((of.name, f"{size:,} crystals{how}{judged}{data} ({folder.resolve()})"))
     paragraph = (
         "Numbers can be compared where sizes, data, protocol and hull are the same: counts of templates grow with the"
-        " number of crystals, distances between distributions shrink with it. Two runs differ where their 95 %"
-        " intervals do not meet; where they meet, no difference is claimed. A run is one training: another seed moves"
-        " the numbers too, and that is not in the intervals."
+        " number of crystals, distances between distributions shrink with it. Two runs differ where their 95 "
+        "% intervals do not overlap; where they overlap, no difference is claimed. A run is one training: "
+        "another seed changes the numbers too, and the intervals do not include that."
     )
     return Section("runs", "The runs", paragraphs=(paragraph,), facts=facts)
 

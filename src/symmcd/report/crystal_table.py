@@ -215,7 +215,7 @@ def _field(value: Any, column: Column) -> Field:
     try:
         number = float(text)
     except ValueError:
-        raise InputError(f"column {column.key} of the crystals: {text!r} is no number") from None
+        raise InputError(f"column {column.key} of the crystals: {text!r} is not a number") from None
     if not math.isfinite(number):
         return Field(UNKNOWN, None)
     if column.kind == "group":

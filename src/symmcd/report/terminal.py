@@ -24,7 +24,7 @@ WIDTH = 110  # characters of a line of remarks
 PROTOCOLS = (
     "d_…: distance between the distributions of generated and of test crystals, less is better",
     "[paper] as Levy et al. computed it; [strict] harder to pass, or less left to chance (docs/evaluation.md);",
-    "[…_floor] the same of as many real crystals: a generator can hardly do better",
+    "[…_floor] the same for as many real crystals: a generator can hardly do better",
 )
 DETAILS = ("agreement_", "resolvable_")  # metrics for the report only
 

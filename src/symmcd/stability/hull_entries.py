@@ -177,7 +177,7 @@ def _number(value: Any, what: str) -> float:
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number) or isinstance(value, bool):
-        raise InputError(f"{what} {_brief(value)}, which is no number")
+        raise InputError(f"{what} {_brief(value)}, which is not a number")
     return number
 
 
