@@ -3,7 +3,7 @@
 Under constraints a crystal is found in one of three ways, all of which follow the model's distribution given them:
 
 - A composition: all crystals of it are listed on sets of Wyckoff positions of the training set and newly drawn ones,
-  and one is drawn by their exact probabilities.  What is on none of these positions is never found.
+  and one is drawn by their exact probabilities.  A crystal on none of these positions is never found.
 - Else the first of a few freely drawn crystals that fulfils the constraints (exact).
 - Else one of `PROPOSED` that are drawn under the constraints, by their weights (`staged.drawing`; exact in the limit
   of many proposals), in up to `ATTEMPTS` attempts.

@@ -1,4 +1,4 @@
-"""Random numbers of which every crystal has a stream of its own, whatever batch or shard it is sampled in.
+"""Random numbers: every crystal has a stream of its own, independent of the batch or shard in which it is sampled.
 
 Counter-based: number i of draw d of crystal c is a hash of (seed, c, d, i) by the finaliser of SplitMix64 (Steele, Lea
 & Flood 2014), so a batch is drawn at once, on any device, and nothing has to be stored to continue from a given step.

@@ -1,9 +1,9 @@
 """Arrangements of a composition: possible Wyckoff positions and elements of a crystal, and how likely each of them is.
 
-The network draws positions before elements, so a composition cannot be asked of it directly.  Instead its elements are
-put, in every way there is, onto sets of positions whose multiplicities allow it: those of the training set (2,464 up to
-the choice of origin and axes, which 96 % of the validation crystals have too) and newly drawn ones.  Since the network
-gives the exact probability of a crystal, all of these compare: p(arrangement | composition) is proportional to
+The network draws positions before elements, so it cannot be conditioned on a composition directly.  Instead the
+elements are placed in every possible way on sets of positions whose multiplicities allow it: those of the training set
+(2,464 up to the choice of origin and axes; 96 % of the validation crystals have one of them) and newly drawn ones.
+The network gives the exact probability of a crystal, so these can be compared: p(arrangement | composition) ∝
 p(G) p(M | G) p(positions | G, M) p(elements | positions).
 """
 

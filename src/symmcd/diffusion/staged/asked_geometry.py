@@ -1,8 +1,8 @@
 """Requirements on a geometry beside the space group: bounds of the volume, given cells and coordinates.
 
 Bounds hold exactly: they clamp the estimate of the finished cell at every reverse step, and the last step returns the
-estimate.  What is given is put in again at each noise level, with noise of that level, so that the network makes the
-rest for it (Lugmayr et al. 2022); at the end it is as it was given, up to rounding in single precision.
+estimate.  Given values are inserted again at each noise level, with noise of that level, so that the network generates
+matching values for the rest (Lugmayr et al. 2022).  At the end they are exact up to rounding in single precision.
 """
 
 from __future__ import annotations

@@ -1,19 +1,19 @@
-"""Surroundings of every orbit, all images counted: moments of the atoms of orbit j around the representative i.
+"""Surroundings of every orbit, including all images: moments of the atoms of orbit j around the representative i.
 
-For each ordered pair of orbits (i, j) of a crystal, the images of j (all members of its orbit in all cells near by)
+For each ordered pair of orbits (i, j) of a crystal, the images of j (all members of its orbit in all nearby cells)
 within a cutoff of representative i are summed into
 
     m_ij[r] = Σ_images R_r(d) (1, û, û ⊗ û),       d Å away in the direction û,
 
 with Gaussians R_r in the distance, and into
 
-    Q_ij[w] = Σ_images W_w(d) R_image,                R_image the turn that makes this image of the representative j,
+    Q_ij[w] = Σ_images W_w(d) R_image,                R_image the rotation that maps the representative j to this image,
 
-with three windows W_w: a vector at representative j points in another direction at each of its images, and a message
-about it has to be turned with them.  The moments see what a network on differences of representatives cannot:
-an atom too close to its own mirror image, and every neighbour in another cell.  They turn with the crystal and do not
-depend on the origin, nor on which member of an orbit is its representative; where a site has symmetry they have it too.
-Nothing here has gradients: coordinates are inputs of the denoiser, not its parameters.
+with three windows W_w.  A vector at representative j points in another direction at each of its images, so a message
+about it has to be rotated with them.  A network on differences of representatives cannot see an atom that is too close
+to its own mirror image, or a neighbour in another cell; the moments contain both.  They rotate with the crystal and do
+not depend on the origin or on the choice of representatives, and they have the symmetry of the site.  Nothing here has
+gradients: coordinates are inputs of the denoiser, not its parameters.
 """
 
 from __future__ import annotations

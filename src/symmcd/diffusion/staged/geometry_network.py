@@ -1,10 +1,11 @@
 """Denoiser of k and free coordinates when Wyckoff positions and elements are known.
 
-Messages between all pairs of orbits carry the surroundings of `environment`: what the network sees are distances and
-directions to every image of every orbit, and what it answers is built from the same directions.  The displacement of a
-representative is a sum over its neighbours of direction times a learnt function, and of the vectors that the layers
-have gathered (see `geometry_layer`); the answer for k contains the corresponding virial: turned, shifted, with other
-representatives or in an equivalent setting, the same crystal gets the same answer, and a site keeps its symmetry.
+Messages between all pairs of orbits carry the surroundings of `environment`: the input consists of distances and
+directions to every image of every orbit, and the output is built from the same directions.  The displacement of a
+representative is a sum over its neighbours of direction times a learnt function, plus the vectors that the layers have
+gathered (see `geometry_layer`).  The output for k contains the corresponding virial.  So the output is the same when
+the crystal is rotated, shifted, or described by other representatives or in an equivalent setting, and a site keeps its
+symmetry.
 """
 
 from __future__ import annotations
@@ -107,10 +108,10 @@ class GeometryNetwork(nn.Module):
 
 
 def _rows(module: nn.Module, rows: Tensor) -> Tensor:
-    """`module` of each row (R, F), zeros added up to a multiple of `ORBITS_TO` rows.
+    """Apply `module` to each row (R, F), with zero rows added up to a multiple of `ORBITS_TO`.
 
-    Products of few rows take other routes through the libraries and round otherwise, and two hundred steps of sampling
-    make another crystal of a last digit, which must not depend on how many are sampled with it.
+    Libraries use other kernels for products of few rows and round differently.  Over two hundred steps of sampling a
+    last digit becomes a different crystal.  Padding keeps a crystal independent of the others sampled with it.
     """
     added = -len(rows) % ORBITS_TO
     return module(pad(rows, (0, 0, 0, added)))[: len(rows)]

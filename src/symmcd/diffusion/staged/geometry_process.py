@@ -1,7 +1,7 @@
 """Forward and reverse process of a geometry: standardised k, and free coordinates only.
 
-Coordinates that a Wyckoff position fixes are neither noised nor predicted: at every time the crystal has its space
-group exactly, and nothing has to be projected in the end.  Schedules are those of the joint process (see
+Coordinates that a Wyckoff position fixes are neither noised nor predicted.  So the crystal has its exact space group at
+every time, and no projection is needed at the end.  Schedules are those of the joint process (see
 `diffusion.forward_process`).
 """
 

@@ -1,8 +1,8 @@
 """Choose the geometry that the denoiser rates likeliest among several for the same Wyckoff positions and elements.
 
-A reverse process may end in a structure that the network, asked again, does not believe: it predicts the noise put on a
-crystal better, the likelier the crystal is (the sum of these errors over all times is, up to a constant, the bound on
--log p that it was trained on; Kingma et al. 2021).  How many more crystals come out right: docs/model-study.md.
+A reverse process may end in a structure that the network itself rates as unlikely.  The likelier a crystal is, the
+better the network predicts the noise added to it: the sum of these errors over all times is, up to a constant, the
+bound on -log p that it was trained on (Kingma et al. 2021).  docs/model-study.md measures the gain.
 """
 
 from __future__ import annotations
