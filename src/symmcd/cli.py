@@ -1,7 +1,7 @@
 """``symmcd COMMAND …``: list of the commands, arguments of each for its stage, exit status.
 
-A command is a module `symmcd.stages.COMMAND`, which says what it takes (`symmcd.command`).  Only that of the command
-that is asked for is imported, so that ``symmcd --help`` is instant.
+A command is a module `symmcd.stages.COMMAND`, which declares its arguments (`symmcd.command`).  Only the module of the
+given command is imported, so that ``symmcd --help`` is instant.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Named things that others may add: models, potentials, metrics, constraints, data sources.
+"""Registries of named entries that packages may extend: models, potentials, metrics, constraints, data sources.
 
 A registry holds what ships with symmcd, what this process has added (`Registry.add`), and what installed packages
 offer as entry points (``[project.entry-points."symmcd.potentials"]`` in their pyproject.toml).  An entry is a light

@@ -1,13 +1,13 @@
 """Threads of OpenMP on the cores of a machine: they spin briefly, then sleep; one alone if the cores are taken.
 
-By default a thread that waits spins for a millisecond, of a core that another process could have used, and on a machine
-with more work than cores all of them wait for the one that has none.  Threads that sleep at once
-(`OMP_WAIT_POLICY=PASSIVE`) wake late, which takes twice as long on an idle machine.  10,000 turns, some tens of
-microseconds, cost neither there.
+By default a waiting thread spins for a millisecond, on a core that another process could have used; on a machine with
+more work than cores all threads wait for the one without a core.  Threads that sleep at once
+(`OMP_WAIT_POLICY=PASSIVE`) wake late, which takes twice as long on an idle machine.  Spinning for 10,000 turns, some
+tens of microseconds, avoids both costs.
 
-Where all cores are taken, threads lose by waiting for each other, however they wait: ten crystals beside six
-busy processes on two cores took 40 s with two threads and 17 s with one.  So a process that has itself waited for a
-core longer than it has run, which Linux tells, takes one thread (bench/README.md).
+If all cores are taken, threads lose time by waiting for each other in any case: ten crystals beside six busy processes
+on two cores took 40 s with two threads and 17 s with one.  So a process that has waited for a core longer than it has
+run, which Linux reports, takes one thread (bench/README.md).
 
 libgomp, which torch's Linux wheels bring, reads its environment once, when it is loaded, so this has to come before
 torch.

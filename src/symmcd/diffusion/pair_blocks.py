@@ -1,7 +1,7 @@
 """All pairs of orbits of crystals of different sizes, laid flat.
 
-Matrix products then run over the pairs of all crystals at once, whatever their sizes, and nearly without padding; only
-what joins orbits to pairs goes block by block, where a block is a tensor of crystals of one size.  Gathering and
+Matrix products then run over the pairs of all crystals of any size at once, nearly without padding; only the steps that
+join orbits to pairs go block by block, where a block is a tensor of crystals of one size.  Gathering and
 scattering by index, as graph libraries do it, would write every pair's two ends to memory first, and add up in an order
 that a GPU does not repeat.
 """

@@ -1,4 +1,4 @@
-"""The page of a list of candidates: what was asked, which hull it is, and every crystal to search, sort and turn."""
+"""Page of a list of candidates: the request, the hull, and every crystal to search, sort and turn."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
 """Neighbours of the atoms of one crystal: a periodic multigraph, or what its symmetry leaves of it.
 
 The multigraph has an edge to each image of an atom among the nearest of a centre (Xie & Grossman, PRL 120, 145301).
-Features of DimeNet++ are invariants, so equivalent atoms carry the same, and so do edges that the site symmetry of
-their centre takes into each other.  One node per orbit and one edge per class, counted, give exactly what all atoms of
-the cell give; only angles must be measured in the frame of the atom whose neighbours they are between.
+Features of DimeNet++ are invariant, so equivalent atoms have the same features, and so have edges that the site
+symmetry of their centre maps onto each other.  One node per orbit and one edge per class, with its count, give exactly
+the result of all atoms of the cell; only angles must be measured in the frame of the atom between whose neighbours they
+lie.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Anybody's crystals: what comes in, a row of the table for each, and what `evaluation.evaluate_set` needs of them."""
+"""Crystals from any source: entries, a row of the table for each, and the input of `evaluation.evaluate_set`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The hull of what is known, that a stability model is told of: MP-20's materials, or a user's own entries."""
+"""Hull of known materials among the features of a stability model: MP-20's materials, or a user's own entries."""
 
 from __future__ import annotations
 

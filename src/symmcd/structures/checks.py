@@ -1,7 +1,7 @@
 """Checks of every crystal before anything is computed from it: the only place where arrays are checked.
 
-Compiled code (spglib, pymatgen's distances, qhull) crashes or hangs on numbers that are none; it is only asked about
-crystals that passed here.
+Compiled code (spglib, pymatgen's distances, qhull) crashes or hangs on invalid numbers, so it only gets crystals that
+passed these checks.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """Statements of a CIF about its symmetry, weighed: operations, symbols, number, multiplicities and chemical formula.
 
-A file that contradicts itself is not believed.  Each list of operations that the file gives, written out or by a
-symbol, makes a crystal of the listed atoms; the formula, the multiplicities and the group's number speak for or against
-it.  The one crystal that nothing speaks against is the file's; if there is none, or more than one, the file is
-refused and what it says is named.
+A file that contradicts itself is refused.  Each list of operations in the file, written out or as a symbol, gives one
+crystal of the listed atoms; the formula, the multiplicities and the group's number confirm or contradict it.  The
+crystal is accepted if exactly one is not contradicted; otherwise the file is refused with the statements that conflict.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""``--fill host.cif+Li``: a crystal whose cell and orbits stay as they are, and further orbits of given elements.
+"""``--fill host.cif+Li``: a crystal with unchanged cell and orbits, and further orbits of given elements.
 
-``host.cif-Na+2Li`` first leaves out all orbits of Na, then adds two of Li.  Crystals keep the host's space group, or
-have the subgroup that is asked for, as in ``host.cif+Li@Pnma``.  Where the added orbits lie is drawn by the model,
-first their Wyckoff positions, then their coordinates.
+``host.cif-Na+2Li`` first removes all orbits of Na, then adds two of Li.  Crystals keep the host's space group, or have
+the requested subgroup, as in ``host.cif+Li@Pnma``.  The model draws the Wyckoff positions of the added orbits, then
+their coordinates.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Teaching a generator what a stability model chose: its Wyckoff network is trained on with the chosen drafts.
+"""Teaching a generator from the choices of a stability model: its Wyckoff network is trained further on chosen drafts.
 
-Choosing throws most drafts away.  A network that has learnt from chosen ones draws more of their kind, so that the best
-of as many drafts is better.  The geometry network stays as it is.
+Choosing discards most drafts.  A network that has learnt from chosen drafts draws more of their kind, so that the best
+of the same number of drafts is better.  The geometry network is unchanged.
 """
 
 from __future__ import annotations
