@@ -371,6 +371,11 @@ def test_what_a_machine_puts_into_a_folder_is_not_evaluated_nor_told_of(
     (folder / "notes.txt").touch()
     evaluate.run(folder, tmp_path / "out", None, ScoreSettings())
     assert "not read: 1 files" in capsys.readouterr().out
+    write_units(folder / "units.npz", AsymmetricUnits.from_units([reduce(prototype("ZnO"))]))
+    for name in ("crystals.extxyz", "crystals.csv"):  # as in a folder of `symmcd generate`
+        (folder / name).touch()
+    evaluate.run(folder, tmp_path / "out", None, ScoreSettings())
+    assert "not read: 1 files" in capsys.readouterr().out
 
 
 def test_the_crystals_of_a_folder_with_only_companions_are_those_of_its_extxyz(tmp_path: Path) -> None:

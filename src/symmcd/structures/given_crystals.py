@@ -28,6 +28,8 @@ from symmcd.structures.read import read_structures
 from symmcd.structures.units import reduce_crystal
 from symmcd.structures.written_units import best_of_file, written_units
 
+OF_GENERATE = ("crystals.csv", "crystals.extxyz", "units.npz", "unrelaxed.npz")  # beside the CIFs in its folder
+
 
 @dataclass(frozen=True, eq=False)
 class OwnCrystal:
@@ -183,6 +185,8 @@ def _whole_set(path: Path) -> Path:
 def _tell_of_others(path: Path) -> None:
     """Say which files of a folder were not read: only its CIFs are."""
     others = sorted(p.name for p in files_of(path) if p.suffix.lower() != ".cif") if path.is_dir() else []
+    if "units.npz" in others:  # beside CIFs of `symmcd generate`: the same crystals, nobody's own files
+        others = [name for name in others if name not in OF_GENERATE]
     if others:
         named = ", ".join(others[:3]) + (", …" if len(others) > 3 else "")
         print(f"not read: {len(others)} files of {path} that are not .cif ({named}); evaluate them separately")
