@@ -46,9 +46,9 @@ def left_over(stage: Stage, folder: Path) -> list[str]:
     ]
 
 
-def processes_left(running: Running) -> list[str]:
-    """Processes of a command that has ended or was killed."""
-    found = running.left()
+def processes_left(running: Running, seconds: float = 5.0) -> list[str]:
+    """Processes of a command that has ended or was killed, after so many seconds."""
+    found = running.left(seconds)
     return [f"{len(found)} processes outlive it"] if found else []
 
 

@@ -147,7 +147,7 @@ def test_snakemake_killed_with_jobs_in_the_queue(held, undisturbed):
     process.wait()
     assert states(held) == {"RUNNING": 2}
     text = (ROOT / "docs/slurm.md").read_text(encoding="utf-8")
-    cancel = re.search(r"^    (squeue --me .*scancel)$", text, re.MULTILINE)[1]
+    cancel = re.search(r"^    (squeue --me (?:.*\\\n)*.*scancel)$", text, re.MULTILINE)[1]  # on several lines
     subprocess.run(
         ["bash", "-c", cancel], cwd=held.folder, env={"PATH": os.environ["PATH"], "PWD": str(held.folder)}, check=True
     )
