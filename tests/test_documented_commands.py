@@ -46,7 +46,7 @@ def test_a_documented_command_parses(file, words):
 
 WORDS = {"wildcards.shard": "0", "params.shards": "1", "wildcards.seed": "0", "params.seed": "0", "threads": "1"}
 WORDS |= {"params.device": "cpu", "wildcards.variant": "multigraph", "params.predictor": "", "params.table_5": ""}
-WORDS |= {"params.known": "", "params.curve": "--no-curve"}
+WORDS |= {"params.known": "", "params.curve": "--no-curve", "params.drafts": ""}
 
 
 def rules() -> list[str]:

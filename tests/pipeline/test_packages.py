@@ -63,7 +63,8 @@ def test_lock_file_pins_what_the_project_asks_for():
     pins = locked()
     assert "+" not in "".join(pins.values()), "a local build such as +cpu is not to be had everywhere"
     extras = PROJECT["optional-dependencies"]
-    pinned = chain.from_iterable(extras[name] for name in extras.keys() - {"docs", "matbench"})  # installed on demand
+    on_demand = {"docs", "matbench", "synthesis"}
+    pinned = chain.from_iterable(extras[name] for name in extras.keys() - on_demand)
     for requirement in map(Requirement, {*PROJECT["dependencies"], *pinned}):
         if requirement.name == "symmcd":  # itself, with another extra
             continue
