@@ -44,7 +44,7 @@ def add_what(parser: Parser) -> None:
 
 def add_how(parser: Parser) -> None:
     """``--checkpoint``, ``--steps``, ``--proposals`` and what all commands of networks have."""
-    text = "weights: denoiser.safetensors of `symmcd train`, or mp20 (default: the shipped weights, mp20)"
+    text = "weights: denoiser.safetensors of `symmcd train`, or shipped ones: mp20 (default), mp20-stable"
     parser.add_argument("--checkpoint", metavar="FILE", help=text)
     text = "denoising steps for a geometry (default: the model's own, 50 for mp20)"
     parser.add_argument("--steps", type=number(Steps), metavar="N", help=text)

@@ -189,7 +189,7 @@ class TrainingSettings(Settings):
     calibration_rounds: Few = 4  # passes after training that match element frequencies (staged); 0 = none
     checkpoint_minutes: Minutes = 2.0  # between checkpoints, from which a killed training resumes
     tensorboard: bool = False  # curves for TensorBoard beside losses.csv; needs the package
-    weights: str = ""  # use these instead of training: `mp20` (shipped weights), or a denoiser.safetensors
+    weights: str = ""  # use these instead of training: mp20 or mp20-stable (shipped), or a denoiser.safetensors
     init: str = ""  # initial weights, given as for `weights`, of the same kind and widths; empty = random
     max_minutes: Minutes = 0  # end training after so many minutes, even if epochs are left; 0 = never
 

@@ -22,7 +22,8 @@ def load_pretrained(checkpoint: str | Path = SHIPPED, device: str = "auto") -> G
     Where torch is not loaded yet, threads that wait are told to sleep (`symmcd.threads`).
 
     Args:
-        checkpoint: ``mp20``, or the path of a denoiser.safetensors that `symmcd train` wrote.
+        checkpoint: ``mp20``, ``mp20-stable`` (taught by chosen drafts, for use with `stable`), or the path of a
+            denoiser.safetensors that `symmcd train` wrote.
         device: ``auto``, ``cuda`` or ``cpu``.
 
     Raises:

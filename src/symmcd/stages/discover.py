@@ -59,7 +59,7 @@ def arguments(parser: command.Parser) -> None:
     group.add_argument("--leave-out", type=_names, default=(), metavar="A,B", help=text)
     text = "fitted model of `symmcd surrogate` (default: the shipped one)"
     group.add_argument("--stability-model", metavar="FILE", help=text)
-    text = "weights: denoiser.safetensors of `symmcd train`, or mp20 (default)"
+    text = "weights: denoiser.safetensors of `symmcd train`, or shipped ones: mp20 (default), mp20-stable"
     group.add_argument("--checkpoint", metavar="FILE", help=text)
     text = "sampling temperature; above 1: more new templates, fewer valid crystals (default: 1)"
     group.add_argument("--temperature", type=command.number(Temperature), default=1.0, metavar="T", help=text)
