@@ -216,7 +216,8 @@ def test_folders_that_results_may_not_be(results, tmp_path, monkeypatch):
     if results == "x/../src":
         (tmp_path / "x").mkdir()
         monkeypatch.chdir(Path(config.__file__).parents[2])  # the checkout
-    with pytest.raises(InputError, match=r"^results = '.*': (an address|the folder that|a folder that|symmcd's own)"):
+    why = "an address|.*the folder (in )?(that|which)|.*a folder that|.*symmcd's own"
+    with pytest.raises(InputError, match=rf"^results = '.*': ({why})"):
         read_section("run", {"results": results})
 
 
@@ -224,7 +225,7 @@ def test_results_may_not_lie_among_our_own_files_by_another_name(tmp_path, monke
     monkeypatch.chdir(tmp_path)
     (tmp_path / "link").symlink_to(Path(config.__file__).parent)
     for results in ("link", "link/deeper", str(Path(config.__file__).parent / "x"), str(Path(config.__file__).parent)):
-        with pytest.raises(InputError, match="symmcd's own files lie in"):
+        with pytest.raises(InputError, match="has symmcd's own files"):
             read_section("run", {"results": results})
     assert read_section("run", {"results": "results..old"}).results == "results..old"
     assert read_section("run", {"results": "../sources"}).results == "../sources"

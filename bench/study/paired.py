@@ -71,7 +71,7 @@ def split(output: Path) -> None:
     number = table["id"].str[1:]
     parts = {"a": table[~own], "b": pd.concat([table[~own & ~number.isin(number[own])], table[own]])}
     for name, part in parts.items():
-        rows = part.assign(id=part["id"].str[1:]).sort_values("id")
+        rows = part.assign(id=part["id"].str[1:], drawn=str(len(part))).sort_values("id")
         rows.to_csv(output / f"{name}.csv", index=False)
         kept = []
         for label in part["id"]:
@@ -92,10 +92,9 @@ def print_differences(output: Path) -> None:
         values = [table[column] for table in of_all]
         if all(value.dropna().isin([True, False]).all() and len(value.dropna()) for value in values):
             rows[column] = [value.fillna(False).astype(float) for value in values]
-    for (hull, threshold), _ in stable[0].groupby(["hull", "threshold"]):
-        for column in ("stable", "sun"):
-            picked = [t[(t["hull"] == hull) & (t["threshold"] == threshold)].set_index("id")[column] for t in stable]
-            rows[f"{column}, {hull}, {threshold:g} eV/atom"] = [value.astype(float) for value in picked]
+    for column in stable[0].columns:
+        if column.startswith(("initially_stable_at", "relaxed_stable_at", "sun_")):
+            rows[column] = [table.set_index("id")[column].fillna(False).astype(float) for table in stable]
     for name, (a, b) in rows.items():
         change = (b - a.reindex(b.index)).to_numpy()
         error = change.std(ddof=1) / np.sqrt(len(change))

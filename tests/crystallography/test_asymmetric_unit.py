@@ -74,10 +74,10 @@ def test_what_was_checked_stays_so():
 def test_labels_are_one_a_unit_and_differ():
     units = [random_units([n])[0] for n in (1, 62)]
     assert AsymmetricUnits.from_units(units, ["x", "y"]).label.tolist() == ["x", "y"]
-    for labels, said in ((["x"], "1 labels of 2"), (["x", "y", "z"], "3 labels of 2"), (["x", "x"], "'x' names 2")):
+    for labels, said in ((["x"], "1 labels for 2"), (["x", "y", "z"], "3 labels for 2"), (["x", "x"], "'x' names 2")):
         with pytest.raises(InputError, match=said):
             AsymmetricUnits.from_units(units, labels)
-    with pytest.raises(InputError, match="1 labels of 0"):
+    with pytest.raises(InputError, match="1 labels for 0"):
         AsymmetricUnits.from_units([], ["x"])
 
 

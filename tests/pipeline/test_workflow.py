@@ -258,6 +258,8 @@ def test_every_rule_that_may_take_long_has_its_time_on_a_cluster(workflow):
     assert all(int(resources["runtime"]) >= 480 for resources in long.values())
     assert int(long["seed4_train_part"]["mem_mb"]) >= 32_000
     assert all(int(resources["runtime"]) == 120 for rule, resources in asked.items() if rule not in long)
+    many = workflow.resources(config="{sampling: {number: 100000}, device: cpu}")
+    assert int(many["candidates"]["mem_mb"]) >= 5 * int(asked["seed4_candidates"]["mem_mb"]) == 5 * 4_000
     rules = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "workflow/rules").glob("*.smk")))
     assert not re.findall(r"(?:mem_mb|runtime)=(?!growing)", rules)
     profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text(encoding="utf-8"))

@@ -21,7 +21,7 @@ def test_only_the_elements_asked_for(denoiser, tmp_path):
     generator = Generator.load(denoiser, "cpu")
     units = generator.generate(40, seed=1, steps=2, elements=(8, 26))
     assert set(np.concatenate([unit.element for unit in units])) == {8, 26}
-    with pytest.raises(InputError, match=r"atomic numbers \[3, 92\] are not in the training set"):
+    with pytest.raises(InputError, match=r"Li, U: not in the training set of this model \(atomic numbers \[3, 92\]\)"):
         generator.generate(1, elements=(3, 8, 92))
     with pytest.raises(InputError, match="--elements: 'Fs': no such element"):
         generate.run(tmp_path, 2, denoiser, constraints={"elements": ("Fe", "Fs")})

@@ -155,7 +155,7 @@ def test_python_refuses_before_work(monkeypatch):
         with pytest.raises(InputError):
             generator.generate(3, **wrong)
     for formula, wrong in (("C60H61", {}), ("TiO2", {"atoms": 60}), ("TiO2", {"atoms": 4}), ("LrO", {})):
-        with pytest.raises(InputError, match=r"atoms|elements"):
+        with pytest.raises(InputError, match=r"atoms|elements|Lr: not in the training set"):
             generator.predict(formula, **wrong)
 
 

@@ -98,7 +98,7 @@ def test_a_copy_that_fails_leaves_no_folder(tmp_path, monkeypatch):
 def test_a_file_is_no_folder(tmp_path, capsys):
     (tmp_path / "run").write_text("")
     assert cli.main(["init", str(tmp_path / "run")]) == 2
-    assert "run: is no folder" in capsys.readouterr().err
+    assert "run: is not a folder" in capsys.readouterr().err
 
 
 def test_an_installation_without_the_workflow_says_so(tmp_path, capsys, monkeypatch):

@@ -225,7 +225,7 @@ def test_a_judge_that_lacks_a_crystal_or_a_hull_is_refused(judged: Path, relaxed
     folder = judged.parent
     with pytest.raises(InputError, match=r"the judge softer has no hull .*hull\.source=softer"):
         hull.run([relaxed[0], folder / "j.csv"], [folder / "morse.csv"], folder / "o.csv")
-    with pytest.raises(InputError, match=r"the hull 'morse' is in .* already"):
+    with pytest.raises(InputError, match=r"the hull 'morse' is already in "):
         hull.run([relaxed[0]], [folder / "morse.csv"] * 2, folder / "o.csv")
     text = (folder / "j.csv").read_text().splitlines(keepends=True)
     (folder / "j.csv").write_text("".join(text[:-1]).replace(",4,", ",3,"))

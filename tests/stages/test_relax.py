@@ -161,7 +161,7 @@ def test_draws_are_disjoint_and_the_first_stays_what_it_is():
     assert len(three) == 900, "no crystal twice"
     assert np.mean(members[3]) == pytest.approx(500, abs=60)
     assert len(draw(900, 300, 3, 0)) == 900
-    with pytest.raises(InputError, match=r"relax\.draws = 3 .*take 900, and there are 899"):
+    with pytest.raises(InputError, match=r"relax\.draws = 3 .*need 900 crystals, but there are 899"):
         draw(899, 300, 3, 0)
     with pytest.raises(InputError, match=r"relax\.draws = 0"):
         RelaxSettings(draws=0)

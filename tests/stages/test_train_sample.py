@@ -255,7 +255,7 @@ def test_what_sampling_refuses(trained, tmp_path):
         sample.run(denoiser, tmp_path / "s.npz", 2, 3, dataclasses.replace(SAMPLING, number=2), device="cpu")
     choices = (
         ({"temperature": 2.0}, r"temperature = 2.0 is not supported by a 'joint' model \(only 1\); .* 'staged'"),
-        ({"elements": (8,)}, "cannot be"),
+        ({"elements": (8,)}, "does not support"),
         ({"proposals": 2}, "proposals = 2 is not supported by a 'joint' model"),
     )
     for choice, message in choices:

@@ -80,8 +80,8 @@ def test_isotopes_are_hydrogen(symbol):
         (["Na+", "Na"], [[0, 0, 0], [0.001, 0, 0]], "redundant", "are one atom"),
         (["Na"], [[np.nan, 0, 0]], "bad_position", "atom 0"),
         (["Na", "Cl"], [[0, 0, 0], [0.5, 0.5, np.inf]], "bad_position", "atom 1"),
-        (["Na"], [[0, -np.inf, 0]], "bad_position", "no position"),
-        (["Na"], [[1e12, 0, 0]], "bad_position", "no position"),
+        (["Na"], [[0, -np.inf, 0]], "bad_position", "not a position"),
+        (["Na"], [[1e12, 0, 0]], "bad_position", "not a position"),
         ([], [], "no_atoms", "no atoms"),
     ],
 )  # fmt: skip

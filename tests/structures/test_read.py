@@ -77,8 +77,8 @@ def test_a_byte_order_mark_in_a_cif_or_json(tmp_path):
     [
         ("", "empty file"),
         ("material_id,structure\na,b\n", r"no column 'cif'; the columns are material_id, structure"),
-        ("material_id,cif\na,b\nc\n", "row 2 has not as many values"),
-        ("material_id,cif\na,b,c\n", "row 1 has not as many values"),
+        ("material_id,cif\na,b\nc\n", "row 2 has another number of values"),
+        ("material_id,cif\na,b,c\n", "row 1 has another number of values"),
         ("material_id,cif,e_above_hull\na,b,low\n", "row 1, .*e_above_hull.*'low'"),
     ],
 )

@@ -243,6 +243,11 @@ def growing(number):
     return lambda wildcards, attempt: attempt * number
 
 
+def of_all(each):
+    """MB of a job that has all crystals in memory, `each` MB for one; as much as any other job at least."""
+    return max(4_000, int(1_000 + each * CONFIG["sampling"].number))
+
+
 def shards(stage, pattern):
     """The files of all shards of `stage`."""
     return expand(pattern, shard=range(getattr(SHARDS, stage)), allow_missing=True)

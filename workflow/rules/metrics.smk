@@ -90,6 +90,8 @@ rule summarise:
     conda:
         "../envs/evaluation.yaml"
     threads: 8
+    resources:
+        mem_mb=growing(of_all(0.1)),
     params:
         directory=subpath(output.summary, parent=True),
         seed=RUN.seed,

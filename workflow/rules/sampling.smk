@@ -42,6 +42,8 @@ rule choose:
         "<benchmarks>/choose/choose.tsv"
     conda:
         "../envs/evaluation.yaml"
+    resources:
+        mem_mb=growing(of_all(0.002 * CONFIG["sampling"].oversample)),
     params:
         settings=settings_of_sampling,
         chooser=shipped_weights("sampling", "stability_model", "-stability"),

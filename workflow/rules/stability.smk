@@ -201,6 +201,8 @@ rule candidates:
         "<benchmarks>/candidates/candidates.tsv"
     conda:
         "../envs/evaluation.yaml"
+    resources:
+        mem_mb=growing(of_all(0.2)),
     shell:
         "symmcd candidates {input.per_crystal} --relaxed {input.relaxed} --output {output.table}"
         " --output-cifs {output.cifs} 2>&1 | keep {log}"

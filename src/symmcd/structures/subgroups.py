@@ -9,7 +9,6 @@ import functools
 import itertools
 
 import numpy as np
-import spglib
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
 from symmcd.crystallography.composition import SYMBOLS
@@ -18,9 +17,11 @@ from symmcd.crystallography.space_group import screw_symbol
 from symmcd.crystallography.symmetric_cell import SymmetricCell, primitive_operations
 from symmcd.errors import InputError
 from symmcd.structures.cell import Cell
+from symmcd.structures.symmetry_search import group_of_operations
 from symmcd.structures.units import reduce_crystal
 
 SYMPREC = 1e-3  # Å; the crystals are ideal
+TOLERANCE = 1e-5  # of translations, fractional
 APART = 0.1  # Å, atoms of the mark from one another and from the crystal's
 
 
@@ -58,8 +59,8 @@ def subgroups(space_group: int) -> dict[int, list[tuple[int, ...]]]:
     found: dict[int, list[tuple[int, ...]]] = {}
     for members in sorted(_closed_sets(product), key=sorted):
         chosen = sorted(members)
-        kind = spglib.get_spacegroup_type_from_symmetry(rotation[chosen], translation[chosen] % 1.0)
-        found.setdefault(int(kind.number), []).append(tuple(chosen))
+        kind = group_of_operations(rotation[chosen], translation[chosen] % 1.0, TOLERANCE)
+        found.setdefault(kind, []).append(tuple(chosen))
     return found
 
 
