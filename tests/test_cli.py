@@ -298,7 +298,7 @@ def test_generate_needs_no_checkpoint(capsys):
         cli.main(["generate", "--help"])
     text = capsys.readouterr().out
     assert "--checkpoint" not in text.partition("example:")[2]
-    assert "default: the shipped weights" in " ".join(text.split())
+    assert "shipped ones: mp20 (default)" in " ".join(text.split())
 
 
 def test_a_constraint_with_the_name_of_another_option_is_refused(capsys):
