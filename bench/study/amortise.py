@@ -22,26 +22,21 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from symmcd.crystallography import content
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.crystallography.drafts import Drafts
-from symmcd.diffusion.checkpoint import read_checkpoint, write_checkpoint
+from symmcd.diffusion.checkpoint import write_checkpoint
 from symmcd.diffusion.generator import Generator
 from symmcd.diffusion.pool import BLOCK
 from symmcd.diffusion.pretrained import load_pretrained
-from symmcd.diffusion.staged.model import trained
-from symmcd.diffusion.staged.objectives import negative_log_likelihood
-from symmcd.diffusion.staged.wyckoff_network import WyckoffNetwork
-from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
+from symmcd.diffusion.staged.teaching import taught
 from symmcd.stability_model import choosing
 from symmcd.stability_model.chemistry import CHEMISTRIES, chemistry, has_lanthanides
 from symmcd.stability_model.materials import arrangements_of
 from symmcd.storage import write_units
 
-BATCH, RATE, SEED = 256, 1e-4, 7  # of the drafts that are learnt from; others are judged
-HALF = 0.5  # a count that every number of orbits of a group in MP-20 keeps, so that none becomes impossible
+SEED = 7  # of the drafts that are learnt from; others are judged
 
 
 def chosen_drafts(generator: Generator, number: int, often: int, seed: int) -> tuple[Drafts, float]:
@@ -50,48 +45,6 @@ def chosen_drafts(generator: Generator, number: int, often: int, seed: int) -> t
     drafts, choice = generator.draft_stable(number, often, None, seed=seed)
     print(choice.sentence(), flush=True)
     return drafts, (time.process_time() - began) / number
-
-
-def loss_of(network: WyckoffNetwork, crystals: WyckoffSequences) -> float:
-    network.eval()
-    total = 0.0
-    with torch.inference_mode():
-        for rows in crystals.count.argsort().split(512):
-            some = crystals.select(rows, int(crystals.count[rows].max()))
-            total += float(negative_log_likelihood(network, some).sum())
-    return total / len(crystals)
-
-
-def fine_tuned(network: WyckoffNetwork, drafts: Drafts, epochs: int) -> dict[str, torch.Tensor]:
-    """Weights with the lowest loss on the held-out tenth."""
-    crystals = WyckoffSequences.from_units(drafts)
-    order = torch.as_tensor(np.random.default_rng(0).permutation(len(crystals)))
-    held, learnt = crystals.select(order[: len(order) // 10]), crystals.select(order[len(order) // 10 :])
-    optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=0.0)
-    best, kept = loss_of(network, held), {k: v.clone() for k, v in network.state_dict().items()}
-    print(f"epoch 0: held out {best:.3f} nats", flush=True)
-    for epoch in range(1, epochs + 1):
-        network.train()
-        for rows in torch.randperm(len(learnt), generator=torch.Generator().manual_seed(epoch)).split(BATCH):
-            some = learnt.select(rows, int(learnt.count[rows].max()))
-            loss = negative_log_likelihood(network, some).sum() / len(rows)
-            optimiser.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            optimiser.step()
-        now = loss_of(network, held)
-        print(f"epoch {epoch}: held out {now:.3f} nats", flush=True)
-        if now < best:
-            best, kept = now, {k: v.clone() for k, v in network.state_dict().items()}
-    return kept
-
-
-def counted(drafts: Drafts, before: torch.Tensor) -> torch.Tensor:
-    """(230, M + 1) crystals of each group and number of orbits, where MP-20 has some."""
-    count = torch.zeros_like(before)
-    group, orbits = torch.as_tensor(drafts.space_group - 1), torch.as_tensor(drafts.orbits)
-    count.index_put_((group, orbits), torch.ones(len(drafts)), accumulate=True)
-    return torch.where(before > 0, count + HALF, 0)
 
 
 def composition_of(drafts: Drafts) -> str:
@@ -116,17 +69,14 @@ def main() -> None:
     drafts, cost = chosen_drafts(shipped, given.chosen, given.one_in, SEED)
     print(f"{len(drafts)} chosen, {cost:.4f} CPU s each; {composition_of(drafts)}", flush=True)
 
-    checkpoint = read_checkpoint(shipped.path)
-    network = trained(WyckoffNetwork(checkpoint.settings), checkpoint, "wyckoff").requires_grad_(True)
     began = time.process_time()
-    weights = fine_tuned(network, drafts, given.epochs)
+    new = taught(
+        shipped.checkpoint, drafts, given.epochs,
+        on_epoch=lambda epoch, loss: print(f"epoch {epoch}: held out {loss:.3f} nats", flush=True),
+    )  # fmt: skip
     print(f"trained in {time.process_time() - began:.0f} CPU s", flush=True)
-    statistics = checkpoint.statistics.tensors() | checkpoint.tensors
-    orbits = counted(drafts, checkpoint.statistics.orbit_count)
-    statistics |= {"orbit_count": orbits, "space_group_count": orbits.sum(dim=1)}
     file = given.output / "amortised.safetensors"
-    all_weights = dict(checkpoint.weights) | {f"wyckoff.{name}": value for name, value in weights.items()}
-    write_checkpoint(file, all_weights, statistics, checkpoint.settings, checkpoint.metadata)
+    write_checkpoint(file, new.weights, new.statistics.tensors() | new.tensors, new.settings, new.metadata)
 
     amortised = load_pretrained(file, device="cpu")
     known = arrangements_of(["train"])

@@ -207,10 +207,8 @@ def settings_hash(
     Raises:
         InputError: no file of chosen drafts.
     """
-    values = dataclasses.asdict(settings)
-    values = {
-        name: value for name, value in values.items() if name not in OF_CHOICE
-    }  # the chosen drafts themselves say
+    # of a choice its result counts, the file of chosen drafts
+    values = {name: value for name, value in dataclasses.asdict(settings).items() if name not in OF_CHOICE}
     # what a file says counts, not its name; nothing asked for leaves the hash as it was
     if asked := values.pop("constraints"):
         values["constraints"] = identity(read_constraints(asked))
