@@ -1,8 +1,9 @@
 """Crystal structure prediction: how often a composition alone leads to the crystal of the test set.
 
     python bench/prediction.py --units results-cpu/asymmetric_units/test.npz --number 500 [--candidates 20] \
-        [--checkpoint results-cpu/training/seed0/denoiser.safetensors] [--any-size] [--metre] \
-        [--steps 25 --proposals 1] [--relax [--potential chgnet] [--beta 0 0.01 0.02 0.05]]
+        [--checkpoint results-cpu/training/seed0/denoiser.safetensors] [--any-size] [--metre] [--cores 2] \
+        [--steps 25 --proposals 1] [--careful 5] [--relax [--potential chgnet] [--beta 0 0.01 0.02 0.05]] \
+        [--keep FOLDER]
 
 For each of `--number` random crystals, `Generator.predict` is told the composition and, as in the literature, how many
 atoms the primitive cell has (`--any-size`: not told).  Printed for the first 1, 5, 20 candidates: whether the crystal's
@@ -19,17 +20,27 @@ ones).
 `--relax` relaxes the candidates once as `symmcd predict --relax` does, and ranks them by E - β log p for each of
 `--beta` (eV/atom; 0: by energy alone).  The last column counts the crystals that this order finds and the order by
 probability does not, among as many relaxed candidates, and the other way round.
+
+`--careful N` saves time: only the N likeliest candidates of a crystal get the model's own number of steps and
+geometries, those after them 25 steps and one geometry.
+
+Crystals are predicted in blocks of 50, on `--cores` at once.  `--keep` writes each finished block into a folder, from
+which the same command goes on after a kill.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
+import hashlib
+import json
+import multiprocessing
 import platform
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +65,7 @@ from symmcd.structures.convert import crystals_to_structures
 
 FIRST = (1, 5, 20)
 STOL = 0.5
+BLOCK = 50  # crystals predicted together
 
 
 def compositions(units: AsymmetricUnits, any_size: bool) -> Iterator[Composition]:
@@ -82,9 +94,98 @@ def structures(units: AsymmetricUnits) -> list[Structure]:
 
 def displacements(made: AsymmetricUnits, owner: np.ndarray, truth: Sequence[Structure]) -> np.ndarray:
     """(C,) of each candidate from the crystal it is to be, of index `owner` (C,); infinite where they do not match."""
-    with ProcessPoolExecutor() as pool:
-        pairs = [(guess, truth[index]) for guess, index in zip(structures(made), owner.tolist(), strict=True)]
-        return np.array(list(pool.map(displacement, pairs, chunksize=50)))
+    return np.array(
+        [displacement((guess, truth[index])) for guess, index in zip(structures(made), owner.tolist(), strict=True)]
+    )
+
+
+@dataclass(frozen=True)
+class How:
+    """How candidates are made; what the results of a block depend on."""
+
+    checkpoint: str
+    candidates: int
+    pool: int
+    any_size: bool
+    steps: int | None
+    proposals: int | None
+    careful: int | None
+    potential: str | None  # None: not relaxed
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """C candidates of some crystals, with those of a crystal beside each other, the likeliest first."""
+
+    owner: np.ndarray  # (C,) index of the crystal
+    same: np.ndarray  # (C,) bool, whether it has the positions and elements of its crystal
+    log_probability: np.ndarray  # (C,)
+    distance: np.ndarray  # (C,) see `displacements`
+    relaxed_distance: np.ndarray  # (C,) after relaxation
+    energy: np.ndarray  # (C,) eV/atom, infinite where there is none
+    status: np.ndarray  # (C,) of the relaxation
+    seconds: np.ndarray  # (3,) CPU seconds for positions and elements, geometries, relaxation
+
+    @classmethod
+    def read(cls, path: Path) -> Predicted:
+        with np.load(path, allow_pickle=False) as arrays:
+            return cls(**arrays)
+
+
+generator_of = functools.cache(load_pretrained)
+
+
+def predicted(units: AsymmetricUnits, first: int, how: How) -> Predicted:
+    """Candidates of the crystals `units`, of which the first is the crystal `first` of all."""
+    generator, clock = generator_of(how.checkpoint), [time.process_time()]
+    found = generator.arrangements(list(compositions(units, how.any_size)), how.candidates, pool=how.pool)
+    rank = np.concatenate([np.arange(len(arrangements)) for arrangements in found])
+    owner = np.repeat(np.arange(len(units)), [len(arrangements) for arrangements in found])
+    crystals = WyckoffSequences.concatenate([arrangements.sequences for arrangements in found])
+    log_probability = torch.cat([arrangements.log_probability for arrangements in found])
+    drafts = crystals.drafts(torch.as_tensor((first + owner) * how.candidates + rank), log_probability, seed=0)
+    clock.append(time.process_time())
+    careful = rank < (how.candidates if how.careful is None else how.careful)
+    made = dict(zip(np.flatnonzero(careful).tolist(),
+                    generator.with_geometries(drafts.take(np.flatnonzero(careful)), steps=how.steps,
+                                              proposals=how.proposals), strict=True))  # fmt: skip
+    if not careful.all():
+        rest = np.flatnonzero(~careful)
+        made |= zip(rest.tolist(), generator.with_geometries(drafts.take(rest), steps=25, proposals=1), strict=True)
+    guesses = AsymmetricUnits.from_units([made[row] for row in range(len(owner))])
+    clock.append(time.process_time())
+    relaxed: list[Relaxation] = []
+    if how.potential:
+        relaxed = relax(guesses, potential=how.potential, method="symmetry")
+    clock.append(time.process_time())
+    truth = structures(units)
+    own, theirs = content.arrangements(units), content.arrangements(guesses)
+    ended = [guesses[row] if result.unit is None else result.unit for row, result in enumerate(relaxed)]
+    return Predicted(
+        owner=first + owner,
+        same=np.array([own[index] == arrangement for index, arrangement in zip(owner.tolist(), theirs, strict=True)]),
+        log_probability=drafts.log_probability,
+        distance=displacements(guesses, owner, truth),
+        relaxed_distance=displacements(AsymmetricUnits.from_units(ended), owner, truth) if relaxed else np.empty(0),
+        energy=np.array([np.inf if r.energy_relaxed is None else r.energy_relaxed for r in relaxed]),
+        status=np.array([r.status for r in relaxed], dtype=str),
+        seconds=np.diff(clock),
+    )
+
+
+def block(units: AsymmetricUnits, first: int, how: How, keep: Path | None) -> Predicted:
+    """`predicted`, or what an earlier run kept of it."""
+    if keep is None:
+        return predicted(units, first, how)
+    crystals = hashlib.sha256(repr(content.arrangements(units)).encode()).hexdigest()
+    key = hashlib.sha256(json.dumps([crystals, first, asdict(how)]).encode()).hexdigest()[:16]
+    path = keep / f"{first:05}-{key}.npz"
+    if not path.exists():
+        found = predicted(units, first, how)
+        scratch = path.with_suffix(".part.npz")
+        np.savez(scratch, **{field.name: getattr(found, field.name) for field in fields(found)})
+        scratch.rename(path)
+    return Predicted.read(path)
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,14 +259,6 @@ def chosen_rows(units: AsymmetricUnits, number: int, metre: bool) -> np.ndarray:
     return np.flatnonzero(np.isin(formula, names[order[:last]]))
 
 
-def ranked_by_energy(
-    rows: list[np.ndarray], relaxed: Sequence[Relaxation], log_probability: np.ndarray, beta: float
-) -> list[np.ndarray]:
-    """`rows` of candidates in the order of E - β log p."""
-    score = scores([result.energy_relaxed for result in relaxed], log_probability.tolist(), beta)
-    return [some[best_first(score[some])] for some in rows]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--units", type=Path, required=True, help="crystals to find again, npz")
@@ -177,45 +270,48 @@ def main() -> None:
     parser.add_argument("--metre", action="store_true", help="all crystals of each formula, and METRe")
     parser.add_argument("--steps", type=int, help="of a geometry (default: the model's)")
     parser.add_argument("--proposals", type=int, help="geometries that one is kept of (default: the model's)")
+    parser.add_argument("--careful", type=int, metavar="N", help="candidates after the first N: 25 steps, one geometry")
     parser.add_argument("--relax", action="store_true", help="rank relaxed candidates by energy, too")
     parser.add_argument("--potential", default="chgnet", help="that relaxes")
     parser.add_argument("--beta", type=float, nargs="+", default=[0, 0.01, 0.02, 0.05], help="eV/atom")
+    parser.add_argument("--cores", type=int, default=1, help="blocks at once")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="finished blocks, to go on from")
     arguments = parser.parse_args()
     units = read_units(arguments.units)
     units = units.take(chosen_rows(units, arguments.number, arguments.metre))
     told = list(compositions(units, arguments.any_size))
-    generator = load_pretrained(str(arguments.checkpoint))
-    print(f"{len(told)} crystals (torch {torch.__version__}, {platform.machine()}, {torch.get_num_threads()} threads)")
+    how = How(
+        arguments.checkpoint, arguments.candidates, arguments.pool, arguments.any_size, arguments.steps,
+        arguments.proposals, arguments.careful, arguments.potential if arguments.relax else None,
+    )  # fmt: skip
+    print(f"{len(told)} crystals (torch {torch.__version__}, {platform.machine()})", flush=True)
+    if arguments.keep:
+        arguments.keep.mkdir(parents=True, exist_ok=True)
 
-    began = time.perf_counter()
-    found = generator.arrangements(told, arguments.candidates, pool=arguments.pool)
-    owner = np.repeat(np.arange(len(told)), [len(arrangements) for arrangements in found])
-    crystals = WyckoffSequences.concatenate([arrangements.sequences for arrangements in found])
-    print(f"{len(crystals)} candidates in {time.perf_counter() - began:.0f} s", flush=True)
-    log_probability = torch.cat([arrangements.log_probability for arrangements in found])
-    drafts = crystals.drafts(torch.arange(len(crystals)), log_probability, seed=0)
-    how = {"steps": arguments.steps, "proposals": arguments.proposals}
-    made = AsymmetricUnits.from_units(generator.with_geometries(drafts, **how))
-    print(f"with their geometries {time.perf_counter() - began:.0f} s", flush=True)
-
-    truth = structures(units)
-    rows = [np.flatnonzero(owner == index) for index in range(len(told))]
-    own, theirs = content.arrangements(units), content.arrangements(made)
-    same = np.array([own[index] == arrangement for index, arrangement in zip(owner.tolist(), theirs, strict=True)])
-    orders = [Order("log p", rows, displacements(made, owner, truth))]
+    firsts = range(0, len(units), BLOCK)
+    done: list[Predicted] = []
+    with ProcessPoolExecutor(arguments.cores, multiprocessing.get_context("spawn")) as pool:
+        began = time.monotonic()
+        blocks = [units.take(np.arange(i, min(i + BLOCK, len(units)))) for i in firsts]
+        for found in pool.map(functools.partial(block, how=how, keep=arguments.keep), blocks, firsts):
+            done.append(found)
+            print(f"{min(len(done) * BLOCK, len(units))} crystals, {time.monotonic() - began:.0f} s", flush=True)
+    every = Predicted(*(np.concatenate([getattr(one, field.name) for one in done]) for field in fields(Predicted)))
+    seconds = np.sum([one.seconds for one in done], axis=0) / len(units)
+    print("CPU seconds a crystal: positions and elements {:.2f}, geometries {:.2f}, relaxation {:.2f}".format(*seconds))
     if arguments.relax:
-        began = time.process_time()
-        relaxed = relax(made, potential=arguments.potential, method="symmetry")
-        statuses = ", ".join(f"{status} {n}" for status, n in Counter(r.status for r in relaxed).most_common())
-        print(f"relaxed by {arguments.potential} in {time.process_time() - began:.0f} CPU s: {statuses}", flush=True)
-        ended = [made[row] if result.unit is None else result.unit for row, result in enumerate(relaxed)]
-        distance = displacements(AsymmetricUnits.from_units(ended), owner, truth)
-        orders.append(Order("log p, relaxed", rows, distance))
+        print(f"relaxed: {', '.join(f'{status} {n}' for status, n in Counter(every.status.tolist()).most_common())}")
+
+    rows = [np.flatnonzero(every.owner == index) for index in range(len(told))]
+    orders = [Order("log p", rows, every.distance)]
+    if arguments.relax:
+        orders.append(Order("log p, relaxed", rows, every.relaxed_distance))
         for beta in arguments.beta:
-            order = ranked_by_energy(rows, relaxed, log_probability.cpu().numpy(), beta)
-            orders.append(Order(f"E - {beta:g} log p" if beta else "E", order, distance))
+            score = scores(every.energy.tolist(), every.log_probability.tolist(), beta)
+            order = [some[best_first(score[some])] for some in rows]
+            orders.append(Order(f"E - {beta:g} log p" if beta else "E", order, every.relaxed_distance))
     print()
-    print_table(orders, same, arguments.candidates, compared=orders[min(1, len(orders) - 1)])
+    print_table(orders, every.same, arguments.candidates, compared=orders[min(1, len(orders) - 1)])
     if arguments.metre:
         print_metre(orders, told, arguments.candidates)
 

@@ -16,6 +16,7 @@ from tests.faults.contents import CACHES, differences
 from tests.faults.processes import Done, Running, start
 
 PAGE = 4096
+UNUSABLE = ("crystals cannot be used and count as invalid", "crystals have a name with bytes that are no text")
 
 
 class NotTried(Exception):  # noqa: N818  (it is no error)
@@ -178,6 +179,8 @@ def corrupt(prepared: Prepared, stage: Stage, folder: Path, chance: random.Rando
         wrong = [text for text in left_over(stage, folder) if ".tmp." in text]
     elif done.status == 0:
         wrong = differences(folder, prepared.folder, stage.outputs)
+        if stage.name.startswith("evaluate") and any(words in done.text for words in UNUSABLE):
+            wrong = []  # what is wrong with a crystal of anybody's file is said, and is a row of the tables
     else:
         wrong = [f"status {done.status}: {_end(done)}"]
     return [f"{how}: {text}" for text in [*wrong, *processes_left(running)]]

@@ -164,6 +164,24 @@ def test_what_is_no_cif_in_a_folder_is_left_alone_and_said(tmp_path: Path, capsy
     assert "notes.txt, two.xyz" in said
 
 
+def test_what_is_wrong_with_a_damaged_file_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Bytes that no text has, in a coordinate and in a name: a row and a name each, and two lines on the console."""
+    path = tmp_path / "mine.extxyz"
+    units = AsymmetricUnits.from_units([reduce(prototype(name)) for name in NAMES])
+    write_extxyz(path, replicate_flat(units), units)
+    frames = path.read_bytes()
+    at = frames.index(b"0.0000000000")
+    frames = frames[:at] + b"\xff" + frames[at + 1 :]
+    path.write_bytes(frames.replace(b'id="00002"', b'id="0000\xff"'))
+    evaluate.run(path, tmp_path / "out", None, ScoreSettings())
+    said = " ".join(capsys.readouterr().err.split())
+    assert "mine.extxyz: 1 of 3 crystals have a name with bytes that are no text in UTF-8, such as 0000\ufffd" in said
+    assert "mine.extxyz: 1 of 3 crystals cannot be used and count as invalid; the first is 00000 (unparseable: " in said
+    assert pd.read_csv(tmp_path / "out/per_crystal.csv", dtype={"id": str})["status"].tolist() == [
+        "unparseable", "ok", "ok",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("kept", ["crystals.extxyz", "cif.zip"])
 def test_a_folder_of_many_generated_crystals(kept: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Beyond 300, `symmcd generate` and `replicate` write their CIFs into a zip, and crystals.extxyz beside it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
@@ -18,6 +19,7 @@ from symmcd.threads import let_threads_sleep
 from symmcd.workers import cores
 
 if TYPE_CHECKING:
+    import pandas as pd
     from ase import Atoms
     from pymatgen.core import IStructure
 
@@ -291,6 +293,7 @@ def run(
     cache = cache or output / "fingerprints.sqlite"
     plan = _plan(structures, (reference, train), settings, seed, workers or cores(), cache, predictor, stability)
     result = plan.scored()
+    _tell_of_unusable(result.table, structures)
     columns = ["metric", "protocol", "value", "low", "high", "n"]
     print(result.summary[columns].to_string(index=False, float_format=lambda v: f"{v:.4g}", na_rep=""))
     if plan.best_of is not None:
@@ -305,6 +308,21 @@ def run(
     if plan.stability is not None:
         delete(output / UNFINISHED)
     print(f"{len(result.table)} crystals, {len(result.rows)} metrics")
+
+
+def _tell_of_unusable(table: pd.DataFrame, structures: Path) -> None:
+    """Say how many crystals could not be read or scored, and why not the first of them."""
+    from symmcd.structures.files import shown
+
+    unusable = table[table["status"] != "ok"]
+    if len(unusable):
+        first = unusable.iloc[0]
+        reason = ": ".join(str(first[column]) for column in ("status", "detail") if first[column])
+        print(
+            f"{structures}: {len(unusable)} of {len(table)} crystals cannot be used and count as invalid; the first is "
+            f"{shown(str(first['id']))} ({shown(reason)}). The columns status and detail of per_crystal.csv have all",
+            file=sys.stderr,
+        )
 
 
 def _rates(result: Evaluation) -> str:

@@ -187,6 +187,13 @@ def read_structures(path: Path) -> list[tuple[str, Found]]:
 def _each_named(path: Path, found: Sequence[tuple[str, Found]]) -> list[tuple[str, Found]]:
     """The crystals of a file, each by a name of its own."""
     names = [name for name, _ in found]
+    damaged = [name for name in names if "\ufffd" in name or "\0" in name]
+    if damaged:
+        print(
+            f"{path}: {len(damaged)} of {len(names)} crystals have a name with bytes that are no text in UTF-8, "
+            f"such as {shown(damaged[0])}; is the file damaged?",
+            file=sys.stderr,
+        )
     once = unique(names)
     changed = [(name, new) for name, new in zip(names, once, strict=True) if name != new]
     if changed:
