@@ -6,6 +6,7 @@ import json
 import resource
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -139,10 +140,14 @@ def test_a_full_disk_says_from_where_it_goes_on(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_progress_in_a_log_is_plain_lines(capsys):
-    with Progress(4, 2, "crystals") as progress:
+def test_progress_in_a_log_is_plain_lines(capsys, monkeypatch):
+    """The first result took ten seconds of loading, which the two others do not take again."""
+    moments = iter([1010.0, 1011.0, 1042.0])
+    monkeypatch.setattr("symmcd.journal.time", SimpleNamespace(monotonic=lambda: next(moments)))
+    with Progress(35, 2, "crystals") as progress:
         progress.advance(1, "NaCl converged")
-        progress.advance(1, "KCl converged")
-    lines = capsys.readouterr().err.splitlines()
-    assert [line.split(",")[0] for line in lines] == ["3/4 crystals", "4/4 crystals"]
-    assert lines[1].endswith("0.0 min left, KCl converged")
+        progress.advance(1, "KCl converged")  # too soon for another line
+        progress.advance(15, "CsCl converged")
+    assert capsys.readouterr().err.splitlines() == [
+        "3/35 crystals, NaCl converged", "19/35 crystals, 0.5 a second, 0.5 min left, CsCl converged",
+    ]  # fmt: skip

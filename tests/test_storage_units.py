@@ -55,6 +55,12 @@ def changed(path: Path, **arrays: np.ndarray) -> Path:
 refusal = functools.partial(damaged_arrays.refusal, read_units)
 
 
+def test_a_path_may_be_text(tmp_path):
+    path = str(tmp_path / "units.npz")
+    write_units(path, UNITS)
+    assert read_units(path).label.tolist() == UNITS.label.tolist()
+
+
 def test_how_crystals_were_chosen_is_in_the_file_and_else_nothing(tmp_path):
     """Files of crystals that were not chosen have the arrays, and the bytes, that they always had."""
     choice = BestOf(20, "ab" * 32, "chgnet", "table mp.csv")

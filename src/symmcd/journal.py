@@ -129,8 +129,8 @@ class Progress:
     def __init__(self, total: int, done: int, unit: str, seconds_between_lines: float = 30) -> None:
         self.total, self.done, self.unit = total, done, unit
         self._between = seconds_between_lines
-        self._first, self._started = done, time.monotonic()
-        self._next_line = self._started
+        self._since: tuple[int, float] | None = None  # number done and moment of the first result of this run
+        self._next_line = 0.0
         self._bar: Any = None
         if sys.stderr.isatty():
             from tqdm import tqdm
@@ -154,10 +154,13 @@ class Progress:
             self._bar.update(number)
             return
         now = time.monotonic()
+        # Loading a potential and its first batch take long; the rate is that of what follows the first result.
+        first, began = self._since = self._since or (self.done, now)
         if now < self._next_line and self.done < self.total:
             return
         self._next_line = now + self._between
-        rate = (self.done - self._first) / max(now - self._started, 1e-9)
-        left = (self.total - self.done) / rate if rate else 0.0
-        text = f"{self.done}/{self.total} {self.unit}, {rate:.3g} a second, {left / 60:.1f} min left"
+        text = f"{self.done}/{self.total} {self.unit}"
+        if self.done > first:
+            rate = (self.done - first) / max(now - began, 1e-9)
+            text += f", {rate:.3g} a second, {(self.total - self.done) / rate / 60:.1f} min left"
         print(f"{text}, {note}" if note else text, file=sys.stderr, flush=True)

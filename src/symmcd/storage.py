@@ -80,15 +80,15 @@ ATTRIBUTES = {"lattice": "k"}
 BEST_OF = "best_of"  # how the crystals were chosen, a text; not in files of crystals that were not
 
 
-def write_units(path: Path, units: AsymmetricUnits) -> None:
+def write_units(path: Path | str, units: AsymmetricUnits) -> None:
     """Write asymmetric units; `k` is stored as ``lattice``, properties as ``property/<name>``, `best_of` as a text."""
     arrays = {name: getattr(units, ATTRIBUTES.get(name, name)) for name in UNIT_FIELDS}
     if units.best_of is not None:
         arrays[BEST_OF] = np.array(units.best_of.text())
-    write_arrays(path, arrays | {f"property/{k}": v for k, v in units.properties.items()})
+    write_arrays(Path(path), arrays | {f"property/{k}": v for k, v in units.properties.items()})
 
 
-def read_units(path: Path) -> AsymmetricUnits:
+def read_units(path: Path | str) -> AsymmetricUnits:
     """Read what `write_units` wrote, and see that it is asymmetric units (`AsymmetricUnits.check`).
 
     Labels may repeat: the table that the crystals came from may have repeated them, and learning and comparing do not
@@ -97,6 +97,7 @@ def read_units(path: Path) -> AsymmetricUnits:
     Raises:
         InputError: missing, unreadable, lacking a field, or with arrays that are no asymmetric units.
     """
+    path = Path(path)
     arrays = read_arrays(path)
     if "site_symmetry" in arrays and "wyckoff" not in arrays:
         raise InputError(f"{path}: samples of an earlier version, without Wyckoff letters; run `symmcd sample` again")
