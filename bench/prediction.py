@@ -15,7 +15,7 @@ that is not found counts as stol.
 `--metre` takes random formulas with all their crystals of the file, until there are `--number` crystals, and prints
 METRe too: of m crystals that are told the same, the share that one of the first m candidates matches, so that each
 polymorph counts (Martirossyan et al., arXiv 2509.12178; there each crystal has one try, here they share m different
-ones).
+ones).  There the last order of all takes the best candidate of each space group first.
 
 `--relax` relaxes the candidates once as `symmcd predict --relax` does, and ranks them by E - β log p for each of
 `--beta` (eV/atom; 0: by energy alone).  The last column counts the crystals that this order finds and the order by
@@ -118,6 +118,7 @@ class Predicted:
     """C candidates of some crystals, with those of a crystal beside each other, the likeliest first."""
 
     owner: np.ndarray  # (C,) index of the crystal
+    space_group: np.ndarray  # (C,)
     same: np.ndarray  # (C,) bool, whether it has the positions and elements of its crystal
     log_probability: np.ndarray  # (C,)
     distance: np.ndarray  # (C,) see `displacements`
@@ -163,6 +164,7 @@ def predicted(units: AsymmetricUnits, first: int, how: How) -> Predicted:
     ended = [guesses[row] if result.unit is None else result.unit for row, result in enumerate(relaxed)]
     return Predicted(
         owner=first + owner,
+        space_group=guesses.space_group,
         same=np.array([own[index] == arrangement for index, arrangement in zip(owner.tolist(), theirs, strict=True)]),
         log_probability=drafts.log_probability,
         distance=displacements(guesses, owner, truth),
@@ -259,6 +261,12 @@ def chosen_rows(units: AsymmetricUnits, number: int, metre: bool) -> np.ndarray:
     return np.flatnonzero(np.isin(formula, names[order[:last]]))
 
 
+def new_groups_first(space_group: np.ndarray) -> np.ndarray:
+    """(C,) indices of ranked candidates: the first one of each group, then the second one of each, and so on."""
+    before = [int((space_group[:i] == group).sum()) for i, group in enumerate(space_group.tolist())]
+    return np.argsort(before, kind="stable")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--units", type=Path, required=True, help="crystals to find again, npz")
@@ -310,6 +318,10 @@ def main() -> None:
             score = scores(every.energy.tolist(), every.log_probability.tolist(), beta)
             order = [some[best_first(score[some])] for some in rows]
             orders.append(Order(f"E - {beta:g} log p" if beta else "E", order, every.relaxed_distance))
+    if arguments.metre:
+        last = orders[-1]
+        order = [some[new_groups_first(every.space_group[some])] for some in last.rows]
+        orders.append(Order(f"{last.name}, new groups first", order, last.distance))
     print()
     print_table(orders, every.same, arguments.candidates, compared=orders[min(1, len(orders) - 1)])
     if arguments.metre:

@@ -36,6 +36,12 @@ def test_a_crystal_may_be_met_by_as_many_candidates_as_are_told_the_same(capsys)
     assert f"| {(0.1 + 0.2 + 0.5) / 3:.3f} | 100.0 %" in printed
 
 
+def test_each_space_group_has_its_turn():
+    import prediction
+
+    assert prediction.new_groups_first(np.array([225, 225, 62, 225, 62, 2])).tolist() == [0, 2, 5, 1, 4, 3]
+
+
 def test_all_crystals_of_a_formula_are_drawn_together(salts):
     import prediction
 
