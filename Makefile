@@ -1,7 +1,7 @@
 # make quickstart   the whole chain on embedded crystals, on a CPU, in minutes
 # make test         the tests
 # make check        format, lint, types, workflow
-# make docs         the documentation as a site, in site/; its notebook is run
+# make docs         the documentation as a site, in site/ (the tests run its notebook)
 # make test-slurm   the chain and the faults of a cluster, through a SLURM that is installed for it (Debian, root)
 # make test-slurm-short   the chain alone, with one job cancelled
 # make test-wheel   the wheel in a clean environment of each Python that is here, in minutes and gigabytes
@@ -48,7 +48,6 @@ check: $(READY)
 
 docs: $(READY)
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
-	@PATH="$(BIN):$$PATH" OMP_NUM_THREADS=1 $(BIN)/pytest --quiet tests/documentation/test_notebook.py
 	@echo "docs: site/index.html"
 
 test-slurm: SLURM_TESTS = tests/slurm
