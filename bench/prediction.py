@@ -3,7 +3,7 @@
     python bench/prediction.py --units results-cpu/asymmetric_units/test.npz --number 500 [--candidates 20] \
         [--checkpoint results-cpu/training/seed0/denoiser.safetensors] [--any-size] [--metre] [--cores 2] \
         [--steps 25 --proposals 1] [--careful 5] [--relax [--potential chgnet] [--beta 0 0.01 0.02 0.05]] \
-        [--keep FOLDER]
+        [--judge sevennet-0] [--keep FOLDER]
 
 For each of `--number` random crystals, `Generator.predict` is told the composition and, as in the literature, how many
 atoms the primitive cell has (`--any-size`: not told).  Printed for the first 1, 5, 20 candidates: whether the crystal's
@@ -19,7 +19,8 @@ ones).  There the last order of all takes the best candidate of each space group
 
 `--relax` relaxes the candidates once as `symmcd predict --relax` does, and ranks them by E - β log p for each of
 `--beta` (eV/atom; 0: by energy alone).  The last column counts the crystals that this order finds and the order by
-probability does not, among as many relaxed candidates, and the other way round.
+probability does not, among as many relaxed candidates, and the other way round.  `--judge` ranks by the energies of
+another potential, too, at the geometries that the first one relaxed.
 
 `--careful N` saves time: only the N likeliest candidates of a crystal get the model's own number of steps and
 geometries, those after them 25 steps and one geometry.
@@ -57,9 +58,12 @@ from symmcd.crystallography.wyckoff import wyckoff_table
 from symmcd.diffusion.generator import POOL
 from symmcd.diffusion.staged.arrangements import Composition
 from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
+from symmcd.extensions import POTENTIALS
 from symmcd.metrics.intervals import wilson
+from symmcd.potentials.potential import Point, Request
 from symmcd.stability.outcome import Relaxation
 from symmcd.stability.ranking import best_first, scores
+from symmcd.stability.single_points import computed
 from symmcd.storage import read_units
 from symmcd.structures.convert import crystals_to_structures
 
@@ -111,6 +115,7 @@ class How:
     proposals: int | None
     careful: int | None
     potential: str | None  # None: not relaxed
+    judge: str | None  # a second potential
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +129,7 @@ class Predicted:
     distance: np.ndarray  # (C,) see `displacements`
     relaxed_distance: np.ndarray  # (C,) after relaxation
     energy: np.ndarray  # (C,) eV/atom, infinite where there is none
+    second_energy: np.ndarray  # (C,) by the judge; empty if there is none
     status: np.ndarray  # (C,) of the relaxation
     seconds: np.ndarray  # (3,) CPU seconds for positions and elements, geometries, relaxation
 
@@ -134,6 +140,19 @@ class Predicted:
 
 
 generator_of = functools.cache(load_pretrained)
+potential_of = functools.cache(lambda name: POTENTIALS[name].load("cpu"))
+
+
+def energies(relaxed: Sequence[Relaxation], name: str) -> np.ndarray:
+    """(C,) energies of relaxed crystals by the potential `name`, eV/atom, infinite where there is none."""
+    there = [row for row, result in enumerate(relaxed) if result.energy_relaxed is not None]
+    found = [relaxed[row].structure for row in there]
+    requests = [Request(s.lattice.matrix, s.frac_coords, np.array(s.atomic_numbers)) for s in found if s is not None]
+    energy = np.full(len(relaxed), np.inf)
+    for start in range(0, len(there), 64):
+        points = computed(potential_of(name), requests[start : start + 64], forces=False)
+        energy[there[start : start + 64]] = [p.energy if isinstance(p, Point) else np.inf for p in points]
+    return energy
 
 
 def predicted(units: AsymmetricUnits, first: int, how: How) -> Predicted:
@@ -170,6 +189,7 @@ def predicted(units: AsymmetricUnits, first: int, how: How) -> Predicted:
         distance=displacements(guesses, owner, truth),
         relaxed_distance=displacements(AsymmetricUnits.from_units(ended), owner, truth) if relaxed else np.empty(0),
         energy=np.array([np.inf if r.energy_relaxed is None else r.energy_relaxed for r in relaxed]),
+        second_energy=energies(relaxed, how.judge) if how.judge else np.empty(0),
         status=np.array([r.status for r in relaxed], dtype=str),
         seconds=np.diff(clock),
     )
@@ -281,6 +301,7 @@ def main() -> None:
     parser.add_argument("--careful", type=int, metavar="N", help="candidates after the first N: 25 steps, one geometry")
     parser.add_argument("--relax", action="store_true", help="rank relaxed candidates by energy, too")
     parser.add_argument("--potential", default="chgnet", help="that relaxes")
+    parser.add_argument("--judge", help="another potential, to rank by")
     parser.add_argument("--beta", type=float, nargs="+", default=[0, 0.01, 0.02, 0.05], help="eV/atom")
     parser.add_argument("--cores", type=int, default=1, help="blocks at once")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="finished blocks, to go on from")
@@ -291,6 +312,7 @@ def main() -> None:
     how = How(
         arguments.checkpoint, arguments.candidates, arguments.pool, arguments.any_size, arguments.steps,
         arguments.proposals, arguments.careful, arguments.potential if arguments.relax else None,
+        arguments.judge if arguments.relax else None,
     )  # fmt: skip
     print(f"{len(told)} crystals (torch {torch.__version__}, {platform.machine()})", flush=True)
     if arguments.keep:
@@ -314,10 +336,11 @@ def main() -> None:
     orders = [Order("log p", rows, every.distance)]
     if arguments.relax:
         orders.append(Order("log p, relaxed", rows, every.relaxed_distance))
-        for beta in arguments.beta:
-            score = scores(every.energy.tolist(), every.log_probability.tolist(), beta)
-            order = [some[best_first(score[some])] for some in rows]
-            orders.append(Order(f"E - {beta:g} log p" if beta else "E", order, every.relaxed_distance))
+        for name, energy in (("E", every.energy), (f"E by {how.judge}", every.second_energy)):
+            for beta in arguments.beta if len(energy) else ():
+                score = scores(energy.tolist(), every.log_probability.tolist(), beta)
+                order = [some[best_first(score[some])] for some in rows]
+                orders.append(Order(f"{name} - {beta:g} log p" if beta else name, order, every.relaxed_distance))
     if arguments.metre:
         last = orders[-1]
         order = [some[new_groups_first(every.space_group[some])] for some in last.rows]

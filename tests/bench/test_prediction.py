@@ -53,13 +53,16 @@ def test_all_crystals_of_a_formula_are_drawn_together(salts):
 def test_known_salts_are_found_and_a_kept_block_is_read_again(salts, tmp_path, monkeypatch):
     import prediction
 
-    how = prediction.How("mp20", 2, 20, any_size=False, steps=50, proposals=2, careful=1, potential="chgnet")
+    how = prediction.How(
+        "mp20", 2, 20, any_size=False, steps=50, proposals=2, careful=1, potential="chgnet", judge="chgnet"
+    )
     found = prediction.block(salts, 7, how, tmp_path)
     assert found.owner.tolist() == [7, 7, 8, 8]
     assert found.same.reshape(2, 2).any(axis=1).all()
     assert np.isfinite(found.relaxed_distance[found.same]).all()
     assert np.isinf(found.relaxed_distance[~found.same]).all(), "rock salt is no caesium chloride"
     assert (found.energy[found.same] < -2).all()
+    np.testing.assert_allclose(found.second_energy, found.energy, atol=1e-5)  # the same potential, another cell
 
     monkeypatch.setattr(prediction, "predicted", lambda *_: pytest.fail("computed again"))
     again = prediction.block(salts, 7, how, tmp_path)
