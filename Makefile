@@ -5,7 +5,7 @@
 # make test-slurm   the chain and the faults of a cluster, through a SLURM that is installed for it (Debian, root)
 # make test-slurm-short   the chain alone, with one job cancelled
 # make test-wheel   the wheel in a clean environment of each Python that is here, in minutes and gigabytes
-# make test-faults  kills, full disks, damaged files, two writers (a quarter of an hour; ARGS="--seed 1")
+# make test-faults  kills, full disks, damaged files, two writers (ten minutes; ARGS="--seed 1")
 # make test-fuzz    every reader on 20,000 damaged files (ARGS="--seed 2 --inputs 100000"), in minutes
 # make lock         pin what is installed in .venv, also in workflow/envs/
 # make config       write config/config.yaml and its schema from src/symmcd/settings.py
