@@ -70,3 +70,13 @@ def test_amortise(tmp_path, capsys, monkeypatch):
     assert min(after) < before + 0.05
     for way in ("shipped-20", "amortised-guards", "amortised-20"):
         assert len(read_units(tmp_path / f"{way}.npz")) == 4
+
+
+def test_polymorphs(folder, capsys, monkeypatch):
+    """Where probability decides alone, the order is that by probability."""
+    what = ("--units", folder / "val.npz", "--model", "mp20", "--number", 3, "--candidates", 20, "--beta", 0, 1e6)
+    text = printed("polymorphs", capsys, monkeypatch, *what)
+    rows = {line.split("|")[1].strip(): line.split("|")[2:] for line in text.splitlines() if line.startswith("| ")}
+    assert set(rows) == {"ordered by", "log p", "ê", "ê - 1e+06 log p"}
+    assert rows["ê - 1e+06 log p"] == rows["log p"]
+    assert rows["log p"][2] == rows["ê"][2], "the first 20 are all"
