@@ -33,7 +33,7 @@ EXIT_INPUT = 2  # what the user gave cannot be used; argparse says the same of i
 
 
 class Parser(argparse.ArgumentParser):
-    """A subcommand's parser; it says what is wrong in one line, with the nearest word in place of all there are."""
+    """Parser of a subcommand; an error is one line with the nearest valid word, not a list of all."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)

@@ -227,7 +227,7 @@ def no_time(_model: Any, _training: TrainingSettings, _data: Workload) -> float:
 
 @dataclass(frozen=True)
 class ModelKind:
-    """A kind of generative model: the value of `model.kind`, and what can be known of it without torch."""
+    """A kind of generative model, a value of `model.kind`, with everything about it that needs no torch."""
 
     name: str
     sentence: str  # what it is

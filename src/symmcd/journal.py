@@ -89,7 +89,7 @@ class Journal:
         self.done.extend(dict(result) for result in results)
 
     def _write(self, content: bytes) -> None:
-        """All of it; without a buffer, which would still hold what found no room and write it at the end."""
+        """Write all of it, unbuffered: a buffer would keep what a full disk refused, and write it at the end."""
         left = memoryview(content)
         while left:
             left = left[self._file.write(left) :]

@@ -87,7 +87,7 @@ class Registry(Generic[Entry]):
         self._added[name] = self._checked(name, entry, "the call")
 
     def remove(self, name: str) -> None:
-        """Take back what `add` added."""
+        """Remove an entry that `add` added."""
         del self._added[name]
 
     def _load(self, name: str) -> Entry:

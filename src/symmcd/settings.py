@@ -88,7 +88,7 @@ ResultsFolder = Annotated[
 
 
 class Settings:
-    """Base of every section: each field is what its type says."""
+    """Base of every section: a field takes the values of its type."""
 
     def __post_init__(self) -> None:
         """Check every field, and keep numbers and lists as its type has them.
@@ -155,7 +155,7 @@ class ReduceSettings(Settings):
 
 @dataclass(frozen=True)
 class ModelSettings(Settings):
-    """The generative model; what it has beside its kind belongs to that kind (`symmcd.extensions.MODELS`)."""
+    """The generative model; fields other than `kind` belong to that kind (`symmcd.extensions.MODELS`)."""
 
     kind: Kind = "staged"  # ours (docs/model-study.md), the paper's, its Table 4's, a control
 

@@ -145,5 +145,5 @@ class _Checked:
 
 
 def pairs_of(node: Any) -> list[tuple[Any, Any]]:
-    """Nodes of keys and values of a mapping; nothing of what is none."""
+    """Nodes of the keys and values of a mapping; nothing for another node."""
     return [child for child in node.value if isinstance(child, tuple)] if isinstance(node.value, list) else []

@@ -150,7 +150,7 @@ def check_contents(
 
 
 def family_lattices(k: np.ndarray, space_group: np.ndarray, name: Callable[[int], str] = lambda _: "") -> np.ndarray:
-    """k (B, 6) with what the groups fix put in, where that changes no length or angle by more than the tolerances.
+    """k (B, 6) with the components that the groups fix, where this changes no length or angle beyond the tolerances.
 
     Raises:
         InputError: no cell, or one of another family.

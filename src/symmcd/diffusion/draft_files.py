@@ -1,4 +1,4 @@
-"""Files of drafts: what `symmcd draft` draws, and `symmcd choose` takes of it.  Numpy only."""
+"""Files of drafts, which `symmcd draft` writes and `symmcd choose` selects from.  Numpy only."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SEED, WEIGHTS = "seed", "weights"
 
 @dataclass(frozen=True, eq=False)
 class DraftFile:
-    """Drafts, and what they come from.  The constraints of their geometries are not among it: settings name them."""
+    """Drafts and their origin.  Constraints on their geometries are in the settings, not here."""
 
     drafts: Drafts
     weights: tuple[str, ...]  # `Generator.hashes` of what drew them

@@ -42,7 +42,7 @@ class InitialWeights:
 
     @torch.no_grad()
     def give(self, part: str, network: nn.Module, model: ModelSettings) -> None:
-        """Put the weights of `part` into `network`; what it knows of its training set, its buffers, stays.
+        """Put the weights of `part` into `network`; its buffers, which describe its training set, stay.
 
         Args:
             part: of the model.

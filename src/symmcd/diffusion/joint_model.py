@@ -88,7 +88,7 @@ class JointModel:
         )
 
     def _predict(self, state: NoisyBatch, time: Tensor) -> Prediction:
-        """Matrix products as in training; what the network answers is float32."""
+        """Matrix products as in training; the prediction is float32."""
         with products(time.device, self.precision):
             return self.denoiser(state, time)
 

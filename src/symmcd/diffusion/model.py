@@ -58,7 +58,7 @@ class PartObjective(Objective, Protocol):
     """Objective of the training of a part of a model."""
 
     def finished(self, weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Trained weights as they are kept, and what was done to them, for the checkpoint."""
+        """Trained weights as they are stored, and a record of what was done to them, for the checkpoint."""
 
 
 class Model(Protocol):

@@ -70,7 +70,7 @@ class ModelTraining:
         return MODELS[self.task.model.kind]
 
     def run(self) -> None:
-        """Train what is not trained yet, and put the whole together as ``denoiser.safetensors``.
+        """Train the parts that are not trained yet, and join all parts as ``denoiser.safetensors``.
 
         Raises:
             InputError: a network that a CPU would train for more than a day, initial weights that do not fit, a damaged

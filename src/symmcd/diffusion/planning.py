@@ -63,7 +63,7 @@ def check_whole(**numbers: int) -> None:
 
 
 def numbers_of(number: int | Sequence[int] | np.ndarray) -> np.ndarray:
-    """Numbers of drafts, ascending: so many from 0 on, or those given.
+    """Numbers of drafts, ascending: the first `number`, or those given.
 
     Raises:
         InputError: no whole numbers, one below 0, or one that is given twice.

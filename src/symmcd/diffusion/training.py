@@ -163,7 +163,7 @@ class Training:
             self._saved = time.monotonic()
 
     def finished(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """The weights to keep, and what there is to say of the training; the last row of losses.csv is validated."""
+        """The weights to keep, and a record of the training; the last row of losses.csv is validated."""
         state, names = self.state, self.objective.names
         self.progress.close()
         done = {

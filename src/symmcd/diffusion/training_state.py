@@ -62,7 +62,7 @@ def write_state(
     networks: Networks,
     optimiser: torch.optim.AdamW,
 ) -> None:
-    """Write everything to `path`, replacing what stood there only once it is complete."""
+    """Write everything to `path`; an existing file is replaced only once the new one is complete."""
     tensors = {prefix + name: v for prefix, module in networks.parts() for name, v in module.state_dict().items()}
     for index, moments in optimiser.state_dict()["state"].items():
         tensors |= {f"adam/{index}/{name}": value for name, value in moments.items()}

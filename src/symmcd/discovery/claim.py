@@ -39,7 +39,7 @@ def claim(folder: Path, plan: Plan) -> None:
 
 
 def start_over(folder: Path) -> None:
-    """Delete what an earlier list has left in a folder; nothing where it holds none of ours."""
+    """Delete the files of an earlier list in a folder; files that are not ours stay."""
     if (folder / files.WORK / PLAN).exists():
         for name in files.RESULTS:
             delete(folder / name)

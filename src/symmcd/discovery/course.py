@@ -30,7 +30,7 @@ class Stage:
 
 @dataclass
 class Course:
-    """Stages in order, and what is said of them.
+    """Stages in order, and the line that reports their progress.
 
     Args:
         budget: seconds that may be spent; None: no limit.
@@ -45,14 +45,14 @@ class Course:
     _said: float = -BETWEEN
 
     def expect(self, name: str, total: int, expected: float, done: int = 0) -> None:
-        """A stage of `total` items, of which some are done; what was measured of it before stays."""
+        """Expect a stage of `total` items, some of them done; earlier measurements of it are kept."""
         before = self.stages.get(name)
         self.stages[name] = Stage(total, expected, done)
         if before is not None:
             self.stages[name].measured, self.stages[name].seconds = before.measured, before.seconds
 
     def begin(self) -> None:
-        """Time counts from here for what is finished next."""
+        """Start the time of the items that are finished next."""
         self._mark = time.monotonic()
 
     def advance(self, name: str, number: int) -> float:

@@ -39,7 +39,7 @@ LAST = ("file", "detail", "seed", "draft", "version", "weights", "command")
 
 
 def columns(rows: Sequence[Mapping[str, Any]], judges: Sequence[str]) -> list[str]:
-    """Columns of the table in order; what rows have beyond those that are always there stands before the files."""
+    """Columns of the table in order; further keys of the rows come before the names of files."""
     fixed = [*FIRST, *(f"e_above_hull_{judge}" for judge in judges), *THEN]
     further = dict.fromkeys(name for row in rows for name in row if name not in {*fixed, *LAST})
     return [*fixed, *further, *LAST]

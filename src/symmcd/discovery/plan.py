@@ -96,7 +96,7 @@ class Plan:
         return read_constraints(self.constraints, options=True)
 
     def check(self) -> Abilities:
-        """Refuse at once what cannot be done; the abilities of the weights.
+        """Refuse at once what cannot be done; return the abilities of the weights.
 
         Raises:
             InputError: a number below 1, no such weights, constraint, potential, screen, filter or file, what the model

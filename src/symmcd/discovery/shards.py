@@ -109,7 +109,7 @@ class Machine:
         return self._corrected(self.judges[0], result.energy_relaxed, result.structure)
 
     def _further(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Fill in what the other judges say of the relaxed crystals as they are."""
+        """Fill in the other judges' energies of the relaxed crystals as they are."""
         there = [row for row in rows if row["relaxed"] is not None]
         units = [unit for row in there if (unit := from_json(row["relaxed"])) is not None]
         for name in self.judges[1:]:

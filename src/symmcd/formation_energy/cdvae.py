@@ -27,7 +27,7 @@ CDVAE = Size(crystal_nn=True, up_bias=True)
 
 
 class Inert:
-    """Stands for every class that a checkpoint names: it keeps what it is given, and does nothing."""
+    """Stands for every class that a checkpoint names: it keeps its arguments and does nothing."""
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         self.arguments, self.keywords = arguments, keywords

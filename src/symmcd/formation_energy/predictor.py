@@ -144,7 +144,7 @@ def predict_cached(
 
 
 def _key(weights: Path, units: AsymmetricUnits) -> str:
-    """Hash of what predictions depend on."""
+    """Hash of everything that predictions depend on."""
     digest = hashlib.sha256(weights.read_bytes())
     for field in dataclasses.fields(units):
         values = getattr(units, field.name)

@@ -156,7 +156,7 @@ def mean_absolute_error(predicted: np.ndarray, known: np.ndarray, seed: int) -> 
 
 
 def _write(output: Path, weights: dict[str, Any], metadata: dict[str, Any]) -> None:
-    """The predictor, and what it says of itself as a file to read."""
+    """Write the predictor, and its description as a readable file."""
     path = output / f"{metadata['variant']}.safetensors"
     with atomic_path(path.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps(metadata, indent=1) + "\n", encoding="utf-8")

@@ -19,7 +19,7 @@ WORK = "symmcd.metrics.crystal_row:crystal_row"
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """A crystal, and what is to be known of it."""
+    """A crystal, and what is to be computed for it."""
 
     crystal: Cell  # that `check_crystal` has passed
     symprec: float  # Å

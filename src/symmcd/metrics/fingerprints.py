@@ -79,7 +79,7 @@ def structure_fingerprint(cell: Cell) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Fingerprints:
-    """Fingerprints of a set of crystals; rows of nan if there is none."""
+    """Fingerprints of a set of crystals; rows of nan where one is missing."""
 
     label: np.ndarray  # (B,) str
     structure: np.ndarray  # (B, 61)

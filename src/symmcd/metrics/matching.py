@@ -78,7 +78,7 @@ def pairs(structures: Sequence[Structure]) -> list[tuple[int, int]]:
 
 
 def worthwhile(crystals: int, workers: int) -> int:
-    """Number of worker processes, at most `workers`, that so many crystals are worth."""
+    """Number of worker processes, at most `workers`, that pays for this many crystals."""
     return min(workers, 1 + crystals // A_PROCESS)
 
 

@@ -1,4 +1,4 @@
-"""Words of tables and pages for a set whose crystals are each the best of several drafts by a stability model."""
+"""Texts of tables and pages about sets whose crystals a stability model chose, each among several drafts."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def chosen_by(best_of: BestOf) -> str:
 
 
 def sentence(best_of: BestOf) -> str:
-    """The same as a sentence, and what the figures are then of."""
+    """The same as a sentence, and what the figures then describe."""
     words = chosen_by(best_of)
     return f"{words[0].upper()}{words[1:]}. {OF_BOTH}"
 

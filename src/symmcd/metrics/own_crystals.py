@@ -152,7 +152,7 @@ def unusable(table: pd.DataFrame, entries: Sequence[OwnCrystal]) -> dict[int, st
 
 
 def _structures(table: pd.DataFrame, entries: Sequence[OwnCrystal]) -> list[Structure | None]:
-    """Crystals to compare with others; None for what cannot be."""
+    """Crystals to compare with others; None for those that cannot be compared."""
     structures: list[Structure | None] = [None] * len(entries)
     for i, crystal in _usable(table, entries):
         structures[i] = to_structure(crystal)

@@ -32,7 +32,7 @@ from symmcd.structures.convert import to_structure
 
 
 class ReferenceSet:
-    """Reduced crystals; what is asked of them is computed when it is first asked for, and once."""
+    """Reduced crystals; derived quantities are computed when they are first needed, and once."""
 
     def __init__(self, units: AsymmetricUnits, shape: np.ndarray | None = None) -> None:
         """Keep `units`; `shape` is what this set's `shape` was in another process, where it is known already."""

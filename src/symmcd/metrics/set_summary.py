@@ -42,7 +42,7 @@ class Predicted:
 
 @dataclass(frozen=True, eq=False)
 class CrystalSet:
-    """A set of crystals, and what metrics of a set are computed from.  What is None was not given."""
+    """A set of crystals and everything that metrics of a set are computed from; None: not given."""
 
     table: pd.DataFrame  # one row per crystal: `crystal_scores.columns`, templates, outcome of fingerprints
     sample: int = 1000  # crystals of the paper's distribution metrics
@@ -76,7 +76,7 @@ class CrystalSet:
 
 
 def summarise_set(crystals: CrystalSet) -> list[dict[str, Any]]:
-    """Rows of summary.csv: of every metric of a set in the registry, but of numbers whose needs were not given.
+    """Rows of summary.csv: every metric of a set in the registry, except those whose inputs were not given.
 
     Rows of crystals that were chosen say how (`oversampling.COLUMNS`).
 
@@ -94,7 +94,7 @@ def summarise_set(crystals: CrystalSet) -> list[dict[str, Any]]:
 
 
 def _rows(name: str, metric: Metric, crystals: CrystalSet) -> Iterator[Row]:
-    """Rows of one metric, held against what it announces."""
+    """Rows of one metric, checked against those that it announces."""
     try:
         rows = list(metric.load()(crystals))
     except Exception as error:

@@ -13,7 +13,7 @@ MAX_PERIODIC_IMAGES = 200_000  # atoms within the radius of the cell; a sound ce
 
 
 def check_cell(lattice: np.ndarray, position: np.ndarray, radius: float) -> None:
-    """Refuse what has no neighbour list, or one that would fill the memory.
+    """Refuse a cell that has no neighbour list, or one that would fill the memory.
 
     Raises:
         UnusableCrystalError: not_finite, flat_cell or too_many_neighbours.

@@ -23,7 +23,7 @@ class UnusableCrystalError(Exception):
 
 
 class WrongAnswerError(SymmcdError):
-    """A potential has answered with what is not an answer: a defect of its code, and no matter of a crystal."""
+    """A potential gave a malformed answer: a defect of its code, not a property of a crystal."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Potential(ABC):
 
     @abstractmethod
     def evaluate(self, requests: Sequence[Request], *, forces: bool = True) -> Sequence[Point | UnusableCrystalError]:
-        """One answer for each request: its point, or the reason why there is none.  One never stops the others.
+        """One answer for each request: its point, or the reason for its failure.  No failure stops the others.
 
         Args:
             requests: crystals, any number of atoms each.

@@ -104,7 +104,7 @@ def place_drawing(image: np.ndarray, folder: Path, name: str, caption: Text, alt
 
 
 def template(name: str) -> Any:
-    """A template of this package; what it is given is escaped, unless it is a Markup.
+    """A template of this package; values are escaped, unless they are Markup.
 
     Args:
         name: of the file in ``templates/``.

@@ -1,4 +1,4 @@
-"""Variation of the numbers of a run with its seed: rows of several runs by what they measure."""
+"""Spread over seeds: rows of several runs, grouped by the quantity that they measure."""
 
 from __future__ import annotations
 

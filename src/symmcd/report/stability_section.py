@@ -22,7 +22,7 @@ from symmcd.stability.rate_names import RATES
 
 
 def stability(results: Results, folder: Path) -> Section:
-    """Distance to the hull, S.U.N., what became of the relaxations."""
+    """Distances to the hull, S.U.N., and the outcomes of the relaxations."""
     row, of_judges = main_protocol(results), several(results.sun)
     figures = [
         _hull_figure(table, results, folder, "hull_distance" if i == 0 else f"hull_distance_{i + 1}")

@@ -29,7 +29,7 @@ def installed(package: str) -> bool:
 
 
 def check_screens(names: Iterable[str]) -> None:
-    """Refuse before any work what cannot be done.
+    """Refuse screens that cannot run, before any work.
 
     Raises:
         InputError: no such screen, one whose package is not installed, or one that cannot work for another reason.

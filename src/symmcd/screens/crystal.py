@@ -12,7 +12,7 @@ Value = bool | int | float | str | None
 
 @dataclass(frozen=True)
 class ScreenedCrystal:
-    """A crystal, and what it was before its relaxation."""
+    """A crystal after and before its relaxation."""
 
     structure: Structure
     unrelaxed: Structure | None = None  # None: it has not been relaxed

@@ -103,7 +103,7 @@ def _status(entry: Relaxing, point: Point | Exception, limits: Limits) -> str | 
 
 
 def _outcome(entry: Relaxing, status: str | Exception, printed: set[str]) -> Relaxation:
-    """Outcome of a crystal whose relaxation is over."""
+    """Outcome of a finished relaxation."""
     if isinstance(status, UnusableCrystalError):
         status = f"failed:{status}"
     if isinstance(status, str):

@@ -117,7 +117,7 @@ def write_candidates(per_crystal: Path, relaxed: list[Path], output: Path, outpu
 
 
 def _with_judges(table: pd.DataFrame, of_first: pd.Series, kind: str, is_sun: str) -> tuple[pd.DataFrame, list[str]]:
-    """`table` with what the judges say of each crystal over hulls of a family, and the names of these columns.
+    """`table` with the energies by each judge over one family of hulls, and the names of these columns.
 
     There is a column for each judge in the rows `of_first`; none if there is a single judge.  If not all judges have
     energies over hulls of this family, each judge's own hull is used.

@@ -60,7 +60,7 @@ class SymmetricRelaxation:
         return self.cell.start if self._minimiser is None else self._minimiser.point
 
     def advance(self, request: Request, point: Point) -> str | None:
-        """Take the computed point and choose the next.  Returns the status when there is none."""
+        """Take the computed point and choose the next.  Returns the status once the relaxation has ended."""
         forces, virial = self.cell.symmetrised(request.lattice, point.forces, point.virial)
         if self._minimiser is None:
             self._minimiser = QuasiNewton(self.cell.start, self._model(request), self._size, self._noise * self.atoms)

@@ -19,7 +19,7 @@ _VALUE = struct.Struct("<d")
 
 
 class EnergyCache(SqliteCache[Energy]):
-    """Energies as a potential gives them, corrections, and reasons why there is none.
+    """Energies as a potential gives them, corrections, and reasons for missing energies.
 
     An error that nobody foresaw may be one of the machine, such as no memory, and is not kept.
     """

@@ -56,7 +56,7 @@ class FireRelaxation:
         return Request(lattice, position, self.element, owner=self)
 
     def advance(self, request: Request, point: Point) -> str | None:
-        """Take the computed point and make a step.  Returns the status when there is none to make."""
+        """Take the computed point and make a step.  Returns the status once the relaxation has ended."""
         self.lattice, self.position, self.energy = request.lattice, request.position, point.energy
         force = self._force(point.forces, point.virial)
         self.largest = float(np.sqrt((force**2).sum(axis=1).max()))

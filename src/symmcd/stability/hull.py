@@ -88,7 +88,7 @@ class ConvexHull:
         self._points: dict[Key, HullPoint] = {}  # those asked for so far
 
     def at(self, composition: str | Mapping[str, float] | Mapping[int, float]) -> HullPoint:
-        """The hull at a composition; what was asked for once is kept.
+        """The hull at a composition; results are kept.
 
         Args:
             composition: formula, or amounts of elements by their symbols or atomic numbers.

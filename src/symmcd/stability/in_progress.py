@@ -1,4 +1,4 @@
-"""A crystal that relaxes beside others: its relaxation, its share of the time, and what became of it."""
+"""One of several crystals that relax together: its relaxation, its share of the time, and its outcome."""
 
 from __future__ import annotations
 

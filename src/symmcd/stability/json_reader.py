@@ -52,7 +52,7 @@ class JsonReader:
                 return
 
     def value(self) -> Any:
-        """The whole of what comes next.
+        """The next value, read whole.
 
         Raises:
             JSONDecodeError: damaged or too long, or the text ends too early.

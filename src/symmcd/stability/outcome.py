@@ -94,7 +94,7 @@ class State:
 
 
 def unusable(structure: IStructure, error: StructureError, method: str = "") -> Relaxation:
-    """Outcome of a crystal that is none of elements, such as one with a half-occupied site."""
+    """Outcome for a crystal that cannot be used, such as one with a half-occupied site."""
     return Relaxation(f"failed:{error.reason}", structure.composition.reduced_formula, len(structure), method=method)
 
 
@@ -133,7 +133,7 @@ def ran_away(lattice: np.ndarray, atoms: int, first: np.ndarray | None = None) -
 
 
 def with_start(result: Relaxation, first: State | None) -> Relaxation:
-    """`result` with what is known of the first point; no energy where it means nothing, as at the end."""
+    """`result` with the energy of the first point; no energy where it means nothing, as at the end."""
     if first is None:
         return result
     distance = shortest_distance(first.structure)

@@ -33,7 +33,7 @@ class _StoppedError(Exception):
 
 
 class _Watch:
-    """Remembers the first and the last computed point, and stops what takes too long or has run away."""
+    """Remembers the first and last computed point; stops a relaxation that takes too long or runs away."""
 
     def __init__(self, deadline: float, zero: float) -> None:
         self.deadline, self.zero = deadline, zero

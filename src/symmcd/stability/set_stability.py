@@ -165,7 +165,7 @@ def _judge(
     journals: contextlib.ExitStack,
     files: tuple[Path, Path, Path],
 ) -> None:
-    """Write what a further potential says of the relaxed crystals: of the first two files, into the third."""
+    """Judge the relaxed crystals of the first two files by a further potential; write the third file."""
     relaxed, crystals, output = files
     work = journal_work((relaxed, crystals), judge, again)
     journal = journals.enter_context(contextlib.closing(Journal(output, work)))

@@ -1,4 +1,4 @@
-"""Points that a potential gives of many crystals in one call, and whom a call fails for."""
+"""Points of many crystals by one call of a potential; if the call fails, for which crystals."""
 
 from __future__ import annotations
 

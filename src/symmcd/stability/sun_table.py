@@ -125,7 +125,7 @@ def read_valid(paths: Sequence[Path], ids: Sequence[str], crystals: Path) -> dic
 
 
 def _doubts(table: pd.DataFrame, path: Path) -> list[str]:
-    """`doubts` of each crystal, by what the table says of it.
+    """`doubts` of each crystal, from the columns of the table.
 
     Raises:
         InputError: a decomposition that is none.

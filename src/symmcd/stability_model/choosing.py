@@ -68,7 +68,7 @@ class Choice:
     of_other_weights: bool = False  # the model was fitted to drafts of another generator
 
     def part(self, number: int, seed: int) -> Choice:
-        """Draw so many of the chosen at random."""
+        """Draw `number` of the chosen drafts at random."""
         if number == len(self.index):
             return self
         rng = np.random.default_rng([seed, number, 1])

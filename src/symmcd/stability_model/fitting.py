@@ -1,4 +1,4 @@
-"""Fitting a stability model to relaxed crystals, and what it is worth on compositions that it has not seen."""
+"""Fit a stability model to relaxed crystals, and measure it on compositions that it has not seen."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class HeldOut:
 def fit(
     labels: Labels, seed: int = 0, about: Mapping[str, Any] | None = None, first: int | None = None
 ) -> StabilityModel:
-    """A model of all labels; what was measured on held-out compositions stands in its card.
+    """A model fitted to all labels; its card has the figures of held-out compositions.
 
     Args:
         labels: at least `FEWEST`.

@@ -41,7 +41,7 @@ def model_path(name: str | Path) -> Path:
 
 
 def targets(energies: np.ndarray) -> np.ndarray:
-    """(B,) what is fitted, eV/atom, of relaxed energies above the hull (B,).
+    """(B,) values to fit, eV/atom, from relaxed energies above the hull (B,).
 
     Clipped to -0.2 … 0.3 eV/atom, so that a few crystals that fly apart, or fall into a hole of the potential, do not
     outweigh the others.  A crystal without an energy (nan: its relaxation failed) counts as 0.3: nobody wants one
@@ -83,7 +83,7 @@ class StabilityModel:
         return self.predict(features(drafts, drafts.log_probability, hull))
 
     def best_of(self, drafts: int) -> BestOf:
-        """Record of a choice of the best of so many drafts each, 2 at least, by this model."""
+        """Record of a choice by this model: each crystal is the best of `drafts`, 2 at least."""
         return BestOf(drafts, self.sha256, *(_name(self.card.get(key)) for key in ("judge", "hull")))
 
     def write(self, path: Path) -> None:
@@ -120,7 +120,7 @@ class StabilityModel:
 
 
 def spread(said: np.ndarray) -> np.ndarray:
-    """(B,) standard deviation over what M members said, (M, B); 0 of one."""
+    """(B,) standard deviation of the predictions (M, B) of M members; 0 for one member."""
     return said.std(axis=0, ddof=1) if len(said) > 1 else np.zeros(said.shape[1])
 
 
@@ -135,7 +135,7 @@ def _card_of(path: Path | str, text: str) -> dict[str, Any]:
 
 
 def _name(value: Any) -> str:
-    """A name on a card, which anybody may have written, as a line of text; empty of what is not a text."""
+    """A name on a card, which may hold anything, as a line of text; empty if it is not text."""
     line = " ".join(value.split())[:LONGEST] if isinstance(value, str) else ""
     return line if line.isprintable() else ""
 

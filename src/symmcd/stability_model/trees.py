@@ -1,4 +1,4 @@
-"""Decision trees as flat arrays, and what they say of crystals.  Numpy only, so that it runs on a bare machine."""
+"""Decision trees as flat arrays, and their predictions.  Numpy only, so that it runs on a bare machine."""
 
 from __future__ import annotations
 

@@ -193,7 +193,7 @@ def _discovery(
 
 
 def _tell(discovery: Discovery) -> None:
-    """The first rows of the table, and what was written."""
+    """Print the first rows of the table and the names of the files."""
     from symmcd.discovery.announcement import closing
 
     print(closing(discovery, SHOWN))

@@ -31,7 +31,7 @@ def arguments(parser: command.Parser) -> None:
 
 
 def _add_choice(parser: command.Parser) -> None:
-    """``--stable``, and what goes with it."""
+    """Declare ``--stable`` and the options that belong to it."""
     text = "by a model that predicts the energy above the hull before the geometry is generated"
     group = parser.add_argument_group("choosing stable crystals", text)
     text = f"draw N drafts for each crystal, keep those predicted to be most stable (N = {OFTEN} if not given)"

@@ -48,7 +48,7 @@ def run(folder: Path) -> None:
 
 
 def _files() -> Mapping[str, bytes]:
-    """Content by path in the folder, the Snakefile last: what makes the folder a workflow comes when all is there.
+    """Content by path in the folder; the Snakefile is last, because it makes the folder a workflow.
 
     Raises:
         InputError: neither a wheel's copy nor a checkout is beside this module.

@@ -55,7 +55,7 @@ class Frame:
 
 
 def frames(lines: Iterable[str]) -> Iterator[Frame]:
-    """The frames of a file, and for what is none a frame with its problem.
+    """Frames of a file; text that is not a frame comes as a frame with its `problem`.
 
     A line that is a whole number and nothing else begins a frame wherever it stands, for an atom has four columns; so a
     wrong count costs one frame.  Blank lines between frames are no part of them.

@@ -194,7 +194,7 @@ def covered(train: Sequence[RawRow], val: Sequence[RawRow]) -> bool:
 
 
 def trainable(parts: Mapping[str, Sequence[RawRow]]) -> dict[str, list[RawRow]]:
-    """Parts with which a model can be trained and validated: the given ones if possible, else with crystals exchanged.
+    """Parts to train and validate with: the given ones if possible, otherwise crystals move between them.
 
     A validation crystal with an element that no training crystal has cannot test a model.  If most are such, each is
     exchanged for the first training crystal whose elements other training crystals have too; if there is none, it

@@ -1,4 +1,4 @@
-"""A crystal described in a space group below its own, with the same lattice: what can be put in is less restricted.
+"""A crystal described in a subgroup of its space group, with the same lattice, so that more can be put in.
 
 Only operations are given up and no translations (translationengleiche subgroups); a larger cell is none of these.
 """

@@ -151,7 +151,7 @@ def fits_cell(operations: Operations, lattice: np.ndarray) -> bool:
 
 @functools.lru_cache(maxsize=1024)
 def by_hall(symbol: str) -> Operations | None:
-    """Operations of a Hall symbol; None if it is none."""
+    """Operations of a Hall symbol; None if it is not a valid one."""
     try:
         return listed(tuple(op.triplet() for op in gemmi.symops_from_hall(symbol)))
     except (RuntimeError, ValueError, StructureError):

@@ -78,7 +78,7 @@ def _cifs(path: Path) -> Iterable[tuple[str, str, bytes | Exception]]:
 
 
 def _frames(path: Path) -> Iterator[str]:
-    """Text of each frame of an extxyz file, until one that is none."""
+    """Text of each frame of an extxyz file, up to the first that is damaged."""
     with open_text(path) as file:
         for line in file:
             if not line.strip().isdecimal():

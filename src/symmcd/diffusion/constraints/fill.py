@@ -146,7 +146,7 @@ class Fill(Constraint):
                 raise InputError(f"{self}, which fixes the cell: leave out {other}")
 
     def allowed_positions(self, drawn: WyckoffSequences, place: int, rows: Tensor) -> Tensor:
-        """Those of the host in their order, with so many others between them as there are orbits to add."""
+        """Positions of the host in order, with as many others between them as there are orbits to add."""
         import torch
 
         host = rows.new_tensor([row for row, _ in self.host])
@@ -158,7 +158,7 @@ class Fill(Constraint):
         return (rows == following) | ((rows < following) & (others > 0)[:, None])
 
     def allowed_elements(self, drawn: WyckoffSequences, place: int) -> Tensor:
-        """Those of the host on its positions, so many others as orbits are added."""
+        """Elements of the host on its positions, and as many others as there are orbits to add."""
         import torch
 
         mask = torch.zeros(len(drawn), 118, dtype=torch.bool)

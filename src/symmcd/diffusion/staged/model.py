@@ -126,7 +126,7 @@ class StagedModel:
         options: Sampler,
         on_step: OnStep = lambda _: None,
     ) -> AsymmetricUnits:
-        """Crystals whose positions and elements are known, each with a geometry.
+        """A geometry for each crystal of known positions and elements.
 
         Raises:
             SymmcdError: the network has come to numbers that are not finite; `number` (B,) names the crystals.

@@ -1,4 +1,4 @@
-"""CHGNet's networks with the weights that its package ships, and what they give nonsense for."""
+"""CHGNet's networks with the weights of its package, and the crystals that they cannot be asked about."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def load_chgnet(device: str, weights: ChgnetWeights = CHGNET) -> Any:
 
 
 def check_request(request: Request, elements: frozenset[int] = ELEMENTS) -> None:
-    """Refuse what CHGNet gives nonsense for, or would fill the memory with.
+    """Refuse a crystal that CHGNet would answer with nonsense, or that would fill the memory.
 
     Overlapping atoms pass: their energy is high and relaxation may part them.
 

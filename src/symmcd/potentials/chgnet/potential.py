@@ -102,7 +102,7 @@ class ChgnetPotential(Potential):
         return dataclasses.replace(point, energy=point.energy + self.zero(request.element))
 
     def cost(self, request: Request) -> int:
-        """Edges and angles at the last geometry that was computed, else at this one.
+        """Edges and angles at the last geometry that was computed; before that, at this one.
 
         Raises:
             UnusableCrystalError: it has no neighbour list.
@@ -112,7 +112,7 @@ class ChgnetPotential(Potential):
         return len(topology.edge_bond) + len(topology.angle_first)
 
     def evaluate(self, requests: Sequence[Request], *, forces: bool = True) -> list[Point | UnusableCrystalError]:
-        """One answer for each request: its point, or the reason why there is none.  One never stops the others."""
+        """One answer for each request: its point, or the reason for its failure.  No failure stops the others."""
         results: list[Point | UnusableCrystalError | None] = [None] * len(requests)
         tasks: list[tuple[int, Request, Topology]] = []
         for index, request in enumerate(requests):

@@ -112,7 +112,7 @@ class SevennetPotential(Potential):
         return len(_pairs(request).first)
 
     def evaluate(self, requests: Sequence[Request], *, forces: bool = True) -> list[Point | UnusableCrystalError]:
-        """One answer for each request: its point, or the reason why there is none.  One never stops the others."""
+        """One answer for each request: its point, or the reason for its failure.  No failure stops the others."""
         results: dict[int, Point | UnusableCrystalError] = {}
         tasks: list[tuple[int, Request, _Pairs]] = []
         for index, request in enumerate(requests):
