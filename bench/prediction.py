@@ -2,8 +2,8 @@
 
     python bench/prediction.py --units results-cpu/asymmetric_units/test.npz --number 500 [--candidates 20] \
         [--checkpoint results-cpu/training/seed0/denoiser.safetensors] [--any-size] [--metre] [--cores 2] \
-        [--steps 25 --proposals 1] [--careful 5] [--relax [--potential chgnet] [--beta 0 0.01 0.02 0.05]] \
-        [--judge sevennet-0] [--keep FOLDER]
+        [--steps 25 --proposals 1] [--geometries 6 [--careful 5]] [--keep FOLDER] \
+        [--relax [--potential chgnet] [--judge sevennet-0] [--beta 0 0.01 0.02 0.05]]
 
 For each of `--number` random crystals, `Generator.predict` is told the composition and, as in the literature, how many
 atoms the primitive cell has (`--any-size`: not told).  Printed for the first 1, 5, 20 candidates: whether the crystal's
@@ -22,8 +22,8 @@ ones).  There the last order of all takes the best candidate of each space group
 probability does not, among as many relaxed candidates, and the other way round.  `--judge` ranks by the energies of
 another potential, too, at the geometries that the first one relaxed.
 
-`--careful N` saves time: only the N likeliest candidates of a crystal get the model's own number of steps and
-geometries, those after them 25 steps and one geometry.
+`--geometries` makes several of each candidate and keeps the one that relaxes to the lowest energy, as `symmcd predict
+--relax` does.  `--careful N` saves time: candidates after the N likeliest get one geometry of 25 steps.
 
 Crystals are predicted in blocks of 50, on `--cores` at once.  `--keep` writes each finished block into a folder, from
 which the same command goes on after a kill.
@@ -51,18 +51,19 @@ from pymatgen.core import Structure
 
 from symmcd import load_pretrained, relax
 from symmcd.crystallography import content
-from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
+from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
+from symmcd.crystallography.drafts import Drafts
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.crystallography.space_group import lattice_points
 from symmcd.crystallography.wyckoff import wyckoff_table
-from symmcd.diffusion.generator import POOL
+from symmcd.diffusion.generator import CHEAP_STEPS, POOL, Generator
 from symmcd.diffusion.staged.arrangements import Composition
 from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
 from symmcd.extensions import POTENTIALS
 from symmcd.metrics.intervals import wilson
 from symmcd.potentials.potential import Point, Request
 from symmcd.stability.outcome import Relaxation
-from symmcd.stability.ranking import best_first, scores
+from symmcd.stability.ranking import best_first, best_of_each, scores
 from symmcd.stability.single_points import computed
 from symmcd.storage import read_units
 from symmcd.structures.convert import crystals_to_structures
@@ -114,6 +115,7 @@ class How:
     steps: int | None
     proposals: int | None
     careful: int | None
+    geometries: int
     potential: str | None  # None: not relaxed
     judge: str | None  # a second potential
 
@@ -155,8 +157,19 @@ def energies(relaxed: Sequence[Relaxation], name: str) -> np.ndarray:
     return energy
 
 
+def several(
+    generator: Generator, drafts: Drafts, rows: np.ndarray, number: int, steps: int | None, proposals: int | None
+) -> dict[int, list[AsymmetricUnit]]:
+    """`number` geometries for each of these rows of `drafts`."""
+    made = generator.several_geometries(drafts.take(rows), number, steps=steps, proposals=proposals)
+    return dict(zip(rows.tolist(), made, strict=True))
+
+
 def predicted(units: AsymmetricUnits, first: int, how: How) -> Predicted:
-    """Candidates of the crystals `units`, of which the first is the crystal `first` of all."""
+    """Candidates of the crystals `units`, of which the first is the crystal `first` of all.
+
+    `distance` is that of a candidate's first geometry; what follows relaxation is that of the lowest energy.
+    """
     generator, clock = generator_of(how.checkpoint), [time.process_time()]
     found = generator.arrangements(list(compositions(units, how.any_size)), how.candidates, pool=how.pool)
     rank = np.concatenate([np.arange(len(arrangements)) for arrangements in found])
@@ -166,21 +179,22 @@ def predicted(units: AsymmetricUnits, first: int, how: How) -> Predicted:
     drafts = crystals.drafts(torch.as_tensor((first + owner) * how.candidates + rank), log_probability, seed=0)
     clock.append(time.process_time())
     careful = rank < (how.candidates if how.careful is None else how.careful)
-    made = dict(zip(np.flatnonzero(careful).tolist(),
-                    generator.with_geometries(drafts.take(np.flatnonzero(careful)), steps=how.steps,
-                                              proposals=how.proposals), strict=True))  # fmt: skip
-    if not careful.all():
-        rest = np.flatnonzero(~careful)
-        made |= zip(rest.tolist(), generator.with_geometries(drafts.take(rest), steps=25, proposals=1), strict=True)
-    guesses = AsymmetricUnits.from_units([made[row] for row in range(len(owner))])
+    made = several(generator, drafts, np.flatnonzero(careful), how.geometries, how.steps, how.proposals)
+    made |= several(generator, drafts, np.flatnonzero(~careful), 1, CHEAP_STEPS, 1)
+    tries = [unit for row in range(len(owner)) for unit in made[row]]
+    place = [row for row in range(len(owner)) for _ in made[row]]
+    guesses = AsymmetricUnits.from_units([made[row][0] for row in range(len(owner))])
     clock.append(time.process_time())
     relaxed: list[Relaxation] = []
     if how.potential:
-        relaxed = relax(guesses, potential=how.potential, method="symmetry")
+        results = relax(AsymmetricUnits.from_units(tries), potential=how.potential, method="symmetry")
+        best = best_of_each(results, place)
+        relaxed = [results[row] for row in best]
+        kept = [tries[row] for row in best]
     clock.append(time.process_time())
     truth = structures(units)
     own, theirs = content.arrangements(units), content.arrangements(guesses)
-    ended = [guesses[row] if result.unit is None else result.unit for row, result in enumerate(relaxed)]
+    ended = [kept[row] if result.unit is None else result.unit for row, result in enumerate(relaxed)]
     return Predicted(
         owner=first + owner,
         space_group=guesses.space_group,
@@ -298,7 +312,8 @@ def main() -> None:
     parser.add_argument("--metre", action="store_true", help="all crystals of each formula, and METRe")
     parser.add_argument("--steps", type=int, help="of a geometry (default: the model's)")
     parser.add_argument("--proposals", type=int, help="geometries that one is kept of (default: the model's)")
-    parser.add_argument("--careful", type=int, metavar="N", help="candidates after the first N: 25 steps, one geometry")
+    parser.add_argument("--geometries", type=int, default=1, help="of each candidate; the lowest energy is kept")
+    parser.add_argument("--careful", type=int, metavar="N", help="candidates after the first N: one cheap geometry")
     parser.add_argument("--relax", action="store_true", help="rank relaxed candidates by energy, too")
     parser.add_argument("--potential", default="chgnet", help="that relaxes")
     parser.add_argument("--judge", help="another potential, to rank by")
@@ -311,7 +326,7 @@ def main() -> None:
     told = list(compositions(units, arguments.any_size))
     how = How(
         arguments.checkpoint, arguments.candidates, arguments.pool, arguments.any_size, arguments.steps,
-        arguments.proposals, arguments.careful, arguments.potential if arguments.relax else None,
+        arguments.proposals, arguments.careful, arguments.geometries, arguments.potential if arguments.relax else None,
         arguments.judge if arguments.relax else None,
     )  # fmt: skip
     print(f"{len(told)} crystals (torch {torch.__version__}, {platform.machine()})", flush=True)

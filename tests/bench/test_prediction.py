@@ -54,8 +54,9 @@ def test_known_salts_are_found_and_a_kept_block_is_read_again(salts, tmp_path, m
     import prediction
 
     how = prediction.How(
-        "mp20", 2, 20, any_size=False, steps=50, proposals=2, careful=1, potential="chgnet", judge="chgnet"
-    )
+        "mp20", 2, 20, any_size=False, steps=None, proposals=None, careful=1, geometries=3, potential="chgnet",
+        judge="chgnet",
+    )  # fmt: skip
     found = prediction.block(salts, 7, how, tmp_path)
     assert found.owner.tolist() == [7, 7, 8, 8]
     assert found.same.reshape(2, 2).any(axis=1).all()

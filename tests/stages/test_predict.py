@@ -72,7 +72,7 @@ def test_what_is_no_formula_is_refused(formula, tmp_path):
 
 @pytest.mark.parametrize("beta", [None, 0.0, 0.3])
 def test_relaxed_candidates_are_in_the_order_of_energy_and_probability(denoiser, unrelaxed, tmp_path, toy, beta):
-    predict.run(tmp_path, "TiO2", 8, checkpoint=denoiser, **WHAT, relax=True, beta=beta, settings=toy)
+    predict.run(tmp_path, "TiO2", 8, checkpoint=denoiser, **WHAT, relax=True, geometries=1, beta=beta, settings=toy)
     rows, before = table_of(tmp_path), table_of(unrelaxed)
     units = read_units(tmp_path / "units.npz")
     assert [row["id"] for row in rows] == units.label.tolist() == [row["id"] for row in before]
@@ -96,7 +96,7 @@ def test_relaxed_candidates_are_in_the_order_of_energy_and_probability(denoiser,
 
 
 def test_crystals_are_also_written_as_they_were(denoiser, unrelaxed, tmp_path, toy):
-    predict.run(tmp_path, "TiO2", 8, checkpoint=denoiser, **WHAT, relax=True, settings=toy)
+    predict.run(tmp_path, "TiO2", 8, checkpoint=denoiser, **WHAT, relax=True, geometries=1, settings=toy)
     as_they_were, relaxed = read_units(tmp_path / "unrelaxed.npz"), read_units(tmp_path / "units.npz")
     predicted = read_units(unrelaxed / "units.npz")
     place = {row["log_probability"]: i for i, row in enumerate(table_of(unrelaxed))}
@@ -124,7 +124,7 @@ def test_what_cannot_be_relaxed_comes_last_in_its_old_order(denoiser, unrelaxed,
             yield index, ended
 
     monkeypatch.setattr(relax_set, "relaxed_crystals", some_fail)
-    predict.run(tmp_path, "TiO2", 8, checkpoint=denoiser, **WHAT, relax=True, settings=toy)
+    predict.run(tmp_path, "TiO2", 8, checkpoint=denoiser, **WHAT, relax=True, geometries=1, settings=toy)
     assert {0, 2, 5} <= set(failed)
     assert len(failed) < 8
     before, last = table_of(unrelaxed), table_of(tmp_path)[-len(failed) :]
@@ -142,16 +142,26 @@ def test_an_interrupted_relaxation_leaves_the_crystals_as_predicted(
 
     monkeypatch.setattr(relax_set, "relaxed_crystals", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        predict.run(tmp_path, "TiO2", 8, checkpoint=denoiser, **WHAT, relax=True, settings=toy)
+        predict.run(tmp_path, "TiO2", 8, checkpoint=denoiser, **WHAT, relax=True, geometries=1, settings=toy)
     assert "8 crystals written as predicted, not relaxed" in capsys.readouterr().err
     assert (tmp_path / "crystals.csv").read_bytes() == (unrelaxed / "crystals.csv").read_bytes()
 
 
 def test_python_ranks_as_the_command_does(denoiser, tmp_path, toy):
     words = ["predict", "TiO2", "--number", "5", "--atoms", "6", "--device", "cpu", "--steps", "2", "--proposals", "1"]
-    words += ["--checkpoint", str(denoiser), "--output", str(tmp_path), "--relax", "--beta", "0.05"]
+    words += [
+        "--checkpoint",
+        str(denoiser),
+        "--output",
+        str(tmp_path),
+        "--relax",
+        "--beta",
+        "0.05",
+        "--geometries",
+        "3",
+    ]
     assert cli.main([*words, "--set", "relax.potential=toy", "--set", "relax.steps=8"]) == 0
-    candidates = Generator.load(denoiser, "cpu").predict("TiO2", 5, atoms=6, steps=2, proposals=1)
+    candidates = Generator.load(denoiser, "cpu").predict("TiO2", 5, atoms=6, geometries=3, steps=2, proposals=1)
     found = symmcd.rank(candidates, 0.05, "cpu", potential="toy", steps=8)
     rows = table_of(tmp_path)
     assert [candidate.relaxation.status for candidate in found] == [row["status"] for row in rows]
@@ -162,6 +172,27 @@ def test_python_ranks_as_the_command_does(denoiser, tmp_path, toy):
             row["energy_relaxed"] and f"{float(row['energy_relaxed']):.4f}"
         )
     assert symmcd.rank([], potential="toy") == []
+
+
+def test_the_geometry_of_lowest_energy_is_kept(denoiser, toy):
+    """Each of several geometries relaxed alone: the candidate has the lowest energy of its own, and no other's."""
+    generator = Generator.load(denoiser, "cpu")
+    candidates = generator.predict("TiO2", 4, atoms=6, geometries=3, steps=2, proposals=1)
+    first = generator.predict("TiO2", 4, atoms=6, steps=2, proposals=1)
+    for candidate, alone in zip(candidates, first, strict=True):
+        assert np.array_equal(candidate.unit.position, alone.unit.position)
+        assert len({unit.lattice.round(6).tobytes() for unit in (candidate.unit, *candidate.others)}) == 3
+        assert {tuple(unit.letter) for unit in candidate.others} == {tuple(candidate.unit.letter)}
+    found = symmcd.rank(candidates, device="cpu", potential="toy", steps=8)
+    lowest = {}
+    for candidate in candidates:
+        results = symmcd.relax([candidate.unit, *candidate.others], "cpu", potential="toy", method="symmetry", steps=8)
+        energies = [result.energy_relaxed for result in results if result.energy_relaxed is not None]
+        lowest[candidate.log_probability] = min(energies, default=None)
+    assert len(lowest) == len(found) == 4
+    for candidate in found:
+        expected = lowest[candidate.log_probability]
+        assert candidate.relaxation.energy_relaxed == (None if expected is None else pytest.approx(expected, abs=1e-5))
 
 
 def test_candidates_of_several_compositions_are_not_ranked_together(denoiser):
@@ -199,6 +230,8 @@ def test_the_command_refuses_before_it_loads_weights(tmp_path, toy, monkeypatch)
     monkeypatch.setattr(Generator, "load", None)
     with pytest.raises(InputError, match="--beta needs --relax"):
         predict.run(tmp_path, "TiO2", 1, beta=0.02)
+    with pytest.raises(InputError, match="--geometries needs --relax"):
+        predict.run(tmp_path, "TiO2", 1, geometries=2)
     monkeypatch.setitem(POTENTIALS._added, "toy", dataclasses.replace(ENTRY, elements=frozenset({22})))
     with pytest.raises(InputError, match="toy does not know O;"):
         predict.run(tmp_path, "TiO2", 1, relax=True, settings=toy)

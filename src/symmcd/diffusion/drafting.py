@@ -23,7 +23,7 @@ from torch import Tensor
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
 from symmcd.crystallography.drafts import Drafts
 from symmcd.crystallography.flat_orbits import FlatOrbits
-from symmcd.diffusion.batches import Batch, OnBatch, OnProgress, Watch
+from symmcd.diffusion.batches import Batch, OnBatch, OnProgress, Watch, ignored
 from symmcd.diffusion.categorical import draw
 from symmcd.diffusion.constraints.constraint import Constraint, of_geometries
 from symmcd.diffusion.constraints.judged import Judged
@@ -129,6 +129,36 @@ class Drafting:
             watch.finished()
             on_batch(batch)
         return [units[row] for row in range(len(drafts))]
+
+    def several_geometries(
+        self,
+        drafts: Drafts,
+        number: int,
+        options: Sampler,
+        on_batch: OnBatch,
+        on_progress: OnProgress,
+        *,
+        by_size: bool = True,
+    ) -> list[list[AsymmetricUnit]]:
+        """`number` geometries for each draft; the first one is that of `with_geometries`.
+
+        Args:
+            drafts, options, by_size: as in `with_geometries`.
+            number: 1 at least.
+            on_batch: called with the batches of first geometries, which come before all others.
+            on_progress: as in `Generator.generate`, over all geometries; a draft counts when all of its are made.
+        """
+        geometries = []
+        for pass_ in range(number):
+
+            def progress(done: int, work: tuple[float, float], before: int = pass_) -> None:
+                part, whole = work
+                on_progress((before * len(drafts) + done) // number, (before * whole + part, number * whole))
+
+            own = drafts if pass_ == 0 else replace(drafts, seed=mixed_seed(drafts.seed, pass_))
+            batch = on_batch if pass_ == 0 else ignored
+            geometries.append(self.with_geometries(own, options, batch, progress, by_size=by_size))
+        return [list(those) for those in zip(*geometries, strict=True)]
 
     def _asked(self, sampler: Sampler, space_groups: Sequence[int]) -> Asked:
         """Constraints of `sampler`, with the Wyckoff positions that can fulfil them."""

@@ -40,6 +40,7 @@ if TYPE_CHECKING:  # they load pymatgen
     from symmcd.stability_model.choosing import Choice
     from symmcd.stability_model.model import StabilityModel
 
+CHEAP_STEPS = 25  # of each of several geometries that are relaxed: relaxation makes up for steps, not for one basin
 POOL = 2000  # sets of Wyckoff positions drawn beside those of the training set, for a composition to fit
 
 
@@ -49,6 +50,7 @@ class Candidate:
 
     unit: AsymmetricUnit
     log_probability: float  # natural logarithm, of its space group, positions and elements, not of its geometry
+    others: tuple[AsymmetricUnit, ...] = ()  # further geometries of the same positions and elements
 
 
 class Generator:
@@ -223,6 +225,7 @@ class Generator:
         atoms: int | None = None,
         pool: int = POOL,
         seed: int = 0,
+        geometries: int = 1,
         steps: int | None = None,
         corrector: bool = True,
         proposals: int | None = None,
@@ -239,14 +242,20 @@ class Generator:
             atoms: of the primitive cell; None: any number of formula units.
             pool: sets of Wyckoff positions drawn, for the composition to fit, beside those of the training set.
             seed: the same seed gives the same crystals, and more of them the same first ones.
+            geometries: of each candidate, for `symmcd.rank`, which keeps the one that relaxes to the lowest energy.
+                Those beyond the first are the candidate's `others`.
             steps, corrector, proposals, batch_size, on_batch, on_progress: of the geometries, as in `generate`; the
-                likeliest crystals come first.
+                likeliest crystals come first.  Of several geometries each has by default at most 25 steps and one
+                proposal.
 
         Raises:
             InputError: no formula, or the pool has no positions for it, or an element that the training set lacks, no
                 such space group, a number below 1, or a model that is not of kind ``staged``.
         """
-        sampler = Sampler(steps=steps, proposals=proposals, corrector=corrector, batch_size=batch_size)
+        check_whole(geometries=geometries)
+        sampler = self.of_geometries(
+            geometries, Sampler(steps=steps, proposals=proposals, corrector=corrector, batch_size=batch_size)
+        )
         unit = formula_unit_of(formula)
         self.abilities.check(sampler)  # before the search, which takes longer than to refuse
         self.abilities.check_composition(unit, atoms)
@@ -266,8 +275,20 @@ class Generator:
             on_batch(dataclasses.replace(batch, log_probability=log_probability[batch.number]))
 
         options = self.abilities.filled(sampler)
-        units = self._drafting.with_geometries(drafts, options, with_probabilities, on_progress, by_size=False)
-        return [Candidate(*pair) for pair in zip(units, log_probability.tolist(), strict=True)]
+        made = self._drafting.several_geometries(
+            drafts, geometries, options, with_probabilities, on_progress, by_size=False
+        )
+        return [
+            Candidate(unit, probability, tuple(others))
+            for (unit, *others), probability in zip(made, log_probability.tolist(), strict=True)
+        ]
+
+    def of_geometries(self, number: int, sampler: Sampler) -> Sampler:
+        """`sampler`, with few steps and one proposal for each of several geometries where it has no wish."""
+        if number == 1:
+            return sampler
+        steps = sampler.steps or min(CHEAP_STEPS, self.abilities.default_steps)
+        return dataclasses.replace(sampler, steps=steps, proposals=sampler.proposals or 1)
 
     @torch.inference_mode()
     def arrangements(
@@ -418,6 +439,15 @@ class Generator:
         """
         sampler = Sampler(steps=steps, proposals=proposals, corrector=corrector, batch_size=batch_size)
         return self._drafting.with_geometries(drafts, self.abilities.filled(sampler), on_batch, on_progress)
+
+    @torch.inference_mode()
+    def several_geometries(
+        self, drafts: Drafts, number: int, *, steps: int | None = None, proposals: int | None = None
+    ) -> list[list[AsymmetricUnit]]:
+        """`number` geometries for each of `drafts`, as `predict` makes them; see `with_geometries`."""
+        check_whole(number=number)
+        options = self.abilities.filled(self.of_geometries(number, Sampler(steps=steps, proposals=proposals)))
+        return self._drafting.several_geometries(drafts, number, options, ignored, ignored)
 
     @property
     def _drafting(self) -> Drafting:

@@ -57,6 +57,21 @@ def best_first(score: np.ndarray) -> np.ndarray:
     return np.argsort(score, kind="stable")
 
 
+def best_of_each(relaxed: Sequence[Relaxation], owner: Sequence[int]) -> list[int]:
+    """For each owner, in order, the index of its relaxation of lowest energy; its first one where none has an energy.
+
+    Args:
+        relaxed: (B,) relaxations, those of an owner beside each other.
+        owner: (B,) ascending.
+    """
+    energy = scores([result.energy_relaxed for result in relaxed], np.zeros(len(relaxed)).tolist(), 0)
+    best: dict[int, int] = {}
+    for row, name in enumerate(owner):
+        if name not in best or energy[row] < energy[best[name]]:
+            best[name] = row
+    return list(best.values())
+
+
 def ranked(
     units: Sequence[AsymmetricUnit], log_probability: Sequence[float], relaxed: Sequence[Relaxation], beta: float
 ) -> list[RankedCandidate]:

@@ -12,16 +12,16 @@ from symmcd import command
 from symmcd.errors import InputError
 from symmcd.extensions import POTENTIALS
 from symmcd.request import GenerationRequest, Made, add_how, add_what
-from symmcd.settings import Count, NotNegative, RelaxSettings, read_section
+from symmcd.settings import Count, Few, NotNegative, RelaxSettings, read_section
 
 if TYPE_CHECKING:
-    from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
     from symmcd.diffusion.batches import Batch
     from symmcd.diffusion.generator import Candidate
     from symmcd.diffusion.progress import StepProgress
     from symmcd.stability.ranking import RankedCandidate
 
 BETA = 0.03  # eV/atom; chosen on validation crystals (docs/prediction.md)
+GEOMETRIES = 6  # of a candidate that is relaxed; chosen likewise
 EXAMPLE = "LiFePO4 --number 20 --output lifepo4/"
 
 
@@ -40,6 +40,11 @@ def arguments(parser: command.Parser) -> None:
     group.add_argument("--relax", action="store_true", help=text)
     text = f"weight β of the log probability, eV/atom; 0 ranks by energy alone, which does worse (default: {BETA})"
     group.add_argument("--beta", type=command.number(NotNegative), metavar="B", help=text)
+    text = (
+        "geometries of each candidate; the one that relaxes to the lowest energy is kept "
+        f"(default: {GEOMETRIES}, each of 25 steps and one proposal)"
+    )
+    group.add_argument("--geometries", type=command.number(Few), metavar="N", help=text)
     parser.add_settings("relax")
 
 
@@ -48,10 +53,11 @@ def rank(
 ) -> list[RankedCandidate]:
     """Candidates of one composition, relaxed and ordered as by ``symmcd predict --relax``, the best first.
 
-    Each is relaxed within its space group.  Those that come to no energy are the last, in the order given.
+    All geometries of each are relaxed within its space group, and the one of lowest energy is kept.  Candidates that
+    come to no energy are the last, in the order given.
 
     Args:
-        candidates: of `predict`.
+        candidates: of `predict`, best with several `geometries`.
         beta: eV/atom, of the score E - β log p: E is the relaxed energy, p the probability of space group, positions
             and elements.
         device: auto, cuda or cpu.
@@ -74,7 +80,7 @@ def rank(
         )
     for candidate in given[:1]:
         _check_potential(how, candidate.unit.composition)
-    return _ranked([c.unit for c in given], [c.log_probability for c in given], beta, how, device)
+    return _ranked(given, beta, how, device)
 
 
 def _check_potential(how: RelaxSettings, elements: Iterable[int]) -> None:
@@ -95,21 +101,21 @@ def _check_potential(how: RelaxSettings, elements: Iterable[int]) -> None:
         )
 
 
-def _ranked(
-    units: Sequence[AsymmetricUnit], log_probability: Sequence[float], beta: float, how: RelaxSettings, device: str
-) -> list[RankedCandidate]:
-    """Crystals of one composition relaxed within their space groups, the best first; see `rank`."""
+def _ranked(candidates: Sequence[Candidate], beta: float, how: RelaxSettings, device: str) -> list[RankedCandidate]:
+    """Candidates of one composition relaxed within their space groups, the best first; see `rank`."""
     from symmcd.threads import let_threads_sleep
 
     let_threads_sleep()  # before anything that loads torch
     from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
     from symmcd.device import choose_device
     from symmcd.stability.outcome import Limits
-    from symmcd.stability.ranking import check_beta, ranked
+    from symmcd.stability.ranking import best_of_each, check_beta, ranked
     from symmcd.stability.relax_set import relaxed_crystals
     from symmcd.structures.crystal_file import crystals_of
 
     check_beta(beta)
+    units = [unit for candidate in candidates for unit in (candidate.unit, *candidate.others)]
+    owner = [rank for rank, candidate in enumerate(candidates) for _ in range(1 + len(candidate.others))]
     relaxed = dict(
         relaxed_crystals(
             crystals_of(AsymmetricUnits.from_units(units)),
@@ -121,7 +127,9 @@ def _ranked(
             device=choose_device(device).type,
         )
     )
-    return ranked(units, log_probability, [relaxed[row] for row in range(len(units))], beta)
+    best = best_of_each([relaxed[row] for row in range(len(units))], owner)
+    log_probability = [candidate.log_probability for candidate in candidates]
+    return ranked([units[row] for row in best], log_probability, [relaxed[row] for row in best], beta)
 
 
 def run(
@@ -138,6 +146,7 @@ def run(
     atoms: int | None = None,
     relax: bool = False,
     beta: float | None = None,
+    geometries: int | None = None,
     settings: RelaxSettings | None = None,
 ) -> None:
     """Predict crystals of one composition, written as by `symmcd generate`; crystals.csv has the probability of each.
@@ -145,14 +154,16 @@ def run(
     `atoms` is the number in the primitive cell; see `Generator.predict` for the other arguments.  After an interrupt
     the finished crystals remain, which are the likeliest.
 
-    With `relax` the crystals are relaxed within their space groups by the section `relax`, ordered as by `rank` with
-    `beta`, and written relaxed; ``unrelaxed.npz`` has the unrelaxed crystals, in the same order and with the same
-    names.  crystals.csv then also has the columns ``status`` (see `Relaxation`), ``energy_relaxed`` and ``score`` (E -
-    β log p), eV/atom.  Crystals without an energy come last and are written unrelaxed.
+    With `relax` each crystal gets `geometries` (None: `GEOMETRIES`), which are relaxed within its space group by the
+    section `relax`; the one of lowest energy is kept.  The crystals are ordered as by `rank` with `beta`, and written
+    relaxed; ``unrelaxed.npz`` has them unrelaxed, in the same order and with the same names.  crystals.csv then also
+    has the columns ``status`` (see `Relaxation`), ``energy_relaxed`` and ``score`` (E - β log p), eV/atom.  Crystals
+    without an energy come last and are written unrelaxed.
 
     Raises:
         InputError: no formula, no such space group, no weights, a number below 1, more atoms or other elements than the
-            model or the potential knows, nothing found, `beta` without `relax`, or an `output` that cannot be written.
+            model or the potential knows, nothing found, `beta` or `geometries` without `relax`, or an `output` that
+            cannot be written.
         KeyboardInterrupt: after the finished crystals have been written; during relaxation, all of them unrelaxed.
     """
     from symmcd.crystallography.composition import parse_formula
@@ -164,8 +175,9 @@ def run(
     except InputError as error:
         raise InputError(f"{formula[:60]}: {error}") from None
     group = None if space_group is None else number_of(space_group)
-    if beta is not None and not relax:
-        raise InputError("--beta needs --relax; add it, or leave it out")
+    for option, value in (("--beta", beta), ("--geometries", geometries)):
+        if value is not None and not relax:
+            raise InputError(f"{option} needs --relax; add it, or leave it out")
     how = dataclasses.replace(settings or RelaxSettings(), method="symmetry")
     if relax:
         _check_potential(how, unit)
@@ -174,15 +186,18 @@ def run(
     abilities.check_composition(unit, atoms)
     abilities.check(Sampler(steps=steps, proposals=proposals))
     generator, at_once = request.generator()
+    several = (geometries or GEOMETRIES) if relax else 1
+    candidates: list[Candidate] = []
 
     def make(finished: list[Batch], progress: StepProgress) -> None:
-        generator.predict(
-            unit, number, group, atoms=atoms, seed=seed, steps=steps, proposals=proposals, batch_size=at_once,
-            on_batch=finished.append, on_progress=lambda done, work: progress.update(done, work=work),
+        candidates[:] = generator.predict(
+            unit, number, group, atoms=atoms, seed=seed, geometries=several, steps=steps, proposals=proposals,
+            batch_size=at_once, on_batch=finished.append,
+            on_progress=lambda done, work: progress.update(done, work=work),
         )  # fmt: skip
 
     def relaxed(made: Made) -> Made:
-        order = _ranked(made.units, made.log_probability, BETA if beta is None else beta, how, device)
+        order = _ranked(candidates, BETA if beta is None else beta, how, device)
         statuses = Counter(candidate.relaxation.status for candidate in order)
         print(f"relaxed by {how.potential}: " + ", ".join(f"{status} {n}" for status, n in statuses.most_common()))
         columns = {
