@@ -80,3 +80,12 @@ def test_polymorphs(folder, capsys, monkeypatch):
     assert set(rows) == {"ordered by", "log p", "ê", "ê - 1e+06 log p"}
     assert rows["ê - 1e+06 log p"] == rows["log p"]
     assert rows["log p"][2] == rows["ê"][2], "the first 20 are all"
+
+
+def test_geometries(folder, capsys, monkeypatch):
+    """More geometries, more matches; the first of one candidate is the only one."""
+    what = ("--units", folder / "val.npz", "--number", 2, "--candidates", 1, "--geometries", 2, "--beta", 0.01)
+    text = printed("geometries", capsys, monkeypatch, *what)
+    rows = [line.split("|")[1:-1] for line in text.splitlines() if re.match(r"\| \d", line)]
+    assert [row[0].strip() for row in rows] == ["1", "2"]
+    assert all(row[2] == row[3] == row[4] for row in rows)
