@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from symmcd.diffusion.progress import StepProgress
     from symmcd.stability.ranking import RankedCandidate
 
-BETA = 0.03  # eV/atom; chosen on validation crystals (docs/prediction.md)
+BETA = 0.02  # eV/atom; chosen on validation crystals (docs/prediction.md)
 GEOMETRIES = 6  # of a candidate that is relaxed; chosen likewise
 EXAMPLE = "LiFePO4 --number 20 --output lifepo4/"
 
