@@ -23,5 +23,8 @@ def test_time_left_by_number_and_by_work(clock, capsys):
     progress.update(80, work=(1.0, 4.0))  # a quarter of the work in two minutes
     clock[0] = 180.0
     progress.update(80, work=(0.0, 4.0))
+    clock[0] = 240.0
+    progress.update(80, work=(0.03, 4.0))  # less than a hundredth: all that took so long may have been the start
     said = capsys.readouterr().err.splitlines()
-    assert said == ["crystal 40/100, 3 min 00 s left", "crystal 80/100, 6 min 00 s left", "crystal 80/100, ? left"]
+    assert said == ["crystal 40/100, 3 min 00 s left", "crystal 80/100, 6 min 00 s left", "crystal 80/100, ? left",
+                    "crystal 80/100, ? left"]  # fmt: skip

@@ -8,6 +8,7 @@ import time
 
 LOG_SECONDS = 10.0
 TERMINAL_SECONDS = 0.2
+LEAST_SHARE = 0.01  # of the work, that must be done before the time left is told
 
 
 class StepProgress:
@@ -37,7 +38,9 @@ class StepProgress:
         self._last = now
         share = done / max(self.total, 1)
         here, rest = (share - self._first, 1 - share) if work is None else (work[0], work[1] - work[0])
-        left = min(most_left, (now - self._start) / here * rest) if here > 0 else most_left
+        # The time before the first crystals is mostly that of loading, and says nothing of the rest.
+        known = here > LEAST_SHARE * (here + rest)
+        left = min(most_left, (now - self._start) / here * rest) if known else most_left
         text = f"{self.label} {done}/{self.total}, {_duration(left)} left" + (f", {note}" if note else "")
         if self._terminal:
             filled = round(20 * share)
