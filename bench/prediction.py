@@ -39,7 +39,7 @@ import multiprocessing
 import platform
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -61,16 +61,16 @@ from symmcd.diffusion.staged.arrangements import Composition
 from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
 from symmcd.extensions import POTENTIALS
 from symmcd.metrics.intervals import wilson
-from symmcd.potentials.potential import Point, Request
+from symmcd.stability.energies import energies
 from symmcd.stability.outcome import Relaxation
 from symmcd.stability.ranking import best_first, best_of_each, scores
-from symmcd.stability.single_points import computed
 from symmcd.storage import read_units
 from symmcd.structures.convert import crystals_to_structures
 
 FIRST = (1, 5, 20)
 STOL = 0.5
 BLOCK = 50  # crystals predicted together
+AT_ONCE = 64  # crystals judged together
 
 
 def compositions(units: AsymmetricUnits, any_size: bool) -> Iterator[Composition]:
@@ -135,26 +135,55 @@ class Predicted:
     status: np.ndarray  # (C,) of the relaxation
     seconds: np.ndarray  # (3,) CPU seconds for positions and elements, geometries, relaxation
 
-    @classmethod
-    def read(cls, path: Path) -> Predicted:
-        with np.load(path, allow_pickle=False) as arrays:
-            return cls(**arrays)
-
 
 generator_of = functools.cache(load_pretrained)
 potential_of = functools.cache(lambda name: POTENTIALS[name].load("cpu"))
 
 
-def energies(relaxed: Sequence[Relaxation], name: str) -> np.ndarray:
+def judged(relaxed: Sequence[Relaxation], name: str) -> np.ndarray:
     """(C,) energies of relaxed crystals by the potential `name`, eV/atom, infinite where there is none."""
-    there = [row for row, result in enumerate(relaxed) if result.energy_relaxed is not None]
-    found = [relaxed[row].structure for row in there]
-    requests = [Request(s.lattice.matrix, s.frac_coords, np.array(s.atomic_numbers)) for s in found if s is not None]
+    there = [row for row, r in enumerate(relaxed) if r.energy_relaxed is not None and r.unit is not None]
+    units = [unit for row in there if (unit := relaxed[row].unit) is not None]
     energy = np.full(len(relaxed), np.inf)
-    for start in range(0, len(there), 64):
-        points = computed(potential_of(name), requests[start : start + 64], forces=False)
-        energy[there[start : start + 64]] = [p.energy if isinstance(p, Point) else np.inf for p in points]
+    for start in range(0, len(there), AT_ONCE):
+        found = energies(units[start : start + AT_ONCE], potential_of(name), proven=True)
+        energy[there[start : start + AT_ONCE]] = [np.inf if one.value is None else one.value for one in found]
     return energy
+
+
+def candidates_of(
+    units: AsymmetricUnits, first: int, generator: Generator, number: int, any_size: bool = False, pool: int = POOL
+) -> tuple[np.ndarray, np.ndarray, Drafts]:
+    """The likeliest arrangements of each crystal's composition: index in `units` (C,), rank from 0 (C,), and drafts.
+
+    Args:
+        units: crystals, of which the first is the crystal `first` of all.
+        first: names the random numbers of the geometries.
+        generator: of a staged model.
+        number: arrangements of each crystal, at most.
+        any_size: do not tell the atoms of the primitive cell.
+        pool: as in `Generator.predict`.
+    """
+    found = generator.arrangements(list(compositions(units, any_size)), number, pool=pool)
+    rank = np.concatenate([np.arange(len(arrangements)) for arrangements in found])
+    owner = np.repeat(np.arange(len(units)), [len(arrangements) for arrangements in found])
+    crystals = WyckoffSequences.concatenate([arrangements.sequences for arrangements in found])
+    log_probability = torch.cat([arrangements.log_probability for arrangements in found])
+    named = torch.as_tensor((first + owner) * number + rank)
+    return owner, rank, crystals.drafts(named, log_probability, seed=0)
+
+
+def kept(path: Path | None, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """The arrays of a file, or what `make` makes, which is then written to it; no file where `path` is None."""
+    if path is not None and path.exists():
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
+    made = make()
+    if path is not None:
+        scratch = path.with_suffix(".part.npz")
+        np.savez(scratch, **made)
+        scratch.rename(path)
+    return made
 
 
 def several(
@@ -171,12 +200,7 @@ def predicted(units: AsymmetricUnits, first: int, how: How) -> Predicted:
     `distance` is that of a candidate's first geometry; what follows relaxation is that of the lowest energy.
     """
     generator, clock = generator_of(how.checkpoint), [time.process_time()]
-    found = generator.arrangements(list(compositions(units, how.any_size)), how.candidates, pool=how.pool)
-    rank = np.concatenate([np.arange(len(arrangements)) for arrangements in found])
-    owner = np.repeat(np.arange(len(units)), [len(arrangements) for arrangements in found])
-    crystals = WyckoffSequences.concatenate([arrangements.sequences for arrangements in found])
-    log_probability = torch.cat([arrangements.log_probability for arrangements in found])
-    drafts = crystals.drafts(torch.as_tensor((first + owner) * how.candidates + rank), log_probability, seed=0)
+    owner, rank, drafts = candidates_of(units, first, generator, how.candidates, how.any_size, how.pool)
     clock.append(time.process_time())
     careful = rank < (how.candidates if how.careful is None else how.careful)
     made = several(generator, drafts, np.flatnonzero(careful), how.geometries, how.steps, how.proposals)
@@ -190,11 +214,11 @@ def predicted(units: AsymmetricUnits, first: int, how: How) -> Predicted:
         results = relax(AsymmetricUnits.from_units(tries), potential=how.potential, method="symmetry")
         best = best_of_each(results, place)
         relaxed = [results[row] for row in best]
-        kept = [tries[row] for row in best]
+        chosen = [tries[row] for row in best]
     clock.append(time.process_time())
     truth = structures(units)
     own, theirs = content.arrangements(units), content.arrangements(guesses)
-    ended = [kept[row] if result.unit is None else result.unit for row, result in enumerate(relaxed)]
+    ended = [chosen[row] if result.unit is None else result.unit for row, result in enumerate(relaxed)]
     return Predicted(
         owner=first + owner,
         space_group=guesses.space_group,
@@ -203,7 +227,7 @@ def predicted(units: AsymmetricUnits, first: int, how: How) -> Predicted:
         distance=displacements(guesses, owner, truth),
         relaxed_distance=displacements(AsymmetricUnits.from_units(ended), owner, truth) if relaxed else np.empty(0),
         energy=np.array([np.inf if r.energy_relaxed is None else r.energy_relaxed for r in relaxed]),
-        second_energy=energies(relaxed, how.judge) if how.judge else np.empty(0),
+        second_energy=judged(relaxed, how.judge) if how.judge else np.empty(0),
         status=np.array([r.status for r in relaxed], dtype=str),
         seconds=np.diff(clock),
     )
@@ -211,17 +235,12 @@ def predicted(units: AsymmetricUnits, first: int, how: How) -> Predicted:
 
 def block(units: AsymmetricUnits, first: int, how: How, keep: Path | None) -> Predicted:
     """`predicted`, or what an earlier run kept of it."""
-    if keep is None:
-        return predicted(units, first, how)
-    crystals = hashlib.sha256(repr(content.arrangements(units)).encode()).hexdigest()
-    key = hashlib.sha256(json.dumps([crystals, first, asdict(how)]).encode()).hexdigest()[:16]
-    path = keep / f"{first:05}-{key}.npz"
-    if not path.exists():
-        found = predicted(units, first, how)
-        scratch = path.with_suffix(".part.npz")
-        np.savez(scratch, **{field.name: getattr(found, field.name) for field in fields(found)})
-        scratch.rename(path)
-    return Predicted.read(path)
+    path = None
+    if keep is not None:
+        crystals = hashlib.sha256(repr(content.arrangements(units)).encode()).hexdigest()
+        key = hashlib.sha256(json.dumps([crystals, first, asdict(how)]).encode()).hexdigest()[:16]
+        path = keep / f"{first:05}-{key}.npz"
+    return Predicted(**kept(path, lambda: vars(predicted(units, first, how))))
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ ordered by log p and by E - β log p; and one of all candidates.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import functools
 import multiprocessing
 import sys
@@ -19,18 +20,17 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from symmcd import relax
 from symmcd.crystallography import content
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
-from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
+from symmcd.diffusion.generator import CHEAP_STEPS
 from symmcd.metrics.intervals import wilson
 from symmcd.stability.ranking import best_first, scores
 from symmcd.storage import read_units
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from prediction import chosen_rows, compositions, displacements, energies, generator_of, structures
+from prediction import candidates_of, chosen_rows, displacements, generator_of, judged, kept, structures
 
 BLOCK = 50  # crystals predicted together
 
@@ -40,22 +40,17 @@ Arrays = dict[str, np.ndarray]
 def predicted(units: AsymmetricUnits, first: int, candidates: int, geometries: int, judge: str | None) -> Arrays:
     """Of C candidates: owner, log_probability, same (C,); distance, energy, second_energy (geometries, C)."""
     generator = generator_of("mp20")
-    found = generator.arrangements(list(compositions(units, any_size=False)), candidates)
-    owner = np.repeat(np.arange(len(units)), [len(arrangements) for arrangements in found])
-    rank = np.concatenate([np.arange(len(arrangements)) for arrangements in found])
-    crystals = WyckoffSequences.concatenate([arrangements.sequences for arrangements in found])
-    log_probability = torch.cat([arrangements.log_probability for arrangements in found])
+    owner, _, drafts = candidates_of(units, first, generator, candidates)
     truth, own = structures(units), content.arrangements(units)
     rows: dict[str, list[np.ndarray]] = {"distance": [], "energy": [], "second_energy": []}
     for seed in range(geometries):
-        number = torch.as_tensor((first + owner) * candidates + rank)
-        drafts = crystals.drafts(number, log_probability, seed=seed)
-        made = AsymmetricUnits.from_units(generator.with_geometries(drafts, steps=25, proposals=1))
+        drafts = dataclasses.replace(drafts, seed=seed)
+        made = AsymmetricUnits.from_units(generator.with_geometries(drafts, steps=CHEAP_STEPS, proposals=1))
         relaxed = relax(made, potential="chgnet", method="symmetry")
         ended = [made[row] if result.unit is None else result.unit for row, result in enumerate(relaxed)]
         rows["distance"].append(displacements(AsymmetricUnits.from_units(ended), owner, truth))
         rows["energy"].append(np.array([np.inf if r.energy_relaxed is None else r.energy_relaxed for r in relaxed]))
-        rows["second_energy"].append(energies(relaxed, judge) if judge else rows["energy"][-1])
+        rows["second_energy"].append(judged(relaxed, judge) if judge else rows["energy"][-1])
     same = [own[index] == name for index, name in zip(owner.tolist(), content.arrangements(made), strict=True)]
     arrays = {name: np.array(values) for name, values in rows.items()}
     return arrays | {"owner": first + owner, "log_probability": drafts.log_probability, "same": np.array(same)}
@@ -64,14 +59,7 @@ def predicted(units: AsymmetricUnits, first: int, candidates: int, geometries: i
 def block(units: AsymmetricUnits, first: int, given: argparse.Namespace) -> Arrays:
     """`predicted`, or what an earlier run kept of it."""
     path = None if given.keep is None else given.keep / f"{first:05}-{len(units)}.npz"
-    if path is not None and path.exists():
-        with np.load(path, allow_pickle=False) as arrays:
-            return dict(arrays)
-    found = predicted(units, first, given.candidates, given.geometries, given.judge)
-    if path is not None:
-        np.savez(path.with_suffix(".part.npz"), **found)
-        path.with_suffix(".part.npz").rename(path)
-    return found
+    return kept(path, lambda: predicted(units, first, given.candidates, given.geometries, given.judge))
 
 
 def print_table(found: Arrays, crystals: int, given: argparse.Namespace) -> None:
