@@ -253,7 +253,7 @@ class Generator:
                 such space group, a number below 1, or a model that is not of kind ``staged``.
         """
         check_whole(geometries=geometries)
-        sampler = self.of_geometries(
+        sampler = self._for_geometries(
             geometries, Sampler(steps=steps, proposals=proposals, corrector=corrector, batch_size=batch_size)
         )
         unit = formula_unit_of(formula)
@@ -283,7 +283,7 @@ class Generator:
             for (unit, *others), probability in zip(made, log_probability.tolist(), strict=True)
         ]
 
-    def of_geometries(self, number: int, sampler: Sampler) -> Sampler:
+    def _for_geometries(self, number: int, sampler: Sampler) -> Sampler:
         """`sampler`, with few steps and one proposal for each of several geometries where it has no wish."""
         if number == 1:
             return sampler
@@ -446,7 +446,7 @@ class Generator:
     ) -> list[list[AsymmetricUnit]]:
         """`number` geometries for each of `drafts`, as `predict` makes them; see `with_geometries`."""
         check_whole(number=number)
-        options = self.abilities.filled(self.of_geometries(number, Sampler(steps=steps, proposals=proposals)))
+        options = self.abilities.filled(self._for_geometries(number, Sampler(steps=steps, proposals=proposals)))
         return self._drafting.several_geometries(drafts, number, options, ignored, ignored)
 
     @property

@@ -64,7 +64,7 @@ def best_of_each(relaxed: Sequence[Relaxation], owner: Sequence[int]) -> list[in
         relaxed: (B,) relaxations, those of an owner beside each other.
         owner: (B,) ascending.
     """
-    energy = scores([result.energy_relaxed for result in relaxed], np.zeros(len(relaxed)).tolist(), 0)
+    energy = [np.inf if result.energy_relaxed is None else result.energy_relaxed for result in relaxed]
     best: dict[int, int] = {}
     for row, name in enumerate(owner):
         if name not in best or energy[row] < energy[best[name]]:
