@@ -61,16 +61,14 @@ from symmcd.diffusion.staged.arrangements import Composition
 from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
 from symmcd.extensions import POTENTIALS
 from symmcd.metrics.intervals import wilson
-from symmcd.stability.energies import energies
 from symmcd.stability.outcome import Relaxation
-from symmcd.stability.ranking import best_first, best_of_each, scores
+from symmcd.stability.ranking import best_first, best_of_each, judged, scores
 from symmcd.storage import read_units
 from symmcd.structures.convert import crystals_to_structures
 
 FIRST = (1, 5, 20)
 STOL = 0.5
 BLOCK = 50  # crystals predicted together
-AT_ONCE = 64  # crystals judged together
 
 
 def compositions(units: AsymmetricUnits, any_size: bool) -> Iterator[Composition]:
@@ -140,15 +138,9 @@ generator_of = functools.cache(load_pretrained)
 potential_of = functools.cache(lambda name: POTENTIALS[name].load("cpu"))
 
 
-def judged(relaxed: Sequence[Relaxation], name: str) -> np.ndarray:
+def judged_energies(relaxed: Sequence[Relaxation], name: str) -> np.ndarray:
     """(C,) energies of relaxed crystals by the potential `name`, eV/atom, infinite where there is none."""
-    there = [row for row, r in enumerate(relaxed) if r.energy_relaxed is not None and r.unit is not None]
-    units = [unit for row in there if (unit := relaxed[row].unit) is not None]
-    energy = np.full(len(relaxed), np.inf)
-    for start in range(0, len(there), AT_ONCE):
-        found = energies(units[start : start + AT_ONCE], potential_of(name), proven=True)
-        energy[there[start : start + AT_ONCE]] = [np.inf if one.value is None else one.value for one in found]
-    return energy
+    return np.array([np.inf if one.value is None else one.value for one in judged(relaxed, potential_of(name))])
 
 
 def candidates_of(
@@ -227,7 +219,7 @@ def predicted(units: AsymmetricUnits, first: int, how: How) -> Predicted:
         distance=displacements(guesses, owner, truth),
         relaxed_distance=displacements(AsymmetricUnits.from_units(ended), owner, truth) if relaxed else np.empty(0),
         energy=np.array([np.inf if r.energy_relaxed is None else r.energy_relaxed for r in relaxed]),
-        second_energy=judged(relaxed, how.judge) if how.judge else np.empty(0),
+        second_energy=judged_energies(relaxed, how.judge) if how.judge else np.empty(0),
         status=np.array([r.status for r in relaxed], dtype=str),
         seconds=np.diff(clock),
     )

@@ -30,7 +30,7 @@ from symmcd.stability.ranking import best_first, scores
 from symmcd.storage import read_units
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from prediction import candidates_of, chosen_rows, displacements, generator_of, judged, kept, structures
+from prediction import candidates_of, chosen_rows, displacements, generator_of, judged_energies, kept, structures
 
 BLOCK = 50  # crystals predicted together
 
@@ -50,7 +50,7 @@ def predicted(units: AsymmetricUnits, first: int, candidates: int, geometries: i
         ended = [made[row] if result.unit is None else result.unit for row, result in enumerate(relaxed)]
         rows["distance"].append(displacements(AsymmetricUnits.from_units(ended), owner, truth))
         rows["energy"].append(np.array([np.inf if r.energy_relaxed is None else r.energy_relaxed for r in relaxed]))
-        rows["second_energy"].append(judged(relaxed, judge) if judge else rows["energy"][-1])
+        rows["second_energy"].append(judged_energies(relaxed, judge) if judge else rows["energy"][-1])
     same = [own[index] == name for index, name in zip(owner.tolist(), content.arrangements(made), strict=True)]
     arrays = {name: np.array(values) for name, values in rows.items()}
     return arrays | {"owner": first + owner, "log_probability": drafts.log_probability, "same": np.array(same)}

@@ -16,7 +16,7 @@ from symmcd import cli
 from symmcd.diffusion.generator import Generator
 from symmcd.errors import InputError
 from symmcd.extensions import POTENTIALS
-from symmcd.potentials.potential import Request
+from symmcd.potentials.potential import Request, UnusableCrystalError
 from symmcd.settings import RelaxSettings
 from symmcd.stability import relax_set
 from symmcd.stages import predict
@@ -30,6 +30,31 @@ def toy(monkeypatch):
     """Settings of a relaxation by a cheap potential called toy."""
     monkeypatch.setitem(POTENTIALS._added, "toy", ENTRY)
     return RelaxSettings(potential="toy", steps=8)
+
+
+class Opposite(Morse):
+    """It finds the worst crystal of the other toy the best, and has no energy of more than twelve atoms."""
+
+    def evaluate(self, requests, *, forces=True):
+        points = super().evaluate(requests, forces=forces)
+        return [
+            UnusableCrystalError("too_many")
+            if len(request.element) > 12
+            else dataclasses.replace(point, energy=-point.energy)
+            for request, point in zip(requests, points, strict=True)
+        ]
+
+
+def load_opposite(_device):
+    return Opposite()
+
+
+@pytest.fixture
+def opposite(toy, monkeypatch):
+    """A judge of what the toy relaxes."""
+    entry = dataclasses.replace(ENTRY, loader=f"{__name__}:load_opposite")
+    monkeypatch.setitem(POTENTIALS._added, "opposite", entry)
+    return toy
 
 
 @pytest.fixture(scope="module")
@@ -195,6 +220,49 @@ def test_the_geometry_of_lowest_energy_is_kept(denoiser, toy):
         assert candidate.relaxation.energy_relaxed == (None if expected is None else pytest.approx(expected, abs=1e-5))
 
 
+def test_a_judge_orders_what_another_potential_relaxed(denoiser, tmp_path, opposite):
+    """Each energy is that of the crystal which is written, and the order is the opposite of the other potential's."""
+    how = {**WHAT, "atoms": None, "checkpoint": denoiser, "relax": True, "geometries": 2, "beta": 0.0}
+    predict.run(tmp_path / "alone", "TiO2", 8, **how, settings=opposite)
+    predict.run(tmp_path / "judged", "TiO2", 8, **how, judge="opposite", settings=opposite)
+    alone, rows = table_of(tmp_path / "alone"), table_of(tmp_path / "judged")
+    units = read_units(tmp_path / "judged/units.npz")
+    known = [row for row in rows if row["energy_judge"]]
+    assert rows[: len(known)] == known
+    assert {row["status_judge"] for row in known} == {"ok"}
+    for i, row in enumerate(known):
+        cell = symmcd.replicate(units[i]).get_primitive_structure()
+        request = Request(cell.lattice.matrix, cell.frac_coords, np.array(cell.atomic_numbers))
+        energy = Morse().evaluate([request], forces=False)[0].energy
+        assert -float(row["energy_judge"]) == pytest.approx(energy, abs=1e-5)
+        assert row["score"] == row["energy_judge"]
+    small = [row["energy_relaxed"] for row in alone if row["energy_relaxed"] in {r["energy_relaxed"] for r in known}]
+    assert [row["energy_relaxed"] for row in known] == small[::-1]
+    assert len(known) > 2
+    large = [row for row in rows if row["status_judge"] == "failed:too_many"]
+    assert large
+    assert {row["score"] for row in large} == {""}
+    assert sorted(row["energy_relaxed"] for row in rows) == sorted(row["energy_relaxed"] for row in alone)
+
+
+def test_python_and_the_command_line_ask_the_same_judge(denoiser, tmp_path, opposite):
+    words = ["predict", "TiO2", "--number", "4", "--atoms", "6", "--device", "cpu", "--steps", "2", "--proposals", "1"]
+    words += ["--relax", "--judge", "opposite"]
+    words += ["--checkpoint", str(denoiser), "--output", str(tmp_path), "--set", "relax.potential=toy"]
+    assert cli.main([*words, "--set", "relax.steps=8"]) == 0
+    candidates = Generator.load(denoiser, "cpu").predict("TiO2", 4, atoms=6, geometries=6, steps=2, proposals=1)
+    found = symmcd.rank(candidates, device="cpu", judge="opposite", potential="toy", steps=8)
+    assert [candidate.judged.status for candidate in found] == [row["status_judge"] for row in table_of(tmp_path)]
+    for candidate, row in zip(found, table_of(tmp_path), strict=True):
+        if candidate.judged.value is None:
+            assert candidate.score is None
+            assert row["energy_judge"] == ""
+        else:
+            expected = candidate.judged.value - predict.BETA * candidate.log_probability
+            assert candidate.score == pytest.approx(expected)
+            assert float(row["energy_judge"]) == pytest.approx(candidate.judged.value, abs=1e-4)
+
+
 def test_candidates_of_several_compositions_are_not_ranked_together(denoiser):
     generator = Generator.load(denoiser, "cpu")
     candidates = [generator.predict(f, 1, steps=1, proposals=1)[0] for f in ("TiO2", "NaO")]
@@ -211,6 +279,9 @@ def test_candidates_of_several_compositions_are_not_ranked_together(denoiser):
         ({"stepz": 3}, "did you mean 'steps'"),
         ({"beta": -1.0, "potential": "toy"}, "beta = -1.0: expected"),
         ({"potential": "narrow"}, "relax.potential = narrow does not know Ti;"),
+        ({"potential": "toy", "judge": "narrow"}, "judge = narrow does not know Ti;"),
+        ({"potential": "toy", "judge": "toy"}, "judge = toy relaxes the crystals"),
+        ({"potential": "toy", "judge": "sevenet"}, "judge = sevenet: choose one of"),
     ],
 )
 def test_what_cannot_be_ranked_is_refused_before_anything_is_computed(denoiser, options, said, monkeypatch):
@@ -232,6 +303,8 @@ def test_the_command_refuses_before_it_loads_weights(tmp_path, toy, monkeypatch)
         predict.run(tmp_path, "TiO2", 1, beta=0.02)
     with pytest.raises(InputError, match="--geometries needs --relax"):
         predict.run(tmp_path, "TiO2", 1, geometries=2)
+    with pytest.raises(InputError, match="--judge needs --relax"):
+        predict.run(tmp_path, "TiO2", 1, judge="sevennet-0")
     monkeypatch.setitem(POTENTIALS._added, "toy", dataclasses.replace(ENTRY, elements=frozenset({22})))
     with pytest.raises(InputError, match="toy does not know O;"):
         predict.run(tmp_path, "TiO2", 1, relax=True, settings=toy)

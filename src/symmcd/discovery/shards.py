@@ -21,8 +21,8 @@ from symmcd.screens.columns import screened
 from symmcd.screens.crystal import ScreenedCrystal
 from symmcd.stability.batch_relaxation import relax_many
 from symmcd.stability.corrections import MISSING, correction
-from symmcd.stability.energies import energies
-from symmcd.stability.outcome import SYMPREC, Limits, Relaxation, nonsense
+from symmcd.stability.energies import second_opinions
+from symmcd.stability.outcome import SYMPREC, Limits, Relaxation
 from symmcd.structures.cell import Cell
 from symmcd.structures.convert import to_structure
 from symmcd.structures.symmetry_search import SymmetryError
@@ -112,17 +112,14 @@ class Machine:
         """Fill in the other judges' energies of the relaxed crystals as they are."""
         there = [row for row in rows if row["relaxed"] is not None]
         units = [unit for row in there if (unit := from_json(row["relaxed"])) is not None]
+        shortest = [row["relaxation"]["min_distance_relaxed"] for row in there]
         for name in self.judges[1:]:
-            found = energies(units, self.potentials[name]) if units else []
+            found = second_opinions(units, shortest, self.potentials[name]) if units else []
             for row, unit, energy in zip(there, units, found, strict=True):
-                value, status = energy.value, energy.status
-                if value is not None:
-                    zero = self.potentials[name].zero(unit.element.repeat(unit.multiplicity))
-                    status = nonsense(value - zero, row["relaxation"]["min_distance_relaxed"]) or "ok"
-                if value is None or status != "ok":
-                    row["judges"][name] = [status, None]
+                if energy.value is None:
+                    row["judges"][name] = [energy.status, None]
                 else:
-                    row["judges"][name] = self._corrected(name, value, replicate(unit))
+                    row["judges"][name] = self._corrected(name, energy.value, replicate(unit))
 
     @staticmethod
     def _corrected(name: str, energy: float, structure: Structure) -> list[Any]:

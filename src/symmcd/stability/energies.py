@@ -1,4 +1,4 @@
-"""Energies of crystals as they are, many in one call."""
+"""Energies of crystals as they are, many in one call, and a second opinion of relaxed ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
 from symmcd.crystallography.symmetric_cell import SymmetricCell
 from symmcd.potentials.potential import Point, Potential, Request, UnusableCrystalError
-from symmcd.stability.outcome import stop_if_all_fail_alike
+from symmcd.stability.outcome import nonsense, stop_if_all_fail_alike
 from symmcd.stability.single_points import computed
 
 
@@ -46,6 +46,31 @@ def energies(units: Sequence[AsymmetricUnit], potential: Potential, *, proven: b
     if not proven:
         stop_if_all_fail_alike([None if isinstance(point, Point) else point for point in points])
     return [_energy(point) for point in points]
+
+
+def second_opinions(units: Sequence[AsymmetricUnit], shortest: Sequence[float], potential: Potential) -> list[Energy]:
+    """Energies of relaxed crystals by a potential that did not relax them; none where its value means nothing.
+
+    Args:
+        units: (B,) relaxed crystals, computed `potential.batch_size` at once.
+        shortest: (B,) distance between their atoms, Å.
+        potential: the other one.
+
+    Raises:
+        Exception: an unforeseen error that is the same for all crystals of the first call, if there are several.
+    """
+    found: list[Energy] = []
+    for start in range(0, len(units), potential.batch_size):
+        found += energies(units[start : start + potential.batch_size], potential, proven=start > 0)
+    return [_sane(*one, potential) for one in zip(found, units, shortest, strict=True)]
+
+
+def _sane(energy: Energy, unit: AsymmetricUnit, shortest: float, potential: Potential) -> Energy:
+    """`energy`, or why it means nothing."""
+    if energy.value is None:
+        return energy
+    why = nonsense(energy.value - potential.zero(unit.element.repeat(unit.multiplicity)), shortest)
+    return Energy(why) if why else energy
 
 
 def _energy(point: Point | Exception) -> Energy:

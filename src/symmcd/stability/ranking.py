@@ -12,6 +12,8 @@ import numpy as np
 
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnit
 from symmcd.errors import InputError
+from symmcd.potentials.potential import Potential
+from symmcd.stability.energies import Energy, second_opinions
 from symmcd.stability.outcome import Relaxation
 
 
@@ -22,8 +24,9 @@ class RankedCandidate:
     unit: AsymmetricUnit  # relaxed; as predicted where there is no relaxed energy
     predicted: AsymmetricUnit
     log_probability: float  # natural logarithm, of its space group, positions and elements, not of its geometry
-    score: float | None  # E - β log p, eV/atom; None if there is no relaxed energy
+    score: float | None  # E - β log p, eV/atom; None if there is no energy
     relaxation: Relaxation
+    judged: Energy | None = None  # by another potential, which then has the E of the score
 
 
 def check_beta(beta: float) -> None:
@@ -72,21 +75,49 @@ def best_of_each(relaxed: Sequence[Relaxation], owner: Sequence[int]) -> list[in
     return list(best.values())
 
 
+def judged(relaxed: Sequence[Relaxation], potential: Potential) -> list[Energy]:
+    """(B,) energies of relaxed crystals by a potential that did not relax them; `Energy.status` says why one has none.
+
+    Args:
+        relaxed: (B,) relaxations that keep the space group.
+        potential: the other one.
+
+    Raises:
+        Exception: as `second_opinions`.
+    """
+    found = [Energy(result.status) for result in relaxed]
+    rows, units, shortest = [], [], []
+    for row, result in enumerate(relaxed):
+        if result.unit is not None and result.min_distance_relaxed is not None and result.energy_relaxed is not None:
+            rows.append(row)
+            units.append(result.unit)
+            shortest.append(result.min_distance_relaxed)
+    for row, energy in zip(rows, second_opinions(units, shortest, potential), strict=True):
+        found[row] = energy
+    return found
+
+
 def ranked(
-    units: Sequence[AsymmetricUnit], log_probability: Sequence[float], relaxed: Sequence[Relaxation], beta: float
+    units: Sequence[AsymmetricUnit],
+    log_probability: Sequence[float],
+    relaxed: Sequence[Relaxation],
+    beta: float,
+    opinions: Sequence[Energy] | None = None,
 ) -> list[RankedCandidate]:
-    """Candidates of one composition, the best first; those without a relaxed energy last, in the order given.
+    """Candidates of one composition, the best first; those without an energy last, in the order given.
 
     Args:
         units: (B,) as predicted.
         log_probability: (B,) natural logarithms.
         relaxed: (B,) what became of each.
         beta: see `scores`.
+        opinions: (B,) energies to rank by; None: those of the relaxations.
 
     Raises:
         InputError: as `check_beta`.
     """
-    score = scores([result.energy_relaxed for result in relaxed], log_probability, beta)
+    energy = [result.energy_relaxed for result in relaxed] if opinions is None else [one.value for one in opinions]
+    score = scores(energy, log_probability, beta)
     return [
         RankedCandidate(
             unit=units[row] if (unit := relaxed[row].unit) is None else unit,
@@ -94,6 +125,7 @@ def ranked(
             log_probability=float(log_probability[row]),
             score=float(score[row]) if np.isfinite(score[row]) else None,
             relaxation=relaxed[row],
+            judged=None if opinions is None else opinions[row],
         )
         for row in best_first(score).tolist()
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,11 +45,18 @@ def arguments(parser: command.Parser) -> None:
         f"(default: {GEOMETRIES}, each of 25 steps and one proposal)"
     )
     group.add_argument("--geometries", type=command.number(Few), metavar="N", help=text)
+    text = "rank by the energies of another potential, such as sevennet-0, of what relax.potential relaxed"
+    group.add_argument("--judge", metavar="NAME", help=text)
     parser.add_settings("relax")
 
 
 def rank(
-    candidates: Iterable[Candidate], beta: float = BETA, device: str = "auto", **settings: Any
+    candidates: Iterable[Candidate],
+    beta: float = BETA,
+    device: str = "auto",
+    *,
+    judge: str | None = None,
+    **settings: Any,
 ) -> list[RankedCandidate]:
     """Candidates of one composition, relaxed and ordered as by ``symmcd predict --relax``, the best first.
 
@@ -61,11 +68,13 @@ def rank(
         beta: eV/atom, of the score E - β log p: E is the relaxed energy, p the probability of space group, positions
             and elements.
         device: auto, cuda or cpu.
+        judge: another potential, whose energy of the relaxed crystal is E; `RankedCandidate.judged` has it.
         settings: of the section `relax` (``symmcd settings relax``), such as ``potential="sevennet-0"``, ``steps=100``.
 
     Raises:
-        InputError: candidates of several compositions, whose energies do not compare, or an element that the potential
-            does not know; a negative `beta`; no such setting, or one of another way to relax.
+        InputError: candidates of several compositions, whose energies do not compare, or an element that a potential
+            does not know; a `judge` that is not there, or relaxes; a negative `beta`; no such setting, or one of
+            another way to relax.
     """
     if drawn := {"number", "draws"} & settings.keys():
         raise InputError(f"rank({min(drawn)}=…): all candidates are relaxed; leave it out")
@@ -79,11 +88,11 @@ def rank(
             "can be compared; rank each formula separately"
         )
     for candidate in given[:1]:
-        _check_potential(how, candidate.unit.composition)
-    return _ranked(given, beta, how, device)
+        _check_potentials(how, judge, candidate.unit.composition)
+    return _ranked(given, beta, how, judge, device)
 
 
-def _check_potential(how: RelaxSettings, elements: Iterable[int]) -> None:
+def _check_potentials(how: RelaxSettings, judge: str | None, elements: Collection[int]) -> None:
     """Refuse a potential that is not installed or does not know one of `elements`, atomic numbers.
 
     Raises:
@@ -93,15 +102,23 @@ def _check_potential(how: RelaxSettings, elements: Iterable[int]) -> None:
 
     if how.release_steps:
         raise InputError(f"relax.release_steps = {how.release_steps}: candidates keep their space group; leave it out")
-    entry = POTENTIALS[how.potential]
-    entry.check_installed()
-    if unknown := [SYMBOLS[number - 1] for number in elements if number not in entry.elements]:
-        raise InputError(
-            f"relax.potential = {how.potential} does not know {', '.join(unknown)}; choose another potential"
-        )
+    potentials = {"relax.potential": how.potential}
+    if judge is not None:
+        if judge not in POTENTIALS:
+            raise InputError(f"judge = {judge}: choose one of {', '.join(POTENTIALS)}")
+        if judge == how.potential:
+            raise InputError(f"judge = {judge} relaxes the crystals; choose another potential, or leave it out")
+        potentials["judge"] = judge
+    for role, name in potentials.items():
+        entry = POTENTIALS[name]
+        entry.check_installed()
+        if unknown := [SYMBOLS[number - 1] for number in elements if number not in entry.elements]:
+            raise InputError(f"{role} = {name} does not know {', '.join(unknown)}; choose another potential")
 
 
-def _ranked(candidates: Sequence[Candidate], beta: float, how: RelaxSettings, device: str) -> list[RankedCandidate]:
+def _ranked(
+    candidates: Sequence[Candidate], beta: float, how: RelaxSettings, judge: str | None, device: str
+) -> list[RankedCandidate]:
     """Candidates of one composition relaxed within their space groups, the best first; see `rank`."""
     from symmcd.threads import let_threads_sleep
 
@@ -109,11 +126,12 @@ def _ranked(candidates: Sequence[Candidate], beta: float, how: RelaxSettings, de
     from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
     from symmcd.device import choose_device
     from symmcd.stability.outcome import Limits
-    from symmcd.stability.ranking import best_of_each, check_beta, ranked
+    from symmcd.stability.ranking import best_of_each, check_beta, judged, ranked
     from symmcd.stability.relax_set import relaxed_crystals
     from symmcd.structures.crystal_file import crystals_of
 
     check_beta(beta)
+    where = choose_device(device).type
     units = [unit for candidate in candidates for unit in (candidate.unit, *candidate.others)]
     owner = [rank for rank, candidate in enumerate(candidates) for _ in range(1 + len(candidate.others))]
     relaxed = dict(
@@ -124,12 +142,14 @@ def _ranked(candidates: Sequence[Candidate], beta: float, how: RelaxSettings, de
             method="symmetry",
             limits=Limits(how.steps, how.fmax, how.max_atoms, how.seconds),
             batch_size=how.batch_size,
-            device=choose_device(device).type,
+            device=where,
         )
     )
     best = best_of_each([relaxed[row] for row in range(len(units))], owner)
+    lowest = [relaxed[row] for row in best]
+    opinions = None if judge is None else judged(lowest, POTENTIALS[judge].load(where))
     log_probability = [candidate.log_probability for candidate in candidates]
-    return ranked([units[row] for row in best], log_probability, [relaxed[row] for row in best], beta)
+    return ranked([units[row] for row in best], log_probability, lowest, beta, opinions)
 
 
 def run(
@@ -147,6 +167,7 @@ def run(
     relax: bool = False,
     beta: float | None = None,
     geometries: int | None = None,
+    judge: str | None = None,
     settings: RelaxSettings | None = None,
 ) -> None:
     """Predict crystals of one composition, written as by `symmcd generate`; crystals.csv has the probability of each.
@@ -158,12 +179,13 @@ def run(
     section `relax`; the one of lowest energy is kept.  The crystals are ordered as by `rank` with `beta`, and written
     relaxed; ``unrelaxed.npz`` has them unrelaxed, in the same order and with the same names.  crystals.csv then also
     has the columns ``status`` (see `Relaxation`), ``energy_relaxed`` and ``score`` (E - β log p), eV/atom.  Crystals
-    without an energy come last and are written unrelaxed.
+    without an energy come last; those that could not be relaxed are written unrelaxed.  With `judge`, another
+    potential, E is its energy of the relaxed crystal, and there are also ``status_judge`` and ``energy_judge``.
 
     Raises:
         InputError: no formula, no such space group, no weights, a number below 1, more atoms or other elements than the
-            model or the potential knows, nothing found, `beta` or `geometries` without `relax`, or an `output` that
-            cannot be written.
+            model or a potential knows, no such `judge`, nothing found, `beta`, `geometries` or `judge` without `relax`,
+            or an `output` that cannot be written.
         KeyboardInterrupt: after the finished crystals have been written; during relaxation, all of them unrelaxed.
     """
     from symmcd.crystallography.composition import parse_formula
@@ -175,12 +197,12 @@ def run(
     except InputError as error:
         raise InputError(f"{formula[:60]}: {error}") from None
     group = None if space_group is None else number_of(space_group)
-    for option, value in (("--beta", beta), ("--geometries", geometries)):
+    for option, value in (("--beta", beta), ("--geometries", geometries), ("--judge", judge)):
         if value is not None and not relax:
             raise InputError(f"{option} needs --relax; add it, or leave it out")
     how = dataclasses.replace(settings or RelaxSettings(), method="symmetry")
     if relax:
-        _check_potential(how, unit)
+        _check_potentials(how, judge, unit)
     request = GenerationRequest(output, number, checkpoint, device)
     abilities = request.abilities()
     abilities.check_composition(unit, atoms)
@@ -197,7 +219,7 @@ def run(
         )  # fmt: skip
 
     def relaxed(made: Made) -> Made:
-        order = _ranked(candidates, BETA if beta is None else beta, how, device)
+        order = _ranked(candidates, BETA if beta is None else beta, how, judge, device)
         statuses = Counter(candidate.relaxation.status for candidate in order)
         print(f"relaxed by {how.potential}: " + ", ".join(f"{status} {n}" for status, n in statuses.most_common()))
         columns = {
@@ -205,6 +227,10 @@ def run(
             "energy_relaxed": [_number(candidate.relaxation.energy_relaxed) for candidate in order],
             "score": [_number(candidate.score) for candidate in order],
         }
+        if judge is not None:
+            opinions = [candidate.judged for candidate in order if candidate.judged is not None]
+            columns["status_judge"] = [one.status for one in opinions]
+            columns["energy_judge"] = [_number(one.value) for one in opinions]
         return Made(
             made.number,
             [candidate.unit for candidate in order],
