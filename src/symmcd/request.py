@@ -174,7 +174,8 @@ class GenerationRequest:
             progress.close()
             if finished:
                 done = self._write(Made.of(finished, best_of))
-                print(f"interrupted: {done} of {self.number} crystals written", file=sys.stderr)
+                unrelaxed = " as predicted, not relaxed" if relax else ""
+                print(f"interrupted: {done} of {self.number} crystals written{unrelaxed}", file=sys.stderr)
             raise
         progress.close()
         made = Made.of(finished, best_of)
