@@ -33,7 +33,7 @@ from symmcd.crystallography.orbit import replicate_flat
 from symmcd.diffusion.draft_files import DraftFile
 from symmcd.diffusion.pool import BLOCK
 from symmcd.diffusion.pretrained import load_pretrained
-from symmcd.metrics.intervals import wilson
+from symmcd.metrics.intervals import percent
 from symmcd.metrics.originality import look_up
 from symmcd.metrics.reference_set import ReferenceSet
 from symmcd.report.symmetry_figures import CRYSTAL_SYSTEMS
@@ -92,11 +92,6 @@ for often in given.one_in:
     cost[f"N = {often}"] = drawing * often + (time.process_time() - began) / given.number
     sets[f"N = {often}"] = every.take(np.arange(often * given.number)).take(choice.index)
     print(f"N = {often}: {choice.sentence()}")
-
-
-def percent(mask: np.ndarray) -> str:
-    low, high = wilson(int(mask.sum()), len(mask))
-    return f"{100 * mask.mean():.1f} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def distinct(texts: list[str]) -> np.ndarray:

@@ -60,7 +60,7 @@ from symmcd.diffusion.generator import CHEAP_STEPS, POOL, Generator
 from symmcd.diffusion.staged.arrangements import Composition
 from symmcd.diffusion.staged.wyckoff_sequence import WyckoffSequences
 from symmcd.extensions import POTENTIALS
-from symmcd.metrics.intervals import wilson
+from symmcd.metrics.intervals import percent
 from symmcd.stability.outcome import Relaxation
 from symmcd.stability.ranking import best_first, best_of_each, judged, scores
 from symmcd.storage import read_units
@@ -261,7 +261,7 @@ def print_table(orders: Sequence[Order], same: np.ndarray, candidates: int, comp
         compared: order that crystals are won or lost beside.
     """
     print(
-        "| first | ranked by | own positions and elements among them | matched | r.m.s. displacement | cRMSE "
+        "| first | ranked by | own positions and elements among them, % | matched, % | r.m.s. displacement | cRMSE "
         "| won / lost |\n|---|---|---|---|---|---|---|"
     )
     for first in (number for number in FIRST if number <= candidates):
@@ -269,11 +269,9 @@ def print_table(orders: Sequence[Order], same: np.ndarray, candidates: int, comp
             own = np.array([same[some[:first]].any() for some in order.rows])
             best = order.best(first)
             matched, before = np.isfinite(best), np.isfinite(compared.best(first))
-            shown = " | ".join(f"{100 * v.mean():.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
-                               for v in (own, matched) for low, high in [wilson(int(v.sum()), len(v))])  # fmt: skip
             change = f"{(matched & ~before).sum()} / {(before & ~matched).sum()}"
-            rms, corrected = best[matched].mean(), np.minimum(best, STOL).mean()
-            print(f"| {first} | {order.name} | {shown} | {rms:.3f} | {corrected:.3f} | {change} |")
+            displaced = f"{best[matched].mean():.3f} | {np.minimum(best, STOL).mean():.3f}"
+            print(f"| {first} | {order.name} | {percent(own)} | {percent(matched)} | {displaced} | {change} |")
 
 
 def print_metre(orders: Sequence[Order], told: Sequence[Composition], candidates: int) -> None:
@@ -283,15 +281,12 @@ def print_metre(orders: Sequence[Order], told: Sequence[Composition], candidates
     print(
         f"\nMETRe: {len(told)} crystals of {len(set(key))} compositions, {(alike > 1).sum()} with others of theirs"
         f"{f'; {(alike > candidates).sum()} lack candidates' if (alike > candidates).any() else ''}\n\n"
-        "| ranked by | METRe | cRMSE | of those with polymorphs |\n|---|---|---|---|"
+        "| ranked by | METRe, % | cRMSE | of those with polymorphs, % |\n|---|---|---|---|"
     )
     for order in orders:
         best = order.best(alike)
-        rates = []
-        for found in (np.isfinite(best), np.isfinite(best[alike > 1])):
-            low, high = wilson(int(found.sum()), max(1, len(found)))
-            rates.append(f"{100 * found.mean():.1f} % [{100 * low:.1f}, {100 * high:.1f}]" if len(found) else "")
-        print(f"| {order.name} | {rates[0]} | {np.minimum(best, STOL).mean():.3f} | {rates[1]} |")
+        found, corrected = np.isfinite(best), np.minimum(best, STOL).mean()
+        print(f"| {order.name} | {percent(found)} | {corrected:.3f} | {percent(found[alike > 1])} |")
 
 
 def chosen_rows(units: AsymmetricUnits, number: int, metre: bool) -> np.ndarray:

@@ -35,7 +35,7 @@ import torch
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.crystallography.orbit import replicate_flat
 from symmcd.crystallography.wyckoff import wrap, wyckoff_table
-from symmcd.metrics.intervals import wilson
+from symmcd.metrics.intervals import percent
 from symmcd.settings import HullSettings, JudgeSettings, RelaxSettings, SunSettings
 from symmcd.stability.geometry import shortest_distance
 from symmcd.stability.judges import ALL, families
@@ -112,12 +112,6 @@ def through(units: AsymmetricUnits, folder: Path, options: argparse.Namespace) -
     return pd.read_csv(folder / "sun_per_crystal.csv", dtype={"id": str}, keep_default_na=False, na_values=["", "nan"])
 
 
-def share(flags: np.ndarray) -> str:
-    """Per cent of True, with its interval."""
-    low, high = wilson(int(flags.sum()), len(flags))
-    return f"{100 * flags.mean():.1f} [{100 * low:.1f}, {100 * high:.1f}]"
-
-
 def with_interval(statistic: Callable[[np.ndarray], float], number: int, form: str) -> str:
     """A number of crystals by their indices, with the interval of 2,000 samples of them."""
     rng = np.random.default_rng(SEED)
@@ -131,7 +125,7 @@ def rates_table(sets: dict[str, pd.DataFrame]) -> None:
     for name, table in sets.items():
         for (who, over), rows in table.groupby(["judge", "hull"], sort=False):
             flags = [rows[f"{what}_at_{t}"].to_numpy(bool) for t in ("0", "0.1") for what in ("relaxed_stable", "sun")]
-            print(f"| {name} | {who} | {over} | {' | '.join(map(share, flags))} | {len(rows)} |")
+            print(f"| {name} | {who} | {over} | {' | '.join(map(percent, flags))} | {len(rows)} |")
 
 
 def agreement_table(sets: dict[str, pd.DataFrame]) -> None:
@@ -147,10 +141,8 @@ def agreement_table(sets: dict[str, pd.DataFrame]) -> None:
                 for threshold in (0, 0.1):
                     first, second = ((x <= threshold).to_numpy()[known] for x in (a, b))
                     cells = first & second, first & ~second, ~first & second, ~first & ~second
-                    print(
-                        f"| {name} | {over} | {one}, {other} | {threshold} | {' | '.join(map(share, cells))} |", end=""
-                    )
-                    print(f" {known.sum()} |")
+                    shares = " | ".join(map(percent, cells))
+                    print(f"| {name} | {over} | {one}, {other} | {threshold} | {shares} | {known.sum()} |")
 
 
 def errors_table(real: AsymmetricUnits, table: pd.DataFrame) -> None:

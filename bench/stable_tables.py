@@ -24,7 +24,7 @@ import pandas as pd
 
 from symmcd.crystallography import content
 from symmcd.crystallography.orbit import replicate_flat
-from symmcd.metrics.intervals import wilson
+from symmcd.metrics.intervals import percent
 from symmcd.metrics.reference_set import ReferenceSet
 from symmcd.report.symmetry_figures import CRYSTAL_SYSTEMS
 from symmcd.stability_model.chemistry import CHEMISTRIES, chemistry, has_lanthanides
@@ -36,11 +36,6 @@ SUN = {"sun": "S.U.N.", "sun_elsewhere_new": "S.U.N., new to all of MP-20", "sun
 
 def shown(share: float, low: float, high: float) -> str:
     return f"{share:.1f} [{low:.1f}, {high:.1f}]"
-
-
-def percent(flags: np.ndarray) -> str:
-    low, high = wilson(int(flags.sum()), len(flags))
-    return shown(100 * flags.mean(), 100 * low, 100 * high)
 
 
 def stable_rows(folder: Path) -> dict[str, str]:

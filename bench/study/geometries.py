@@ -25,7 +25,7 @@ from symmcd import relax
 from symmcd.crystallography import content
 from symmcd.crystallography.asymmetric_unit import AsymmetricUnits
 from symmcd.diffusion.generator import CHEAP_STEPS
-from symmcd.metrics.intervals import wilson
+from symmcd.metrics.intervals import percent
 from symmcd.stability.ranking import best_first, scores
 from symmcd.storage import read_units
 
@@ -80,13 +80,6 @@ def print_table(found: Arrays, crystals: int, given: argparse.Namespace) -> None
             cells.append(percent(np.array([matched[some[best_first(score[some])[:1]]].any() for some in rows])))
         cells.append(percent(np.array([matched[some].any() for some in rows])))
         print(f"| {number} | " + " | ".join(cells) + " |", flush=True)
-
-
-def percent(mask: np.ndarray) -> str:
-    if not len(mask):
-        return ""
-    low, high = wilson(int(mask.sum()), len(mask))
-    return f"{100 * mask.mean():.1f} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ import torch
 
 from symmcd.crystallography import content
 from symmcd.diffusion.pretrained import load_pretrained
-from symmcd.metrics.intervals import wilson
+from symmcd.metrics.intervals import percent
 from symmcd.stability_model.known_hull import known_hull
 from symmcd.stability_model.model import StabilityModel, model_path
 from symmcd.storage import read_units
@@ -58,11 +58,10 @@ def main() -> None:
             log_probability.append(drafts.log_probability)
 
     def row(name: str, orders: list[np.ndarray]) -> None:
-        cells = []
-        for first in FIRST:
-            number = sum(bool(own[order[:first]].any()) for own, order in zip(same, orders, strict=True))
-            low, high = wilson(number, len(same))
-            cells.append(f"{100 * number / len(same):.1f} [{100 * low:.1f}, {100 * high:.1f}]")
+        cells = [
+            percent(np.array([own[some[:first]].any() for own, some in zip(same, orders, strict=True)]))
+            for first in FIRST
+        ]
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
     print(f"{len(same)} crystals, own arrangement among the first, %\n\n| ordered by | 1 | 5 | 20 |\n|---|---|---|---|")

@@ -20,7 +20,7 @@ from symmcd.crystallography.content import templates
 from symmcd.crystallography.normaliser import canonical_template
 from symmcd.metrics.crystal_scores import columns, score
 from symmcd.metrics.found_symmetry import agreement, detect, detected_group, group_distance, keeps_group
-from symmcd.metrics.intervals import bootstrap, resolvable, wilson
+from symmcd.metrics.intervals import bootstrap, percent, resolvable, wilson
 from symmcd.metrics.matching import composition_key, first_matches, matching, unmatchable
 from symmcd.metrics.of_set.distributions import wasserstein
 from symmcd.metrics.reference_set import ReferenceSet, composition_keys
@@ -42,6 +42,12 @@ def test_wilson_is_scipys(successes: int, total: int) -> None:
 
 def test_nothing_counted_says_nothing() -> None:
     assert wilson(0, 0) == (0.0, 1.0)
+
+
+def test_a_share_is_written_with_its_interval() -> None:
+    """15 of 40 by scipy: 37.5 %, from 24.2 to 53.0."""
+    assert percent(np.arange(40) < 15) == "37.5 [24.2, 53.0]"
+    assert percent(np.zeros(0, dtype=bool)) == ""
     assert all(math.isnan(v) for v in bootstrap(np.mean, np.zeros(0), 0))
 
 

@@ -23,6 +23,14 @@ def wilson(successes: int, total: int) -> tuple[float, float]:
     return 0.0 if successes == 0 else centre - half, 1.0 if successes == total else centre + half
 
 
+def percent(flags: np.ndarray) -> str:
+    """Share of flagged ones in % with its interval, as ``64.3 [61.0, 67.4]``; empty where there are none at all."""
+    if not len(flags):
+        return ""
+    low, high = wilson(int(flags.sum()), len(flags))
+    return f"{100 * flags.mean():.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
 def bootstrap(
     statistic: Callable[[np.ndarray], float], values: np.ndarray, seed: int, draws: int = 200
 ) -> tuple[float, float]:
