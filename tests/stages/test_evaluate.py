@@ -195,7 +195,9 @@ def test_a_folder_of_many_generated_crystals(kept: str, tmp_path: Path, capsys: 
     evaluate.run(folder, tmp_path / "out", None, ScoreSettings())
     table = pd.read_csv(tmp_path / "out/per_crystal.csv", dtype=str)
     assert sorted(table["space_group_found"]) == sorted(str(PROTOTYPES[name][0]) for name in NAMES)
-    assert f"no .cif in {folder}; reading {kept} in it" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"no .cif in {folder}; reading {kept} in it" in said
+    assert sum(line.endswith("structurally valid, %") for line in said.splitlines()) == 2  # two protocols
 
 
 def test_misses_of_coverage_stay_in_the_denominator() -> None:

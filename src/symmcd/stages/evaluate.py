@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from symmcd.command import Parser
 from symmcd.errors import InputError
+from symmcd.extensions import quantities
 from symmcd.output_folder import RESULTS
 from symmcd.settings import JudgeSettings, RelaxSettings, ScoreSettings, SunSettings, read_section
 from symmcd.threads import let_threads_sleep
@@ -294,8 +295,7 @@ def run(
     plan = _plan(structures, (reference, train), settings, seed, workers or cores(), cache, predictor, stability)
     result = plan.scored()
     _tell_of_unusable(result.table, structures)
-    columns = ["metric", "protocol", "value", "low", "high", "n"]
-    print(result.summary[columns].to_string(index=False, float_format=lambda v: f"{v:.4g}", na_rep=""))
+    print(_metrics(result.summary))
     if plan.best_of is not None:
         print(oversampling.sentence(plan.best_of))
     if plan.stability is not None:
@@ -323,6 +323,21 @@ def _tell_of_unusable(table: pd.DataFrame, structures: Path) -> None:
             f"{shown(str(first['id']))} ({shown(reason)}). The columns status and detail of per_crystal.csv have all",
             file=sys.stderr,
         )
+
+
+def _metrics(summary: pd.DataFrame) -> str:
+    """Metrics as text, each with a few words and its unit."""
+    known = quantities()
+    words = [
+        ", ".join(filter(None, (known[name].label, known[name].unit))) if name in known else ""
+        for name in summary["metric"]
+    ]
+    width = max(map(len, words), default=0)
+    table = summary[["metric", "protocol", "value", "low", "high", "n"]].assign(
+        **{"meaning".ljust(width): [text.ljust(width) for text in words]}
+    )
+    lines: str = table.to_string(index=False, float_format=lambda v: f"{v:.4g}", na_rep="")
+    return "\n".join(line.rstrip() for line in lines.splitlines())
 
 
 def _rates(result: Evaluation) -> str:
