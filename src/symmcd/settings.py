@@ -312,6 +312,10 @@ class RelaxSettings(Settings):
         if self.release_steps and self.method != "symmetry":
             raise InputError("relax.release_steps needs relax.method = symmetry")
 
+    def limits(self) -> dict[str, Any]:
+        """What ends a relaxation: the fields of `symmcd.stability.outcome.Limits`."""
+        return {name: getattr(self, name) for name in ("steps", "fmax", "max_atoms", "seconds", "release_steps")}
+
 
 @dataclass(frozen=True)
 class JudgeSettings(Settings):

@@ -223,7 +223,7 @@ def _stability(
 
     how = relax if isinstance(relax, RelaxSettings) else read_section("relax", {} if relax is True else relax)
     sun = sun or SunSettings()
-    limits = Limits(how.steps, how.fmax, how.max_atoms, how.seconds, how.release_steps)
+    limits = Limits(**how.limits())
     options = StabilityOptions(
         Method(how.potential, how.method, limits, how.batch_size), how.number, how.draws, seed,
         judge.potentials, dataclasses.replace(limits, release_steps=0) if judge.relax else None,

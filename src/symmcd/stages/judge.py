@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from pathlib import Path
 
@@ -74,7 +75,7 @@ def run(
         raise InputError(f"--potential {potential}: choose one of {', '.join(POTENTIALS)}")
     rows = read_relaxed_rows(tables, potential)[shard::shards]
     given = crystals_of(frames_by_id(relaxed))
-    limits = Limits(relax.steps, relax.fmax, relax.max_atoms, relax.seconds) if settings.relax else None
+    limits = dataclasses.replace(Limits(**relax.limits()), release_steps=0) if settings.relax else None
     work = {**journal_work((*tables, *relaxed), potential, limits), "shard": [shard, shards]}
     hold_gpu(device)
     journal = Journal(output, work)

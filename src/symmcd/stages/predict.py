@@ -140,7 +140,7 @@ def _ranked(
             list(range(len(units))),
             potential=how.potential,
             method="symmetry",
-            limits=Limits(how.steps, how.fmax, how.max_atoms, how.seconds),
+            limits=Limits(**how.limits()),
             batch_size=how.batch_size,
             device=where,
         )

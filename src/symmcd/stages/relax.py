@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pymatgen.core import IStructure
 
     from symmcd.crystallography.asymmetric_unit import AsymmetricUnit, AsymmetricUnits
-    from symmcd.stability.outcome import Limits, Relaxation
+    from symmcd.stability.outcome import Relaxation
 
 EXAMPLE = (
     "results/crystals/units.npz --output results/relaxed/shard0.csv\n"
@@ -64,23 +64,16 @@ def relax(
     how: RelaxSettings = read_section("relax", settings)
     let_threads_sleep()  # before anything that loads torch
     from symmcd.device import choose_device
+    from symmcd.stability.outcome import Limits
     from symmcd.stability.relax_set import relaxed_crystals
     from symmcd.structures.crystal_file import crystals_of
 
     given = crystals_of(crystals)
     done = relaxed_crystals(
-        given, list(range(len(given.ids))), potential=how.potential, method=how.method, limits=_limits(how),
+        given, list(range(len(given.ids))), potential=how.potential, method=how.method, limits=Limits(**how.limits()),
         batch_size=how.batch_size, device=choose_device(device).type,
     )  # fmt: skip
     return [result for _, result in sorted(done, key=lambda pair: pair[0])]
-
-
-def _limits(settings: RelaxSettings) -> Limits:
-    from symmcd.stability.outcome import Limits
-
-    return Limits(
-        settings.steps, settings.fmax, settings.max_atoms, settings.seconds, release_steps=settings.release_steps
-    )
 
 
 def run(
@@ -119,13 +112,14 @@ def run(
     """
     from symmcd.device import choose_device, hold_gpu
     from symmcd.journal import Journal
+    from symmcd.stability.outcome import Limits
     from symmcd.stability.relax_run import Method, relax_rest, write_relaxed
     from symmcd.stability.relax_set import draw
     from symmcd.structures.crystal_file import read_crystal_file
 
     given = read_crystal_file(crystals)
     draw_of = draw(len(given.ids), settings.number, settings.draws, seed)
-    method = Method(settings.potential, settings.method, _limits(settings), settings.batch_size)
+    method = Method(settings.potential, settings.method, Limits(**settings.limits()), settings.batch_size)
     how = dataclasses.asdict(settings)
     if settings.draws == 1:
         del how["draws"]  # journals from before there were several go on
