@@ -23,8 +23,8 @@ def package(tmp_path):
 
 
 def stamps(package: Path) -> dict[str, str]:
-    code_stamp._parsed.cache_clear()
-    code_stamp._registries.cache_clear()
+    for remembered in (code_stamp._parsed, code_stamp._registries, code_stamp._module, code_stamp._modules):
+        remembered.cache_clear()
     return {command: code_stamp.stamp(command, package) for command in CHAIN}
 
 

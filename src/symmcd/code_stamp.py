@@ -42,10 +42,17 @@ def files(command: str, root: Path = PACKAGE) -> list[Path]:
         file = todo.pop()
         if file not in found:
             found.add(file)
-            todo += [module for name in _needs(file, root) if (module := _module(name, root))]
+            todo += _modules(file, root)
     for folder in {file.parent for file in found} - {root / "stages", root}:
         found |= set(_data(folder))
     return sorted(found)
+
+
+@functools.cache
+def _modules(file: Path, root: Path) -> list[Path]:
+    """The modules that a module needs, of those that count."""
+    found = (_module(name, root) for name in _needs(file, root))
+    return sorted({module for module in found if module})
 
 
 def _needs(file: Path, root: Path) -> Iterator[str]:
@@ -55,6 +62,7 @@ def _needs(file: Path, root: Path) -> Iterator[str]:
         yield from _registries(root / "extensions.py").get(registry, ()) if registry != name else (name,)
 
 
+@functools.cache
 def _module(name: str, root: Path) -> Path | None:
     """The file of a name such as symmcd.a.b or symmcd.a.b.function; None if it does not count."""
     parts = name.split(".")[1:]
@@ -80,19 +88,27 @@ def _data(folder: Path) -> Iterator[Path]:
 def _parsed(file: Path) -> tuple[str, tuple[str, ...]]:
     """A text that stands for the code of a module, and the names that it imports or loads."""
     names: set[str] = set()
-    text = _canonical(ast.parse(file.read_bytes()), names)
-    return hashlib.sha256(text.encode()).hexdigest(), tuple(sorted(names))
+    words: list[str] = []
+    _write_canonical(ast.parse(file.read_bytes()), words, names)
+    return hashlib.sha256("".join(words).encode()).hexdigest(), tuple(sorted(names))
 
 
-def _canonical(node: object, names: set[str]) -> str:
-    """A syntax tree as text, the same for all versions of Python (unlike `ast.dump`); adds to `names`."""
+def _write_canonical(node: object, words: list[str], names: set[str]) -> None:
+    """Add a syntax tree to `words`, the same for all versions of Python (unlike `ast.dump`), and what it names."""
     if isinstance(node, list):
-        return "[" + ",".join(_canonical(item, names) for item in node) + "]"
+        between = "["
+        for item in node:
+            words.append(between)
+            _write_canonical(item, words, names)
+            between = ","
+        words.append("]" if node else "[]")
+        return
     if not isinstance(node, ast.AST):
-        return repr(node)
+        words.append(repr(node))
+        return
     body = getattr(node, "body", None)
     if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-        return ""
+        return
     if isinstance(node, ast.Import):
         names |= {alias.name for alias in node.names if alias.name.startswith("symmcd.")}
     elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("symmcd"):
@@ -101,12 +117,15 @@ def _canonical(node: object, names: set[str]) -> str:
         names.add(node.value.partition(":")[0])
     elif isinstance(body, list) and body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
         node.body = body[1:]  # type: ignore[attr-defined]  # without the docstring
-    fields = [
-        f"{name}={_canonical(value, names)}"
-        for name, value in ast.iter_fields(node)
-        if value is not None and value != []  # which fields there are depends on the version
-    ]
-    return f"{type(node).__name__}({','.join(fields)})"
+    words.append(f"{type(node).__name__}(")
+    between = ""
+    for name in node._fields:
+        value = getattr(node, name, None)
+        if value is not None and value != []:  # which fields there are depends on the version
+            words.append(f"{between}{name}=")
+            _write_canonical(value, words, names)
+            between = ","
+    words.append(")")
 
 
 @functools.cache
