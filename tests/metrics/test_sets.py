@@ -42,13 +42,13 @@ def test_wilson_is_scipys(successes: int, total: int) -> None:
 
 def test_nothing_counted_says_nothing() -> None:
     assert wilson(0, 0) == (0.0, 1.0)
+    assert all(math.isnan(v) for v in bootstrap(np.mean, np.zeros(0), 0))
 
 
 def test_a_share_is_written_with_its_interval() -> None:
     """15 of 40 by scipy: 37.5 %, from 24.2 to 53.0."""
     assert percent(np.arange(40) < 15) == "37.5 [24.2, 53.0]"
     assert percent(np.zeros(0, dtype=bool)) == ""
-    assert all(math.isnan(v) for v in bootstrap(np.mean, np.zeros(0), 0))
 
 
 def test_bootstrap_of_a_mean_is_its_standard_error() -> None:
