@@ -49,10 +49,10 @@ def files(command: str, root: Path = PACKAGE) -> list[Path]:
 
 
 @functools.cache
-def _modules(file: Path, root: Path) -> list[Path]:
+def _modules(file: Path, root: Path) -> tuple[Path, ...]:
     """The modules that a module needs, of those that count."""
     found = (_module(name, root) for name in _needs(file, root))
-    return sorted({module for module in found if module})
+    return tuple(sorted({module for module in found if module}))
 
 
 def _needs(file: Path, root: Path) -> Iterator[str]:
